@@ -1,0 +1,87 @@
+"""The legal order of frames on one connection, the same table for both sides.
+
+Rules of this file: everything that says which frame may follow which lives here, and it is a
+table. It does not know which side it runs on: a side reads only the other side's kinds of frames,
+so that a frame from the wrong side is already an unknown frame to the codec. One call at a time: a
+connection is cheap, so a client that wants two calls at once opens two.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final
+
+import msgspec
+
+from routerd_proto.errors import ProtocolError, error_info
+from routerd_proto.frames import (
+    CONTENT_FRAMES,
+    CallEnded,
+    CallRequested,
+    CallRestarted,
+    CallStarted,
+    ClientHello,
+    CommandAnswered,
+    CommandRequested,
+    ConnectionEnded,
+    DaemonHello,
+)
+
+__all__ = ["TRANSITIONS", "Conversation", "State"]
+
+
+class State(Enum):
+    """Where a connection stands."""
+
+    NEW = "new"  # nothing was said
+    GREETED = "greeted"  # the client said hello; the daemon has not yet
+    CALL_SENT = "call_sent"  # a call travelled with the hello
+    COMMAND_SENT = "command_sent"  # a command travelled with the hello
+    IDLE = "idle"  # both said hello; the next request may come
+    CALL_WAITING = "call_waiting"  # a call was requested
+    CALL_RUNNING = "call_running"  # its answer has started
+    COMMAND_WAITING = "command_waiting"
+    ENDED = "ended"  # nothing may follow
+
+
+TRANSITIONS: Final[dict[tuple[State, type], State]] = {
+    (State.NEW, ClientHello): State.GREETED,
+    (State.GREETED, DaemonHello): State.IDLE,
+    (State.GREETED, CallRequested): State.CALL_SENT,
+    (State.GREETED, CommandRequested): State.COMMAND_SENT,
+    (State.CALL_SENT, DaemonHello): State.CALL_WAITING,
+    (State.COMMAND_SENT, DaemonHello): State.COMMAND_WAITING,
+    (State.IDLE, CallRequested): State.CALL_WAITING,
+    (State.IDLE, CommandRequested): State.COMMAND_WAITING,
+    (State.CALL_WAITING, CallStarted): State.CALL_RUNNING,
+    (State.CALL_WAITING, CallEnded): State.IDLE,
+    (State.CALL_RUNNING, CallRestarted): State.CALL_RUNNING,
+    (State.CALL_RUNNING, CallEnded): State.IDLE,
+    (State.COMMAND_WAITING, CommandAnswered): State.IDLE,
+    **{(State.CALL_RUNNING, kind): State.CALL_RUNNING for kind in CONTENT_FRAMES},
+    # A daemon may close at any time, but says why.
+    **{(state, ConnectionEnded): State.ENDED for state in State if state is not State.ENDED},
+}
+
+
+class Conversation:
+    """Follow one connection; each side advances it by every frame it sends and receives."""
+
+    def __init__(self) -> None:
+        self.state = State.NEW
+
+    def __repr__(self) -> str:
+        return f"<Conversation {self.state.value}>"
+
+    def advance(self, frame: msgspec.Struct) -> None:
+        """Take the next frame of either side; ProtocolError if it may not come now."""
+        state = TRANSITIONS.get((self.state, type(frame)))
+        if state is None:
+            raise ProtocolError(
+                error_info(
+                    "protocol_error",
+                    f"a {type(frame).__name__} frame may not come in state {self.state.value}",
+                    details={"frame": type(frame).__name__, "state": self.state.value},
+                )
+            )
+        self.state = state

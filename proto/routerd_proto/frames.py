@@ -1,0 +1,295 @@
+"""The frames: every kind of message that crosses the socket, as frozen tagged structs.
+
+Rules of this file: a frame is a msgpack array whose first element is its tag, then its fields in
+the order written here. New fields are only ever added at the end and have a default; a reader
+ignores extra elements. A tag is never used again for something else. docs/protocol.md says the same
+in prose, and a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+from msgspec import Struct
+
+from routerd_proto.content import Message, ReasoningEffort, Tool, ToolChoice
+from routerd_proto.errors import ErrorInfo
+
+__all__ = [
+    "CLIENT_FRAMES",
+    "CONTENT_FRAMES",
+    "DAEMON_FRAMES",
+    "PROTOCOL_VERSION",
+    "CallEnded",
+    "CallOptions",
+    "CallRequested",
+    "CallRestarted",
+    "CallStarted",
+    "CitationAdded",
+    "ClientFrame",
+    "ClientHello",
+    "CommandAnswered",
+    "CommandRequested",
+    "ConnectionEnded",
+    "CostBasis",
+    "DaemonFrame",
+    "DaemonHello",
+    "FinishReason",
+    "Part",
+    "ReasoningDelta",
+    "ReasoningEnded",
+    "RefusalDelta",
+    "TextDelta",
+    "ToolCallDelta",
+    "ToolCallStarted",
+    "TraceContext",
+    "Usage",
+]
+
+PROTOCOL_VERSION: Final = 1
+
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "pause", "error"]
+CostBasis = Literal["measured", "estimated", "unknown"]
+Sensitivity = Literal["public", "internal", "private"]
+
+
+# --- from the client -------------------------------------------------------------------------
+
+
+class ClientHello(Struct, array_like=True, frozen=True, tag=1):
+    """The first frame of a connection. It travels together with the first request."""
+
+    protocol_version: int
+    client: str = ""
+
+
+class CallOptions(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """How a call is to be served and accounted for; a map, every key optional.
+
+    `timeout` is in seconds and bounds the whole call. `restart` allows a whole new answer from a
+    backup after content has been delivered. `tenant` to `task` say who spends, and for what.
+    """
+
+    tenant: str | None = None
+    team: str | None = None
+    agent: str | None = None
+    user: str | None = None
+    feature: str | None = None
+    task: str | None = None
+    sensitivity: Sensitivity | None = None
+    max_output_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    stop: list[str] = []
+    seed: int | None = None
+    tools: list[Tool] = []
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    output_schema: dict[str, Any] | None = None
+    reasoning: ReasoningEffort | None = None
+    timeout: float | None = None
+    restart: bool = False
+
+
+class TraceContext(Struct, array_like=True, frozen=True):
+    """The caller's trace, in the syntax of W3C Trace Context; what does not parse is ignored."""
+
+    traceparent: str = ""
+    tracestate: str = ""
+
+
+class CallRequested(Struct, array_like=True, frozen=True, tag=2):
+    """One call.
+
+    `call_id` is made by the client and is the same when a lost call is sent again; `sends` counts
+    those earlier attempts. `target` is a shortcut, a model class or a model id. `messages` as a
+    plain string is one user message. `stream` asks for parts as they come; without it the daemon
+    may hold them until the answer is whole.
+    """
+
+    call_id: str
+    target: str
+    messages: str | list[Message]
+    options: CallOptions = CallOptions()
+    stream: bool = True
+    trace: TraceContext | None = None
+    sends: int = 0
+
+
+class CommandRequested(Struct, array_like=True, frozen=True, tag=3):
+    """A question or an order to the daemon itself, such as `status` or `explain`."""
+
+    name: str
+    arguments: dict[str, Any] = {}
+
+
+# --- from the daemon -------------------------------------------------------------------------
+
+
+class DaemonHello(Struct, array_like=True, frozen=True, tag=32):
+    """The daemon's first frame on every connection. `max_frame_bytes` bounds what it reads."""
+
+    protocol_version: int
+    daemon: str = ""
+    max_frame_bytes: int = 0
+
+
+class ConnectionEnded(Struct, array_like=True, frozen=True, tag=33):
+    """The daemon's last frame on a connection that it closes, with the reason."""
+
+    error: ErrorInfo
+
+
+class CallStarted(Struct, array_like=True, frozen=True, tag=40):
+    """The call was accepted. `decision_id` names it for ever; `trace_id` is 32 hex digits."""
+
+    decision_id: str
+    trace_id: str = ""
+
+
+class TextDelta(Struct, array_like=True, frozen=True, tag=41, gc=False):
+    """A piece of the answer."""
+
+    text: str
+
+
+class ReasoningDelta(Struct, array_like=True, frozen=True, tag=42, gc=False):
+    """A piece of the model's visible reasoning."""
+
+    reasoning: str
+
+
+class ReasoningEnded(Struct, array_like=True, frozen=True, tag=43):
+    """A block of reasoning is complete; `data` must go back with it on the next turn."""
+
+    vendor: str = ""
+    data: dict[str, Any] = {}
+
+
+class RefusalDelta(Struct, array_like=True, frozen=True, tag=44, gc=False):
+    """A piece of a refusal that the model wrote instead of an answer."""
+
+    refusal: str
+
+
+class ToolCallStarted(Struct, array_like=True, frozen=True, tag=45, gc=False):
+    """The model began a tool call. `index` counts the answer's tool calls from 0."""
+
+    index: int
+    id: str
+    name: str
+
+
+class ToolCallDelta(Struct, array_like=True, frozen=True, tag=46, gc=False):
+    """A piece of the JSON text of a tool call's arguments."""
+
+    index: int
+    arguments: str
+
+
+class CitationAdded(Struct, array_like=True, frozen=True, tag=47):
+    """A source the answer names, as the vendor gave it."""
+
+    vendor: str
+    citation: dict[str, Any]
+
+
+class CallRestarted(Struct, array_like=True, frozen=True, tag=48):
+    """All content so far is void: a whole new answer follows. `reason` is the first error."""
+
+    reason: ErrorInfo
+
+
+class Usage(Struct, array_like=True, frozen=True):
+    """Tokens as the provider counted them.
+
+    The four input buckets are disjoint; their sum is the whole prompt. `output_tokens` holds all
+    that is billed as output, reasoning included; `reasoning_tokens` is the known part of it, None
+    where the vendor does not say.
+    """
+
+    input_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    cache_write_long_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int | None = None
+
+
+class CallEnded(Struct, array_like=True, frozen=True, tag=49):
+    """The last frame of every call; without it the answer is not complete.
+
+    `model`, `deployment` and `provider` name what really answered, empty where nothing did.
+    `cost_nanodollars` covers all attempts; None where `cost_basis` is unknown. Times are in
+    microseconds from the moment the daemon read the request. `degraded` says why, if it was.
+    `notes` says what was left out or changed on the way. `error` is None on success.
+    """
+
+    finish: FinishReason
+    decision_id: str
+    model: str = ""
+    deployment: str = ""
+    provider: str = ""
+    usage: Usage | None = None
+    cost_nanodollars: int | None = None
+    cost_basis: CostBasis = "unknown"
+    first_content_us: int | None = None
+    total_us: int = 0
+    attempts: int = 0
+    degraded: str | None = None
+    simulated: bool = False
+    notes: list[str] = []
+    error: ErrorInfo | None = None
+
+
+class CommandAnswered(Struct, array_like=True, frozen=True, tag=60):
+    """The answer to a command: `body` is plain data, None if `error` says why there is none."""
+
+    body: Any = None
+    error: ErrorInfo | None = None
+
+
+Part = (
+    TextDelta
+    | ReasoningDelta
+    | ReasoningEnded
+    | RefusalDelta
+    | ToolCallStarted
+    | ToolCallDelta
+    | CitationAdded
+)
+CONTENT_FRAMES: Final = (
+    TextDelta,
+    ReasoningDelta,
+    ReasoningEnded,
+    RefusalDelta,
+    ToolCallStarted,
+    ToolCallDelta,
+    CitationAdded,
+)
+ClientFrame = ClientHello | CallRequested | CommandRequested
+DaemonFrame = (
+    DaemonHello
+    | ConnectionEnded
+    | CallStarted
+    | TextDelta
+    | ReasoningDelta
+    | ReasoningEnded
+    | RefusalDelta
+    | ToolCallStarted
+    | ToolCallDelta
+    | CitationAdded
+    | CallRestarted
+    | CallEnded
+    | CommandAnswered
+)
+CLIENT_FRAMES: Final = (ClientHello, CallRequested, CommandRequested)
+DAEMON_FRAMES: Final = (
+    DaemonHello,
+    ConnectionEnded,
+    CallStarted,
+    *CONTENT_FRAMES,
+    CallRestarted,
+    CallEnded,
+    CommandAnswered,
+)
