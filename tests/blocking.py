@@ -1,0 +1,39 @@
+"""Makes a call that would block the event loop raise instead, in a test and in a whole daemon.
+
+Tests that start the daemon as a process start it through this file, since the watch reaches no
+further than the process it is set in:
+
+    python tests/blocking.py serve --config ...
+"""
+
+from __future__ import annotations
+
+from blockbuster import BlockBuster, BlockBusterFunction
+
+# Calls that block and that blockbuster does not watch by itself.
+ALSO_BLOCKING = (
+    "fcntl.flock",
+    "os.fdatasync",
+    "os.fsync",
+    "os.open",
+    "socket.getaddrinfo",
+    "sqlite3.connect",
+)
+
+
+def watch_for_blocking_calls() -> BlockBuster:
+    """Return a watch that is active: `deactivate()` ends it."""
+    blockbuster = BlockBuster()
+    for name in ALSO_BLOCKING:
+        blockbuster.functions[name] = BlockBusterFunction(None, name)
+    blockbuster.activate()
+    return blockbuster
+
+
+if __name__ == "__main__":
+    import sys
+
+    from routerd.__main__ import main
+
+    watch_for_blocking_calls()
+    sys.exit(main())
