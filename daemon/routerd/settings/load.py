@@ -1,0 +1,146 @@
+"""From a file to settings, and from settings to paths and keys.
+
+Rules of this file: every mistake becomes a SettingsError that names the file, the key and what was
+expected. Reading blocks, so it happens before the event loop runs. A key leaves this file only as
+the return value of `read_key`.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, TypeVar, get_args
+
+import msgspec
+
+from routerd.errors import SettingsError
+from routerd.settings.schema import ProviderSettings, Settings
+
+__all__ = ["ledger_path", "load_settings", "read_key", "socket_path"]
+
+Section = TypeVar("Section")
+_PLACE: Final = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<place>.*)`)?", re.DOTALL)
+_UNKNOWN: Final = re.compile(r"Object contains unknown field `(?P<name>.*)`")
+
+
+def load_settings(path: Path) -> Settings:
+    """Read a TOML file; SettingsError names the file, the key and what was expected."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError("no such file", file=path) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"cannot be read: {error}", file=path) from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"is not TOML: {error}", file=path) from error
+    return parse_settings(raw, path)
+
+
+def parse_settings(raw: dict[str, Any], file: Path | str) -> Settings:
+    """Check a parsed file against the schema."""
+    tables = raw.get("providers", {})
+    if not isinstance(tables, dict):
+        raise SettingsError("expected a table of providers", file=file, key="providers")
+    # One by one, so that a mistake is named with its provider.
+    providers = {
+        name: _convert(table, ProviderSettings, file, f"providers.{name}")
+        for name, table in tables.items()
+    }
+    rest = {key: value for key, value in raw.items() if key != "providers"}
+    return msgspec.structs.replace(_convert(rest, Settings, file, ""), providers=providers)
+
+
+def _convert(raw: Any, section: type[Section], file: Path | str, prefix: str) -> Section:
+    try:
+        return msgspec.convert(raw, section)
+    except msgspec.ValidationError as error:
+        match = _PLACE.fullmatch(str(error))
+        what, place = (match["what"], match["place"] or "") if match else (str(error), "")
+        unknown = _UNKNOWN.fullmatch(what)
+        if unknown:
+            place = f"{place}.{unknown['name']}" if place else unknown["name"]
+            known = msgspec.structs.fields(_type_at(section, place.rpartition(".")[0]))
+            what = f"unknown key; known here: {', '.join(field.name for field in known)}"
+        elif what.startswith("Invalid enum value"):
+            what = f"{what}; expected one of {', '.join(_choices(_type_at(section, place)))}"
+        key = ".".join(part for part in (prefix, place) if part)
+        raise SettingsError(what, file=file, key=key) from None
+
+
+def _type_at(section: Any, place: str) -> Any:
+    """Return the type of the setting at a dotted place of the schema."""
+    for name in place.split(".") if place else ():
+        fields = {field.name: field.type for field in msgspec.structs.fields(section)}
+        section = fields[name]
+    return section
+
+
+def _choices(kind: Any) -> list[str]:
+    """List the literals anywhere inside a type."""
+    found: list[str] = []
+    for argument in get_args(kind):
+        found += [argument] if isinstance(argument, str) else _choices(argument)
+    return found
+
+
+def socket_path(settings: Settings, environ: Mapping[str, str]) -> Path:
+    """Return where the socket is to be: the setting, the environment, else the usual places."""
+    if settings.socket.path:
+        return Path(settings.socket.path)
+    if environ.get("ROUTERD_SOCKET"):
+        return Path(environ["ROUTERD_SOCKET"].removeprefix("unix:"))
+    if environ.get("XDG_RUNTIME_DIR"):
+        return Path(environ["XDG_RUNTIME_DIR"]) / "routerd" / "routerd.sock"
+    return Path("/run/routerd/routerd.sock")
+
+
+def ledger_path(settings: Settings, environ: Mapping[str, str]) -> Path:
+    """Return where the ledger is to be."""
+    if settings.ledger.path:
+        return Path(settings.ledger.path)
+    if environ.get("STATE_DIRECTORY"):
+        return Path(environ["STATE_DIRECTORY"].split(":")[0]) / "ledger.db"
+    if environ.get("XDG_STATE_HOME"):
+        return Path(environ["XDG_STATE_HOME"]) / "routerd" / "ledger.db"
+    home = Path(environ["HOME"]) if environ.get("HOME") else Path.home()
+    return home / ".local/state/routerd/ledger.db"
+
+
+def read_key(
+    name: str, settings: ProviderSettings, environ: Mapping[str, str], file: Path | str = ""
+) -> str | None:
+    """Return the key of provider `name`, None if it takes none.
+
+    A key file comes first, then a systemd credential of the provider's name, then the environment
+    variable: a file can be replaced while the daemon is down and is not seen in /proc.
+    SettingsError where a key is needed and none is found.
+    """
+    if settings.keyless:
+        return None
+    if settings.key_file:
+        return _read_key_file(Path(settings.key_file), file, f"providers.{name}.key_file")
+    credential = Path(environ.get("CREDENTIALS_DIRECTORY") or "/nonexistent") / name
+    if credential.is_file():
+        return _read_key_file(credential, file, f"providers.{name}")
+    key = environ.get(settings.key_env or "", "").strip()
+    if key:
+        return key
+    wanted = f"the environment variable {settings.key_env}, " if settings.key_env else ""
+    raise SettingsError(
+        f"no key: expected {wanted}a key_file, or a systemd credential named {name} "
+        f"(or set enabled = false)",
+        file=file,
+        key=f"providers.{name}.{'key_env' if settings.key_env else 'key_file'}",
+    )
+
+
+def _read_key_file(path: Path, file: Path | str, setting: str) -> str:
+    try:
+        key = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"cannot read {path}: {error}", file=file, key=setting) from None
+    if not key:
+        raise SettingsError(f"{path} is empty; expected a key", file=file, key=setting)
+    return key

@@ -1,0 +1,232 @@
+"""Every setting: its meaning, its unit, what None means, and why the default is what it is.
+
+Rules of this file: a setting exists only if something enforces it. The description here is the one
+text about it: `routerd init` writes it into the starter file, and docs/configuration.md is checked
+against it. Times are seconds, sizes are bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from routerd.domain import Boundary
+
+__all__ = [
+    "Discovery",
+    "Egress",
+    "Ledger",
+    "Limits",
+    "Log",
+    "ProviderSettings",
+    "Settings",
+    "Socket",
+    "Timeouts",
+]
+
+Seconds = Annotated[float, Meta(gt=0)]
+
+
+class _Section(Struct, frozen=True, forbid_unknown_fields=True):
+    """A table of the configuration file; a key it does not know is an error."""
+
+
+class Socket(_Section, frozen=True):
+    """Where apps reach the daemon. A descriptor passed by systemd takes precedence over `path`."""
+
+    path: Annotated[
+        str | None,
+        Meta(
+            description="Path of the Unix socket. Unset: $ROUTERD_SOCKET, else "
+            "$XDG_RUNTIME_DIR/routerd/routerd.sock, else /run/routerd/routerd.sock."
+        ),
+    ] = None
+    mode: Annotated[
+        str,
+        Meta(
+            pattern="^0?[0-7]{3}$",
+            description="File mode of the socket. 0660 lets the owner and the group connect.",
+        ),
+    ] = "0660"
+    max_connections: Annotated[
+        int,
+        Meta(ge=1, description="Open connections at most; one more is told so and closed."),
+    ] = 4096
+    max_frame_bytes: Annotated[
+        int,
+        Meta(
+            ge=1024,
+            description="Largest frame read from an app. 16 MiB holds a dozen pictures.",
+        ),
+    ] = 16 * 1024 * 1024
+    first_frame_seconds: Annotated[
+        float,
+        Meta(gt=0, description="A connection that said nothing for so long is closed."),
+    ] = 5.0
+    frame_seconds: Annotated[
+        float,
+        Meta(gt=0, description="A frame that began must be complete within so many seconds."),
+    ] = 30.0
+    idle_seconds: Annotated[
+        float,
+        Meta(gt=0, description="A kept connection without a call is closed after so long."),
+    ] = 600.0
+    slow_reader_seconds: Annotated[
+        float,
+        Meta(gt=0, description="An app that reads nothing of its answer for so long is cut off."),
+    ] = 60.0
+
+
+class Limits(_Section, frozen=True):
+    """How much the daemon takes on."""
+
+    in_flight: Annotated[
+        int,
+        Meta(ge=1, description="Calls running at once; one more is refused and may be retried."),
+    ] = 2048
+    drain_seconds: Annotated[
+        float,
+        Meta(ge=0, description="How long running calls may go on after SIGTERM."),
+    ] = 60.0
+
+
+class Timeouts(_Section, frozen=True):
+    """How long a provider may take: each bounds a phase of one attempt, `total` the whole call."""
+
+    connect: Annotated[float, Meta(gt=0, description="Opening a connection, TLS included.")] = 5.0
+    headers: Annotated[
+        float, Meta(gt=0, description="From sending a streamed request to the answer's headers.")
+    ] = 30.0
+    first_content: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="From sending to the first content of a stream. Models think before "
+            "they speak, hence not less.",
+        ),
+    ] = 120.0
+    between_parts: Annotated[
+        float, Meta(gt=0, description="Silence inside a stream after its first content.")
+    ] = 45.0
+    whole_answer: Annotated[
+        float, Meta(gt=0, description="From sending to the end of an answer that is not streamed.")
+    ] = 300.0
+    total: Annotated[
+        float,
+        Meta(gt=0, description="The whole call with all attempts, if the caller names no time."),
+    ] = 600.0
+
+
+class Ledger(_Section, frozen=True):
+    """The record of every call."""
+
+    path: Annotated[
+        str | None,
+        Meta(
+            description="The database file. Unset: $STATE_DIRECTORY/ledger.db under systemd, else "
+            "$XDG_STATE_HOME/routerd/ledger.db, else ~/.local/state/routerd/ledger.db."
+        ),
+    ] = None
+    queue_limit: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Records kept in memory while the disk does not take them; more are "
+            "counted as lost.",
+        ),
+    ] = 10_000
+
+
+class Log(_Section, frozen=True):
+    """What is written to stderr. Never a key, a prompt or an answer."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="The least important line that is written."),
+    ] = "info"
+    calls: Annotated[bool, Meta(description="Whether every call gets a line at level info.")] = True
+
+
+class Egress(_Section, frozen=True):
+    """How providers are reached. Proxies are taken from the environment (HTTPS_PROXY, NO_PROXY)."""
+
+    ca_file: Annotated[
+        str | None,
+        Meta(description="Certificates to trust, PEM. Unset: those of the system."),
+    ] = None
+    warm_connections: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=64,
+            description="Connections opened to each provider before the first call. 0: none.",
+        ),
+    ] = 2
+    warm_every_seconds: Annotated[
+        float,
+        Meta(gt=0, description="How often idle connections are used once, so that they stay open."),
+    ] = 60.0
+
+
+class Discovery(_Section, frozen=True):
+    """What is looked for at the start."""
+
+    local_servers: Annotated[
+        bool,
+        Meta(
+            description="Look for Ollama, vLLM and llama.cpp on their usual local ports. "
+            "$ROUTERD_LOCAL_SERVERS (kind=URL,...) names other places; empty names none."
+        ),
+    ] = True
+
+
+class ProviderSettings(_Section, frozen=True):
+    """One provider. What is left out comes from the directory, if the provider is known there."""
+
+    enabled: Annotated[bool, Meta(description="Whether calls may go there.")] = True
+    adapter: Annotated[
+        str | None, Meta(description="The wire format it speaks: openai or anthropic.")
+    ] = None
+    dialect: Annotated[
+        str | None, Meta(description="Which habits of that format, for the openai adapter.")
+    ] = None
+    base_url: Annotated[str | None, Meta(description="Its address, with the path prefix.")] = None
+    key_env: Annotated[
+        str | None, Meta(description="The environment variable that holds its key.")
+    ] = None
+    key_file: Annotated[
+        str | None,
+        Meta(
+            description="The file that holds its key. A systemd credential of the provider's "
+            "name is found without this."
+        ),
+    ] = None
+    keyless: Annotated[bool, Meta(description="Whether it takes no key.")] = False
+    boundary: Annotated[
+        Boundary | None,
+        Meta(description="Where text sent there ends up: machine, own-network or vendor."),
+    ] = None
+    simulated: Annotated[
+        bool, Meta(description="Whether it is a simulator; every reply then says so.")
+    ] = False
+
+
+class Settings(_Section, frozen=True):
+    """The whole configuration."""
+
+    socket: Socket = Socket()
+    limits: Limits = Limits()
+    timeouts: Timeouts = Timeouts()
+    ledger: Ledger = Ledger()
+    log: Log = Log()
+    egress: Egress = Egress()
+    discovery: Discovery = Discovery()
+    directory: Annotated[
+        list[str],
+        Meta(
+            description="Files of your own that add to or override the directory of models, "
+            "classes and shortcuts; relative to this file."
+        ),
+    ] = []
+    providers: dict[str, ProviderSettings] = {}
