@@ -1,0 +1,132 @@
+"""What a wire adapter is: pure code between one vendor's bytes and routerd's words.
+
+Rules of this room: an adapter does no I/O, reads no clock and knows no other adapter. It encodes
+a request to a path, headers and a body; it makes a decoder that turns bytes into parts; it reads
+an error answer into a `Failure`. Whatever bytes come in, no exception leaves an adapter. Keys are
+added as headers by `authorize`, so that nothing else of an adapter ever sees one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from msgspec import Struct, field
+
+from routerd.domain import Capabilities, FinishReason, Part, Usage
+from routerd.errors import Failure
+from routerd_proto.content import Message
+from routerd_proto.frames import CallOptions
+
+__all__ = [
+    "Adapter",
+    "AnswerDecoder",
+    "ChatRequest",
+    "EncodedRequest",
+    "Headers",
+    "ListedModel",
+    "Outcome",
+]
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class ChatRequest(Struct, frozen=True):
+    """What one attempt asks of one deployment.
+
+    `model_id` is the provider's own id for it. `options` has the shortcut's defaults filled in.
+    `output_limit` is the most the model can write, None where that is not known.
+    """
+
+    model_id: str
+    messages: list[Message]
+    options: CallOptions
+    stream: bool
+    capabilities: Capabilities
+    output_limit: int | None = None
+
+
+class EncodedRequest(Struct, frozen=True):
+    """A request ready to send: `path` is joined to the provider's base address.
+
+    `notes` says, for the record, what was left out or changed because the model cannot take it.
+    `max_output_tokens` is the bound that was really sent, None if none was.
+    """
+
+    path: str
+    headers: Headers
+    body: bytes
+    notes: list[str] = []
+    max_output_tokens: int | None = None
+
+
+class Outcome(Struct):
+    """What an answer amounts to, filled in by its decoder.
+
+    `complete` is True only after the vendor's own end marker, or a whole plain answer. `failure` is
+    an error that came inside a 200. `usage` is None where the provider did not report any.
+    `early_usage` is what it reported before the answer: its input is right, its output is not yet.
+    """
+
+    finish: FinishReason | None = None
+    usage: Usage | None = None
+    model: str | None = None
+    response_id: str | None = None
+    complete: bool = False
+    failure: Failure | None = None
+    malformed_events: int = 0
+    notes: list[str] = field(default_factory=list)
+    early_usage: Usage | None = None
+
+
+class AnswerDecoder(Protocol):
+    """Turn the bytes of one answer into parts."""
+
+    outcome: Outcome
+
+    def feed(self, data: bytes) -> list[Part]:
+        """Return the parts that `data` completes, in order."""
+        ...
+
+    def end(self) -> list[Part]:
+        """Take the end of the body; what is still whole comes out, and `outcome` is final."""
+        ...
+
+
+class ListedModel(Struct, frozen=True):
+    """A model as the provider's own list names it.
+
+    `retires_at` is a date or a time of ISO 8601. `retired` says that it is gone already.
+    """
+
+    id: str
+    context_window: int | None = None
+    retires_at: str | None = None
+    retired: bool = False
+
+
+class Adapter(Protocol):
+    """One vendor's wire format."""
+
+    name: str
+    models_path: str
+
+    def authorize(self, key: str | None) -> Headers:
+        """Return the headers every request to this provider carries, the key among them."""
+        ...
+
+    def encode(self, request: ChatRequest) -> EncodedRequest:
+        """Write a chat request; CallRefused where leaving something out changes its meaning."""
+        ...
+
+    def decoder(self, *, stream: bool) -> AnswerDecoder:
+        """Return a fresh decoder for one answer with status 200."""
+        ...
+
+    def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+        """Read an answer with any other status. Header names are in lower case."""
+        ...
+
+    def list_models(self, body: bytes) -> list[ListedModel]:
+        """Read the answer of `models_path`; an empty list where it makes no sense."""
+        ...

@@ -1,0 +1,44 @@
+"""The only HTTP client of routerd to providers, behind httpx's transport interface.
+
+Calls go `httpx.Request` -> `handle_async_request` -> `httpx.Response` with a body that is read
+from `response.stream`, or through `open_response` and `content_chunks`. Everything that can go
+wrong on the way is an httpx.TransportError; `request_may_have_arrived` says whether sending again
+is safe. Never here: vendors' wire formats, keys, retries, redirects, cookies, `.netrc`.
+"""
+
+from routerd.providers.transport.channel import Channel, Response, Transport, TransportError
+from routerd.providers.transport.engine import AiohttpTransport
+from routerd.providers.transport.factory import TransportSettings, build_transport
+from routerd.providers.transport.failures import (
+    ContentTooLargeError,
+    UnsupportedContentEncodingError,
+    as_failure,
+    request_may_have_arrived,
+)
+from routerd.providers.transport.httpx_engine import HttpxTransport
+from routerd.providers.transport.proxies import Proxies
+from routerd.providers.transport.reading import content_chunks, open_response, read_content
+from routerd.providers.transport.timeouts import Timeouts
+from routerd.providers.transport.warming import WarmReport, warm
+
+__all__ = [
+    "AiohttpTransport",
+    "Channel",
+    "ContentTooLargeError",
+    "HttpxTransport",
+    "Proxies",
+    "Response",
+    "Timeouts",
+    "Transport",
+    "TransportError",
+    "TransportSettings",
+    "UnsupportedContentEncodingError",
+    "WarmReport",
+    "as_failure",
+    "build_transport",
+    "content_chunks",
+    "open_response",
+    "read_content",
+    "request_may_have_arrived",
+    "warm",
+]

@@ -1,0 +1,85 @@
+"""One provider's address, ready to be called: its base URL, its key and its connections.
+
+The key is in the prebuilt headers and nowhere else. Joining is done by hand, because users give
+base addresses with and without a path and with a query string.
+"""
+
+from __future__ import annotations
+
+import httpx
+
+from routerd.providers.transport.warming import WarmReport, warm
+
+Headers = list[tuple[bytes, bytes]]
+# httpx's names for what the rooms above handle; they do not import httpx themselves.
+Response = httpx.Response
+Transport = httpx.AsyncBaseTransport
+TransportError = httpx.RequestError
+
+
+class Channel:
+    """Send requests to one provider.
+
+    `server` is host and port, for records and spans. `headers` go with every request.
+    """
+
+    def __init__(
+        self,
+        transport: httpx.AsyncBaseTransport,
+        base_url: str,
+        headers: Headers,
+        *,
+        connect_seconds: float,
+    ) -> None:
+        self._transport = transport
+        self._base = httpx.URL(base_url)
+        self._headers = [(b"host", self._base.netloc), *headers]
+        self._urls: dict[str, httpx.URL] = {}
+        # The phases after connecting are watched by who sends: silence is not judged here.
+        timeout = {"connect": connect_seconds, "read": None, "write": 60.0, "pool": None}
+        self._extensions = {"timeout": timeout}
+        port = self._base.port or (443 if self._base.scheme == "https" else 80)
+        self.server = f"{self._base.host}:{port}"
+
+    def __repr__(self) -> str:
+        return f"<Channel {self.server}>"
+
+    def url(self, path: str) -> httpx.URL:
+        """Join the base address and a path; the base's query stays."""
+        url = self._urls.get(path)
+        if url is None:
+            base_path, _, query = self._base.raw_path.partition(b"?")
+            suffix, _, own_query = path.encode().partition(b"?")
+            raw = base_path.rstrip(b"/") + b"/" + suffix.lstrip(b"/")
+            queries = b"&".join(part for part in (query, own_query) if part)
+            url = self._base.copy_with(raw_path=raw + (b"?" + queries if queries else b""))
+            self._urls[path] = url
+        return url
+
+    async def send(self, path: str, headers: Headers, body: bytes) -> httpx.Response:
+        """Post a body and return the answer once its headers are here; the caller closes it.
+
+        Raises httpx.RequestError.
+        """
+        request = httpx.Request(
+            "POST",
+            self.url(path),
+            headers=[*self._headers, *headers, (b"content-length", b"%d" % len(body))],
+            # Not `content=`: that builds headers which are already here, at four times the cost.
+            stream=httpx.ByteStream(body),
+            extensions=self._extensions,
+        )
+        return await self._transport.handle_async_request(request)
+
+    async def get(self, path: str) -> httpx.Response:
+        """Fetch a path that costs nothing, such as the list of models; the caller closes it."""
+        request = httpx.Request(
+            "GET", self.url(path), headers=self._headers, extensions=self._extensions
+        )
+        return await self._transport.handle_async_request(request)
+
+    async def warm(self, path: str, connections: int, timeout_seconds: float) -> WarmReport:
+        """Open connections by requests that cost nothing."""
+        return await warm(
+            self._transport, self.url(path), self._headers, connections, timeout_seconds
+        )

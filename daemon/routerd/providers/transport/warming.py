@@ -1,0 +1,73 @@
+"""Opening connections before the first call needs them.
+
+A warmed connection has its name looked up, its TCP and TLS handshakes done, and waits in the pool.
+What is sent is a GET of a path the caller knows to be unbilled; any status counts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import anyio
+import httpx
+import msgspec
+
+from routerd.providers.transport.reading import open_response, read_content
+
+# A list of models is a few hundred KiB; a longer answer is not worth a connection.
+ANSWER_LIMIT_BYTES = 4_194_304
+
+
+class WarmReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What warming did: `open` connections of `wanted` wait in the pool, after `seconds`.
+
+    `error`: why one of the others failed, None where none did or time ran out.
+    """
+
+    wanted: int
+    open: int
+    seconds: float
+    error: httpx.RequestError | None
+
+
+async def warm(
+    transport: httpx.AsyncBaseTransport,
+    url: httpx.URL | str,
+    headers: Sequence[tuple[bytes, bytes]],
+    connections: int,
+    timeout_seconds: float = 10.0,
+) -> WarmReport:
+    """Fill the pool with connections by GETs sent at the same time; never raises a failure of one.
+
+    Connections that are idle already are used and counted too.
+    """
+    started = time.monotonic()
+    opened = 0
+    first_error: httpx.RequestError | None = None
+
+    async def fetch() -> None:
+        nonlocal opened, first_error
+        try:
+            request = httpx.Request("GET", url, headers=list(headers))
+            async with open_response(transport, request) as response:
+                await read_content(response, ANSWER_LIMIT_BYTES)
+                opened += stays_open(response)
+        except httpx.RequestError as error:
+            first_error = first_error or error
+
+    with anyio.move_on_after(timeout_seconds):
+        async with anyio.create_task_group() as tasks:
+            for number in range(connections):
+                tasks.start_soon(fetch, name=f"warm connection {number + 1}")
+    return WarmReport(
+        wanted=connections, open=opened, seconds=time.monotonic() - started, error=first_error
+    )
+
+
+def stays_open(response: httpx.Response) -> bool:
+    """Say whether the server keeps a connection after this answer."""
+    options = response.headers.get("connection", "").lower()
+    return "close" not in options and (
+        response.http_version != "HTTP/1.0" or "keep-alive" in options
+    )

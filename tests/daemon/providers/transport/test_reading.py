@@ -1,0 +1,110 @@
+"""Undoing compression as the bytes come, and bounding what is read."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import zlib
+from typing import Any
+
+import httpx
+import pytest
+
+from routerd.providers.transport import (
+    ContentTooLargeError,
+    UnsupportedContentEncodingError,
+    content_chunks,
+    open_response,
+    read_content,
+)
+
+EVENTS = b"".join(b'data: {"n":%d}\n\n' % number for number in range(500))
+
+
+def answering(body: bytes, encoding: Any = None) -> Any:
+    more = b"" if encoding is None else f"content-encoding: {encoding}\r\n".encode()
+
+    async def handler(connection: Any) -> None:
+        while await connection.read_request():
+            await connection.answer(body, more=more)
+
+    return handler
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        (None, EVENTS),
+        ("identity", EVENTS),
+        ("gzip", gzip.compress(EVENTS)),
+        ("GZIP", gzip.compress(EVENTS)),
+        ("deflate", zlib.compress(EVENTS)),
+        ("deflate, gzip", gzip.compress(zlib.compress(EVENTS))),
+    ],
+)
+async def test_compression_nobody_asked_for_is_undone(
+    engine: str, serve: Any, make: Any, fetch: Any, encoding: Any, body: bytes
+):
+    server = await serve(answering(body, encoding))
+    assert await fetch(await make(engine), server.url()) == (200, EVENTS)
+
+
+async def test_a_compressed_stream_is_undone_as_it_comes(
+    engine: str, serve: Any, make: Any, request_to: Any
+):
+    reader_has_it = asyncio.Event()
+
+    async def handler(connection: Any) -> None:
+        await connection.read_request()
+        compressor = zlib.compressobj(wbits=31)
+        head = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\nconnection: close\r\n\r\n"
+        await connection.send(head)
+        for event in (b"one", b"two"):
+            await connection.send(compressor.compress(event) + compressor.flush(zlib.Z_SYNC_FLUSH))
+            await reader_has_it.wait()
+        await connection.send(compressor.flush())
+
+    server = await serve(handler)
+    async with open_response(await make(engine), request_to(server.url())) as response:
+        chunks = content_chunks(response)
+        assert await anext(chunks) == b"one"
+        reader_has_it.set()
+        assert b"".join([chunk async for chunk in chunks]) == b"two"
+
+
+@pytest.mark.parametrize("encoding", ["compress", "x-own", "gzip, x-own"])
+async def test_compression_nothing_undoes_is_an_error(
+    engine: str, serve: Any, make: Any, fetch: Any, encoding: Any
+):
+    server = await serve(answering(b"\x00\x01", encoding))
+    with pytest.raises(UnsupportedContentEncodingError, match="identity"):
+        await fetch(await make(engine), server.url())
+
+
+async def test_broken_compression_is_an_error(engine: str, serve: Any, make: Any, fetch: Any):
+    server = await serve(answering(b"this is no gzip", "gzip"))
+    with pytest.raises(httpx.DecodingError):
+        await fetch(await make(engine), server.url())
+
+
+@pytest.mark.parametrize("encoding", [None, "gzip"])
+async def test_a_body_beyond_the_limit_is_an_error(
+    engine: str, serve: Any, make: Any, request_to: Any, encoding: Any
+):
+    body = b"x" * 1_000 if encoding is None else gzip.compress(b"x" * 1_000)
+    server = await serve(answering(body, encoding))
+    transport = await make(engine)
+    async with open_response(transport, request_to(server.url())) as response:
+        assert len(await read_content(response, 1_000)) == 1_000
+    async with open_response(transport, request_to(server.url())) as response:
+        with pytest.raises(ContentTooLargeError):
+            await read_content(response, 999)
+
+
+async def test_a_response_of_no_transport_is_refused():
+    class SyncOnly(httpx.SyncByteStream):
+        def __iter__(self) -> Any:
+            return iter(())
+
+    with pytest.raises(TypeError, match="async"):
+        content_chunks(httpx.Response(200, stream=SyncOnly()))
