@@ -1,0 +1,206 @@
+"""The entries of the directory: models, deployments, providers, classes and shortcuts.
+
+Rules of this file: each struct is one kind of table in the directory's TOML files, keyed there by
+the name that `id` or `name` repeats here. What is not known is absent, never guessed. A key that is
+not named here is refused, so that a typo is not lost.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta, Struct, field
+
+from routerd.domain import Boundary, Capabilities
+from routerd.models.pricing import Price
+from routerd_proto.content import ReasoningEffort
+
+__all__ = [
+    "DIMENSIONS",
+    "FAIL",
+    "Defaults",
+    "Deployment",
+    "DeploymentEntry",
+    "LocalListing",
+    "Model",
+    "ModelClass",
+    "Pinned",
+    "Provider",
+    "Score",
+    "Scores",
+    "Shortcut",
+]
+
+# What a degraded path says where there is none.
+FAIL: Final = "fail"
+
+Pinned = Literal["dated", "vendor", "moving"]
+ScoreMethod = Literal["direct", "linked", "linked_extrapolated"]
+Tokens = Annotated[int, Meta(ge=1)]
+Name = Annotated[str, Meta(min_length=1)]
+
+
+class _Entry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """An entry of the directory; a key it does not know is an error."""
+
+
+class Score(_Entry, frozen=True, kw_only=True):
+    """One published result: `value` is 0 to 100, `confidence` 0 to 1.
+
+    `method` says whether the benchmark measured the model itself (direct) or another benchmark was
+    put on its scale (linked; outside of the fitted range: linked_extrapolated). `variant` is the
+    reasoning effort or mode that was measured, as the source names it.
+    """
+
+    value: Annotated[float, Meta(ge=0, le=100)]
+    benchmark: str
+    version: str
+    confidence: Annotated[float, Meta(ge=0, le=1)]
+    method: ScoreMethod
+    variant: str | None = None
+
+
+class Scores(_Entry, frozen=True, kw_only=True):
+    """What a model is good at; only figures on one comparable scale per dimension."""
+
+    reasoning: Score | None = None
+    coding: Score | None = None
+    math: Score | None = None
+    instruction_following: Score | None = None
+    tool_calling: Score | None = None
+    creative_writing: Score | None = None
+    factuality: Score | None = None
+    long_context: Score | None = None
+
+
+DIMENSIONS: Final = Scores.__struct_fields__
+
+
+class Model(_Entry, frozen=True, kw_only=True):
+    """Pinned weights, wherever they are served.
+
+    `pinned` says what holds the weights still: a date in the id, the vendor's word, or nothing (a
+    moving alias). `max_input_tokens` and `max_output_tokens` are absent where `context_window` is
+    the only limit. `local_names` are the names local servers know it by, see `local.py`.
+    """
+
+    id: Name
+    vendor: Name
+    model_class: Name
+    pinned: Pinned
+    context_window: Tokens | None = None
+    max_input_tokens: Tokens | None = None
+    max_output_tokens: Tokens | None = None
+    capabilities: Capabilities = Capabilities()
+    scores: Scores = Scores()
+    backup: str | None = None
+    secondary_backup: str | None = None
+    retires_on: date | None = None
+    replacement: str | None = None
+    local_names: tuple[str, ...] = ()
+    source: str
+
+
+class DeploymentEntry(_Entry, frozen=True, kw_only=True):
+    """A deployment as a file describes it; limits and capabilities left out are the model's."""
+
+    id: Name
+    model: Name
+    provider: Name
+    provider_model: Name
+    region: str | None = None
+    price: Price | None = None
+    context_window: Tokens | None = None
+    max_input_tokens: Tokens | None = None
+    max_output_tokens: Tokens | None = None
+    capabilities: Capabilities | None = None
+    retires_on: date | None = None
+
+
+class Deployment(Struct, frozen=True, kw_only=True):
+    """One model on one endpoint of one provider, with everything it takes over filled in.
+
+    `provider_model` is the provider's id for it, `boundary` where a call's text ends up. Limits
+    are tokens, None where not known; `max_input_tokens` and `max_output_tokens` are None where the
+    window, which holds both, is the only limit. `discovered` marks what a local server listed.
+    """
+
+    id: str
+    model: str
+    provider: str
+    provider_model: str
+    boundary: Boundary
+    capabilities: Capabilities
+    region: str | None = None
+    price: Price | None = None
+    context_window: int | None = None
+    max_input_tokens: int | None = None
+    max_output_tokens: int | None = None
+    retires_on: date | None = None
+    discovered: bool = False
+
+
+class Provider(_Entry, frozen=True, kw_only=True):
+    """A vendor or a kind of local server, as far as it can be known beforehand.
+
+    The adapter's path is appended to `base_url`. Without `key_env` no key is needed.
+    `local_server` marks what may be looked for on this machine.
+    """
+
+    id: Name
+    adapter: Name
+    dialect: str | None = None
+    base_url: Annotated[str, Meta(pattern="^https?://[^/]+(/.*)?[^/]$")]
+    key_env: str | None = None
+    boundary: Boundary
+    local_server: bool = False
+
+
+class ModelClass(_Entry, frozen=True, kw_only=True):
+    """A tier of models: `candidates` in order, and where to go when none of them can serve.
+
+    `degraded` is another class or "fail". `local` adds every model that a local server lists and
+    `candidates` does not name, behind them.
+    """
+
+    name: Name
+    description: str
+    candidates: tuple[str, ...]
+    degraded: str
+    local: bool = False
+
+
+class Defaults(_Entry, frozen=True, kw_only=True):
+    """What a shortcut sets where the caller does not. A model that cannot take it goes without."""
+
+    max_output_tokens: Tokens | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    reasoning: ReasoningEffort | None = None
+
+
+class Shortcut(_Entry, frozen=True, kw_only=True):
+    """The name an app asks for: a job, served by a class or by candidates in order.
+
+    `boundary` is how far a call's text may go. `degraded` belongs to `candidates`; a class has
+    its own.
+    """
+
+    name: Name
+    description: str
+    model_class: str | None = field(default=None, name="class")
+    candidates: tuple[str, ...] = ()
+    degraded: str | None = None
+    boundary: Boundary | None = None
+    defaults: Defaults = Defaults()
+
+
+class LocalListing(_Entry, frozen=True, kw_only=True):
+    """Which ids a local server lists are no local chat models.
+
+    Both are parts of a normalised name (see `local.py`) between hyphens: `not_chat` for embedding
+    models and the like, `not_local` for models that the server only forwards to somebody's cloud.
+    """
+
+    not_chat: tuple[str, ...] = ()
+    not_local: tuple[str, ...] = ()

@@ -1,0 +1,229 @@
+"""Every mistake in a file of one's own, and how it is named."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from routerd.errors import SettingsError
+from routerd.models import load_directory
+
+NEW_MODEL = """
+[models.gpt-x]
+vendor = "me"
+model_class = "fast"
+pinned = "moving"
+source = "my own notes"
+"""
+
+
+MISTAKES = {
+    "an unknown key": (
+        NEW_MODEL + "contxt_window = 1",
+        "models.gpt-x.contxt_window",
+        "unknown key; known here: vendor, .*context_window",
+    ),
+    "an unknown key of a dotted name": (
+        '[models."gpt-6.1-sol"]\ncontxt_window = 1',
+        'models."gpt-6.1-sol".contxt_window',
+        "unknown key",
+    ),
+    "an unknown key further in": (
+        '[deployments."openai/gpt-6-luna".price.long_context]\nabvoe = 1',
+        'deployments."openai/gpt-6-luna".price.long_context.abvoe',
+        "unknown key; known here: .*above",
+    ),
+    "an unknown capability": (
+        NEW_MODEL + "capabilities = { visoin = true }",
+        "models.gpt-x.capabilities.visoin",
+        "unknown key; known here: vision",
+    ),
+    "an unknown dimension": (
+        NEW_MODEL + "scores = { charm = 1 }",
+        "models.gpt-x.scores.charm",
+        "unknown key; known here: reasoning",
+    ),
+    "an unknown section": ("[model.x]\n", "model", "unknown section; known: providers"),
+    "a section that is no table": ("models = 1", "models", "expected a table"),
+    "an entry that is no table": ("[models]\nx = 1", "models.x", "expected a table"),
+    "a name inside": (NEW_MODEL + 'id = "y"', "models.gpt-x.id", "own name"),
+    "a missing key": ('[models.x]\nvendor = "me"', "models.x", "missing required field"),
+    "a wrong type": (
+        NEW_MODEL + 'context_window = "long"',
+        "models.gpt-x.context_window",
+        "Expected `int",
+    ),
+    "a yes that is no boolean": (
+        NEW_MODEL + "capabilities = { vision = 1 }",
+        "models.gpt-x.capabilities.vision",
+        "Expected `bool`",
+    ),
+    "a window of nothing": (
+        NEW_MODEL + "context_window = 0",
+        "models.gpt-x.context_window",
+        ">= 1",
+    ),
+    "a date that is text": (
+        NEW_MODEL + 'retires_on = "soon"',
+        "models.gpt-x.retires_on",
+        "date",
+    ),
+    "a choice that is none": (
+        '[models.gpt-6-luna]\npinned = "yes"',
+        "models.gpt-6-luna.pinned",
+        "Invalid enum value 'yes'; expected one of dated, vendor, moving",
+    ),
+    "a boundary that is none": (
+        '[shortcuts.smart]\nboundary = "moon"',
+        "shortcuts.smart.boundary",
+        "expected one of machine, own-network, vendor",
+    ),
+    "a price in dollars": (
+        '[deployments."mistral/mistral-large-4-0"]\nprice = { source = "me", input = 2 }',
+        'deployments."mistral/mistral-large-4-0".price',
+        "`input` is 2; expected nanodollars per million tokens",
+    ),
+    "a price in millionths of a dollar": (
+        '[deployments."openai/gpt-6-astra".price]\noutput = 50_000_000',
+        'deployments."openai/gpt-6-astra".price.output',
+        "50000000 instead of 50000000000: a hundredfold apart",
+    ),
+    "a price without a source": (
+        '[deployments."mistral/mistral-large-4-0"]\nprice = { input = 1_000_000_000 }',
+        'deployments."mistral/mistral-large-4-0".price',
+        "missing required field `source`",
+    ),
+    "a base address with a slash at the end": (
+        '[providers.openai]\nbase_url = "https://api.openai.com/v1/"',
+        "providers.openai.base_url",
+        "matching regex",
+    ),
+    "an unknown class": (
+        '[models.gpt-6-luna]\nmodel_class = "fsat"',
+        "models.gpt-6-luna.model_class",
+        "'fsat' is no known class; near: fast",
+    ),
+    "an unknown backup": (
+        '[models.gpt-6-luna]\nbackup = "claude-haiku-5-6"',
+        "models.gpt-6-luna.backup",
+        "'claude-haiku-5-6' is no known model; near: claude-haiku-5-5",
+    ),
+    "itself as a backup": (
+        '[models.gpt-6-luna]\nbackup = "gpt-6-luna"',
+        "models.gpt-6-luna.backup",
+        "another model than itself",
+    ),
+    "the same backup twice": (
+        '[models.gpt-6-luna]\nbackup = "mistral-small-2603"',
+        "models.gpt-6-luna.secondary_backup",
+        "is the backup already",
+    ),
+    "an unknown replacement": (
+        '[models.gpt-6-luna]\nreplacement = "gpt-9"',
+        "models.gpt-6-luna.replacement",
+        "is no known model",
+    ),
+    "a local name of another model": (
+        '[models.qwen3-4b]\nlocal_names = ["qwen3-8b"]',
+        "models.qwen3-4b.local_names",
+        "'qwen3-8b' is a name of 'qwen3-",
+    ),
+    "a local name of another model, spelled otherwise": (
+        '[models.qwen3-4b]\nlocal_names = ["Qwen/Qwen3:8B"]',
+        "models.qwen3-4b.local_names",
+        "is a name of",
+    ),
+    "a deployment of an unknown model": (
+        '[deployments."openai/x"]\nmodel = "x"\nprovider = "openai"\nprovider_model = "x"',
+        'deployments."openai/x".model',
+        "is no known model",
+    ),
+    "a deployment at an unknown provider": (
+        '[deployments."box/x"]\nmodel = "gpt-6-luna"\nprovider = "box"\nprovider_model = "x"',
+        'deployments."box/x".provider',
+        "is no known provider",
+    ),
+    "a deployment with another provider's name": (
+        '[deployments.x]\nmodel = "gpt-6-luna"\nprovider = "openai"\nprovider_model = "x"',
+        "deployments.x",
+        "expected a name that begins with 'openai/'",
+    ),
+    "an unknown candidate": (
+        '[classes.fast]\ncandidates = ["gpt-6-luna", "gpt-6-lunar"]',
+        "classes.fast.candidates[1]",
+        "'gpt-6-lunar' is no known model; near: gpt-6-luna",
+    ),
+    "a candidate twice": (
+        '[classes.fast]\ncandidates = ["gpt-6-luna", "gpt-6-luna"]',
+        "classes.fast.candidates[1]",
+        "named twice",
+    ),
+    "a candidate that is a number": (
+        "[classes.fast]\ncandidates = [1]",
+        "classes.fast.candidates[0]",
+        "Expected `str`",
+    ),
+    "a degraded path to nowhere": (
+        '[classes.fast]\ndegraded = "slow"',
+        "classes.fast.degraded",
+        "is no known class",
+    ),
+    "a degraded path in a circle": (
+        '[classes.open-weight]\ndegraded = "flagship"',
+        "classes.flagship.degraded",
+        "goes in a circle: flagship > fast > open-weight > flagship",
+    ),
+    "a shortcut of an unknown class": (
+        '[shortcuts.smart]\nclass = "flagships"',
+        "shortcuts.smart.class",
+        "near: flagship",
+    ),
+    "a shortcut of a class and candidates": (
+        '[shortcuts.x]\ndescription = "x"\nclass = "fast"\ncandidates = ["gpt-6-luna"]',
+        "shortcuts.x",
+        "either `class` or `candidates`",
+    ),
+    "a shortcut of nothing": (
+        '[shortcuts.x]\ndescription = "x"',
+        "shortcuts.x",
+        "either `class` or `candidates`",
+    ),
+    "a shortcut whose class has its own degraded path": (
+        '[shortcuts.smart]\ndegraded = "fail"',
+        "shortcuts.smart",
+        "a class has its own",
+    ),
+    "a default that no call has": (
+        "[shortcuts.smart]\ndefaults = { top_k = 1 }",
+        "shortcuts.smart.defaults.top_k",
+        "unknown key; known here: max_output_tokens, temperature, reasoning",
+    ),
+    "an unknown key of the listing": (
+        "[local]\nnot_here = []",
+        "local.not_here",
+        "unknown key; known here: not_chat, not_local",
+    ),
+}
+
+PACKAGED_SIDE = {
+    "classes.flagship.degraded",
+    "models.gpt-6-luna.secondary_backup",
+}
+
+
+@pytest.mark.parametrize(("text", "key", "expected"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_names_the_file_the_key_and_what_was_expected(
+    tmp_path: Path, text: str, key: str, expected: str
+) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError) as caught:
+        load_directory([path])
+    error = caught.value
+    assert error.key == key
+    assert re.search(expected, error.expected), error.expected
+    # A contradiction is named where it shows, which may be the packaged side of it.
+    if key not in PACKAGED_SIDE:
+        assert error.file == str(path)
