@@ -9,6 +9,7 @@ from routerd_proto.codec import (
     client_frame_reader,
     daemon_frame_reader,
     encode_frame,
+    encode_frames,
     repair_text,
 )
 from routerd_proto.conversation import Conversation, State
@@ -28,6 +29,7 @@ __all__ = [
     "client_frame_reader",
     "daemon_frame_reader",
     "encode_frame",
+    "encode_frames",
     "error_info",
     "repair_text",
 ]

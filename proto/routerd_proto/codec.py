@@ -6,14 +6,23 @@ the only exception that leaves is ProtocolError; whatever text goes in, encoding
 
 from __future__ import annotations
 
-import re
-from typing import Any, Final, Generic, TypeVar
+import datetime as dt
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, Generic, NoReturn, TypeVar
 
 import msgspec
 from msgspec.msgpack import Decoder, Encoder
 
-from routerd_proto.errors import ProtocolError, error_info
-from routerd_proto.frames import CLIENT_FRAMES, DAEMON_FRAMES, ClientFrame, DaemonFrame
+from routerd_proto.errors import ErrorInfo, ProtocolError, error_info
+from routerd_proto.frames import (
+    CLIENT_FRAMES,
+    DAEMON_FRAMES,
+    CallRequested,
+    ClientFrame,
+    CommandRequested,
+    DaemonFrame,
+)
+from routerd_proto.places import explain_mistake, tag_of
 
 __all__ = [
     "DEFAULT_MAX_FRAME_BYTES",
@@ -21,6 +30,7 @@ __all__ = [
     "client_frame_reader",
     "daemon_frame_reader",
     "encode_frame",
+    "encode_frames",
     "repair_text",
 ]
 
@@ -29,17 +39,37 @@ PREFIX_BYTES: Final = 4
 
 Frame = TypeVar("Frame")
 _encoder: Final = Encoder()
+# What msgpack carries and JSON does not: not to be turned into text.
+_AS_THEY_ARE: Final = (bytes, bytearray, memoryview, dt.datetime)
+# A mistake in these is the app's, and it is told so; a mistake in others is the other program's.
+_REQUESTS: Final = {CallRequested, CommandRequested}
 
 
 def encode_frame(frame: msgspec.Struct) -> bytearray:
     """Encode one frame with its length prefix. Lone surrogates in text become U+FFFD."""
-    data = bytearray(PREFIX_BYTES)
-    try:
-        _encoder.encode_into(frame, data, PREFIX_BYTES)
-    except UnicodeEncodeError:
-        _encoder.encode_into(_repair(msgspec.to_builtins(frame)), data, PREFIX_BYTES)
-    data[:PREFIX_BYTES] = (len(data) - PREFIX_BYTES).to_bytes(PREFIX_BYTES, "big")
+    data = bytearray()
+    _append(frame, data)
     return data
+
+
+def encode_frames(frames: Iterable[msgspec.Struct]) -> bytearray:
+    """Encode several frames into one buffer, for one write."""
+    data = bytearray()
+    for frame in frames:
+        _append(frame, data)
+    return data
+
+
+def _append(frame: msgspec.Struct, data: bytearray) -> None:
+    start = len(data)
+    body = start + PREFIX_BYTES
+    try:
+        _encoder.encode_into(frame, data, body)
+    except UnicodeEncodeError:
+        _encoder.encode_into(
+            _repair(msgspec.to_builtins(frame, builtin_types=_AS_THEY_ARE)), data, body
+        )
+    data[start:body] = (len(data) - body).to_bytes(PREFIX_BYTES, "big")
 
 
 def repair_text(text: str) -> str:
@@ -81,36 +111,47 @@ class FrameReader(Generic[Frame]):
         return bool(self._rest)
 
     def feed(self, data: bytes) -> list[Frame]:
-        """Return the frames that `data` completes, in order."""
+        """Return the frames that `data` completes, in order; a broken one loses them all."""
+        return list(self.read(data))
+
+    def read(self, data: bytes) -> Iterator[Frame]:
+        """Yield the frames that `data` completes, each before the next is looked at.
+
+        A hello of another version is thus seen before a call that only that version understands.
+        The iterator must be used up: what it has not reached is lost.
+        """
         rest = self._rest
         if rest:
             rest += data
             if len(rest) < self._needed:
-                return []
+                return
             data = bytes(rest)
             rest.clear()
-        frames: list[Frame] = []
         position, end = 0, len(data)
         view = memoryview(data)
-        while (left := end - position) >= PREFIX_BYTES:
-            size = int.from_bytes(view[position : position + PREFIX_BYTES], "big")
-            if size > self._max_frame_bytes:
-                raise ProtocolError(
-                    error_info(
-                        "frame_too_large",
-                        f"a frame of {size} bytes is over the limit of {self._max_frame_bytes}",
-                        details={"size": size, "limit": self._max_frame_bytes},
-                    )
-                )
-            if left < PREFIX_BYTES + size:
-                break
+        needed = PREFIX_BYTES
+        while end - position >= needed:
             start = position + PREFIX_BYTES
-            position = start + size
-            frames.append(self._decode_frame(view[start:position]))
+            needed = PREFIX_BYTES + self._size(view[position:start])
+            if end - position >= needed:
+                position += needed
+                needed = PREFIX_BYTES
+                yield self._decode_frame(view[start:position])
         if position < end:
             rest += view[position:]
-            self._needed = PREFIX_BYTES + (size if left >= PREFIX_BYTES else 0)
-        return frames
+            self._needed = needed
+
+    def _size(self, prefix: memoryview) -> int:
+        size = int.from_bytes(prefix, "big")
+        if size > self._max_frame_bytes:
+            raise ProtocolError(
+                error_info(
+                    "frame_too_large",
+                    f"a frame of {size} bytes is over the limit of {self._max_frame_bytes}",
+                    details={"size": size, "limit": self._max_frame_bytes},
+                )
+            )
+        return size
 
     def _decode_frame(self, view: memoryview) -> Frame:
         try:
@@ -123,42 +164,30 @@ class FrameReader(Generic[Frame]):
                 error_info("protocol_error", f"a frame is not valid msgpack: {kind}")
             ) from error
 
-    def _explain(self, view: memoryview, error: msgspec.ValidationError) -> Any:
+    def _explain(self, view: memoryview, error: msgspec.ValidationError) -> ErrorInfo:
         """Say which field of which frame is wrong, instead of a position in an array."""
-        kind = self._kinds.get(_tag_of(view))
+        kind = self._kinds.get(tag_of(view))
         if kind is None:
             return error_info("protocol_error", f"unknown frame: {error}")
-        text, place = _name_place(str(error), kind)
+        text, place = explain_mistake(str(error), kind)
         code = "invalid_request" if kind in _REQUESTS else "protocol_error"
         return error_info(code, text, details={"frame": kind.__name__, "place": place})
 
 
-_REQUESTS: Final = {kind for kind in CLIENT_FRAMES if kind.__name__.endswith("Requested")}
-_PLACE: Final = re.compile(r"(?P<what>.*) - at `\$(?:\[(?P<index>\d+)\])?(?P<rest>.*)`", re.DOTALL)
-
-
-def _tag_of(view: memoryview) -> int | None:
-    """Read the tag: the first element, a positive fixint after a short array header."""
-    if len(view) >= 2 and view[0] & 0xF0 == 0x90 and view[1] < 0x80:
-        return view[1]
-    return None
-
-
-def _name_place(text: str, kind: type) -> tuple[str, str]:
-    match = _PLACE.fullmatch(text)
-    if match is None or match["index"] is None:
-        return f"{kind.__name__}: {text}", ""
-    fields: tuple[str, ...] = kind.__struct_fields__  # type: ignore[attr-defined]
-    index = int(match["index"]) - 1
-    place = (fields[index] if 0 <= index < len(fields) else f"[{index}]") + match["rest"]
-    return f"{place}: {match['what']}", place
+def _refuse_extension(code: int, _data: memoryview) -> NoReturn:
+    """Refuse what no JSON can say, since a provider is to be sent it."""
+    raise msgspec.ValidationError(f"Extension type {code} is not part of this protocol")
 
 
 def client_frame_reader(max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES) -> FrameReader[ClientFrame]:
     """Return a reader of what a client sends."""
-    return FrameReader(Decoder(ClientFrame), CLIENT_FRAMES, max_frame_bytes)
+    return FrameReader(
+        Decoder(ClientFrame, ext_hook=_refuse_extension), CLIENT_FRAMES, max_frame_bytes
+    )
 
 
 def daemon_frame_reader(max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES) -> FrameReader[DaemonFrame]:
     """Return a reader of what the daemon sends."""
-    return FrameReader(Decoder(DaemonFrame), DAEMON_FRAMES, max_frame_bytes)
+    return FrameReader(
+        Decoder(DaemonFrame, ext_hook=_refuse_extension), DAEMON_FRAMES, max_frame_bytes
+    )
