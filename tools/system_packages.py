@@ -13,7 +13,11 @@ import sys
 
 VARIABLE = "ROUTERD_INSTALL_SYSTEM_PACKAGES"
 # What a test calls, and the Debian package it comes in.
-COMMANDS = {"systemd-analyze": "systemd", "systemd-socket-activate": "systemd"}
+COMMANDS = {
+    "systemd-analyze": "systemd",
+    "systemd-socket-activate": "systemd",
+    "systemd-sysusers": "systemd",
+}
 
 
 def main() -> None:
