@@ -1,0 +1,145 @@
+"""OpenAI's Chat Completions, as OpenAI itself speaks it.
+
+Sans-I/O. What a request may hold and what is refused follows OpenAI's API reference and its SDK
+types; what is not looked at (seed, penalties, metadata, ...) is accepted and has no effect.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from routerd.simulate.exchange import Asked, Frame, HttpAnswer, Question, Refusal, Reply
+from routerd.simulate.openai.errors import INVALID, error_object, fault_refusal, unknown_model
+from routerd.simulate.openai.reply import stream_frames, whole_body
+from routerd.simulate.openai.request import read_question
+from routerd.simulate.script import Fault
+from routerd.simulate.tokens import CacheUse, PromptCache
+from routerd.simulate.vendor import (
+    JSON_HEADERS,
+    RequestNames,
+    Route,
+    Vendor,
+    page,
+    server_sent_event,
+    waiting_headers,
+)
+
+__all__ = ["OpenAI"]
+
+
+class OpenAI(Vendor):
+    """Chat Completions and the models list."""
+
+    name = "openai"
+    routes = (
+        Route("POST", re.compile(r"/v1/chat/completions"), "call"),
+        Route("GET", re.compile(r"/v1/models"), "models"),
+        Route("GET", re.compile(r"/v1/models/(?P<model>[^/]+)"), "model"),
+    )
+    listed_models = ("gpt-6-astra", "gpt-6.1-sol", "gpt-6.1-terra", "gpt-6-luna")
+
+    def authenticate(self, asked: Asked) -> None:
+        """Refuse a request without a bearer token."""
+        scheme, _, key = asked.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not key.strip():
+            raise Refusal(
+                401,
+                INVALID,
+                "You didn't provide an API key. You need to provide your API key in an "
+                "Authorization header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY).",
+            )
+
+    def question(self, asked: Asked) -> Question:
+        """Read a Chat Completions request."""
+        return read_question(asked.body)
+
+    def cache_use(
+        self, cache: PromptCache, question: Question, now: float, *, sells_writes: bool
+    ) -> CacheUse:
+        """Cache unasked; writes are told only for models that sell them."""
+        use = cache.automatic(f"{self.name}\0{question.model}", question.prompt, now)
+        return use if sells_writes else CacheUse(read=use.read)
+
+    def answer_headers(self, names: RequestNames, question: Question | None) -> dict[str, str]:
+        """Return the request id and the rate limits."""
+        del question
+        return {
+            "x-request-id": f"req_{names.id[:32]}",
+            "openai-organization": "org-simulated",
+            "openai-version": "2020-10-01",
+            "openai-processing-ms": "1",
+            "x-ratelimit-limit-requests": "10000",
+            "x-ratelimit-remaining-requests": "9999",
+            "x-ratelimit-reset-requests": "6ms",
+            "x-ratelimit-limit-tokens": "2000000",
+            "x-ratelimit-remaining-tokens": "1999000",
+            "x-ratelimit-reset-tokens": "30ms",
+        }
+
+    def whole(self, reply: Reply) -> bytes:
+        """Write a `chat.completion`."""
+        return whole_body(reply)
+
+    def frames(self, reply: Reply) -> Iterator[Frame]:
+        """Write `chat.completion.chunk`s."""
+        return stream_frames(reply)
+
+    def refused(self, refusal: Refusal, names: RequestNames) -> HttpAnswer:
+        """Write an error answer."""
+        headers = {**JSON_HEADERS, **self.answer_headers(names, None)}
+        if refusal.page:
+            return page(refusal.status)
+        if refusal.status == 429:
+            headers["x-ratelimit-remaining-requests"] = "0"
+            headers["x-ratelimit-reset-requests"] = f"{refusal.retry_after or 1:g}s"
+        headers |= waiting_headers(refusal.retry_after)
+        return HttpAnswer(refusal.status, headers, self.error_in_body(refusal, names))
+
+    def fault(self, fault: Fault, model: str | None) -> Refusal:
+        """Choose the real error for a scripted code, or for a status alone."""
+        return fault_refusal(fault, model)
+
+    def error_frame(self, refusal: Refusal) -> bytes:
+        """Write `data: {"error": ...}` in place of a chunk."""
+        return server_sent_event(msgspec.json.encode({"error": error_object(refusal)}))
+
+    def error_in_body(self, refusal: Refusal, names: RequestNames) -> bytes:
+        """Write `{"error": ...}`."""
+        del names
+        return msgspec.json.encode({"error": error_object(refusal)})
+
+    def models(self, models: Sequence[str], asked: Asked) -> bytes:
+        """Write the list of models, all on one page."""
+        del asked
+        return msgspec.json.encode({"object": "list", "data": [listed(name) for name in models]})
+
+    def model(self, model: str) -> bytes:
+        """Write one model."""
+        return msgspec.json.encode(listed(model))
+
+    def unknown_model(self, model: str) -> Refusal:
+        """Say `model_not_found`."""
+        return unknown_model(model)
+
+    def unknown_path(self, method: str, path: str) -> Refusal:
+        """Say that the URL is invalid."""
+        return Refusal(404, INVALID, f"Invalid URL ({method} {path})")
+
+    def bad_schema(self) -> Refusal:
+        """Say `invalid_function_parameters`."""
+        return Refusal(
+            400, INVALID, "Invalid schema: not a JSON schema.", code="invalid_function_parameters"
+        )
+
+    def too_large(self) -> Refusal:
+        """Say that the body is too large."""
+        return Refusal(413, INVALID, "Request entity too large: the body is over the limit.")
+
+
+def listed(model: str) -> dict[str, Any]:
+    """Write an entry of the models list."""
+    return {"id": model, "object": "model", "created": 1767225600, "owned_by": "system"}
