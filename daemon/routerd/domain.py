@@ -95,6 +95,7 @@ class Features(Struct, frozen=True):
     tools: int = 0
     forced_tool: bool = False
     output_schema: bool = False
+    prefill: bool = False
     max_output_tokens: int | None = None
     sensitivity: Sensitivity = "public"
 
@@ -106,11 +107,15 @@ class Snapshot(Struct, frozen=True):
 
 
 class Route(Struct, frozen=True):
-    """One entry of a plan. Never the same deployment twice in a plan."""
+    """One entry of a plan. Never the same deployment twice in a plan.
+
+    `degraded` says why it is not what was asked for, None if it is.
+    """
 
     deployment: str
     model: str
     provider: str
+    degraded: str | None = None
 
 
 class Dropped(Struct, frozen=True):
@@ -124,8 +129,7 @@ class Dropped(Struct, frozen=True):
 class Plan(Struct, frozen=True):
     """The decision before anything is sent.
 
-    `rule` says in words what chose the candidates. `degraded` says why the routes are not of the
-    class that was asked for, None if they are.
+    `rule` says in words what chose the candidates.
     """
 
     target: str
@@ -133,7 +137,6 @@ class Plan(Struct, frozen=True):
     model_class: str | None
     routes: tuple[Route, ...]
     dropped: tuple[Dropped, ...] = ()
-    degraded: str | None = None
 
 
 class Attempt(Struct, kw_only=True):
@@ -148,6 +151,7 @@ class Attempt(Struct, kw_only=True):
     headers_us: int | None = None
     first_content_us: int | None = None
     ended_us: int | None = None
+    sent: bool = True
     status: int | None = None
     finish: FinishReason | None = None
     error_class: str | None = None

@@ -7,6 +7,7 @@ the return value of `read_key`.
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from collections.abc import Mapping
@@ -40,6 +41,7 @@ def load_settings(path: Path) -> Settings:
 
 def parse_settings(raw: dict[str, Any], file: Path | str) -> Settings:
     """Check a parsed file against the schema."""
+    _refuse_infinite(raw, file)
     tables = raw.get("providers", {})
     if not isinstance(tables, dict):
         raise SettingsError("expected a table of providers", file=file, key="providers")
@@ -60,13 +62,22 @@ def _convert(raw: Any, section: type[Section], file: Path | str, prefix: str) ->
         what, place = (match["what"], match["place"] or "") if match else (str(error), "")
         unknown = _UNKNOWN.fullmatch(what)
         if unknown:
+            known = msgspec.structs.fields(_type_at(section, place))
             place = f"{place}.{unknown['name']}" if place else unknown["name"]
-            known = msgspec.structs.fields(_type_at(section, place.rpartition(".")[0]))
             what = f"unknown key; known here: {', '.join(field.name for field in known)}"
         elif what.startswith("Invalid enum value"):
             what = f"{what}; expected one of {', '.join(_choices(_type_at(section, place)))}"
         key = ".".join(part for part in (prefix, place) if part)
         raise SettingsError(what, file=file, key=key) from None
+
+
+def _refuse_infinite(raw: Any, file: Path | str, key: str = "") -> None:
+    """Refuse TOML's `inf` and `nan`: no timer can be set to them, and no range excludes them."""
+    if isinstance(raw, dict):
+        for name, value in raw.items():
+            _refuse_infinite(value, file, f"{key}.{name}" if key else name)
+    elif isinstance(raw, float) and not math.isfinite(raw):
+        raise SettingsError(f"expected a finite number, got {raw}", file=file, key=key)
 
 
 def _type_at(section: Any, place: str) -> Any:

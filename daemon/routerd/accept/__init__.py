@@ -1,0 +1,1 @@
+"""Accept: the Unix socket, its connections, and the commands apps and people give the daemon."""

@@ -1,0 +1,81 @@
+"""Questions to the daemon itself: a table of names, each answered with plain data.
+
+Rules of this file: a command never shows a prompt, an answer or a key, because none of them is
+kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from routerd.accept.connection import Connection
+from routerd.errors import CallRefused
+from routerd.ledger import AmbiguousId, Ledger
+from routerd_proto.errors import error_info
+from routerd_proto.frames import CommandAnswered, CommandRequested
+
+__all__ = ["Commands"]
+
+MOST_CALLS = 1000
+
+
+class Commands:
+    """Answer commands. `report` returns the state of the daemon as plain data."""
+
+    def __init__(self, report: Callable[[], dict[str, Any]], ledger: Ledger) -> None:
+        self._report = report
+        self._ledger = ledger
+        self._table: dict[str, Callable[[dict[str, Any]], Awaitable[Any]]] = {
+            "status": self._status,
+            "explain": self._explain,
+            "calls": self._calls,
+        }
+
+    async def serve(self, request: CommandRequested, sink: Connection) -> None:
+        """Answer one command."""
+        try:
+            command = self._table.get(request.name)
+            if command is None:
+                known = ", ".join(sorted(self._table))
+                raise _refusal(f"there is no command {request.name!r}; known: {known}")
+            answer = CommandAnswered(body=await command(request.arguments))
+        except CallRefused as refused:
+            answer = CommandAnswered(error=refused.info)
+        sink.send((answer,))
+
+    async def _status(self, arguments: dict[str, Any]) -> Any:
+        _expect(arguments)
+        return self._report()
+
+    async def _explain(self, arguments: dict[str, Any]) -> Any:
+        _expect(arguments, decision_id=str)
+        try:
+            record = await self._ledger.find(arguments["decision_id"])
+        except (AmbiguousId, ValueError) as error:
+            raise _refusal(str(error)) from None
+        if record is None:
+            raise _refusal(f"the ledger has no call {arguments['decision_id']}")
+        return msgspec.to_builtins(record)
+
+    async def _calls(self, arguments: dict[str, Any]) -> Any:
+        _expect(arguments, limit=int)
+        if not 1 <= arguments["limit"] <= MOST_CALLS:
+            raise _refusal(f"limit is {arguments['limit']}; expected 1 to {MOST_CALLS}")
+        return msgspec.to_builtins(await self._ledger.recent(arguments["limit"]))
+
+
+def _expect(arguments: dict[str, Any], **kinds: type) -> None:
+    """Refuse missing, unknown and mistyped arguments."""
+    for name, kind in kinds.items():
+        if not isinstance(arguments.get(name), kind):
+            raise _refusal(f"the argument {name} is missing or not {kind.__name__}")
+    unknown = arguments.keys() - kinds.keys()
+    if unknown:
+        raise _refusal(f"unknown argument {min(unknown)}")
+
+
+def _refusal(message: str) -> CallRefused:
+    return CallRefused(error_info("invalid_request", message))

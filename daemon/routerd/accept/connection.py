@@ -1,0 +1,231 @@
+"""One connection of an app: bytes in, frames out, and the kernel's word for who speaks.
+
+Rules of this file: nothing here knows what a call means. The reading side is never stopped, so
+that a hang-up is seen at once in every state; a slow reader is felt on the writing side only. A
+connection has one task for its whole life, and closing the connection cancels it: that is all of
+cancellation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final, Protocol, cast
+
+import anyio
+from msgspec import Struct
+
+from routerd_proto import (
+    PROTOCOL_VERSION,
+    Conversation,
+    ErrorInfo,
+    ProtocolError,
+    client_frame_reader,
+    encode_frame,
+    encode_frames,
+    error_info,
+)
+from routerd_proto.frames import (
+    CallRequested,
+    ClientFrame,
+    ClientHello,
+    CommandRequested,
+    ConnectionEnded,
+    DaemonHello,
+)
+
+__all__ = ["Connection", "ConnectionHost"]
+
+Request = CallRequested | CommandRequested
+_PEER: Final = struct.Struct("3i")  # struct ucred: pid, uid, gid
+WRITE_BUFFER_BYTES: Final = 256 * 1024
+
+
+class ConnectionHost(Protocol):
+    """What a connection asks of the server it belongs to."""
+
+    max_frame_bytes: int
+    version: str
+
+    def opened(self, connection: Connection) -> ErrorInfo | None:
+        """Take a new connection; an error means that it is turned away."""
+
+    def closed(self, connection: Connection) -> None:
+        """Forget a connection."""
+
+    def rejected(self, connection: Connection, error: ErrorInfo) -> None:
+        """Note that a connection was closed because of what it sent."""
+
+
+class Connection(asyncio.Protocol):
+    """Cut frames, keep their legal order, and hand requests to the connection's task."""
+
+    def __init__(self, host: ConnectionHost) -> None:
+        self._host = host
+        self._reader = client_frame_reader(host.max_frame_bytes)
+        self._conversation = Conversation()
+        self._requests: deque[Request] = deque()
+        self._wake: asyncio.Future[None] | None = None
+        self._writable: asyncio.Future[None] | None = None
+        self._scope = anyio.CancelScope()
+        self._loop = asyncio.get_running_loop()
+        self.transport: asyncio.Transport
+        self.peer_uid: int | None = None
+        self.closing = False
+        self.busy = False
+        # When the state that a time limit watches began, on the loop's clock.
+        self.since = self._loop.time()
+
+    def __repr__(self) -> str:
+        return f"<Connection uid={self.peer_uid} {self._conversation.state.value}>"
+
+    # --- what the loop calls ------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Learn who speaks, and be taken or turned away."""
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
+        self.peer_uid = _peer_uid(self.transport)
+        error = self._host.opened(self)
+        if error is not None:
+            self.end(error)
+
+    def data_received(self, data: bytes) -> None:
+        """Read frames; a broken one ends the connection with the reason."""
+        if self.closing:
+            return
+        begun = self._reader.unfinished
+        try:
+            for frame in self._reader.read(data):
+                self._conversation.advance(frame)
+                self._take(frame)
+        except ProtocolError as error:
+            self._host.rejected(self, error.info)
+            self.end(error.info)
+        if self._reader.unfinished and not begun:
+            self.since = self._loop.time()
+
+    def eof_received(self) -> bool:
+        """Take a half-closed connection for a hang-up."""
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Cancel whatever the connection was doing."""
+        self.closing = True
+        self._scope.cancel()
+        self._host.closed(self)
+
+    def pause_writing(self) -> None:
+        """Note that the app reads more slowly than its answer comes."""
+        self._writable = self._loop.create_future()
+        self.since = self._loop.time()
+
+    def resume_writing(self) -> None:
+        """Let the answer go on."""
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        self._writable = None
+
+    # --- what the connection's task calls -----------------------------------------------------
+
+    async def run(self, serve: Callable[[Request, Connection], Awaitable[None]]) -> None:
+        """Serve one request after the other until the connection closes."""
+        try:
+            with self._scope:
+                while not self.closing:
+                    request = await self._next_request()
+                    self.busy = True
+                    await serve(request, self)
+                    self.busy = False
+                    self.since = self._loop.time()
+        finally:
+            self.busy = False
+            self.transport.close()
+
+    async def _next_request(self) -> Request:
+        while not self._requests:
+            self._wake = self._loop.create_future()
+            await self._wake
+        return self._requests.popleft()
+
+    # --- what serves a request calls (the sink of an answer) ----------------------------------
+
+    @property
+    def congested(self) -> bool:
+        """Whether the app has not read what was written so far."""
+        return self._writable is not None
+
+    def send(self, frames: Iterable[Struct]) -> None:
+        """Write frames at once; never blocks, nothing is written to a closed connection."""
+        frames = tuple(frames)
+        for frame in frames:
+            self._conversation.advance(frame)
+        if not self.closing:
+            self.transport.write(encode_frames(frames))
+
+    async def drain(self) -> None:
+        """Wait until the app has read enough. A reader that never does is cut off by the server."""
+        while self._writable is not None:
+            await asyncio.shield(self._writable)
+
+    # --- ends ---------------------------------------------------------------------------------
+
+    def end(self, error: ErrorInfo) -> None:
+        """Say why, close, and cancel what is running."""
+        if self.closing:
+            return
+        self.closing = True
+        self.transport.write(encode_frame(ConnectionEnded(error)))
+        self.transport.close()
+        self._scope.cancel()
+
+    def abort(self) -> None:
+        """Close without a word: the app does not read."""
+        self.closing = True
+        self.transport.abort()
+        self._scope.cancel()
+
+    @property
+    def awaiting_first_frame(self) -> bool:
+        """Whether nothing has been asked yet."""
+        return not self.busy and self._conversation.state.value == "new"
+
+    @property
+    def unfinished_frame(self) -> bool:
+        """Whether a frame has begun and is not complete."""
+        return self._reader.unfinished
+
+    def _take(self, frame: ClientFrame) -> None:
+        if isinstance(frame, ClientHello):
+            if frame.protocol_version != PROTOCOL_VERSION:
+                raise ProtocolError(
+                    error_info(
+                        "version_mismatch",
+                        f"the client speaks protocol {frame.protocol_version}, "
+                        f"routerd {self._host.version} speaks {PROTOCOL_VERSION}",
+                    )
+                )
+            self.send((DaemonHello(PROTOCOL_VERSION, self._host.version, self._reader_limit),))
+            return
+        self._requests.append(frame)
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    @property
+    def _reader_limit(self) -> int:
+        return self._host.max_frame_bytes
+
+
+def _peer_uid(transport: asyncio.Transport) -> int | None:
+    """Ask the kernel who connected. None where it does not say."""
+    sock: socket.socket = transport.get_extra_info("socket")
+    try:
+        _pid, uid, _gid = _PEER.unpack(
+            sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+        )
+    except OSError:
+        return None
+    return int(uid)

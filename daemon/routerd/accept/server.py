@@ -1,0 +1,153 @@
+"""The socket server: takes connections, watches their time limits, and drains at the end.
+
+Rules of this file: no frame is interpreted here; requests go to the two callables `app` hands in.
+Every connection has one task in the server's task group, named after what it does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import anyio
+from anyio.abc import TaskGroup
+
+from routerd.accept.connection import Connection
+from routerd.accept.listener import Listener
+from routerd.settings import Limits, Socket
+from routerd.telemetry.events import ConnectionRejected, Events
+from routerd_proto import ErrorInfo, error_info
+from routerd_proto.frames import CallRequested, CommandRequested
+
+__all__ = ["Server"]
+
+ServeCall = Callable[[CallRequested, Connection], Awaitable[None]]
+ServeCommand = Callable[[CommandRequested, Connection], Awaitable[None]]
+SWEEP_SECONDS = 1.0
+
+
+class Server:
+    """Serve apps on one listening socket until told to drain."""
+
+    def __init__(
+        self,
+        listener: Listener,
+        *,
+        version: str,
+        settings: Socket,
+        limits: Limits,
+        events: Events,
+        serve_call: ServeCall,
+        serve_command: ServeCommand,
+    ) -> None:
+        self.version = version
+        self.max_frame_bytes = settings.max_frame_bytes
+        self.connections: set[Connection] = set()
+        self.in_flight = 0
+        self.draining = False
+        self._listener = listener
+        self._settings = settings
+        self._limits = limits
+        self._events = events
+        self._serve_call = serve_call
+        self._serve_command = serve_command
+        self._tasks: TaskGroup
+        self._server: asyncio.Server
+        self._quiet = asyncio.Event()
+
+    async def run(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+        """Accept connections; reports started once the socket answers. Ends by cancellation."""
+        loop = asyncio.get_running_loop()
+        async with anyio.create_task_group() as self._tasks:
+            self._server = await loop.create_unix_server(
+                lambda: Connection(self), sock=self._listener.socket
+            )
+            try:
+                self._tasks.start_soon(self._sweep, name="watch of time limits")
+                task_status.started()
+                await anyio.sleep_forever()
+            finally:
+                self._server.close()
+                for connection in list(self.connections):
+                    connection.abort()
+
+    async def drain(self, seconds: float) -> int:
+        """Stop accepting, let running calls end, then cut the rest; returns how many were cut.
+
+        New connections stay in the socket's queue for the successor.
+        """
+        self.draining = True
+        self._server.close()
+        going_away = error_info("shutting_down", "the daemon is stopping")
+        for connection in list(self.connections):
+            if not connection.busy:
+                connection.end(going_away)
+        with anyio.move_on_after(seconds):
+            while self.in_flight:
+                self._quiet.clear()
+                await self._quiet.wait()
+        cut = self.in_flight
+        for connection in list(self.connections):
+            connection.end(going_away)
+        return cut
+
+    # --- what a connection asks (ConnectionHost) ----------------------------------------------
+
+    def opened(self, connection: Connection) -> ErrorInfo | None:
+        """Start the connection's task, unless the daemon is full or stopping."""
+        if self.draining:
+            return error_info("shutting_down", "the daemon is stopping")
+        if len(self.connections) >= self._settings.max_connections:
+            limit = self._settings.max_connections
+            return error_info(
+                "router_overloaded",
+                f"{limit} connections are open, the most socket.max_connections allows",
+                retry_after=1.0,
+            )
+        self.connections.add(connection)
+        self._tasks.start_soon(connection.run, self._serve, name="connection")
+        return None
+
+    def closed(self, connection: Connection) -> None:
+        """Forget a connection."""
+        self.connections.discard(connection)
+
+    def rejected(self, connection: Connection, error: ErrorInfo) -> None:
+        """Tell the operator that somebody does not speak the protocol."""
+        self._events.emit(ConnectionRejected(code=error.code, peer_uid=connection.peer_uid))
+
+    # --- requests -----------------------------------------------------------------------------
+
+    async def _serve(self, request: CallRequested | CommandRequested, sink: Connection) -> None:
+        if isinstance(request, CommandRequested):
+            await self._serve_command(request, sink)
+        else:
+            self.in_flight += 1
+            try:
+                await self._serve_call(request, sink)
+            finally:
+                self.in_flight -= 1
+        if self.draining:
+            sink.end(error_info("shutting_down", "the daemon is stopping"))
+            self._quiet.set()
+
+    async def _sweep(self) -> None:
+        """Close what broke a time limit, once a second for all connections."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            await anyio.sleep(SWEEP_SECONDS)
+            now = clock()
+            for connection in list(self.connections):
+                self._check_limits(connection, now - connection.since)
+
+    def _check_limits(self, connection: Connection, seconds: float) -> None:
+        settings = self._settings
+        if connection.congested:
+            if seconds > settings.slow_reader_seconds:
+                connection.abort()
+        elif connection.unfinished_frame and seconds > settings.frame_seconds:
+            connection.end(error_info("protocol_error", "a frame was begun and never finished"))
+        elif connection.awaiting_first_frame and seconds > settings.first_frame_seconds:
+            connection.end(error_info("protocol_error", "no frame came after connecting"))
+        elif not connection.busy and seconds > settings.idle_seconds:
+            connection.end(error_info("shutting_down", "the connection was idle for too long"))

@@ -1,0 +1,1 @@
+"""Classify: the facts of a call, measured without I/O, and the refusal of what cannot be meant."""

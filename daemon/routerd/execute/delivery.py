@@ -1,0 +1,90 @@
+"""From an attempt to the caller: the commit point and back-pressure.
+
+Rules of this file: the first content that is sent commits the call. Before it a failure is silent;
+after it only a restart the caller opted into may replace what was sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from time import monotonic
+from typing import Protocol
+
+from msgspec import Struct
+
+from routerd.domain import Part
+from routerd_proto.errors import ErrorInfo
+from routerd_proto.frames import (
+    CallRestarted,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    ToolCallDelta,
+)
+
+__all__ = ["Delivery", "Sink"]
+
+
+class Sink(Protocol):
+    """Where frames go: a connection of an app."""
+
+    @property
+    def congested(self) -> bool:
+        """Whether the app reads more slowly than its answer comes."""
+
+    def send(self, frames: Iterable[Struct]) -> None:
+        """Write frames; never blocks."""
+
+    async def drain(self) -> None:
+        """Wait until the app has read enough."""
+
+    def abort(self) -> None:
+        """Close without a word, and cancel what is running."""
+
+
+class Delivery:
+    """What the caller has been given so far."""
+
+    def __init__(self, sink: Sink, received_at: float) -> None:
+        self._sink = sink
+        self._received_at = received_at
+        self.committed = False
+        self.first_content_us: int | None = None
+        self.output_bytes = 0
+
+    def elapsed_us(self) -> int:
+        """Return the microseconds since the request was read."""
+        return int((monotonic() - self._received_at) * 1_000_000)
+
+    async def deliver(self, parts: list[Part]) -> None:
+        """Send parts to the caller, and wait if it reads too slowly."""
+        if self.first_content_us is None:
+            self.first_content_us = self.elapsed_us()
+        self.committed = True
+        self._sink.send(parts)
+        if self._sink.congested:
+            await self._sink.drain()
+
+    def restart(self, reason: ErrorInfo) -> None:
+        """Tell the caller that all content so far is void, if there was any."""
+        if self.committed:
+            self._sink.send((CallRestarted(reason),))
+        self.committed = False
+        self.first_content_us = None
+        self.output_bytes = 0
+
+
+def written_bytes(parts: Iterable[Part]) -> int:
+    """Count the bytes of what a model wrote, to estimate what it bills if it never says."""
+    size = 0
+    for part in parts:
+        match part:
+            case TextDelta(text=text) | ReasoningDelta(reasoning=text):
+                size += _bytes(text)
+            case RefusalDelta(refusal=text) | ToolCallDelta(arguments=text):
+                size += _bytes(text)
+    return size
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))

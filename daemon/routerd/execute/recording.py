@@ -1,0 +1,142 @@
+"""From a call to its record, and from its record to the last frame the caller gets.
+
+Rules of this file: a record holds names, numbers and codes; no message of a provider, no word of a
+prompt or an answer.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+
+from routerd.domain import Attempt, Call, CostBasis, Plan, Record
+from routerd.execute.delivery import Delivery
+from routerd.execute.routes import Execution
+from routerd.telemetry.trace_ids import trace_id_of
+from routerd_proto.content import Message
+from routerd_proto.errors import ErrorInfo
+from routerd_proto.frames import CallEnded, CallRequested
+
+__all__ = ["begin_record", "finish_record", "last_frame", "read_call"]
+
+# The worst of several bases is that of their sum.
+BASES: tuple[CostBasis, ...] = ("measured", "estimated", "unknown")
+
+
+def read_call(request: CallRequested, peer_uid: int | None, longest_seconds: float) -> Call:
+    """Give a request its decision id and its deadline.
+
+    The id is the time in milliseconds and 80 random bits, in 32 hex digits: it sorts by time and is
+    a valid trace id.
+    """
+    now_ns = time.time_ns()
+    received_at = time.monotonic()
+    wanted = request.options.timeout
+    messages = request.messages
+    if isinstance(messages, str):
+        messages = [Message("user", messages)]
+    return Call(
+        decision_id=f"{now_ns // 1_000_000:012x}{os.urandom(10).hex()}",
+        call_id=request.call_id,
+        target=request.target,
+        messages=messages,
+        options=request.options,
+        stream=request.stream,
+        received_at=received_at,
+        received_at_ns=now_ns,
+        deadline=received_at + min(wanted or longest_seconds, longest_seconds),
+        trace=request.trace,
+        sends=request.sends,
+        peer_uid=peer_uid,
+    )
+
+
+def begin_record(call: Call) -> Record:
+    """Start the record of a call with what is known when it comes in."""
+    options = call.options
+    return Record(
+        decision_id=call.decision_id,
+        call_id=call.call_id,
+        received_at_ns=call.received_at_ns,
+        target=call.target,
+        stream=call.stream,
+        sends=call.sends,
+        tenant=options.tenant,
+        team=options.team,
+        agent=options.agent,
+        user=options.user,
+        feature=options.feature,
+        task=options.task,
+        trace_id=trace_id_of(call),
+        peer_uid=call.peer_uid,
+    )
+
+
+def finish_record(
+    record: Record, execution: Execution | None, delivery: Delivery, error: ErrorInfo | None
+) -> None:
+    """Fill in how a call ended."""
+    record.total_us = delivery.elapsed_us()
+    record.first_content_us = delivery.first_content_us
+    if execution is not None and execution.attempts:
+        _add_attempts(record, execution, answered=error is None or delivery.committed)
+    else:
+        record.cost_nanodollars, record.cost_basis = 0, "measured"
+    record.error_code = error.code if error is not None else None
+    if error is not None:
+        record.finish = "error"
+    elif execution is not None and execution.outcome is not None:
+        record.finish = execution.outcome.finish or "stop"
+
+
+def _add_attempts(record: Record, execution: Execution, *, answered: bool) -> None:
+    """Sum up the attempts; only what the caller got content from is named as having answered."""
+    attempts = record.attempts = execution.attempts
+    record.upstream_us = sum(_waited_us(attempt) for attempt in attempts)
+    record.cost_basis = max((item.cost_basis for item in attempts), key=BASES.index)
+    if record.cost_basis != "unknown":
+        record.cost_nanodollars = sum(item.cost_nanodollars or 0 for item in attempts)
+    for attempt in attempts:
+        record.notes += [note for note in attempt.notes if note not in record.notes]
+    last = attempts[-1]
+    record.usage = last.usage
+    record.simulated = last.simulated
+    if answered:
+        record.model, record.deployment = last.model, last.deployment
+        record.provider = last.provider
+        record.degraded = _degraded(record.plan, last)
+
+
+def _waited_us(attempt: Attempt) -> int:
+    return (attempt.ended_us or attempt.started_us) - attempt.started_us
+
+
+def _degraded(plan: Plan | None, answered: Attempt) -> str | None:
+    routes: Iterable[str | None] = (
+        route.degraded
+        for route in (plan.routes if plan is not None else ())
+        if route.deployment == answered.deployment
+    )
+    return next(iter(routes), None)
+
+
+def last_frame(record: Record, error: ErrorInfo | None) -> CallEnded:
+    """Return the frame every call ends with."""
+    return CallEnded(
+        finish=record.finish,
+        decision_id=record.decision_id,
+        model=record.model,
+        deployment=record.deployment,
+        provider=record.provider,
+        usage=record.usage,
+        cost_nanodollars=record.cost_nanodollars,
+        cost_basis=record.cost_basis,
+        first_content_us=record.first_content_us,
+        total_us=record.total_us,
+        attempts=len(record.attempts),
+        degraded=record.degraded,
+        simulated=record.simulated,
+        notes=record.notes,
+        error=error,
+    )

@@ -1,0 +1,89 @@
+"""One timer for all phases of an attempt.
+
+Rules of this file: a phase is watched by moving a number; the timer itself is set anew only when it
+fires too early or must fire earlier. So watching the silence between a thousand parts costs a
+thousand assignments, not a thousand timers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Literal, Self
+
+import anyio
+
+__all__ = ["Phase", "Watchdog"]
+
+Phase = Literal["headers", "first_content", "content", "deadline"]
+
+
+class Watchdog:
+    """Cancel the block it is entered for when a phase takes too long.
+
+    After the block, `expired` names the phase that did, None if none did.
+    """
+
+    def __init__(self, deadline: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._deadline = deadline
+        self._limit = deadline
+        self._timer: asyncio.TimerHandle | None = None
+        # Beside the timer: uvloop's handle of a moment that has come does not know its time.
+        self._timer_at = deadline
+        self._scope = anyio.CancelScope()
+        self.phase: Phase = "headers"
+        self.expired: Phase | None = None
+
+    def __enter__(self) -> Self:
+        self._scope.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        if self._timer is not None:
+            self._timer.cancel()
+        return bool(self._scope.__exit__(kind, error, traceback))
+
+    def now(self) -> float:
+        """Return the time on the clock of the deadline."""
+        return self._loop.time()
+
+    def expect(self, phase: Phase, seconds: float) -> None:
+        """Begin a phase that may last so many seconds from now."""
+        self.phase = phase
+        limit = min(self._loop.time() + seconds, self._deadline)
+        self._limit = limit
+        if self._timer is None:
+            self._set_timer()
+        elif limit < self._timer_at:
+            self._timer.cancel()
+            self._set_timer()
+
+    def alive(self, seconds: float) -> None:
+        """Note a sign of life: the present phase may last so many seconds from now."""
+        self._limit = min(self._loop.time() + seconds, self._deadline)
+
+    def pause(self) -> None:
+        """Watch only the deadline until the next `expect`: now it is not the provider who is slow.
+
+        `alive` does not end a pause.
+        """
+        self._limit = self._deadline
+
+    def _set_timer(self) -> None:
+        self._timer_at = self._limit
+        self._timer = self._loop.call_at(self._limit, self._fire)
+
+    def _fire(self) -> None:
+        now = self._loop.time()
+        # uvloop's clock has milliseconds: a timer may fire up to one early.
+        if now + 0.001 < self._limit:
+            self._set_timer()
+            return
+        self.expired = "deadline" if self._limit >= self._deadline else self.phase
+        self._scope.cancel()
