@@ -1,0 +1,125 @@
+"""Reading the ledger: by id, and the newest.
+
+Rules of this file: blocking; every question opens its own connection, read-only, and closes it, so
+that no reader keeps the writer's log from being emptied. Errors of the database end here.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+import msgspec
+
+from routerd.domain import Record
+from routerd.ledger.rows import read_record
+from routerd.ledger.schema import APPLICATION_ID, MIGRATIONS
+
+__all__ = [
+    "AmbiguousId",
+    "LedgerReader",
+    "LedgerUnreadable",
+    "check_id",
+    "open_reader",
+    "pick_one",
+]
+
+MIN_PREFIX_DIGITS: Final = 8
+ID: Final = re.compile(f"[0-9a-f]{{{MIN_PREFIX_DIGITS},32}}")
+# Sorts after every hex digit.
+AFTER_HEX: Final = "g"
+BUSY_SECONDS: Final = 5.0
+
+
+class AmbiguousId(ValueError):  # noqa: N818 - it says what is wrong with the id
+    """Several calls have ids that begin like this."""
+
+
+class LedgerUnreadable(Exception):  # noqa: N818 - it says what was found
+    """The file cannot be read: missing, not a ledger, damaged, or of a later version."""
+
+
+class LedgerReader:
+    """Answers questions about a ledger that may be in use by a daemon."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def find(self, decision_id: str) -> Record | None:
+        """Return the call of an id, or of the first 8 or more digits of one; None without any.
+
+        ValueError where it is no id, AmbiguousId where several calls match.
+        """
+        return pick_one(decision_id, self.matching(check_id(decision_id)))
+
+    def matching(self, prefix: str) -> list[Record]:
+        """Return at most two calls whose ids begin with a prefix."""
+        return self._records(
+            "SELECT record FROM calls WHERE decision_id >= ? AND decision_id < ? LIMIT 2",
+            (prefix, prefix + AFTER_HEX),
+        )
+
+    def recent(self, limit: int) -> list[Record]:
+        """Return the newest calls, the newest first."""
+        # Ids sort by time.
+        return self._records("SELECT record FROM calls ORDER BY decision_id DESC LIMIT ?", (limit,))
+
+    def _records(self, statement: str, values: tuple[str | int, ...]) -> list[Record]:
+        with self._connect() as connection:
+            return [read_record(text) for (text,) in connection.execute(statement, values)]
+
+    @contextmanager
+    def _connect(self) -> Iterator[sqlite3.Connection]:
+        uri = f"file:{quote(str(self.path.absolute()))}?mode=ro"
+        try:
+            connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_SECONDS)
+            try:
+                self._recognise(connection)
+                yield connection
+            finally:
+                connection.close()
+        except sqlite3.Error as error:
+            raise LedgerUnreadable(f"the ledger {self.path} cannot be read: {error}") from error
+        except msgspec.DecodeError as error:
+            raise LedgerUnreadable(
+                f"the ledger {self.path} holds a call that this version cannot read: {error}"
+            ) from error
+
+    def _recognise(self, connection: sqlite3.Connection) -> None:
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if application != APPLICATION_ID:
+            raise LedgerUnreadable(f"{self.path} is not a ledger of routerd")
+        if version > len(MIGRATIONS):
+            raise LedgerUnreadable(f"the ledger {self.path} is of a later version of routerd")
+
+
+def open_reader(path: Path) -> LedgerReader:
+    """Return a reader of a ledger; LedgerUnreadable where it is none."""
+    reader = LedgerReader(path)
+    reader.recent(1)
+    return reader
+
+
+def check_id(decision_id: str) -> str:
+    """Return an id or its beginning in lower case; ValueError where it cannot be one."""
+    prefix = decision_id.strip().lower()
+    if not ID.fullmatch(prefix):
+        raise ValueError(
+            f"{decision_id[:40]!r} is no decision id: give its 32 hex digits, or at least the "
+            f"first {MIN_PREFIX_DIGITS}"
+        )
+    return prefix
+
+
+def pick_one(decision_id: str, records: Iterable[Record]) -> Record | None:
+    """Return the only record; AmbiguousId where there are several."""
+    by_id = {record.decision_id: record for record in records}
+    if len(by_id) > 1:
+        raise AmbiguousId(f"several calls have ids that begin with {decision_id}: give more digits")
+    return next(iter(by_id.values()), None)

@@ -1,0 +1,164 @@
+"""What happens in the daemon, as frozen structs, and the place that hands them to the hooks.
+
+Rules of this file: an event says what happened, never what to do about it. It holds names, numbers
+and codes: no key, no prompt, no answer, no message of a provider. Events are emitted on the event
+loop's thread. A hook never acts, never waits, and never breaks a call: what it raises ends here.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+
+import msgspec
+from msgspec import Struct
+
+from routerd.domain import Record
+from routerd_proto.frames import TraceContext
+
+__all__ = [
+    "BugSeen",
+    "CallFinished",
+    "ConnectionRejected",
+    "DaemonStarted",
+    "DaemonStopped",
+    "DaemonStopping",
+    "Event",
+    "Events",
+    "Hook",
+    "LedgerDegraded",
+    "LedgerMovedAside",
+    "LedgerRecovered",
+    "ProviderUnreachable",
+    "ProviderWarmed",
+    "RecordsLost",
+    "event_name",
+]
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """Something that happened; its tag is its name in logs."""
+
+
+class DaemonStarted(Event, frozen=True, kw_only=True, tag="daemon_started"):
+    """Calls are served from now on. `ready_us` counts from the start of the process's work."""
+
+    version: str
+    socket: str
+    providers: tuple[str, ...]
+    deployments: int
+    ready_us: int
+
+
+class DaemonStopping(Event, frozen=True, kw_only=True, tag="daemon_stopping"):
+    """No new calls are taken; those in flight may end."""
+
+    reason: str
+    in_flight: int
+
+
+class DaemonStopped(Event, frozen=True, kw_only=True, tag="daemon_stopped"):
+    """Everything is closed."""
+
+
+class ProviderWarmed(Event, frozen=True, kw_only=True, tag="provider_warmed"):
+    """Connections to a provider are open before a call needs them."""
+
+    provider: str
+    connections: int
+    duration_us: int
+
+
+class ProviderUnreachable(Event, frozen=True, kw_only=True, tag="provider_unreachable"):
+    """No connection to a provider could be opened. `detail` never quotes the provider."""
+
+    provider: str
+    error_class: str
+    detail: str = ""
+
+
+class CallFinished(Event, frozen=True, kw_only=True, tag="call_finished"):
+    """A call ended, however it ended. `trace` is what the caller sent, valid or not."""
+
+    record: Record
+    trace: TraceContext | None = None
+
+
+class ConnectionRejected(Event, frozen=True, kw_only=True, tag="connection_rejected"):
+    """A connection was closed with a reason; `code` is the one its peer was told."""
+
+    code: str
+    peer_uid: int | None = None
+
+
+class BugSeen(Event, frozen=True, kw_only=True, tag="bug_seen"):
+    """An exception nobody expected ended a call."""
+
+    decision_id: str
+    error: BaseException
+
+
+class LedgerDegraded(Event, frozen=True, kw_only=True, tag="ledger_degraded"):
+    """The disk does not take records; they are kept in memory and tried again."""
+
+    reason: str
+
+
+class LedgerRecovered(Event, frozen=True, kw_only=True, tag="ledger_recovered"):
+    """The disk takes records again, those that were kept included."""
+
+
+class LedgerMovedAside(Event, frozen=True, kw_only=True, tag="ledger_moved_aside"):
+    """The ledger's file was damaged. It now has the name `path`; a new one was begun."""
+
+    path: str
+    reason: str = ""
+
+
+class RecordsLost(Event, frozen=True, kw_only=True, tag="records_lost"):
+    """Records of calls that nobody will find; `count` since the last such event."""
+
+    count: int
+
+
+Hook = Callable[[Event], None]
+
+
+def event_name(event: Event) -> str:
+    """Return the noun_verb name of an event."""
+    return str(event.__struct_config__.tag)
+
+
+class Events:
+    """Hand every event to every hook, in the order the hooks were given."""
+
+    def __init__(self, hooks: Iterable[Hook] = ()) -> None:
+        self._hooks = tuple(hooks)
+        self._told: set[str] = set()
+
+    def emit(self, event: Event) -> None:
+        """Tell all hooks; an error of one is told once on stderr and goes no further."""
+        for hook in self._hooks:
+            try:
+                hook(event)
+            except Exception as error:  # noqa: BLE001 - telling what happened must not undo it
+                self._tell(hook, event, error)
+
+    def _tell(self, hook: Hook, event: Event, error: Exception) -> None:
+        """Write one line without the logs, which may be the hook that failed."""
+        kind = getattr(hook, "__qualname__", type(hook).__qualname__)
+        if kind in self._told:
+            return
+        self._told.add(kind)
+        line = {
+            "level": "error",
+            "event": "hook_failed",
+            "hook": kind,
+            "failed_on": event_name(event),
+            "error": type(error).__name__,
+        }
+        try:
+            sys.stderr.write(msgspec.json.encode(line).decode() + "\n")
+        except (OSError, ValueError):
+            # Nobody reads stderr any more, and there is no other place to say so.
+            return
