@@ -1,0 +1,1 @@
+"""App: the one place that constructs the parts, wires them and starts tasks."""

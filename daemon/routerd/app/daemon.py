@@ -1,0 +1,222 @@
+"""The daemon: every part constructed and wired once, its tasks started and stopped in order.
+
+Rules of this file: wiring is nowhere else. Each task has a plain name and one line that says why it
+is there. Stopping goes the other way round: no new calls, running calls end, then what served them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import version
+
+import anyio
+from anyio.abc import TaskGroup
+from msgspec import structs
+
+from routerd.accept.commands import Commands
+from routerd.accept.connection import Connection
+from routerd.accept.listener import Listener
+from routerd.accept.server import Server
+from routerd.app.local_servers import find_local_servers, places_to_look
+from routerd.app.notify import Notifier, watchdog_seconds
+from routerd.app.providers import LiveProvider, build_providers, build_targets, live_local
+from routerd.app.startup import NOTHING_FOUND, Startup
+from routerd.app.status import Status
+from routerd.app.warming import keep_warm, warm_all
+from routerd.errors import StartError
+from routerd.ledger import Ledger
+from routerd.models.directory import Directory
+from routerd.pipeline import Pipeline
+from routerd.providers.transport import Transport
+from routerd.settings import ledger_path
+from routerd.telemetry.events import DaemonStarted, DaemonStopped, DaemonStopping, Events
+from routerd_proto.frames import CallRequested
+
+__all__ = ["run_daemon"]
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+# A provider that cannot be reached must not keep the daemon from serving the others.
+WARM_BEFORE_READY_SECONDS = 2.0
+
+
+SIMULATED_PATHS = {"openai": "/openai/v1", "anthropic": "/anthropic"}
+
+
+async def run_daemon(
+    startup: Startup,
+    listener: Listener,
+    transport: Transport,
+    events: Events,
+    *,
+    started_at: float,
+) -> None:
+    """Serve until SIGTERM or SIGINT, then drain. `started_at` is on the monotonic clock."""
+    notifier = Notifier(startup.environ)
+    async with AsyncExitStack() as stack:
+        stack.callback(notifier.close)
+        stack.push_async_callback(transport.aclose)
+        startup = await stack.enter_async_context(_simulators(startup))
+        directory, providers = await _find_providers(startup, transport)
+        ledger = Ledger(
+            ledger_path(startup.settings, startup.environ),
+            queue_limit=startup.settings.ledger.queue_limit,
+            on_event=events.emit,
+        )
+        await ledger.start()
+        stack.push_async_callback(ledger.close)
+        targets = build_targets(directory, providers)
+        pipeline = Pipeline(
+            directory=directory,
+            providers=providers,
+            targets=targets,
+            limits=startup.settings.limits,
+            timeouts=startup.settings.timeouts,
+            ledger=ledger,
+            events=events,
+        )
+        status = Status(listener.path, startup, providers, pipeline, ledger)
+        commands = Commands(status.report, ledger)
+
+        async def serve_call(request: CallRequested, sink: Connection) -> None:
+            await pipeline.serve(request, sink, sink.peer_uid)
+
+        server = Server(
+            listener,
+            version=version("routerd"),
+            settings=startup.settings.socket,
+            limits=startup.settings.limits,
+            events=events,
+            serve_call=serve_call,
+            serve_command=commands.serve,
+        )
+        status.server = server
+        async with anyio.create_task_group() as tasks:
+            # Apps may connect from here on; what they ask waits for nothing but a route.
+            await tasks.start(server.run, name="socket server")
+            egress = startup.settings.egress
+            with anyio.move_on_after(WARM_BEFORE_READY_SECONDS):
+                await warm_all(providers, egress.warm_connections, events)
+            # Connections that nobody used for a while would be closed by the provider.
+            tasks.start_soon(
+                keep_warm, providers, egress, events, name="keeper of warm connections"
+            )
+            _tell_ready(notifier, status, startup, events, started_at, tasks)
+            await _wait_for_stop()
+            await _drain(server, notifier, startup, events)
+            tasks.cancel_scope.cancel()
+    listener.close()
+    events.emit(DaemonStopped())
+
+
+@asynccontextmanager
+async def _simulators(startup: Startup) -> AsyncIterator[Startup]:
+    """Run a simulator in this process if simulation was asked for by name."""
+    if not startup.simulated:
+        yield startup
+        return
+    from routerd.simulate import Pacing, Simulator  # noqa: PLC0415 - nobody else pays for it
+
+    pacing = Pacing(think_seconds=0.2, tokens_per_second=80)
+    async with Simulator(pacing=pacing) as simulator:
+        providers = {
+            name: structs.replace(
+                item,
+                entry=structs.replace(
+                    item.entry,
+                    base_url=simulator.base_url + SIMULATED_PATHS[name],
+                    boundary="machine",
+                ),
+            )
+            for name, item in startup.providers.items()
+        }
+        directory = startup.directory
+        for item in providers.values():
+            directory = directory.with_provider(item.entry)
+        yield structs.replace(startup, providers=providers, directory=directory)
+
+
+async def _find_providers(
+    startup: Startup, transport: Transport
+) -> tuple[Directory, dict[str, LiveProvider]]:
+    """Build the configured providers, and add the local servers that answer."""
+    directory = startup.directory
+    providers = build_providers(
+        startup.providers,
+        transport,
+        startup.environ,
+        startup.file or "",
+        connect_seconds=startup.settings.timeouts.connect,
+    )
+    if startup.settings.discovery.local_servers:
+        places = [
+            place
+            for place in places_to_look(directory.providers, startup.environ)
+            if place.id not in providers
+        ]
+        for found in await find_local_servers(places, transport):
+            directory = directory.with_provider(found.entry)
+            directory = directory.with_local_models(found.entry.id, found.models)
+            providers[found.entry.id] = live_local(
+                found.entry, transport, startup.settings.timeouts.connect
+            )
+    if not providers:
+        raise StartError(NOTHING_FOUND)
+    return directory, providers
+
+
+def _tell_ready(
+    notifier: Notifier,
+    status: Status,
+    startup: Startup,
+    events: Events,
+    started_at: float,
+    tasks: TaskGroup,
+) -> None:
+    status.ready = True
+    events.emit(
+        DaemonStarted(
+            version=version("routerd"),
+            socket=status.socket,
+            providers=tuple(status.providers),
+            deployments=status.deployments,
+            ready_us=int((time.monotonic() - started_at) * 1_000_000),
+        )
+    )
+    notifier.send(ready=1, status=f"serving, {len(status.providers)} providers")
+    seconds = watchdog_seconds(startup.environ, os.getpid())
+    if seconds is not None:
+        # Sent from the loop, so that a loop that hangs is noticed.
+        tasks.start_soon(_ping, notifier, seconds, name="watchdog of the service manager")
+
+
+async def _ping(notifier: Notifier, seconds: float) -> None:
+    while True:
+        notifier.send(watchdog=1)
+        await anyio.sleep(seconds)
+
+
+async def _wait_for_stop() -> None:
+    with anyio.open_signal_receiver(*STOP_SIGNALS) as signals:
+        async for _ in signals:
+            return
+
+
+async def _drain(server: Server, notifier: Notifier, startup: Startup, events: Events) -> None:
+    seconds = startup.settings.limits.drain_seconds
+    notifier.send(stopping=1, extend_timeout_usec=int((seconds + 10) * 1_000_000))
+    events.emit(DaemonStopping(reason="signal", in_flight=server.in_flight))
+    with anyio.open_signal_receiver(*STOP_SIGNALS) as signals:
+        async with anyio.create_task_group() as tasks:
+
+            async def stop_at_once() -> None:
+                async for _ in signals:
+                    tasks.cancel_scope.cancel()
+
+            # A second signal ends the waiting.
+            tasks.start_soon(stop_at_once, name="second signal")
+            await server.drain(seconds)
+            tasks.cancel_scope.cancel()

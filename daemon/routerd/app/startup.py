@@ -1,0 +1,153 @@
+"""What a start needs to know before the event loop runs: settings, directory, providers, socket.
+
+Rules of this file: blocking, and the only place where a start may fail. Everything found wrong is a
+SettingsError or a StartError that says what to do; `routerd check` runs the same code and stops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import anyio
+from msgspec import Struct, structs
+
+from routerd.app.local_servers import LocalServer, find_local_servers, places_to_look
+from routerd.app.providers import Wanted, build_providers, found_in, wanted
+from routerd.errors import SettingsError, StartError
+from routerd.models import load_directory
+from routerd.models.directory import Directory
+from routerd.providers.transport import Proxies, Transport, TransportSettings, build_transport
+from routerd.settings import ProviderSettings, Settings, load_settings
+
+__all__ = [
+    "NOTHING_FOUND",
+    "Startup",
+    "check_providers",
+    "find_settings_file",
+    "load_user_directory",
+    "look_for_local_servers",
+    "prepare",
+    "prepare_transport",
+]
+
+NOTHING_FOUND = """\
+routerd found no provider, and it never invents answers. Next steps, any of:
+  - set OPENAI_API_KEY or ANTHROPIC_API_KEY and start again
+  - start a model server on this machine (Ollama, vLLM, llama.cpp) and start again
+  - write a configuration with `routerd init`, name a provider in it, then `routerd check`
+  - try it without any provider: `routerd serve --simulated`"""
+SIMULATED_PROVIDERS = ("anthropic", "openai")
+
+
+class Startup(Struct, frozen=True):
+    """Everything that is settled before the loop runs.
+
+    `file` is the configuration file, None without one. `providers` are those to be called;
+    local servers are looked for later if `settings.discovery` says so.
+    """
+
+    file: Path | None
+    settings: Settings
+    directory: Directory
+    providers: dict[str, Wanted]
+    environ: Mapping[str, str]
+    simulated: bool = False
+
+    def overridden(self, *, socket: str | None = None, ledger: str | None = None) -> Startup:
+        """Return this start with places given on the command line."""
+        settings = self.settings
+        if socket is not None:
+            settings = structs.replace(
+                settings, socket=structs.replace(settings.socket, path=socket)
+            )
+        if ledger is not None:
+            settings = structs.replace(
+                settings, ledger=structs.replace(settings.ledger, path=ledger)
+            )
+        return structs.replace(self, settings=settings)
+
+
+def find_settings_file(environ: Mapping[str, str]) -> Path | None:
+    """Return the configuration file to use if none is named: the first of the usual places."""
+    if environ.get("ROUTERD_CONFIG"):
+        return Path(environ["ROUTERD_CONFIG"])
+    home = environ.get("XDG_CONFIG_HOME") or (
+        f"{environ['HOME']}/.config" if environ.get("HOME") else None
+    )
+    places = [Path(home) / "routerd" / "routerd.toml"] if home else []
+    places.append(Path("/etc/routerd/routerd.toml"))
+    return next((place for place in places if place.is_file()), None)
+
+
+def prepare(file: Path | None, environ: Mapping[str, str], *, simulated: bool = False) -> Startup:
+    """Read and check everything; SettingsError or StartError says what is wrong.
+
+    With `simulated` neither the file's providers nor keys of the environment are used.
+    """
+    settings = load_settings(file) if file is not None else Settings()
+    directory = load_user_directory(file)
+    if simulated:
+        tables = {
+            name: ProviderSettings(simulated=True, keyless=True) for name in SIMULATED_PROVIDERS
+        }
+        settings = structs.replace(
+            settings,
+            providers=tables,
+            discovery=structs.replace(settings.discovery, local_servers=False),
+        )
+    elif file is None:
+        settings = structs.replace(settings, providers=found_in(environ, directory))
+    providers = wanted(settings, directory, file or "")
+    for item in providers.values():
+        directory = directory.with_provider(item.entry)
+    if not providers and not settings.discovery.local_servers:
+        raise StartError(NOTHING_FOUND)
+    return Startup(file, settings, directory, providers, environ, simulated)
+
+
+def prepare_transport(startup: Startup) -> Transport:
+    """Make the transport to providers; reading certificates blocks."""
+    egress = startup.settings.egress
+    try:
+        return build_transport(
+            TransportSettings(
+                ca_file=egress.ca_file,
+                proxies=Proxies.from_environ(startup.environ),
+                keepalive_seconds=max(300.0, egress.warm_every_seconds * 2),
+            )
+        )
+    except SettingsError as error:
+        key = f"egress.{error.key}" if error.key else "egress"
+        raise SettingsError(error.expected, file=startup.file or "", key=key) from error
+
+
+def load_user_directory(file: Path | None) -> Directory:
+    """Read the directory with the additions a configuration file names."""
+    settings = load_settings(file) if file is not None else Settings()
+    base = file.parent if file is not None else Path()
+    return load_directory([base / name for name in settings.directory])
+
+
+def look_for_local_servers(startup: Startup, transport: Transport) -> list[LocalServer]:
+    """Look for local servers outside of a running daemon."""
+
+    async def look() -> list[LocalServer]:
+        try:
+            places = places_to_look(startup.directory.providers, startup.environ)
+            return await find_local_servers(places, transport)
+        finally:
+            await transport.aclose()
+
+    return anyio.run(look)
+
+
+def check_providers(startup: Startup, transport: Transport) -> None:
+    """Build every provider once, so that a missing key or a wrong adapter is found."""
+    build_providers(
+        startup.providers,
+        transport,
+        startup.environ,
+        startup.file or "",
+        connect_seconds=startup.settings.timeouts.connect,
+    )

@@ -1,0 +1,74 @@
+"""What `routerd status` shows: plain data about the daemon as it is now."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+from routerd.accept.server import Server
+from routerd.app.providers import LiveProvider
+from routerd.app.startup import Startup
+from routerd.ledger import Ledger
+from routerd.pipeline import Pipeline
+
+__all__ = ["Status"]
+
+
+class Status:
+    """Collect the state of all parts on request."""
+
+    def __init__(
+        self,
+        socket: str,
+        startup: Startup,
+        providers: Mapping[str, LiveProvider],
+        pipeline: Pipeline,
+        ledger: Ledger,
+    ) -> None:
+        self.socket = socket
+        self.providers = providers
+        self.ready = False
+        self.server: Server | None = None
+        self.deployments = len(pipeline.targets)
+        self._startup = startup
+        self._pipeline = pipeline
+        self._ledger = ledger
+        self._started = time.monotonic()
+
+    def report(self) -> dict[str, Any]:
+        """Return everything as plain data."""
+        server = self.server
+        return {
+            "version": version("routerd"),
+            "pid": os.getpid(),
+            "ready": self.ready,
+            "draining": server.draining if server is not None else False,
+            "uptime_seconds": round(time.monotonic() - self._started, 3),
+            "socket": self.socket,
+            "configuration": str(self._startup.file) if self._startup.file else None,
+            "simulated": any(provider.simulated for provider in self.providers.values()),
+            "connections": len(server.connections) if server is not None else 0,
+            "calls_in_flight": len(self._pipeline.in_flight),
+            "calls_served": self._pipeline.served,
+            "providers": [
+                {
+                    "name": name,
+                    "server": provider.channel.server,
+                    "boundary": provider.entry.boundary,
+                    "adapter": provider.entry.adapter,
+                    "simulated": provider.simulated,
+                    "deployments": sum(
+                        target.provider == name for target in self._pipeline.targets.values()
+                    ),
+                }
+                for name, provider in self.providers.items()
+            ],
+            "ledger": {
+                "path": str(self._ledger.path),
+                "degraded": self._ledger.degraded,
+                "records_lost": self._ledger.lost,
+            },
+        }

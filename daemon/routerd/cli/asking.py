@@ -1,0 +1,232 @@
+"""`routerd status | ask | explain | calls`: what a running daemon is asked over its socket."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from routerd.cli.tables import dimmed, milliseconds, print_json, print_table
+from routerd_client import Client, DaemonUnavailable, Reply
+
+__all__ = ["configure"]
+
+
+def configure(verb: str, parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments of a verb."""
+    parser.set_defaults(run=globals()[verb], verb=verb)
+    parser.add_argument("--socket", metavar="PATH", help="the daemon's socket")
+    if verb == "status":
+        parser.add_argument("--ready", action="store_true", help="exit 0 if calls are served")
+        parser.add_argument("--live", action="store_true", help="exit 0 if the daemon answers")
+        parser.add_argument("--quiet", action="store_true", help="print nothing")
+    if verb == "ask":
+        _configure_ask(parser)
+    if verb == "explain":
+        parser.add_argument(
+            "decision_id", help="the id in the reply, or its first 8 or more digits"
+        )
+    if verb == "calls":
+        parser.add_argument("--limit", type=int, default=20, help="how many (default 20)")
+    if verb != "ask":
+        parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _configure_ask(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("target", help="a shortcut, a class or a model: see `routerd shortcuts`")
+    parser.add_argument("text", nargs="?", help="the message; - or nothing reads standard input")
+    parser.add_argument("--system", metavar="TEXT", help="a system message")
+    parser.add_argument("--image", metavar="FILE", type=Path, help="a picture to send along")
+    parser.add_argument("--schema", metavar="FILE", type=Path, help="a JSON schema to answer in")
+    parser.add_argument("--tenant", help="who spends")
+    parser.add_argument("--task", help="what for")
+    parser.add_argument("--sensitivity", choices=("public", "internal", "private"))
+    parser.add_argument("--max-output-tokens", type=int, metavar="N")
+    parser.add_argument("--timeout", type=float, metavar="SECONDS")
+    parser.add_argument("--json", action="store_true", help="print the whole reply as JSON")
+
+
+def _client(arguments: argparse.Namespace, patience: float = 2.0) -> Client:
+    return Client(arguments.socket, connect_patience=patience)
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """Show the state of the daemon, or answer a health check by the exit code."""
+    probe = arguments.ready or arguments.live or arguments.quiet
+    try:
+        # A probe that waits hides what it is to show.
+        with _client(arguments, patience=0 if probe else 2.0) as client:
+            report = client.command("status")
+    except DaemonUnavailable:
+        if probe and arguments.quiet:
+            return 3
+        raise
+    serving = report["ready"] and not report["draining"]
+    if not arguments.quiet:
+        if arguments.json:
+            print_json(report)
+        elif probe:
+            print("ready" if serving else "not ready")
+        else:
+            _print_status(report)
+    return 0 if arguments.live or serving else 1
+
+
+def _print_status(report: dict[str, Any]) -> None:
+    state = "draining" if report["draining"] else "ready" if report["ready"] else "starting"
+    ledger = report["ledger"]
+    print(
+        f"routerd {report['version']}, {state}, pid {report['pid']}, "
+        f"up {report['uptime_seconds']:.0f} s"
+    )
+    print(f"socket         {report['socket']}")
+    print(f"configuration  {report['configuration'] or 'none: what was found'}")
+    print(f"ledger         {ledger['path']}{' (degraded)' if ledger['degraded'] else ''}")
+    print(
+        f"calls          {report['calls_served']} served, {report['calls_in_flight']} in flight, "
+        f"{report['connections']} connections, {ledger['records_lost']} records lost"
+    )
+    print()
+    rows = [
+        (
+            item["name"] + (" (simulated)" if item["simulated"] else ""),
+            item["adapter"],
+            item["server"],
+            item["boundary"],
+            str(item["deployments"]),
+        )
+        for item in report["providers"]
+    ]
+    print_table(("provider", "adapter", "server", "boundary", "deployments"), rows)
+
+
+def ask(arguments: argparse.Namespace) -> int:
+    """Send one call; the answer comes on stdout, what it took on stderr."""
+    options: dict[str, Any] = {
+        name: value
+        for name in ("tenant", "task", "sensitivity", "max_output_tokens", "timeout")
+        if (value := getattr(arguments, name)) is not None
+    }
+    if arguments.schema:
+        options["output_schema"] = json.loads(arguments.schema.read_text(encoding="utf-8"))
+    with _client(arguments) as client:
+        if arguments.json:
+            print_json(_plain(client.complete(arguments.target, _messages(arguments), **options)))
+            return 0
+        with client.stream(arguments.target, _messages(arguments), **options) as stream:
+            for part in stream:
+                sys.stdout.write(getattr(part, "text", ""))
+                sys.stdout.flush()
+        print()
+        print(dimmed(_summary(stream.reply)), file=sys.stderr)
+    return 0
+
+
+def _messages(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    text = arguments.text
+    if text is None or text == "-":
+        text = sys.stdin.read()
+    content: list[dict[str, Any]] = [{"type": "text", "text": text}]
+    if arguments.image:
+        kind = arguments.image.suffix.lower().removeprefix(".").replace("jpg", "jpeg")
+        content.append(
+            {
+                "type": "image",
+                "data": arguments.image.read_bytes(),
+                "media_type": f"image/{kind}",
+            }
+        )
+    messages = [{"role": "user", "content": content}]
+    if arguments.system:
+        messages.insert(0, {"role": "system", "content": arguments.system})
+    return messages
+
+
+def _plain(reply: Reply) -> dict[str, Any]:
+    return {
+        "text": reply.text,
+        "finish": reply.finish,
+        "tool_calls": [
+            {"id": call.id, "name": call.name, "arguments": call.arguments}
+            for call in reply.tool_calls
+        ],
+        "model": reply.model,
+        "deployment": reply.deployment,
+        "decision_id": reply.decision_id,
+        "cost_nanodollars": reply.cost_nanodollars,
+        "cost_basis": reply.cost_basis,
+        "usage": reply.usage,
+        "attempts": reply.attempts,
+        "degraded": reply.degraded,
+        "simulated": reply.simulated,
+        "notes": reply.notes,
+        "first_content_seconds": reply.first_content_seconds,
+        "total_seconds": reply.total_seconds,
+    }
+
+
+def _summary(reply: Reply) -> str:
+    first = reply.first_content_seconds
+    facts = [
+        reply.deployment,
+        _cents(reply),
+        f"first token {first * 1000:.0f} ms" if first is not None else "",
+        f"total {reply.total_seconds * 1000:.0f} ms",
+        f"{reply.attempts} attempts" if reply.attempts > 1 else "",
+        f"degraded: {reply.degraded}" if reply.degraded else "",
+        "simulated" if reply.simulated else "",
+        f"routerd explain {reply.decision_id}",
+    ]
+    return " · ".join(fact for fact in facts if fact)
+
+
+def _cents(reply: Reply) -> str:
+    from routerd.models.pricing import format_cents  # noqa: PLC0415 - `status` never needs it
+
+    if reply.cost_nanodollars is None:
+        return "cost unknown"
+    estimated = "about " if reply.cost_basis == "estimated" else ""
+    return estimated + format_cents(reply.cost_nanodollars)
+
+
+def explain(arguments: argparse.Namespace) -> int:
+    """Show the decision, the attempts and the end of one call."""
+    with _client(arguments) as client:
+        record = client.command("explain", decision_id=arguments.decision_id)
+    if arguments.json:
+        print_json(record)
+        return 0
+    from routerd.cli.explaining import print_record  # noqa: PLC0415 - `status` never needs it
+
+    print_record(record)
+    return 0
+
+
+def calls(arguments: argparse.Namespace) -> int:
+    """List the last calls, the newest first."""
+    with _client(arguments) as client:
+        records = client.command("calls", limit=arguments.limit)
+    if arguments.json:
+        print_json(records)
+        return 0
+    from routerd.cli.explaining import cost_text, time_text  # noqa: PLC0415 - as above
+
+    rows = [
+        (
+            record["decision_id"],
+            time_text(record["received_at_ns"]),
+            record["target"],
+            record["deployment"] or "-",
+            record["error_code"] or record["finish"],
+            str(len(record["attempts"])),
+            cost_text(record),
+            milliseconds(record["first_content_us"]),
+            milliseconds(record["total_us"]),
+        )
+        for record in records
+    ]
+    headings = ("decision", "time", "target", "deployment", "end", "attempts", "cost")
+    print_table((*headings, "first token", "total"), rows)
+    return 0

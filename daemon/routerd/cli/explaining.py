@@ -1,0 +1,113 @@
+"""One record, told to a person: who asked, what was decided and why, and how it ended."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from routerd.cli.tables import milliseconds, print_table
+from routerd.models.pricing import format_cents
+
+__all__ = ["cost_text", "print_record", "time_text"]
+
+
+def time_text(nanoseconds: int) -> str:
+    """Write a time of the wall clock, UTC."""
+    return datetime.fromtimestamp(nanoseconds / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def cost_text(record: dict[str, Any]) -> str:
+    """Write what a call or an attempt cost; an unknown price is never shown as zero."""
+    if record["cost_nanodollars"] is None:
+        return "unknown"
+    about = "~" if record["cost_basis"] == "estimated" else ""
+    return about + format_cents(record["cost_nanodollars"])
+
+
+def print_record(record: dict[str, Any]) -> None:
+    """Print a record as `explain` returns it."""
+    who = [
+        f"{name} {record[name]}"
+        for name in ("tenant", "team", "agent", "user", "feature", "task")
+        if record[name]
+    ]
+    print(f"decision   {record['decision_id']}")
+    print(f"asked      {record['target']!r} at {time_text(record['received_at_ns'])} UTC")
+    print(f"for        {', '.join(who) or 'nobody named'}")
+    if record["features"]:
+        print(f"facts      {_facts(record['features'])}")
+    plan = record["plan"]
+    if plan:
+        print(f"rule       {plan['rule']}")
+    print(f"end        {_end(record)}")
+    print(f"cost       {cost_text(record)} ({record['cost_basis']})")
+    print(
+        f"time       first content {milliseconds(record['first_content_us'])}, "
+        f"total {milliseconds(record['total_us'])}, of it "
+        f"{milliseconds(record['total_us'] - record['upstream_us'])} in routerd"
+    )
+    for note in record["notes"]:
+        print(f"note       {note}")
+    if plan:
+        print()
+        _print_plan(plan)
+    if record["attempts"]:
+        print()
+        _print_attempts(record["attempts"])
+
+
+def _facts(features: dict[str, Any]) -> str:
+    facts = [f"about {features['input_tokens']} tokens in", features["sensitivity"]]
+    facts += [
+        f"{features[name]} {name}" for name in ("images", "documents", "tools") if features[name]
+    ]
+    facts += [
+        name.replace("_", " ")
+        for name in ("forced_tool", "output_schema", "prefill")
+        if features[name]
+    ]
+    return ", ".join(facts)
+
+
+def _end(record: dict[str, Any]) -> str:
+    if record["error_code"]:
+        text = f"failed: {record['error_code']}"
+    else:
+        text = f"{record['finish']}, answered by {record['deployment']}"
+    if record["degraded"]:
+        text += f", degraded: {record['degraded']}"
+    return text + (", simulated" if record["simulated"] else "")
+
+
+def _print_plan(plan: dict[str, Any]) -> None:
+    rows = [
+        (
+            ("primary", "backup", "secondary backup")[number],
+            route["deployment"],
+            route["degraded"] or "",
+        )
+        for number, route in enumerate(plan["routes"])
+    ]
+    rows += [
+        (f"not: {item['code']}", item["deployment"], item["detail"]) for item in plan["dropped"]
+    ]
+    print_table(("candidate", "deployment", "why"), rows)
+
+
+def _print_attempts(attempts: list[dict[str, Any]]) -> None:
+    rows = [
+        (
+            str(number),
+            attempt["reason"],
+            attempt["deployment"],
+            str(attempt["status"] or "-"),
+            attempt["error_class"] or attempt["finish"] or "-",
+            milliseconds(attempt["started_us"]),
+            milliseconds(attempt["first_content_us"]),
+            milliseconds(attempt["ended_us"]),
+            cost_text(attempt),
+        )
+        for number, attempt in enumerate(attempts, 1)
+    ]
+    headings = ("attempt", "reason", "deployment", "status", "end", "started", "first content")
+    print_table((*headings, "ended", "cost"), rows)
