@@ -1,0 +1,245 @@
+"""A chat request as the body of the Messages API.
+
+Rules of this file: only what the caller set is sent, besides `max_tokens`, which the API requires.
+What a model cannot take is left out with a note, or refused where that would change the meaning.
+The thinking of an old model has to fit under `max_tokens` together with the answer; the caller's
+own bound is never raised.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from routerd.providers.anthropic.messages import (
+    encode_system,
+    encode_turns,
+    limit_cache_marks,
+    split_system,
+)
+from routerd.providers.anthropic.thinking import (
+    THINKING_TOKENS,
+    Generation,
+    generation_of,
+)
+from routerd.providers.base import ChatRequest, EncodedRequest
+from routerd.providers.json_schema import closed, is_strict
+from routerd.providers.json_text import encode_json
+from routerd.providers.request import (
+    Notes,
+    fit_effort,
+    fit_output_limit,
+    is_forced,
+    refusal,
+    refuse_unsupported,
+)
+from routerd_proto.content import ReasoningEffort, Tool, ToolName
+
+__all__ = ["encode_request"]
+
+Json = dict[str, Any]
+
+PATH: Final = "/v1/messages"
+DEFAULT_ANSWER_TOKENS: Final = 4096
+LEAST_BUDGET: Final = 1024
+# With less than this share of `max_tokens` left, an answer after the thinking would be cut short.
+THINKING_SHARE: Final = 0.75
+
+
+def encode_request(request: ChatRequest) -> EncodedRequest:
+    """Write the request; CallRefused where the model cannot do what is asked."""
+    refuse_unsupported(request)
+    notes = Notes()
+    generation = generation_of(request.model_id, reasons=request.capabilities.reasoning)
+    system, messages = split_system(request.messages)
+    body: Json = {"model": request.model_id, "max_tokens": 0}
+    if (prompt := encode_system(system)) is not None:
+        body["system"] = prompt
+    body["messages"] = encode_turns(messages, notes)
+    _check_prefill(body["messages"], request, notes)
+    if request.stream:
+        body["stream"] = True
+    body["max_tokens"] = _add_thinking(body, request, generation, notes)
+    _add_sampling(body, request, notes)
+    _add_tools(body, request, notes)
+    if request.options.output_schema is not None:
+        schema = closed(request.options.output_schema)
+        if schema != request.options.output_schema:
+            notes.add("additionalProperties: false was added to the output schema")
+        body.setdefault("output_config", {})["format"] = {"type": "json_schema", "schema": schema}
+    limit_cache_marks(body, notes)
+    return EncodedRequest(
+        path=PATH,
+        headers=[(b"content-type", b"application/json")],
+        body=encode_json(body),
+        notes=list(notes),
+        max_output_tokens=body["max_tokens"],
+    )
+
+
+def _check_prefill(turns: list[Json], request: ChatRequest, notes: Notes) -> None:
+    """Judge a conversation that ends with the assistant: the model is to go on from there."""
+    if turns[-1]["role"] != "assistant":
+        return
+    if not request.capabilities.prefill:
+        raise refusal(
+            f"the model {request.model_id} cannot continue a message: the last one must not be "
+            "the assistant's",
+            param="messages",
+        )
+    last = turns[-1]["content"][-1]
+    if last["type"] == "text" and last["text"] != last["text"].rstrip():
+        last["text"] = last["text"].rstrip()
+        notes.add("white space at the end of the last message was left out")
+        if not last["text"]:
+            turns[-1]["content"].pop()
+            if not turns[-1]["content"]:
+                turns.pop()
+
+
+def _add_thinking(body: Json, request: ChatRequest, generation: Generation, notes: Notes) -> int:
+    """Ask for the reasoning effort; return `max_tokens`."""
+    asked = request.options.reasoning
+    limit = fit_output_limit(request, notes)
+    if asked not in (None, "none") and generation.style == "never":
+        notes.add(f"reasoning {asked} was left out: this model does not reason")
+    if generation.style == "budget" and asked not in (None, "none"):
+        return _add_budget(body, request, THINKING_TOKENS[asked], limit, notes)
+    thinking: ReasoningEffort = "none"
+    if generation.style == "adaptive":
+        thinking = _add_effort(body, asked, generation, notes)
+    return limit or _default_limit(request, THINKING_TOKENS[thinking])
+
+
+def _default_limit(request: ChatRequest, thinking_tokens: int) -> int:
+    most = request.output_limit or DEFAULT_ANSWER_TOKENS + thinking_tokens
+    return min(DEFAULT_ANSWER_TOKENS + thinking_tokens, most)
+
+
+def _add_effort(
+    body: Json, asked: ReasoningEffort | None, generation: Generation, notes: Notes
+) -> ReasoningEffort:
+    """Write adaptive thinking; return the effort that room is to be made for."""
+    if asked is None:
+        return "none" if generation.resting == "off" else "high"
+    if asked == "none":
+        if generation.resting == "off":
+            return "none"
+        if generation.resting == "on":
+            body["thinking"] = {"type": "disabled"}
+            return "none"
+    effort = fit_effort(asked, generation.efforts, notes)
+    if effort is None:
+        return "none"
+    body["thinking"] = {"type": "adaptive"}
+    body["output_config"] = {"effort": effort}
+    return effort
+
+
+def _add_budget(
+    body: Json, request: ChatRequest, budget: int, limit: int | None, notes: Notes
+) -> int:
+    """Write thinking with a budget of tokens, if the conversation and the bound allow it."""
+    if _continues_foreign_call(body["messages"]):
+        notes.add("reasoning was left out: the tool call to go on from was another model's")
+        return limit or _default_limit(request, 0)
+    most = limit or _default_limit(request, budget)
+    if budget + DEFAULT_ANSWER_TOKENS > most:
+        budget = min(budget, int(most * THINKING_SHARE))
+    if budget < LEAST_BUDGET:
+        notes.add(f"reasoning was left out: {most} output tokens leave no room for it")
+        return most
+    body["thinking"] = {"type": "enabled", "budget_tokens": budget}
+    return most
+
+
+def _continues_foreign_call(turns: list[Json]) -> bool:
+    """Return whether the last turn answers a tool call that no thinking came before.
+
+    With a budget the API wants such a turn to begin with its thinking.
+    """
+    if turns[-1]["content"][0]["type"] != "tool_result" or len(turns) < 2:
+        return False
+    return turns[-2]["content"][0]["type"] not in ("thinking", "redacted_thinking")
+
+
+def _is_thinking(body: Json) -> bool:
+    return body.get("thinking", {}).get("type") in ("adaptive", "enabled")
+
+
+def _add_sampling(body: Json, request: ChatRequest, notes: Notes) -> None:
+    options, sampling = request.options, request.capabilities.sampling
+    values = {"temperature": options.temperature, "top_p": options.top_p}
+    for name, value in values.items():
+        if value is None:
+            continue
+        if sampling == "no":
+            notes.add(f"{name} was left out: this model does not take it")
+        elif _is_thinking(body):
+            notes.add(f"{name} was left out: it does not go with reasoning")
+        elif name == "top_p" and "temperature" in body:
+            notes.add("top_p was left out: this provider takes only one of it and temperature")
+        else:
+            body[name] = min(max(value, 0.0), 1.0)
+            if body[name] != value:
+                notes.add(f"{name} was cut from {value} to {body[name]}")
+    if options.seed is not None:
+        notes.add("seed was left out: this provider has none")
+    stops = [stop for stop in options.stop if stop.strip()]
+    if stops:
+        body["stop_sequences"] = stops
+    if len(stops) < len(options.stop):
+        notes.add("a stop sequence of white space was left out: this provider refuses it")
+
+
+def _add_tools(body: Json, request: ChatRequest, notes: Notes) -> None:
+    options = request.options
+    tools = [_tool(tool, notes) for tool in options.tools] if request.capabilities.tools else []
+    if not tools:
+        _add_past_tools(body, notes)
+        return
+    body["tools"] = tools
+    choice = options.tool_choice
+    if is_forced(choice):
+        if not request.capabilities.forced_tool_choice:
+            notes.add("tool_choice was sent as auto: this model cannot be made to call a tool")
+            choice = "auto"
+        elif body.get("thinking", {}).get("type") == "enabled":
+            notes.add("tool_choice was sent as auto: it cannot be forced while the model reasons")
+            choice = "auto"
+    encoded: Json | None = None
+    if isinstance(choice, ToolName):
+        encoded = {"type": "tool", "name": choice.name}
+    elif choice is not None:
+        encoded = {"type": "any" if choice == "required" else choice}
+    if options.parallel_tool_calls is False and choice != "none":
+        encoded = encoded or {"type": "auto"}
+        encoded["disable_parallel_tool_use"] = True
+    if encoded is not None:
+        body["tool_choice"] = encoded
+
+
+def _tool(tool: Tool, notes: Notes) -> Json:
+    encoded: Json = {"name": tool.name}
+    if tool.description:
+        encoded["description"] = tool.description
+    encoded["input_schema"] = {"type": "object", **tool.parameters}
+    if tool.strict:
+        if is_strict(encoded["input_schema"]):
+            encoded["strict"] = True
+        else:
+            notes.add("strict was left out of a tool: its schema is open or has optional fields")
+    return encoded
+
+
+def _add_past_tools(body: Json, notes: Notes) -> None:
+    """Name the tools of an earlier turn, which the API wants to know even if none may be called."""
+    names = dict.fromkeys(
+        block["name"]
+        for turn in body["messages"]
+        for block in turn["content"]
+        if block["type"] == "tool_use"
+    )
+    if names:
+        body["tools"] = [{"name": name, "input_schema": {"type": "object"}} for name in names]
+        body["tool_choice"] = {"type": "none"}
+        notes.add("tools of earlier turns were named, with tool_choice none")

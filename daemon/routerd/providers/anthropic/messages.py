@@ -1,0 +1,197 @@
+"""A conversation as Messages turns and blocks.
+
+Rules of this file: turns alternate and begin with the user; leading system messages are lifted out,
+later ones become user text in their place, so that what came before stays as it was. The results
+of tool calls open their user turn. Empty text is refused by the API and left out. Thinking goes
+back only where Anthropic's own signature stands on it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from routerd.providers.json_text import JSON_ERRORS
+from routerd.providers.request import Notes, ToolIdRule, base64_text, parts_of, refusal
+from routerd_proto.content import (
+    Content,
+    Document,
+    Image,
+    Message,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolResult,
+)
+
+__all__ = ["MAX_CACHE_MARKS", "encode_system", "encode_turns", "limit_cache_marks", "split_system"]
+
+Json = dict[str, Any]
+
+MAX_CACHE_MARKS: Final = 4
+TOOL_IDS: Final = ToolIdRule(r"[a-zA-Z0-9_-]{1,64}", "toolu_", 30)
+VENDOR: Final = "anthropic"
+
+
+def split_system(messages: list[Message]) -> tuple[list[Message], list[Message]]:
+    """Return the system messages at the start, and the rest."""
+    count = next(
+        (index for index, message in enumerate(messages) if message.role != "system"),
+        len(messages),
+    )
+    return messages[:count], messages[count:]
+
+
+def encode_system(messages: list[Message]) -> str | list[Json] | None:
+    """Write the system prompt: one string, or blocks where a part of it is to be cached."""
+    texts = [
+        part
+        for message in messages
+        for part in parts_of(message)
+        if isinstance(part, Text) and part.text
+    ]
+    if any(part.cache for part in texts):
+        return [_text(part) for part in texts]
+    return "\n\n".join(part.text for part in texts) or None
+
+
+def encode_turns(messages: list[Message], notes: Notes) -> list[Json]:
+    """Write the turns, merged where one side speaks twice."""
+    turns: list[Json] = []
+    for message in messages:
+        role = "assistant" if message.role == "assistant" else "user"
+        if message.role == "system":
+            notes.add("a system message after the start was sent as user text")
+        blocks = [
+            block for part in parts_of(message) if (block := _block(part, role, notes)) is not None
+        ]
+        if not blocks:
+            continue
+        if turns and turns[-1]["role"] == role:
+            turns[-1]["content"] += blocks
+        else:
+            turns.append({"role": role, "content": blocks})
+    for turn in turns:
+        turn["content"].sort(key=lambda block: block["type"] != "tool_result")
+    if not turns or turns[0]["role"] != "user":
+        notes.add("a user turn was put first, which this provider asks for")
+        turns.insert(0, {"role": "user", "content": [{"type": "text", "text": "."}]})
+    return turns
+
+
+def limit_cache_marks(body: Json, notes: Notes) -> None:
+    """Keep the last four cache marks: they cover the longest prefixes."""
+    blocks = [*body["system"]] if isinstance(body.get("system"), list) else []
+    for turn in body["messages"]:
+        blocks += turn["content"]
+    marked = [block for block in blocks if "cache_control" in block]
+    for block in marked[:-MAX_CACHE_MARKS]:
+        del block["cache_control"]
+        notes.add(f"only the last {MAX_CACHE_MARKS} cache marks were sent")
+
+
+def _block(part: Content, role: str, notes: Notes) -> Json | None:
+    match part:
+        case Text():
+            return _text(part) if part.text else None
+        case Reasoning():
+            return _thinking(part, notes)
+        case ToolCall():
+            return {
+                "type": "tool_use",
+                "id": TOOL_IDS.fit(part.id),
+                "name": part.name,
+                "input": _input(part, notes),
+            }
+        case ToolResult():
+            return _tool_result(part)
+        case Image() | Document() if role == "user":
+            return _image(part) if isinstance(part, Image) else _document(part)
+        case _:
+            raise refusal(f"an {role} message cannot hold {type(part).__name__}", param="messages")
+
+
+def _marked(block: Json, cache: str | None) -> Json:
+    if cache is not None:
+        block["cache_control"] = {"type": "ephemeral", "ttl": cache}
+    return block
+
+
+def _text(part: Text) -> Json:
+    return _marked({"type": "text", "text": part.text}, part.cache)
+
+
+def _thinking(part: Reasoning, notes: Notes) -> Json | None:
+    if part.vendor == VENDOR:
+        if isinstance(redacted := part.data.get("redacted"), str):
+            return {"type": "redacted_thinking", "data": redacted}
+        if isinstance(signature := part.data.get("signature"), str) and signature:
+            return {"type": "thinking", "thinking": part.text, "signature": signature}
+    notes.add("reasoning of an earlier answer was left out: this provider cannot read it")
+    return None
+
+
+def _input(call: ToolCall, notes: Notes) -> Json:
+    """Return the arguments as the object the API wants."""
+    if not call.arguments.strip():
+        return {}
+    try:
+        value = json.loads(call.arguments, strict=False)
+    except JSON_ERRORS:
+        value = None
+    if isinstance(value, dict):
+        return value
+    notes.add("arguments of an earlier tool call that are no JSON object were wrapped in one")
+    return {"arguments": call.arguments}
+
+
+def _tool_result(result: ToolResult) -> Json:
+    block: Json = {"type": "tool_result", "tool_use_id": TOOL_IDS.fit(result.call_id)}
+    if isinstance(result.content, str):
+        if result.content:
+            block["content"] = result.content
+    else:
+        content = [
+            _text(part) if isinstance(part, Text) else _image(part)
+            for part in result.content
+            if not isinstance(part, Text) or part.text
+        ]
+        if content:
+            block["content"] = content
+    if result.is_error:
+        block["is_error"] = True
+    return _marked(block, result.cache)
+
+
+def _image(image: Image) -> Json:
+    source = _source(image.url, image.data, image.media_type or "image/png")
+    return _marked({"type": "image", "source": source}, image.cache)
+
+
+def _document(document: Document) -> Json:
+    media_type = document.media_type or "application/pdf"
+    if document.data is not None and media_type.startswith("text/"):
+        source: Json = {
+            "type": "text",
+            "media_type": "text/plain",
+            "data": document.data.decode("utf-8", "replace"),
+        }
+    else:
+        source = _source(document.url, document.data, media_type)
+    block: Json = {"type": "document", "source": source}
+    if document.title:
+        block["title"] = document.title
+    return _marked(block, document.cache)
+
+
+def _source(url: str | None, data: bytes | None, media_type: str) -> Json:
+    """Write where a picture or document comes from; a data URL is taken apart."""
+    if url is not None and url.startswith("data:"):
+        head, _, text = url[5:].partition(",")
+        if head.endswith(";base64"):
+            media_type = head.removesuffix(";base64").partition(";")[0] or media_type
+            return {"type": "base64", "media_type": media_type, "data": text}
+        raise refusal("a data URL must be in base64", param="messages")
+    if url is not None:
+        return {"type": "url", "url": url}
+    return {"type": "base64", "media_type": media_type, "data": base64_text(data or b"")}

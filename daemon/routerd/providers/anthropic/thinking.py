@@ -1,0 +1,84 @@
+"""How the generations of Claude think, as declared data.
+
+Rules of this file: the model's id decides; the first entry that fits counts, newest first. An id
+that names no generation is taken for a new one. Sources: the Messages API reference, the types of
+anthropic-python 2.10, and recorded answers.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from routerd_proto.content import ReasoningEffort
+
+__all__ = ["THINKING_TOKENS", "Generation", "generation_of"]
+
+# What is set aside for thinking at each effort. Up to Claude 4.5 it is the budget itself; later
+# models decide for themselves, and this much room is added to a default of `max_tokens`.
+THINKING_TOKENS: Final[dict[ReasoningEffort, int]] = {
+    "none": 0,
+    "minimal": 1024,
+    "low": 4096,
+    "medium": 8192,
+    "high": 16_384,
+    "xhigh": 24_576,
+    "max": 32_768,
+}
+
+
+class Generation(Struct, frozen=True, kw_only=True):
+    """One generation, from version `since` of `family` on; no family means all.
+
+    `style` is how thinking is asked for: `adaptive` with an effort, or `budget` in tokens.
+    `resting` is what happens without asking: thinking is off, it is on and can be switched off, or
+    it is always on.
+    """
+
+    family: str | None = None
+    since: tuple[int, int]
+    style: Literal["adaptive", "budget", "never"]
+    efforts: tuple[ReasoningEffort, ...] = ()
+    resting: Literal["off", "on", "always_on"] = "off"
+
+
+FOUR_EFFORTS: Final[tuple[ReasoningEffort, ...]] = ("low", "medium", "high", "max")
+FIVE_EFFORTS: Final[tuple[ReasoningEffort, ...]] = ("low", "medium", "high", "xhigh", "max")
+
+GENERATIONS: Final = (
+    *(
+        Generation(
+            family=family,
+            since=since,
+            style="adaptive",
+            efforts=FIVE_EFFORTS,
+            resting="always_on",
+        )
+        for family, since in (("opus", (5, 5)), ("sonnet", (5, 5)), ("fable", (5, 1)))
+    ),
+    Generation(since=(5, 0), style="adaptive", efforts=FIVE_EFFORTS, resting="on"),
+    Generation(since=(4, 7), style="adaptive", efforts=FIVE_EFFORTS),
+    Generation(since=(4, 6), style="adaptive", efforts=FOUR_EFFORTS),
+    Generation(since=(3, 7), style="budget"),
+    Generation(since=(0, 0), style="never"),
+)
+MODEL_ID: Final = re.compile(
+    r"claude-(?:(?P<family>[a-z]+)-)?(?P<major>\d)(?:[-.](?P<minor>\d{1,2})(?!\d))?"
+)
+
+
+def generation_of(model_id: str, *, reasons: bool) -> Generation:
+    """Return the generation of a model; `reasons` is what is known of its capabilities."""
+    if not reasons:
+        return GENERATIONS[-1]
+    match = MODEL_ID.search(model_id.lower())
+    family, version = None, (5, 0)
+    if match is not None:
+        family, version = match["family"], (int(match["major"]), int(match["minor"] or 0))
+    return next(
+        generation
+        for generation in GENERATIONS
+        if generation.family in (None, family) and version >= generation.since
+    )

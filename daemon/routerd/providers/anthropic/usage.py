@@ -1,0 +1,82 @@
+"""Token usage of the Messages API, in disjoint buckets.
+
+Rules of this file: one parser for streams and plain answers. `input_tokens` leaves out the cache.
+In a stream the counts are totals: a later one takes the place of an earlier one, a missing or null
+one leaves it as it was.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from routerd.domain import Usage
+from routerd.providers.counts import count_of, counts_in
+
+__all__ = ["UsageReader"]
+
+
+class UsageReader:
+    """Collect the usage of one answer."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self._lifetimes: dict[str, int] = {}
+        self._thinking: int | None = None
+        self._extra = Usage()
+        self.other_models = False
+
+    def take(self, value: Any) -> None:
+        """Read one usage object; what is no object is ignored."""
+        if not isinstance(value, dict):
+            return
+        self._counts.update(counts_in(value))
+        self._lifetimes.update(counts_in(value.get("cache_creation")))
+        details = value.get("output_tokens_details")
+        if isinstance(details, dict):
+            thinking = count_of(details.get("thinking_tokens"))
+            self._thinking = self._thinking if thinking is None else thinking
+        if isinstance(iterations := value.get("iterations"), list):
+            self._take_iterations(iterations)
+
+    def usage(self) -> Usage | None:
+        """Return what was counted so far, None where nothing was."""
+        counts = self._counts
+        if "input_tokens" not in counts and "output_tokens" not in counts:
+            return None
+        long = self._lifetimes.get("ephemeral_1h_input_tokens", 0)
+        short = self._lifetimes.get("ephemeral_5m_input_tokens", 0)
+        written = max(counts.get("cache_creation_input_tokens", 0), long + short)
+        output, extra = counts.get("output_tokens", 0), self._extra
+        return Usage(
+            input_tokens=counts.get("input_tokens", 0) + extra.input_tokens,
+            cache_read_tokens=counts.get("cache_read_input_tokens", 0) + extra.cache_read_tokens,
+            cache_write_tokens=written - long + extra.cache_write_tokens,
+            cache_write_long_tokens=long,
+            output_tokens=output + extra.output_tokens,
+            reasoning_tokens=None if self._thinking is None else min(self._thinking, output),
+        )
+
+    def _take_iterations(self, iterations: list[Any]) -> None:
+        """Add what is billed beside the totals: a compaction of the conversation.
+
+        An advisor is another model with its own price: it can only be pointed out.
+        """
+        extra = {"input": 0, "read": 0, "write": 0, "output": 0}
+        for entry in iterations:
+            if not isinstance(entry, dict):
+                continue
+            if entry.get("type") == "advisor_message":
+                self.other_models = True
+            if entry.get("type") != "compaction":
+                continue
+            counts = counts_in(entry)
+            extra["input"] += counts.get("input_tokens", 0)
+            extra["read"] += counts.get("cache_read_input_tokens", 0)
+            extra["write"] += counts.get("cache_creation_input_tokens", 0)
+            extra["output"] += counts.get("output_tokens", 0)
+        self._extra = Usage(
+            input_tokens=extra["input"],
+            cache_read_tokens=extra["read"],
+            cache_write_tokens=extra["write"],
+            output_tokens=extra["output"],
+        )

@@ -1,0 +1,232 @@
+"""From a provider's error to a `Failure`: what all vendors share.
+
+Rules of this file: the class is decided in one order: structured code, structured type, patterns
+in the message, the status alone. Patterns only refine a refusal of the request, never widen it,
+since vendors change their words. What differs between vendors stands in their own `FailureRules`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from msgspec import Struct, field
+
+from routerd.errors import ErrorClass, Failure
+from routerd.providers.excerpt import shorten, text_excerpt
+from routerd.providers.json_text import JSON_ERRORS, read_json, text_of
+from routerd.providers.waiting import retry_after
+
+__all__ = ["FailureRules", "ProviderError", "classify", "error_of", "failure_of", "read_error"]
+
+MAX_ERROR_BYTES: Final = 256 * 1024
+MAX_CODE_CHARACTERS: Final = 100
+
+STATUS_CLASSES: Final[dict[int, ErrorClass]] = {
+    **dict.fromkeys((401, 403), ErrorClass.AUTH),
+    402: ErrorClass.QUOTA,
+    **dict.fromkeys((404, 410), ErrorClass.NOT_FOUND),
+    **dict.fromkeys((408, 504, 522, 524), ErrorClass.TIMEOUT),
+    **dict.fromkeys((424, 425), ErrorClass.SERVER_ERROR),
+    429: ErrorClass.RATE_LIMIT,
+    499: ErrorClass.CANCELLED,
+    **dict.fromkeys((498, 503, 529), ErrorClass.OVERLOADED),
+}
+CONTEXT_PATTERNS: Final = (
+    "context_length_exceeded",
+    "maximum context length",
+    "prompt is too long",
+    "input is too long",
+    "too many tokens",
+    "exceeds the maximum number of tokens",
+    "exceeds the available context size",
+    "exceed context limit",
+    "reduce the length of the",
+)
+RETIRED_PATTERNS: Final = (
+    "has been deprecated",
+    "was removed on",
+    "decommissioned",
+    "end of its life",
+    "is not found for api version",
+    "does not exist or you do not have access",
+)
+WAITING_CLASSES: Final = frozenset(
+    {
+        ErrorClass.RATE_LIMIT,
+        ErrorClass.QUOTA,
+        ErrorClass.OVERLOADED,
+        ErrorClass.SERVER_ERROR,
+        ErrorClass.TIMEOUT,
+    }
+)
+
+
+class ProviderError(Struct, frozen=True):
+    """A provider's error as it came, whatever its shape; `fields` is the structured error."""
+
+    message: str = ""
+    type: str | None = None
+    code: str | None = None
+    param: str | None = None
+    status: int | None = None
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+class FailureRules(Struct, frozen=True):
+    """What one vendor's words mean.
+
+    `codes` are read before `types`. `patterns` are pieces of a message in lower case.
+    `type_statuses` stands in for the status of an error inside an answer that has none.
+    """
+
+    codes: Mapping[str, ErrorClass]
+    types: Mapping[str, ErrorClass]
+    patterns: tuple[tuple[str, ErrorClass], ...] = ()
+    type_statuses: Mapping[str, int] = {}
+
+
+def read_error(body: bytes) -> ProviderError:
+    """Read an error answer's body; where it is not JSON, its text is the message."""
+    if len(body) <= MAX_ERROR_BYTES:
+        try:
+            value = read_json(body)
+        except JSON_ERRORS:
+            value = None
+        if (error := error_of(value)) is not None:
+            return error
+    return ProviderError(message=text_excerpt(body))
+
+
+def error_of(value: Any) -> ProviderError | None:
+    """Find the error in decoded JSON of any vendor's shape, None where there is none."""
+    if isinstance(value, list) and value:
+        value = value[0]
+    if isinstance(value, str):
+        return ProviderError(message=shorten(value)) if value else None
+    if not isinstance(value, dict):
+        return None
+    inner = value.get("error")
+    if isinstance(inner, str) and inner:
+        return _of_fields({**value, "message": value.get("message") or inner})
+    if isinstance(inner, dict):
+        return _of_fields(inner) if inner else None
+    if (detail := value.get("detail")) is not None:
+        return _of_validation(detail)
+    return _of_fields(value) if "message" in value else None
+
+
+def classify(error: ProviderError, status: int | None, rules: FailureRules) -> ErrorClass:
+    """Decide the class of an error."""
+    for word, table in (
+        (error.code, rules.codes),
+        (error.code, rules.types),
+        (error.type, rules.codes),
+        (error.type, rules.types),
+    ):
+        if word is not None and word in table:
+            return table[word]
+    if status is None:
+        status = rules.type_statuses.get(
+            error.type or "", rules.type_statuses.get(error.code or "")
+        )
+    message = error.message.lower()
+    for pattern, error_class in rules.patterns:
+        if pattern in message:
+            return error_class
+    if status is None or (400 <= status < 500 and status not in (401, 402, 403, 429)):
+        if any(pattern in message for pattern in CONTEXT_PATTERNS) or (
+            "input token count" in message and "exceeds" in message
+        ):
+            return ErrorClass.CONTEXT_LENGTH
+        if any(pattern in message for pattern in RETIRED_PATTERNS):
+            return ErrorClass.NOT_FOUND
+    return _status_class(status)
+
+
+def failure_of(
+    error: ProviderError,
+    error_class: ErrorClass,
+    status: int | None,
+    headers: Mapping[str, str],
+    *,
+    retryable_here: bool | None = None,
+) -> Failure:
+    """Put a failure together; the provider's `x-should-retry` has the last word."""
+    should_retry = headers.get("x-should-retry", "").strip().lower()
+    if should_retry in ("true", "false"):
+        retryable_here = should_retry == "true"
+    seconds = None
+    if error_class in WAITING_CLASSES:
+        seconds = retry_after(headers, error.message, error.type)
+    message = error.message or (
+        f"the provider answered with status {status} and no message"
+        if status is not None
+        else "the provider reported an error without a message"
+    )
+    return Failure(
+        error_class,
+        message,
+        status=status,
+        code=error.code or error.type,
+        param=error.param,
+        retry_after=seconds,
+        retryable_here=retryable_here,
+    )
+
+
+def _status_class(status: int | None) -> ErrorClass:
+    if status is None:
+        return ErrorClass.SERVER_ERROR
+    known = STATUS_CLASSES.get(status)
+    if known is not None:
+        return known
+    return ErrorClass.BAD_REQUEST if 300 <= status < 500 else ErrorClass.SERVER_ERROR
+
+
+def _of_fields(fields: dict[str, Any]) -> ProviderError:
+    code = _word(fields.get("code"))
+    message = fields.get("message")
+    if isinstance(message, dict):  # Mistral wraps a validation error in it
+        nested = _of_validation(message.get("detail"))
+        message = nested.message
+    return ProviderError(
+        message=shorten(message) if isinstance(message, str) else "",
+        type=_word(fields.get("type")),
+        code=code,
+        param=_word(fields.get("param")),
+        status=_status(fields, code),
+        fields=fields,
+    )
+
+
+def _of_validation(detail: Any) -> ProviderError:
+    """Read FastAPI's `detail`; only places and messages, since it may also quote the input."""
+    if isinstance(detail, str):
+        return ProviderError(message=shorten(detail))
+    lines, param = [], None
+    for item in detail[:3] if isinstance(detail, list) else [detail]:
+        if not isinstance(item, dict):
+            continue
+        loc = item.get("loc")
+        place = ".".join(str(step) for step in loc) if isinstance(loc, list) else ""
+        param = param or _word(place)
+        words = text_of(item.get("msg")) or text_of(item.get("message")) or ""
+        lines.append(f"{place}: {words}" if place else words)
+    return ProviderError(message=shorten("; ".join(lines)), param=param)
+
+
+def _status(fields: dict[str, Any], code: str | None) -> int | None:
+    """Find the status that an error inside an answer claims to have."""
+    for value in (fields.get("status_code"), fields.get("statusCode"), fields.get("status"), code):
+        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) == 3:
+            value = int(value)  # noqa: PLW2901 - the same status, as a number
+        if isinstance(value, int) and 400 <= value < 600:
+            return value
+    return None
+
+
+def _word(value: Any) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return None
+    return shorten(str(value)[:MAX_CODE_CHARACTERS]) or None

@@ -1,0 +1,79 @@
+"""What the vendors' strict modes ask of a JSON schema.
+
+Rules of this file: schemas come from callers and may be anything; nothing here raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+__all__ = ["closed", "is_strict"]
+
+MAX_DEPTH: Final = 64
+MAPS: Final = ("properties", "$defs", "definitions")
+LISTS: Final = ("anyOf", "allOf", "oneOf", "prefixItems")
+SINGLE: Final = ("items", "not", "additionalProperties", "if", "then", "else")
+
+
+def is_strict(schema: dict[str, Any]) -> bool:
+    """Return whether every object is closed and requires all its properties."""
+    if schema.get("type") != "object":
+        return False
+    return all(_object_is_strict(inner) for inner in _schemas(schema, 0))
+
+
+def closed(schema: Any, depth: int = 0) -> Any:
+    """Return the schema with `additionalProperties: false` in every object that leaves it open."""
+    if not isinstance(schema, dict) or depth > MAX_DEPTH:
+        return schema
+    result: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key in MAPS and isinstance(value, dict):
+            result[key] = {name: closed(inner, depth + 1) for name, inner in value.items()}
+        elif key in LISTS and isinstance(value, list):
+            result[key] = [closed(inner, depth + 1) for inner in value]
+        elif key in SINGLE:
+            result[key] = closed(value, depth + 1)
+        else:
+            result[key] = value
+    if _is_object(schema) and "additionalProperties" not in schema:
+        result["additionalProperties"] = False
+    return result
+
+
+def _is_object(schema: dict[str, Any]) -> bool:
+    kind = schema.get("type")
+    return kind == "object" or (isinstance(kind, list) and "object" in kind)
+
+
+def _object_is_strict(schema: dict[str, Any]) -> bool:
+    if not _is_object(schema) and "properties" not in schema:
+        return True
+    properties, required = schema.get("properties", {}), schema.get("required", [])
+    if not isinstance(properties, dict) or not isinstance(required, list):
+        return False
+    return schema.get("additionalProperties") is False and all(
+        name in required for name in properties
+    )
+
+
+def _schemas(schema: Any, depth: int) -> Iterator[dict[str, Any]]:
+    """Yield a schema and every schema inside it."""
+    if not isinstance(schema, dict):
+        return
+    if depth > MAX_DEPTH:
+        # Too deep to be judged: counted as an open object.
+        yield {"type": "object"}
+        return
+    yield schema
+    for key in MAPS:
+        if isinstance(inner := schema.get(key), dict):
+            for value in inner.values():
+                yield from _schemas(value, depth + 1)
+    for key in LISTS:
+        if isinstance(inner := schema.get(key), list):
+            for value in inner:
+                yield from _schemas(value, depth + 1)
+    for key in SINGLE:
+        yield from _schemas(schema.get(key), depth + 1)

@@ -1,0 +1,65 @@
+"""The list of models that a provider keeps, in any of the shapes it comes in.
+
+Rules of this file: an entry without an id is skipped, a field that makes no sense is left out.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from routerd.providers.base import ListedModel
+from routerd.providers.json_text import JSON_ERRORS, read_json, text_of
+
+__all__ = ["read_models"]
+
+# OpenRouter, vLLM, Groq, Mistral and Anthropic, each by its own name.
+WINDOW_FIELDS: Final = (
+    "context_length",
+    "max_model_len",
+    "context_window",
+    "max_context_length",
+    "max_input_tokens",
+)
+END_FIELDS: Final = ("shutdown_date", "retires_at", "deprecation")
+
+
+def read_models(body: bytes) -> list[ListedModel]:
+    """Read `{"data": [...]}` or a bare array; an empty list where it makes no sense."""
+    try:
+        value = read_json(body)
+    except JSON_ERRORS:
+        return []
+    entries = value.get("data") if isinstance(value, dict) else value
+    if not isinstance(entries, list):
+        return []
+    return [
+        ListedModel(
+            id=name,
+            context_window=_window(entry),
+            retires_at=_end(entry),
+            retired=entry.get("lifecycle") == "retired",
+        )
+        for entry in entries
+        if isinstance(entry, dict) and (name := text_of(entry.get("id"))) is not None
+    ]
+
+
+def _window(entry: dict[str, Any]) -> int | None:
+    meta = entry.get("meta")  # llama.cpp
+    values = [entry.get(name) for name in WINDOW_FIELDS]
+    values.append(meta.get("n_ctx") if isinstance(meta, dict) else None)
+    for value in values:
+        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            return value
+    return None
+
+
+def _end(entry: dict[str, Any]) -> str | None:
+    for name in END_FIELDS:
+        value = entry.get(name)
+        if (text := text_of(value)) is not None:
+            return text
+        if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1e11:
+            return datetime.fromtimestamp(value, UTC).date().isoformat()
+    return None

@@ -1,0 +1,60 @@
+"""The adapter for OpenAI Chat Completions and the servers that speak it.
+
+Rules of this file: it only puts the pieces of this room together. The base address of a provider
+of this kind ends where `/chat/completions` begins, mostly in `/v1`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from routerd.errors import Failure
+from routerd.providers.base import (
+    AnswerDecoder,
+    ChatRequest,
+    EncodedRequest,
+    Headers,
+    ListedModel,
+)
+from routerd.providers.listing import read_models
+from routerd.providers.openai.decode import ChatDecoder
+from routerd.providers.openai.dialects import DIALECTS, Dialect
+from routerd.providers.openai.encode import encode_request
+from routerd.providers.openai.failure import failure_rules, read_failure
+
+__all__ = ["OpenAIAdapter"]
+
+
+class OpenAIAdapter:
+    """Speak Chat Completions with the habits of one dialect."""
+
+    name: str = "openai"
+    models_path: str = "/models"
+
+    def __init__(self, dialect: Dialect = DIALECTS["openai"]) -> None:
+        self.dialect: Final = dialect
+        self._rules: Final = failure_rules(dialect)
+
+    def __repr__(self) -> str:
+        return f"<OpenAIAdapter {self.dialect.name}>"
+
+    def authorize(self, key: str | None) -> Headers:
+        """Return the headers every request carries; without a key there are none."""
+        return [(b"authorization", b"Bearer " + key.strip().encode())] if key else []
+
+    def encode(self, request: ChatRequest) -> EncodedRequest:
+        """Write a chat request; CallRefused where leaving something out changes its meaning."""
+        return encode_request(request, self.dialect)
+
+    def decoder(self, *, stream: bool) -> AnswerDecoder:
+        """Return a fresh decoder for one answer with status 200."""
+        return ChatDecoder(self.dialect.name, self._rules, stream=stream)
+
+    def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+        """Read an answer with any other status. Header names are in lower case."""
+        return read_failure(status, headers, body, self._rules)
+
+    def list_models(self, body: bytes) -> list[ListedModel]:
+        """Read the answer of `models_path`; an empty list where it makes no sense."""
+        return read_models(body)

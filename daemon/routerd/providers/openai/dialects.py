@@ -1,0 +1,143 @@
+"""How the servers that speak Chat Completions differ, as declared data.
+
+Rules of this file: data only, no decisions; a new server is a new entry. `compatible` is for
+servers that are not known better (vLLM, Ollama, llama.cpp): it sends the least.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+from msgspec import Struct
+
+from routerd.errors import ErrorClass
+from routerd.providers.request import ToolIdRule
+from routerd_proto.content import ReasoningEffort
+
+__all__ = ["DIALECTS", "Dialect", "ModelRule"]
+
+
+class ModelRule(Struct, frozen=True, kw_only=True):
+    """What a family of models takes; the first rule whose `pattern` is found in the id counts.
+
+    `efforts` are the values of `reasoning_effort`. `effort_with_tools` is False where tools refuse
+    any effort but `none`.
+    """
+
+    pattern: str = ""
+    efforts: tuple[ReasoningEffort, ...]
+    effort_with_tools: bool = True
+    stop: bool = True
+
+
+class Dialect(Struct, frozen=True, kw_only=True):
+    """One server's habits.
+
+    `reasoning_back` is the field of an assistant message that takes the model's own reasoning back;
+    `reasoning_required` asks for it, be it empty, on every message that calls tools.
+    `reasoning_off` is sent in place of the effort `none`. `codes` adds to the known error codes.
+    """
+
+    name: str
+    models: tuple[ModelRule, ...]
+    max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    max_stops: int = 4
+    seed: Literal["seed", "random_seed"] = "seed"
+    required_tool: Literal["required", "any"] = "required"
+    include_usage: bool = True
+    parallel_tool_calls: bool = True
+    strict: bool = False
+    documents: Literal["file", "document_url"] | None = None
+    tool_result_images: Literal["after", "inside"] = "after"
+    tool_ids: ToolIdRule = ToolIdRule(r"[!-~]{1,64}", "call_", 29)
+    reasoning_back: Literal["reasoning_content", "reasoning_details", "thinking"] | None = None
+    reasoning_required: bool = False
+    reasoning_off: Mapping[str, Any] = {}
+    codes: Mapping[str, ErrorClass] = {}
+
+
+LOW_TO_HIGH: Final[tuple[ReasoningEffort, ...]] = ("low", "medium", "high")
+NONE_TO_HIGH: Final[tuple[ReasoningEffort, ...]] = ("none", *LOW_TO_HIGH)
+NONE_TO_XHIGH: Final[tuple[ReasoningEffort, ...]] = (*NONE_TO_HIGH, "xhigh")
+
+# From the API reference and the types of openai-python 3.51. `max` of GPT-6 is at times only in
+# Responses, so here it is sent as xhigh. From GPT-5.4 on, tools next to an effort may be refused.
+OPENAI_MODELS: Final = (
+    ModelRule(pattern=r"o[13]-mini", efforts=LOW_TO_HIGH),
+    ModelRule(pattern=r"^o\d|/o\d", efforts=LOW_TO_HIGH, stop=False),
+    ModelRule(
+        pattern=r"gpt-6-astra|gpt-6\.1-sol",
+        efforts=(*LOW_TO_HIGH, "xhigh"),
+        effort_with_tools=False,
+        stop=False,
+    ),
+    ModelRule(pattern=r"gpt-5\.1", efforts=NONE_TO_HIGH, stop=False),
+    ModelRule(pattern=r"gpt-5\.[23]", efforts=NONE_TO_XHIGH, stop=False),
+    ModelRule(pattern=r"gpt-5(?!\.)", efforts=("minimal", *LOW_TO_HIGH), stop=False),
+    ModelRule(
+        pattern=r"gpt-(?:5|[6-9])", efforts=NONE_TO_XHIGH, effort_with_tools=False, stop=False
+    ),
+    ModelRule(efforts=LOW_TO_HIGH),
+)
+
+_ALL: Final = (
+    Dialect(
+        name="openai",
+        models=OPENAI_MODELS,
+        max_tokens="max_completion_tokens",
+        strict=True,
+        documents="file",
+        tool_ids=ToolIdRule(r"[!-~]{1,40}", "call_", 29),
+    ),
+    Dialect(name="compatible", models=(ModelRule(efforts=NONE_TO_HIGH),)),
+    Dialect(
+        name="mistral",
+        models=(ModelRule(efforts=("none", "minimal", "low", "medium", "high", "xhigh")),),
+        seed="random_seed",
+        required_tool="any",
+        include_usage=False,
+        strict=True,
+        documents="document_url",
+        tool_result_images="inside",
+        tool_ids=ToolIdRule(r"[a-zA-Z0-9]{9}", "", 9),
+        reasoning_back="thinking",
+        codes={
+            "1300": ErrorClass.RATE_LIMIT,
+            "1500": ErrorClass.NOT_FOUND,
+            "3505": ErrorClass.OVERLOADED,
+        },
+    ),
+    Dialect(
+        name="deepseek",
+        # The server maps every effort to one of its own three.
+        models=(ModelRule(efforts=("minimal", *LOW_TO_HIGH, "xhigh", "max")),),
+        parallel_tool_calls=False,
+        reasoning_back="reasoning_content",
+        reasoning_required=True,
+        reasoning_off={"thinking": {"type": "disabled"}},
+    ),
+    Dialect(
+        name="groq",
+        models=(
+            ModelRule(pattern="qwen", efforts=("none",)),
+            ModelRule(efforts=LOW_TO_HIGH),
+        ),
+    ),
+    Dialect(
+        name="xai",
+        models=(
+            ModelRule(pattern=r"grok-4\.3", efforts=NONE_TO_HIGH),
+            ModelRule(efforts=LOW_TO_HIGH),
+        ),
+        strict=True,
+    ),
+    Dialect(
+        name="openrouter",
+        models=(ModelRule(efforts=("none", "minimal", "low", "medium", "high", "xhigh")),),
+        strict=True,
+        documents="file",
+        reasoning_back="reasoning_details",
+    ),
+)
+DIALECTS: Final[Mapping[str, Dialect]] = {dialect.name: dialect for dialect in _ALL}

@@ -1,0 +1,166 @@
+"""A chat request as the body of Chat Completions.
+
+Rules of this file: only what the caller set is sent, because servers refuse fields they do not
+know. What a model cannot take is left out with a note, or refused where that would change the
+meaning.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from routerd.providers.base import ChatRequest, EncodedRequest
+from routerd.providers.json_schema import is_strict
+from routerd.providers.json_text import encode_json
+from routerd.providers.openai.dialects import Dialect, ModelRule
+from routerd.providers.openai.messages import encode_messages
+from routerd.providers.request import (
+    Notes,
+    fit_effort,
+    fit_output_limit,
+    is_forced,
+    refuse_unsupported,
+)
+from routerd_proto.content import Tool, ToolChoice, ToolName
+
+__all__ = ["encode_request"]
+
+Json = dict[str, Any]
+
+PATH: Final = "/chat/completions"
+SCHEMA_NAME: Final = re.compile(r"[^a-zA-Z0-9_-]+")
+
+
+def encode_request(request: ChatRequest, dialect: Dialect) -> EncodedRequest:
+    """Write the request; CallRefused where the model cannot do what is asked."""
+    refuse_unsupported(request)
+    notes = Notes()
+    rule = _rule(request.model_id, dialect)
+    body: Json = {"model": request.model_id, "messages": []}
+    if request.stream:
+        body["stream"] = True
+        if dialect.include_usage:
+            body["stream_options"] = {"include_usage": True}
+    limit = fit_output_limit(request, notes)
+    if limit is not None:
+        body[dialect.max_tokens] = limit
+    _add_reasoning(body, request, dialect, rule, notes)
+    _add_sampling(body, request, dialect, rule, notes)
+    _add_tools(body, request, dialect, notes)
+    if request.options.output_schema is not None:
+        body["response_format"] = _response_format(request.options.output_schema)
+    body["messages"] = encode_messages(
+        request.messages, dialect, notes, reasons=not _switched_off(request, dialect)
+    )
+    return EncodedRequest(
+        path=PATH,
+        headers=[(b"content-type", b"application/json")],
+        body=encode_json(body),
+        notes=list(notes),
+        max_output_tokens=limit,
+    )
+
+
+def _rule(model_id: str, dialect: Dialect) -> ModelRule:
+    return next(
+        (rule for rule in dialect.models if re.search(rule.pattern, model_id.lower())),
+        dialect.models[-1],
+    )
+
+
+def _switched_off(request: ChatRequest, dialect: Dialect) -> bool:
+    return bool(dialect.reasoning_off) and request.options.reasoning == "none"
+
+
+def _add_reasoning(
+    body: Json, request: ChatRequest, dialect: Dialect, rule: ModelRule, notes: Notes
+) -> None:
+    asked = request.options.reasoning
+    if asked is None:
+        return
+    if not request.capabilities.reasoning:
+        if asked != "none":
+            notes.add(f"reasoning {asked} was left out: this model does not reason")
+        return
+    if asked == "none" and dialect.reasoning_off:
+        body.update(dialect.reasoning_off)
+        return
+    effort = fit_effort(asked, rule.efforts, notes)
+    if effort is None:
+        return
+    if request.options.tools and effort != "none" and not rule.effort_with_tools:
+        notes.add(f"reasoning {effort} was left out: this model takes it only without tools here")
+        return
+    body["reasoning_effort"] = effort
+
+
+def _add_sampling(
+    body: Json, request: ChatRequest, dialect: Dialect, rule: ModelRule, notes: Notes
+) -> None:
+    options, sampling = request.options, request.capabilities.sampling
+    is_silent = (
+        not request.capabilities.reasoning
+        or body.get("reasoning_effort") == "none"
+        or _switched_off(request, dialect)
+    )
+    takes = sampling == "yes" or (sampling == "without_reasoning" and is_silent)
+    for name in ("temperature", "top_p"):
+        value = getattr(options, name)
+        if value is None:
+            continue
+        if takes:
+            body[name] = value
+        elif sampling == "no":
+            notes.add(f"{name} was left out: this model does not take it")
+        else:
+            notes.add(f"{name} was left out: this model takes it only with reasoning none")
+    if options.seed is not None:
+        body[dialect.seed] = options.seed
+    stops = [stop for stop in options.stop if stop]
+    if stops and not rule.stop:
+        notes.add("stop was left out: this model does not take it")
+    elif stops:
+        if len(stops) > dialect.max_stops:
+            notes.add(f"only the first {dialect.max_stops} stop sequences were sent")
+        body["stop"] = stops[: dialect.max_stops]
+
+
+def _add_tools(body: Json, request: ChatRequest, dialect: Dialect, notes: Notes) -> None:
+    options = request.options
+    if not options.tools or not request.capabilities.tools:
+        return
+    body["tools"] = [_tool(tool, dialect, notes) for tool in options.tools]
+    choice: ToolChoice | None = options.tool_choice
+    if is_forced(choice) and not request.capabilities.forced_tool_choice:
+        notes.add("tool_choice was sent as auto: this model cannot be made to call a tool")
+        choice = "auto"
+    if isinstance(choice, ToolName):
+        body["tool_choice"] = {"type": "function", "function": {"name": choice.name}}
+    elif choice is not None:
+        body["tool_choice"] = dialect.required_tool if choice == "required" else choice
+    if options.parallel_tool_calls is not None and dialect.parallel_tool_calls:
+        body["parallel_tool_calls"] = options.parallel_tool_calls
+    elif options.parallel_tool_calls is False:
+        notes.add("parallel_tool_calls was left out: this provider does not take it")
+
+
+def _tool(tool: Tool, dialect: Dialect, notes: Notes) -> Json:
+    function: Json = {"name": tool.name}
+    if tool.description:
+        function["description"] = tool.description
+    function["parameters"] = tool.parameters or {"type": "object", "properties": {}}
+    if tool.strict and dialect.strict and is_strict(function["parameters"]):
+        function["strict"] = True
+    elif tool.strict:
+        notes.add("strict was left out of a tool: the provider or the schema does not allow it")
+    return {"type": "function", "function": function}
+
+
+def _response_format(schema: Json) -> Json:
+    title = schema.get("title")
+    name = SCHEMA_NAME.sub("_", title)[:64].strip("_") if isinstance(title, str) else ""
+    json_schema: Json = {"name": name or "answer", "schema": schema}
+    if is_strict(schema):
+        json_schema["strict"] = True
+    return {"type": "json_schema", "json_schema": json_schema}

@@ -1,0 +1,177 @@
+"""Errors of OpenAI and of the servers that imitate it.
+
+Rules of this file: what the codes mean stands in one table; the rest is shared with every vendor.
+The model's own text (`failed_generation`, `flagged_input`) never gets into a Failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from routerd.errors import ErrorClass, Failure
+from routerd.providers.excerpt import shorten
+from routerd.providers.failure import (
+    FailureRules,
+    ProviderError,
+    classify,
+    error_of,
+    failure_of,
+    read_error,
+)
+from routerd.providers.json_text import JSON_ERRORS, read_json, text_of
+from routerd.providers.openai.dialects import Dialect
+
+__all__ = ["failure_rules", "is_output_limit", "read_failure", "stream_failure"]
+
+CODES: Final[dict[str, ErrorClass]] = {
+    **dict.fromkeys(
+        (
+            "credit_balance_exhausted",
+            "organization_usage_limit_exceeded",
+            "organization_spend_limit_exceeded",
+            "project_spend_limit_exceeded",
+            "insufficient_quota",
+            "billing_hard_limit_reached",
+            "billing_not_active",
+        ),
+        ErrorClass.QUOTA,
+    ),
+    **dict.fromkeys(("rate_limit_exceeded", "slow_down"), ErrorClass.RATE_LIMIT),
+    "server_is_overloaded": ErrorClass.OVERLOADED,
+    "context_length_exceeded": ErrorClass.CONTEXT_LENGTH,
+    **dict.fromkeys(
+        (
+            "content_policy_violation",
+            "invalid_prompt",
+            "moderation_blocked",
+            "bio_policy",
+            "misalignment_policy_violation",
+            "image_content_policy_violation",
+            "content_filter",
+        ),
+        ErrorClass.CONTENT_POLICY,
+    ),
+    **dict.fromkeys(
+        (
+            "model_not_found",
+            "DeploymentNotFound",
+            "model_decommissioned",
+            "invalid_model",
+            "unknown_model",
+        ),
+        ErrorClass.NOT_FOUND,
+    ),
+    **dict.fromkeys(
+        (
+            "unsupported_parameter",
+            "unsupported_value",
+            "invalid_value",
+            "decimal_below_min_value",
+            "invalid_image_url",
+            "invalid_image_format",
+            "unsupported_file",
+            "tool_use_failed",
+        ),
+        ErrorClass.BAD_REQUEST,
+    ),
+    "unsupported_country_region_territory": ErrorClass.AUTH,
+    "invalid_api_key": ErrorClass.AUTH,
+}
+TYPES: Final[dict[str, ErrorClass]] = {
+    "rate_limit_error": ErrorClass.RATE_LIMIT,
+    "service_unavailable_error": ErrorClass.OVERLOADED,
+    "overloaded_error": ErrorClass.OVERLOADED,
+    "exceed_context_size_error": ErrorClass.CONTEXT_LENGTH,
+    "invalid_model": ErrorClass.NOT_FOUND,
+}
+TYPE_STATUSES: Final[dict[str, int]] = {
+    "invalid_request_error": 400,
+    "BadRequestError": 400,
+    "authentication_error": 401,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "NotFoundError": 404,
+    "tokens": 429,
+    "requests": 429,
+    "server_error": 500,
+    "api_error": 500,
+    "internal_server_error": 500,
+    "timeout_error": 504,
+}
+OUTPUT_LIMIT_PATTERN: Final = "token limit reached"
+
+
+def failure_rules(dialect: Dialect) -> FailureRules:
+    """Return what the words of this server's errors mean."""
+    return FailureRules(
+        codes={**CODES, **dialect.codes},
+        types=TYPES,
+        patterns=(("exceeded your current quota", ErrorClass.QUOTA),),
+        type_statuses=TYPE_STATUSES,
+    )
+
+
+def read_failure(
+    status: int, headers: Mapping[str, str], body: bytes, rules: FailureRules
+) -> Failure:
+    """Read an answer that is not a success."""
+    return _failure(read_error(body), status, headers, rules)
+
+
+def stream_failure(value: Any, rules: FailureRules) -> Failure:
+    """Read an error that came inside an answer with status 200."""
+    error = error_of({"error": value}) or ProviderError()
+    return _failure(error, error.status, {}, rules)
+
+
+def is_output_limit(value: Any) -> bool:
+    """Return whether an error says only that the answer reached its length."""
+    error = error_of({"error": value})
+    return error is not None and OUTPUT_LIMIT_PATTERN in error.message.lower()
+
+
+def _failure(
+    error: ProviderError, status: int | None, headers: Mapping[str, str], rules: FailureRules
+) -> Failure:
+    error = _with_upstream(error)
+    error_class = _structured_class(error.fields, status) or classify(error, status, rules)
+    retryable_here = None
+    if error.code == "tool_use_failed":
+        # The model wrote a call that cannot be read; the next try often works.
+        retryable_here = True
+    elif error_class is ErrorClass.RATE_LIMIT and error.message.startswith("Request too large"):
+        retryable_here = False
+    return failure_of(error, error_class, status, headers, retryable_here=retryable_here)
+
+
+def _structured_class(fields: dict[str, Any], status: int | None) -> ErrorClass | None:
+    """Read what stands beside code and type: Azure's inner error, OpenRouter's metadata."""
+    inner = fields.get("innererror")
+    if isinstance(inner, dict) and (
+        inner.get("code") == "ResponsibleAIPolicyViolation" or "content_filter_result" in inner
+    ):
+        return ErrorClass.CONTENT_POLICY
+    metadata = fields.get("metadata")
+    if isinstance(metadata, dict):
+        if status == 402 and metadata.get("limit_source") == "openrouter_in_flight_budget":
+            return ErrorClass.RATE_LIMIT
+        if status == 403 and ("reasons" in metadata or "flagged_input" in metadata):
+            return ErrorClass.CONTENT_POLICY
+    return None
+
+
+def _with_upstream(error: ProviderError) -> ProviderError:
+    """Add the upstream's own words, which OpenRouter passes on as text in `metadata.raw`."""
+    metadata = error.fields.get("metadata")
+    raw = text_of(metadata.get("raw")) if isinstance(metadata, dict) else None
+    if raw is None:
+        return error
+    try:
+        upstream = error_of(read_json(raw.encode("utf-8", "replace")))
+    except JSON_ERRORS:
+        upstream = None
+    words = upstream.message if upstream is not None else shorten(raw)
+    return msgspec.structs.replace(error, message=shorten(f"{error.message}: {words}"))

@@ -1,0 +1,189 @@
+"""A conversation as Chat Completions messages.
+
+Rules of this file: it writes what the caller said, in the caller's order. Tool results take text
+only, so their pictures follow in a user message, after the last result of the turn. Reasoning goes
+back only to the server it came from.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from routerd.providers.openai.dialects import Dialect
+from routerd.providers.request import Notes, base64_text, parts_of, refusal
+from routerd_proto.content import (
+    Content,
+    Document,
+    Image,
+    Message,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolResult,
+)
+
+__all__ = ["encode_messages"]
+
+Json = dict[str, Any]
+
+
+def encode_messages(
+    messages: list[Message], dialect: Dialect, notes: Notes, *, reasons: bool
+) -> list[Json]:
+    """Write the messages; `reasons` says whether this call may reason at all."""
+    encoded: list[Json] = []
+    pictures: list[Json] = []
+    for message in messages:
+        parts = parts_of(message)
+        results = [part for part in parts if isinstance(part, ToolResult)]
+        encoded += [_tool_result(result, dialect, notes, pictures) for result in results]
+        others: list[Content] = [part for part in parts if not isinstance(part, ToolResult)]
+        if pictures and (others or message is messages[-1]):
+            encoded.append({"role": "user", "content": pictures})
+            pictures = []
+        if not others:
+            continue
+        if message.role == "assistant":
+            if (turn := _assistant(others, dialect, notes, reasons=reasons)) is not None:
+                encoded.append(turn)
+        else:
+            encoded.append(_turn(message.role, others, dialect, notes))
+    return encoded
+
+
+def _turn(role: str, parts: list[Content], dialect: Dialect, notes: Notes) -> Json:
+    if all(isinstance(part, Text) for part in parts):
+        texts = [part.text for part in parts if isinstance(part, Text)]
+        if len(texts) == 1 or role == "system":
+            return {"role": role, "content": "\n\n".join(texts)}
+    return {"role": role, "content": [_part(part, dialect, notes) for part in parts]}
+
+
+def _part(part: Content, dialect: Dialect, notes: Notes) -> Json:
+    match part:
+        case Text():
+            return {"type": "text", "text": part.text}
+        case Image():
+            return _image(part)
+        case Document():
+            return _document(part, dialect, notes)
+        case _:
+            raise refusal(f"a user message cannot hold {type(part).__name__}", param="messages")
+
+
+def _image(image: Image) -> Json:
+    url = image.url
+    if url is None:
+        url = f"data:{image.media_type or 'image/png'};base64,{base64_text(image.data or b'')}"
+    picture: Json = {"url": url}
+    if image.detail is not None:
+        picture["detail"] = image.detail
+    return {"type": "image_url", "image_url": picture}
+
+
+def _document(document: Document, dialect: Dialect, notes: Notes) -> Json:
+    media_type = document.media_type or "application/pdf"
+    if document.data is not None and media_type.startswith("text/"):
+        text = document.data.decode("utf-8", "replace")
+        notes.add("a text document was sent as plain text")
+        return {"type": "text", "text": f"{document.title}\n\n{text}" if document.title else text}
+    url = document.url
+    if document.data is not None:
+        url = f"data:{media_type};base64,{base64_text(document.data)}"
+    if url is not None and dialect.documents == "document_url":
+        part: Json = {"type": "document_url", "document_url": url}
+        if document.title:
+            part["document_name"] = document.title
+        return part
+    if url is not None and url.startswith("data:") and dialect.documents == "file":
+        return {
+            "type": "file",
+            "file": {"file_data": url, "filename": document.title or "document.pdf"},
+        }
+    raise refusal(
+        "this provider takes no document by URL"
+        if dialect.documents == "file"
+        else "this provider takes no documents",
+        param="messages",
+    )
+
+
+def _tool_result(result: ToolResult, dialect: Dialect, notes: Notes, pictures: list[Json]) -> Json:
+    if isinstance(result.content, str):
+        content: str | list[Json] = result.content
+    elif dialect.tool_result_images == "inside":
+        content = [_part(part, dialect, notes) for part in result.content]
+    else:
+        content = "\n\n".join(part.text for part in result.content if isinstance(part, Text))
+        images = [part for part in result.content if isinstance(part, Image)]
+        if images:
+            name = dialect.tool_ids.fit(result.call_id)
+            pictures.append({"type": "text", "text": f"Images of the tool result {name}:"})
+            pictures.extend(_image(image) for image in images)
+            notes.add("images of a tool result were sent in a user message")
+    if result.is_error and not content:
+        content = "error"
+    return {
+        "role": "tool",
+        "tool_call_id": dialect.tool_ids.fit(result.call_id),
+        "content": content,
+    }
+
+
+def _assistant(
+    parts: list[Content], dialect: Dialect, notes: Notes, *, reasons: bool
+) -> Json | None:
+    text = "".join(part.text for part in parts if isinstance(part, Text))
+    calls = [
+        {
+            "id": dialect.tool_ids.fit(part.id),
+            "type": "function",
+            "function": {"name": part.name, "arguments": part.arguments or "{}"},
+        }
+        for part in parts
+        if isinstance(part, ToolCall)
+    ]
+    own = _own_reasoning(parts, dialect, notes)
+    if not text and not calls:
+        notes.add("an assistant message without text or tool calls was left out")
+        return None
+    turn: Json = {"role": "assistant", "content": text or None}
+    if calls:
+        turn["tool_calls"] = calls
+    if reasons:
+        _add_reasoning(turn, own, dialect)
+    return turn
+
+
+def _own_reasoning(parts: list[Content], dialect: Dialect, notes: Notes) -> list[Reasoning]:
+    """Return the reasoning that this server can read; where nobody said whose it is, it is too."""
+    reasoning = [part for part in parts if isinstance(part, Reasoning)]
+    own = [part for part in reasoning if part.vendor in ("", dialect.name)]
+    if dialect.reasoning_back is None:
+        own = []
+    if len(own) < len(reasoning):
+        notes.add("reasoning of an earlier answer was left out: this provider cannot read it")
+    return own
+
+
+def _add_reasoning(turn: Json, own: list[Reasoning], dialect: Dialect) -> None:
+    text = "".join(part.text for part in own)
+    if dialect.reasoning_back == "reasoning_content":
+        if text or (dialect.reasoning_required and "tool_calls" in turn):
+            turn["reasoning_content"] = text
+    elif dialect.reasoning_back == "reasoning_details":
+        details = [
+            detail
+            for part in own
+            if isinstance(kept := part.data.get("reasoning_details"), list)
+            for detail in kept
+        ]
+        if details:
+            turn["reasoning_details"] = details
+        elif text:
+            turn["reasoning"] = text
+    elif dialect.reasoning_back == "thinking" and text:
+        content: list[Json] = [{"type": "thinking", "thinking": [{"type": "text", "text": text}]}]
+        if turn["content"]:
+            content.append({"type": "text", "text": turn["content"]})
+        turn["content"] = content

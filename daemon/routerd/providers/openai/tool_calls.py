@@ -1,0 +1,114 @@
+"""Tool calls out of the pieces in which Chat Completions servers send them.
+
+Rules of this file: it decides which piece belongs to which call, and nothing else. By the book
+`index` names the call; but some servers send no index, or 0 for every call, or no id, or the
+arguments as an object.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from msgspec import Struct, field
+
+from routerd.domain import Part
+from routerd.providers.json_text import encode_json, is_whole_json, text_of
+from routerd.providers.openai.wire import ToolCallFragment
+from routerd_proto.frames import ToolCallDelta, ToolCallStarted
+
+__all__ = ["ToolCallAssembler"]
+
+
+class OpenCall(Struct):
+    """One call of the answer. `wire_id` is the id as the server sent it, if any yet."""
+
+    index: int
+    wire_id: str = ""
+    name: str = ""
+    started: bool = False
+    pieces: list[str] = field(default_factory=list)
+
+
+class ToolCallAssembler:
+    """Sort the pieces of one answer's tool calls."""
+
+    def __init__(self) -> None:
+        self._calls: list[OpenCall] = []
+        self._by_index: dict[int, OpenCall] = {}
+        self._ids: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def take(self, fragment: ToolCallFragment, response_id: str, parts: list[Part]) -> None:
+        """Add what one piece completes to `parts`."""
+        function = fragment.function
+        name = text_of(function.name if function else None) or ""
+        wire_id = text_of(fragment.id) or ""
+        arguments = _argument_text(function.arguments if function else None)
+        if not (name or wire_id or arguments):
+            return
+        call = self._find(fragment.index, wire_id, name, arguments)
+        call.wire_id = call.wire_id or wire_id
+        call.name = call.name or name
+        if call.name and not call.started:
+            self._start(call, response_id, parts)
+        if arguments:
+            call.pieces.append(arguments)
+            if call.started:
+                parts.append(ToolCallDelta(call.index, arguments))
+
+    def close(self, response_id: str, parts: list[Part]) -> None:
+        """End every call of a complete answer: a call without arguments gets `{}`."""
+        for call in self._calls:
+            if not call.started:
+                self._start(call, response_id, parts)
+            if not call.pieces:
+                call.pieces.append("{}")
+                parts.append(ToolCallDelta(call.index, "{}"))
+
+    def _find(self, index: Any, wire_id: str, name: str, arguments: str) -> OpenCall:
+        if isinstance(index, int) and not isinstance(index, bool):
+            call = self._by_index.get(index)
+            if call is None or _is_new_call(call, wire_id, name, arguments):
+                call = self._by_index[index] = self._open()
+            return call
+        last = self._calls[-1] if self._calls else None
+        if last is None or (name and not (wire_id and wire_id == last.wire_id)):
+            return self._open()
+        if wire_id and wire_id != last.wire_id:
+            return next((call for call in self._calls if call.wire_id == wire_id), last)
+        return last
+
+    def _open(self) -> OpenCall:
+        call = OpenCall(len(self._calls))
+        self._calls.append(call)
+        return call
+
+    def _start(self, call: OpenCall, response_id: str, parts: list[Part]) -> None:
+        call_id = call.wire_id
+        if not call_id or call_id in self._ids:
+            seed = f"{response_id}/{call.index}/{call.name}".encode("utf-8", "replace")
+            call_id = "call_" + hashlib.sha256(seed).hexdigest()[:24]
+        self._ids.add(call_id)
+        call.started = True
+        parts.append(ToolCallStarted(call.index, call_id, call.name))
+        if call.pieces:
+            parts.append(ToolCallDelta(call.index, "".join(call.pieces)))
+
+
+def _is_new_call(call: OpenCall, wire_id: str, name: str, arguments: str) -> bool:
+    """Return whether a piece with a known index is the start of another call after all."""
+    if not name or not call.name:
+        return False
+    if wire_id and call.wire_id:
+        return wire_id != call.wire_id
+    # No id to go by: a second name, or a second whole set of arguments, is a second call.
+    return name != call.name or (arguments.startswith("{") and is_whole_json("".join(call.pieces)))
+
+
+def _argument_text(arguments: Any) -> str:
+    if isinstance(arguments, str):
+        return arguments
+    return "" if arguments is None else encode_json(arguments).decode("utf-8")

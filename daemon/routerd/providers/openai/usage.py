@@ -1,0 +1,58 @@
+"""Token usage as Chat Completions servers report it, in disjoint buckets.
+
+Rules of this file: one parser for streams and plain answers. `prompt_tokens` includes what was
+read from and written to the cache, `completion_tokens` includes reasoning; the servers that say
+otherwise are told by their own total. The same cached tokens may stand in two fields: the larger
+counts, they are never added.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from routerd.domain import Usage
+from routerd.providers.counts import counts_in
+
+__all__ = ["read_usage"]
+
+TOTAL_FIELDS: Final = frozenset(
+    {"prompt_tokens", "completion_tokens", "total_tokens", "prompt_cache_miss_tokens"}
+)
+# OpenAI has them in the details, HF's upstreams, Mistral and DeepSeek beside the totals.
+CACHED_FIELDS: Final = ("cached_tokens", "num_cached_tokens", "prompt_cache_hit_tokens")
+
+
+def read_usage(value: Any) -> Usage | None:
+    """Read a usage object; None where it holds no count. Explicit zeros are counts."""
+    counts = counts_in(value)
+    if TOTAL_FIELDS.isdisjoint(counts):
+        return None
+    details = counts_in(value.get("prompt_tokens_details"))
+    cached = max(details.get("cached_tokens", 0), *(counts.get(name, 0) for name in CACHED_FIELDS))
+    prompt = counts.get("prompt_tokens")
+    if prompt is None:
+        prompt = cached + counts.get("prompt_cache_miss_tokens", 0)
+    cached = min(cached, prompt)
+    written = min(details.get("cache_write_tokens", 0), prompt - cached)
+    output, reasoning = _output(counts, value.get("completion_tokens_details"), prompt)
+    return Usage(
+        input_tokens=prompt - cached - written,
+        cache_read_tokens=cached,
+        cache_write_tokens=written,
+        output_tokens=output,
+        reasoning_tokens=reasoning,
+    )
+
+
+def _output(counts: dict[str, int], details: Any, prompt: int) -> tuple[int, int | None]:
+    reasoning = counts_in(details).get("reasoning_tokens", counts.get("reasoning_tokens"))
+    total = counts.get("total_tokens", 0)
+    output = counts.get("completion_tokens")
+    if output is None:
+        output = max(total - prompt, 0)
+    if reasoning is None:
+        return output, None
+    if reasoning and total == prompt + output + reasoning:
+        # xAI counts reasoning beside the completion, and bills both.
+        output += reasoning
+    return output, min(reasoning, output)

@@ -1,0 +1,38 @@
+"""The wire formats by name: the only place that knows every adapter.
+
+Rules of this file: a new vendor is one entry here and a folder of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from routerd.errors import SettingsError
+from routerd.providers.anthropic import AnthropicAdapter
+from routerd.providers.base import Adapter
+from routerd.providers.openai import DIALECTS, OpenAIAdapter
+
+__all__ = ["ADAPTERS", "build_adapter"]
+
+ADAPTERS: Final[dict[str, tuple[str, ...]]] = {
+    "anthropic": (),
+    "openai": tuple(DIALECTS),
+}
+"""Every adapter's name, with its dialects."""
+
+
+def build_adapter(adapter: str, dialect: str | None = None) -> Adapter:
+    """Return the adapter of that name; SettingsError names what there is instead."""
+    dialects = ADAPTERS.get(adapter)
+    if dialects is None:
+        raise SettingsError(
+            f"expected one of {', '.join(ADAPTERS)}; not {adapter!r}", key="adapter"
+        )
+    if dialect is not None and dialect not in dialects:
+        known = f"one of {', '.join(dialects)}" if dialects else "none"
+        raise SettingsError(
+            f"the adapter {adapter} has no dialect {dialect!r}; expected {known}", key="dialect"
+        )
+    if adapter == "anthropic":
+        return AnthropicAdapter()
+    return OpenAIAdapter(DIALECTS[dialect or "openai"])

@@ -1,0 +1,173 @@
+"""What encoding a request needs whatever the vendor: refusals, notes, small conversions.
+
+Rules of this file: no wire shape of any vendor. What a model cannot take and whose omission would
+change the meaning is refused here; everything less is left out by the adapter, with a note.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from msgspec import Struct
+
+from routerd.errors import CallRefused
+from routerd.providers.base import ChatRequest
+from routerd_proto.content import (
+    Content,
+    Document,
+    Image,
+    Message,
+    ReasoningEffort,
+    Text,
+    ToolChoice,
+    ToolName,
+    ToolResult,
+)
+from routerd_proto.errors import error_info
+
+__all__ = [
+    "Notes",
+    "ToolIdRule",
+    "base64_text",
+    "fit_effort",
+    "fit_output_limit",
+    "is_forced",
+    "parts_of",
+    "refusal",
+    "refuse_unsupported",
+]
+
+EFFORT_ORDER: Final[tuple[ReasoningEffort, ...]] = (
+    "none",
+    "minimal",
+    "low",
+    "medium",
+    "high",
+    "xhigh",
+    "max",
+)
+
+
+class Notes(list[str]):
+    """What was left out or changed on the way, each thing once."""
+
+    def add(self, note: str) -> None:
+        """Append a note that is not there yet."""
+        if note not in self:
+            self.append(note)
+
+
+class ToolIdRule(Struct, frozen=True):
+    """The ids of tool calls a provider takes; others are replaced, in call and result alike.
+
+    `pattern` matches a good id. A replacement is `prefix` and a hash in base 36 that fills it up to
+    `length` characters; it depends on the id alone.
+    """
+
+    pattern: str
+    prefix: str
+    length: int
+
+    def fit(self, tool_id: str) -> str:
+        """Return the id, or its replacement."""
+        if re.fullmatch(self.pattern, tool_id):
+            return tool_id
+        number = int.from_bytes(hashlib.sha256(tool_id.encode("utf-8", "replace")).digest(), "big")
+        digits = ""
+        while len(self.prefix) + len(digits) < self.length:
+            number, digit = divmod(number, 36)
+            digits += "0123456789abcdefghijklmnopqrstuvwxyz"[digit]
+        return self.prefix + digits
+
+
+def refusal(message: str, **details: str) -> CallRefused:
+    """Build the exception for a request that this model or format cannot carry."""
+    return CallRefused(error_info("invalid_request", message, details=dict(details)))
+
+
+def refuse_unsupported(request: ChatRequest) -> None:
+    """Raise CallRefused where leaving out what the model cannot take changes the meaning."""
+    able, options, model = request.capabilities, request.options, request.model_id
+    if options.tools and options.tool_choice != "none" and not able.tools:
+        raise refusal(f"the model {model} cannot call tools", param="options.tools")
+    if isinstance(choice := options.tool_choice, ToolName) and choice.name not in {
+        tool.name for tool in options.tools
+    }:
+        raise refusal(
+            f"tool_choice names {choice.name!r}, which is not among the tools",
+            param="options.tool_choice",
+        )
+    if options.output_schema is not None and not able.json_schema:
+        raise refusal(
+            f"the model {model} cannot answer by a JSON schema", param="options.output_schema"
+        )
+    if not able.vision and any(_needs_vision(part) for part in _media(request.messages)):
+        raise refusal(f"the model {model} cannot see images", param="messages")
+
+
+def parts_of(message: Message) -> list[Content]:
+    """Return a message's content as parts."""
+    if isinstance(message.content, str):
+        return [Text(message.content)]
+    return message.content
+
+
+def is_forced(choice: ToolChoice | None) -> bool:
+    """Return whether the model must call a tool."""
+    return choice == "required" or isinstance(choice, ToolName)
+
+
+def base64_text(data: bytes) -> str:
+    """Return bytes in base64."""
+    return base64.b64encode(data).decode("ascii")
+
+
+def fit_effort(
+    asked: ReasoningEffort, accepted: tuple[ReasoningEffort, ...], notes: Notes
+) -> ReasoningEffort | None:
+    """Return the accepted effort nearest below the one asked for, None where there is none.
+
+    Reasoning is only ever switched off where that was asked for.
+    """
+    if asked in accepted:
+        return asked
+    order = EFFORT_ORDER.index
+    steps = sorted((effort for effort in accepted if effort != "none"), key=order)
+    if not steps:
+        notes.add(f"reasoning {asked} was left out: this model takes no such setting")
+        return None
+    below = [effort for effort in steps if order(effort) <= order(asked)]
+    fitted = below[-1] if below else steps[0]
+    notes.add(f"reasoning {asked} was sent as {fitted}")
+    return fitted
+
+
+def fit_output_limit(request: ChatRequest, notes: Notes) -> int | None:
+    """Return the caller's bound on the output, cut to what the model can write."""
+    asked, limit = request.options.max_output_tokens, request.output_limit
+    if asked is None or limit is None or asked <= limit:
+        return asked
+    notes.add(f"max_output_tokens was cut from {asked} to {limit}, the most this model writes")
+    return limit
+
+
+def _media(messages: list[Message]) -> Iterator[Content]:
+    for message in messages:
+        if isinstance(message.content, str):
+            continue
+        for part in message.content:
+            if isinstance(part, ToolResult) and not isinstance(part.content, str):
+                yield from part.content
+            else:
+                yield part
+
+
+def _needs_vision(part: Content) -> bool:
+    """A document that is not text is read as pictures of its pages."""
+    if isinstance(part, Document):
+        return not (part.media_type or "").startswith("text/")
+    return isinstance(part, Image)
