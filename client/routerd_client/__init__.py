@@ -1,0 +1,89 @@
+"""Ask for a job, not for a vendor: the client of routerd.
+
+    from routerd_client import Client
+
+    client = Client()
+    for text in client.stream("smart", "Why is the sky blue?").text:
+        print(text, end="")
+    reply = client.complete("fast", messages, tenant="acme")
+    reply = await client.acomplete("smart", messages)
+
+`stream`, `complete` and `acomplete` are also functions here, on a default client. Needs msgspec and
+the standard library; runs with threads and on asyncio.
+"""
+
+from routerd_client.api import Client, acomplete, complete, default_client, stream
+from routerd_client.errors import (
+    CallerError,
+    ConnectionLost,
+    DaemonUnavailable,
+    ProviderError,
+    RouterdError,
+    RouterError,
+)
+from routerd_client.limits import Limits
+from routerd_client.options import Messages, Options
+from routerd_client.reply import Reply
+from routerd_client.request import StreamPart
+from routerd_client.streams import Stream, TextStream
+from routerd_proto.content import (
+    Document,
+    Image,
+    Message,
+    Reasoning,
+    Text,
+    Tool,
+    ToolCall,
+    ToolName,
+    ToolResult,
+)
+from routerd_proto.frames import (
+    CallRestarted,
+    CitationAdded,
+    ReasoningDelta,
+    ReasoningEnded,
+    RefusalDelta,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallStarted,
+    Usage,
+)
+
+__all__ = [
+    "CallRestarted",
+    "CallerError",
+    "CitationAdded",
+    "Client",
+    "ConnectionLost",
+    "DaemonUnavailable",
+    "Document",
+    "Image",
+    "Limits",
+    "Message",
+    "Messages",
+    "Options",
+    "ProviderError",
+    "Reasoning",
+    "ReasoningDelta",
+    "ReasoningEnded",
+    "RefusalDelta",
+    "Reply",
+    "RouterError",
+    "RouterdError",
+    "Stream",
+    "StreamPart",
+    "Text",
+    "TextDelta",
+    "TextStream",
+    "Tool",
+    "ToolCall",
+    "ToolCallDelta",
+    "ToolCallStarted",
+    "ToolName",
+    "ToolResult",
+    "Usage",
+    "acomplete",
+    "complete",
+    "default_client",
+    "stream",
+]
