@@ -62,6 +62,8 @@ def make_plan(
     dropped: list[Dropped] = []
     seen: set[str] = set()
     for candidates, degraded in _groups(resolution):
+        if len(routes) == MAX_ROUTES:
+            break  # nobody falls back further than this
         kept: list[Deployment] = []
         for deployment in candidates:
             if deployment.id in seen:
