@@ -19,7 +19,17 @@ from routerd.simulate.exchange import Asked, Frame, HttpAnswer, Question, Refusa
 from routerd.simulate.script import Fault
 from routerd.simulate.tokens import CacheUse, Mark, PromptCache, image_stand_in
 
-__all__ = ["JSON_HEADERS", "Prompt", "RequestNames", "Route", "Vendor", "server_sent_event"]
+__all__ = [
+    "JSON_HEADERS",
+    "PAGE_STATUSES",
+    "Prompt",
+    "RequestNames",
+    "Route",
+    "Vendor",
+    "page",
+    "server_sent_event",
+    "waiting_headers",
+]
 
 JSON_HEADERS = {"content-type": "application/json"}
 # What a content delivery network answers by itself when the vendor behind it does not.

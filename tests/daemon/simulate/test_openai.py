@@ -304,6 +304,17 @@ def refusals() -> list[Any]:
             "invalid_value",
             "tool_choice",
         ),
+        (
+            {
+                "tools": [WEATHER],
+                "tool_choice": {
+                    "type": "allowed_tools",
+                    "allowed_tools": {"mode": "auto", "tools": [{"type": "function"}]},
+                },
+            },
+            "invalid_value",
+            "tool_choice.allowed_tools.tools",
+        ),
         ({"tools": [{"type": "function"}]}, "missing_required_parameter", "tools[0].function"),
         ({"response_format": {"type": "xml"}}, "invalid_value", "response_format.type"),
         ({"response_format": {"type": "json_object"}}, None, "messages"),

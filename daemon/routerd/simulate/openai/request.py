@@ -228,9 +228,18 @@ def offered(body: ChatRequest) -> tuple[Tool, ...]:
     ]
     match body.tool_choice:
         case {"allowed_tools": {"tools": [*entries]}}:
-            allowed = [entry["function"]["name"] for entry in entries]
+            allowed = [allowed_name(entry) for entry in entries]
             tools = [tool for tool in tools if tool.name in allowed]
     return tuple(tools)
+
+
+def allowed_name(entry: object) -> str:
+    """Read an entry of `allowed_tools`."""
+    match entry:
+        case {"type": "function", "function": {"name": str(name)}}:
+            return name
+        case other:
+            raise unsupported(str(other), ("function",), "tool_choice.allowed_tools.tools")
 
 
 def wanted_schema(wanted: ResponseFormat | None) -> JsonSchema | None:
