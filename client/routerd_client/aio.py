@@ -137,6 +137,8 @@ class AsyncLink(asyncio.Protocol):
             self.wire.check()
             if self._ending is not None:
                 raise self._ending
+            if self._waiter is not None:
+                raise RuntimeError("two tasks read the same stream")
             if self._paused and self._transport is not None:
                 self._paused = False
                 self._transport.resume_reading()
@@ -295,7 +297,7 @@ class AsyncRun(Run[AsyncPool, AsyncLink]):
     async def advance(self) -> StreamPart | None:
         """Return the next part of the answer, None at its end. Raises a RouterdError."""
         request = self.request
-        while request.is_open:
+        while not request.ended and request.failure is None:
             try:
                 link = self.link
                 if link is None:
@@ -303,8 +305,7 @@ class AsyncRun(Run[AsyncPool, AsyncLink]):
                     await link.open(request)
                 if not link.wire.frames:
                     await link.receive(request.deadline)
-                frame = link.wire.take()
-                part = None if frame is None else request.take(frame)
+                part = request.take(link.wire.take())
             except (Lost, Failed, ProtocolError, TimeoutError) as error:
                 self.interrupt(error)
             except BaseException:

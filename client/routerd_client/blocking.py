@@ -159,15 +159,15 @@ class BlockingRun(Run[BlockingPool, BlockingLink]):
     def advance(self) -> StreamPart | None:
         """Return the next part of the answer, None at its end. Raises a RouterdError."""
         request = self.request
-        while request.is_open:
+        while not request.ended and request.failure is None:
             try:
                 link = self.link
                 if link is None:
                     link = self.link = self.pool.take(request, fresh=self.lost)
                     link.open(request)
-                link.receive(request.deadline)
-                frame = link.wire.take()
-                part = None if frame is None else request.take(frame)
+                if not link.wire.frames:
+                    link.receive(request.deadline)
+                part = request.take(link.wire.take())
             except (Lost, Failed, ProtocolError, TimeoutError) as error:
                 self.interrupt(error)
             except BaseException:

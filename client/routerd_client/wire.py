@@ -106,6 +106,8 @@ class Wire:
 
     def feed(self, data: bytes) -> None:
         """Take what arrived. If some of it is no frame, `check` says so."""
+        if self._broken is not None:
+            return
         try:
             self.frames.extend(self._reader.read(data))
         except ProtocolError as error:
@@ -116,8 +118,8 @@ class Wire:
         if self._broken is not None:
             raise self._broken
 
-    def take(self) -> DaemonFrame | None:
-        """Take the next frame that arrived, None for a greeting.
+    def take(self) -> DaemonFrame:
+        """Take the next frame that arrived.
 
         Raises ProtocolError for a frame that may not come now and for another version of the
         protocol; Lost if it is the daemon's farewell.
@@ -125,14 +127,13 @@ class Wire:
         frame = self.frames.popleft()
         self._advance(frame)
         if isinstance(frame, DaemonHello):
-            self._check(frame)
-            return None
-        if isinstance(frame, ConnectionEnded):
+            self._greeted(frame)
+        elif isinstance(frame, ConnectionEnded):
             reason = frame.error
             raise Lost(f"the daemon closed the connection: {reason.message}", reason)
         return frame
 
-    def _check(self, hello: DaemonHello) -> None:
+    def _greeted(self, hello: DaemonHello) -> None:
         if hello.protocol_version != PROTOCOL_VERSION:
             raise ProtocolError(
                 error_info(

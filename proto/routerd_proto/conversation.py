@@ -43,6 +43,9 @@ class State(Enum):
     COMMAND_WAITING = "command_waiting"
     ENDED = "ended"  # nothing may follow
 
+    # Members are singletons; Enum's own hash is a Python call for every frame.
+    __hash__ = object.__hash__
+
 
 TRANSITIONS: Final[dict[tuple[State, type], State]] = {
     (State.NEW, ClientHello): State.GREETED,
