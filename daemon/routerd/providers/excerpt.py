@@ -23,7 +23,7 @@ KEYS: Final = re.compile(
     re.IGNORECASE,
 )
 TITLE: Final = re.compile(r"<title[^>]*>([^<]*)</title", re.IGNORECASE)
-HIDDEN: Final = re.compile(r"<(script|style)\b.*?</\1", re.IGNORECASE | re.DOTALL)
+HIDDEN: Final = re.compile(r"<(script|style)\b.*?</\1[^>]*>?", re.IGNORECASE | re.DOTALL)
 TAG: Final = re.compile(r"<[^>]*>?")
 
 

@@ -93,6 +93,8 @@ def read_error(body: bytes) -> ProviderError:
             value = read_json(body)
         except JSON_ERRORS:
             value = None
+        if isinstance(value, str) and value:
+            return ProviderError(message=shorten(value))
         if (error := error_of(value)) is not None:
             return error
     return ProviderError(message=text_excerpt(body))
@@ -102,8 +104,6 @@ def error_of(value: Any) -> ProviderError | None:
     """Find the error in decoded JSON of any vendor's shape, None where there is none."""
     if isinstance(value, list) and value:
         value = value[0]
-    if isinstance(value, str):
-        return ProviderError(message=shorten(value)) if value else None
     if not isinstance(value, dict):
         return None
     inner = value.get("error")
@@ -113,7 +113,9 @@ def error_of(value: Any) -> ProviderError | None:
         return _of_fields(inner) if inner else None
     if (detail := value.get("detail")) is not None:
         return _of_validation(detail)
-    return _of_fields(value) if "message" in value else None
+    message = value.get("message")
+    is_error = isinstance(message, str) or (isinstance(message, dict) and "detail" in message)
+    return _of_fields(value) if is_error else None
 
 
 def classify(error: ProviderError, status: int | None, rules: FailureRules) -> ErrorClass:

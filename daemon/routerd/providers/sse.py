@@ -31,11 +31,35 @@ class SseParser:
         self.overflowed = False
         self._max_event_bytes = max_event_bytes
         self._rest = bytearray()
+        self._between_events = False
         self._at_start = True
         self._after_return = False
 
     def feed(self, data: bytes) -> list[Event]:
         """Return the events that `data` completes, in order."""
+        if (
+            self._between_events
+            and data.startswith(b"data: ")
+            and data.endswith(b"\n\n")
+            and b"\r" not in data
+        ):
+            # Nearly every read is whole events of one `data` line each: two line ends an event.
+            payloads = data[6:-2].split(b"\n\ndata: ")
+            if data.count(b"\n") == 2 * len(payloads):
+                return [(b"", payload) for payload in payloads if payload]
+        events = self._feed_any(data)
+        self._between_events = not (
+            self._rest or self._at_start or self._after_return or self.overflowed
+        )
+        return events
+
+    def end(self) -> list[Event]:
+        """Take the end of the stream: the event whose closing blank line is missing, if any."""
+        event = _read_lines(bytes(self._rest))
+        self._rest.clear()
+        return [] if event is None else [event]
+
+    def _feed_any(self, data: bytes) -> list[Event]:
         if self.overflowed:
             return []
         if self._at_start:
@@ -47,22 +71,11 @@ class SseParser:
             if whole is None:
                 return []
             data = whole
-        if data.startswith(b"data: ") and data.endswith(b"\n\n"):
-            # Nearly every read is whole events of one `data` line each: two line ends an event.
-            payloads = data[6:-2].split(b"\n\ndata: ")
-            if data.count(b"\n") == 2 * len(payloads):
-                return [(b"", payload) for payload in payloads if payload]
         blocks = data.split(b"\n\n")
         if tail := blocks.pop():
             self._rest += tail
             self._check_size()
         return _read_blocks(blocks)
-
-    def end(self) -> list[Event]:
-        """Take the end of the stream: the event whose closing blank line is missing, if any."""
-        event = _read_lines(bytes(self._rest))
-        self._rest.clear()
-        return [] if event is None else [event]
 
     def _skip_mark(self, data: bytes) -> bytes:
         data = bytes(self._rest) + data

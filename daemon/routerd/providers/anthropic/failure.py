@@ -44,6 +44,7 @@ RULES: Final = FailureRules(
         "billing_error": ErrorClass.QUOTA,
         "not_found_error": ErrorClass.NOT_FOUND,
         "rate_limit_error": ErrorClass.RATE_LIMIT,
+        "api_error": ErrorClass.SERVER_ERROR,
         "timeout_error": ErrorClass.TIMEOUT,
         "overloaded_error": ErrorClass.OVERLOADED,
     },
@@ -55,7 +56,6 @@ RULES: Final = FailureRules(
         "invalid_request_error": 400,
         "conflict_error": 409,
         "request_too_large": 413,
-        "api_error": 500,
     },
 )
 

@@ -1,0 +1,286 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from routerd.errors import ErrorClass
+from routerd.providers.anthropic import AnthropicAdapter
+from routerd_proto.frames import (
+    CitationAdded,
+    ReasoningDelta,
+    ReasoningEnded,
+    RefusalDelta,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallStarted,
+    Usage,
+)
+from tests.daemon.providers.drive import calls_in, decode, fixture, text_in
+
+ANTHROPIC = AnthropicAdapter()
+
+
+def event(kind: str, **fields: Any) -> bytes:
+    data = json.dumps({"type": kind, **fields}).encode()
+    return b"event: " + kind.encode() + b"\ndata: " + data + b"\n\n"
+
+
+def delta(index: int, kind: str, **fields: Any) -> bytes:
+    return event("content_block_delta", index=index, delta={"type": kind, **fields})
+
+
+def block(index: int, **fields: Any) -> bytes:
+    return event("content_block_start", index=index, content_block=fields)
+
+
+STOP = event("message_stop")
+
+
+def test_text_and_its_usage() -> None:
+    parts, outcome = decode(ANTHROPIC, [fixture("anthropic/text.sse")])
+    assert parts == [TextDelta("Grüße 👋🏽\u2028\u0085ok")]
+    assert (outcome.finish, outcome.complete, outcome.failure) == ("stop", True, None)
+    assert (outcome.model, outcome.response_id) == ("claude-sonnet-4-6", "msg_01X")
+    assert outcome.usage == Usage(12, 2000, 200, 500, 25, None)
+    assert (outcome.malformed_events, outcome.notes) == (0, [])
+
+
+def test_each_text_delta_comes_out_at_once() -> None:
+    decoder = ANTHROPIC.decoder(stream=True)
+    assert decoder.feed(delta(0, "text_delta", text="a")) == [TextDelta("a")]
+    assert decoder.feed(delta(0, "text_delta", text="b") + delta(0, "text_delta", text="c")) == [
+        TextDelta("b"),
+        TextDelta("c"),
+    ]
+    assert decoder.feed(STOP) == []
+    assert decoder.outcome.complete
+
+
+def test_parallel_tool_calls() -> None:
+    parts, outcome = decode(ANTHROPIC, [fixture("anthropic/tools_parallel.sse")])
+    assert text_in(parts) == "Looking."
+    assert calls_in(parts) == [
+        ("toolu_1", "get_weather", '{"city": "Paris"}'),
+        ("toolu_2", "ping", "{}"),
+    ]
+    assert (outcome.finish, outcome.usage) == ("tool_calls", Usage(12, output_tokens=80))
+
+
+def test_thinking_with_signatures() -> None:
+    parts, outcome = decode(ANTHROPIC, [fixture("anthropic/thinking.sse")])
+    assert parts == [
+        ReasoningDelta("Let me think."),
+        ReasoningEnded("anthropic", {"signature": "EqQBSig=="}),
+        ReasoningEnded("anthropic", {"redacted": "RedactedBlob=="}),
+        ReasoningEnded("anthropic", {"signature": "OnlySig"}),
+        TextDelta("Answer"),
+    ]
+    assert outcome.usage == Usage(12, output_tokens=90, reasoning_tokens=70)
+
+
+def test_an_error_in_the_stream() -> None:
+    parts, outcome = decode(ANTHROPIC, [fixture("anthropic/error.sse")])
+    assert parts == [TextDelta("Half")]
+    assert outcome.failure is not None
+    assert outcome.failure.error_class is ErrorClass.OVERLOADED
+    assert (outcome.finish, outcome.complete, outcome.usage) == ("error", False, None)
+
+
+@pytest.mark.parametrize("name", ["truncated", "no_stop_event"])
+def test_without_the_end_event_an_answer_is_not_complete(name: str) -> None:
+    parts, outcome = decode(ANTHROPIC, [fixture(f"anthropic/{name}.sse")])
+    assert text_in(parts) in ("Never", "Cut")
+    assert not outcome.complete
+    assert outcome.early_usage == Usage(12, output_tokens=1)
+    assert outcome.usage == (Usage(12, output_tokens=3) if name == "no_stop_event" else None)
+    assert outcome.malformed_events == 0
+
+
+def test_carriage_returns_comments_and_a_byte_order_mark() -> None:
+    parts, outcome = decode(ANTHROPIC, [fixture("anthropic/crlf.sse")])
+    assert (text_in(parts), outcome.finish, outcome.complete) == ("line", "stop", True)
+
+
+def test_the_vendors_own_tools_are_not_the_callers() -> None:
+    parts, outcome = decode(ANTHROPIC, [fixture("anthropic/server_tool.sse")])
+    assert calls_in(parts) == []
+    assert [type(part) for part in parts] == [CitationAdded, TextDelta]
+    assert (outcome.finish, outcome.complete, outcome.malformed_events) == ("pause", True, 0)
+
+
+def test_a_refusal_names_its_category() -> None:
+    parts, outcome = decode(ANTHROPIC, [fixture("anthropic/refusal.sse")])
+    assert parts == [RefusalDelta("This request was declined.")]
+    assert (outcome.finish, outcome.complete) == ("content_filter", True)
+    assert outcome.notes == ["the provider refused: category cyber"]
+
+
+def test_halves_of_a_character_are_joined() -> None:
+    parts, outcome = decode(ANTHROPIC, [fixture("anthropic/surrogates.sse")])
+    assert (text_in(parts), outcome.complete) == ("hi 😀!", True)
+
+
+@pytest.mark.parametrize(
+    ("reason", "finish"),
+    [
+        ("end_turn", "stop"),
+        ("stop_sequence", "stop"),
+        ("max_tokens", "length"),
+        ("model_context_window_exceeded", "length"),
+        ("tool_use", "tool_calls"),
+        ("pause_turn", "pause"),
+        ("refusal", "content_filter"),
+        ("something_new", "stop"),
+        (None, "stop"),
+    ],
+)
+def test_stop_reasons(reason: str | None, finish: str) -> None:
+    body = event("message_delta", delta={"stop_reason": reason}) + STOP
+    _, outcome = decode(ANTHROPIC, [body])
+    assert (outcome.finish, outcome.complete) == (finish, True)
+    assert bool(outcome.notes) == (reason == "something_new")
+
+
+def test_usage_is_overwritten_field_by_field() -> None:
+    start = {
+        "input_tokens": 5,
+        "cache_read_input_tokens": 7,
+        "cache_creation_input_tokens": 9,
+        "output_tokens": 1,
+    }
+    body = (
+        event("message_start", message={"id": "m", "usage": start})
+        + event("message_delta", delta={}, usage={"output_tokens": 4, "input_tokens": None})
+        + event("message_delta", delta={}, usage={"output_tokens": 8, "input_tokens": 6})
+        + STOP
+    )
+    _, outcome = decode(ANTHROPIC, [body])
+    assert outcome.usage == Usage(6, 7, 9, 0, 8, None)
+    assert outcome.early_usage == Usage(5, 7, 9, 0, 1, None)
+
+
+def test_explicit_zero_usage_is_usage() -> None:
+    zero = {"input_tokens": 0, "output_tokens": 0}
+    body = event("message_delta", delta={"stop_reason": "end_turn"}, usage=zero) + STOP
+    assert decode(ANTHROPIC, [body])[1].usage == Usage()
+    assert decode(ANTHROPIC, [event("message_delta", delta={}, usage={}) + STOP])[1].usage is None
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        (
+            {"input_tokens": 1, "cache_creation": {"ephemeral_1h_input_tokens": 3}},
+            Usage(1, 0, 0, 3),
+        ),
+        (
+            {
+                "input_tokens": 1,
+                "cache_creation_input_tokens": 10,
+                "cache_creation": {"ephemeral_1h_input_tokens": 3, "ephemeral_5m_input_tokens": 7},
+            },
+            Usage(1, 0, 7, 3),
+        ),
+        ({"input_tokens": -1, "output_tokens": "x"}, Usage()),
+        (
+            {"output_tokens": 5, "output_tokens_details": {"thinking_tokens": 9}},
+            Usage(output_tokens=5, reasoning_tokens=5),
+        ),
+    ],
+)
+def test_usage_is_put_into_disjoint_buckets(usage: dict[str, Any], expected: Usage) -> None:
+    body = {"type": "message", "content": [], "stop_reason": "end_turn", "usage": usage}
+    _, outcome = decode(ANTHROPIC, [json.dumps(body).encode()], stream=False)
+    assert outcome.usage == expected
+
+
+def test_a_compaction_is_billed_on_top() -> None:
+    parts, outcome = decode(ANTHROPIC, [fixture("anthropic/compaction.json")], stream=False)
+    assert parts == [TextDelta("ok")]
+    assert outcome.usage == Usage(55_416, 10, 30, 0, 340, None)
+    assert outcome.notes == ["an advisor model was used; its tokens are not in the usage"]
+    assert outcome.finish == "length"
+
+
+def test_a_plain_answer_with_every_block() -> None:
+    parts, outcome = decode(ANTHROPIC, [fixture("anthropic/tools.json")], stream=False)
+    assert parts == [
+        ReasoningDelta("Hm"),
+        ReasoningEnded("anthropic", {"signature": "S1"}),
+        ReasoningEnded("anthropic", {"redacted": "R1"}),
+        CitationAdded("anthropic", {"type": "char_location", "cited_text": "x"}),
+        TextDelta("Look 👋"),
+        ToolCallStarted(0, "toolu_9", "get_weather"),
+        ToolCallDelta(0, '{"city":"Århus"}'),
+        ToolCallStarted(1, "toolu_10", "ping"),
+        ToolCallDelta(1, "{}"),
+    ]
+    assert (outcome.finish, outcome.complete) == ("tool_calls", True)
+    assert outcome.usage == Usage(220, 10, 30, 0, 40, None)
+
+
+@pytest.mark.parametrize(
+    ("body", "error_class"),
+    [
+        (b'{"type":"error","error":{"type":"api_error","message":"m"}}', ErrorClass.SERVER_ERROR),
+        (
+            b'{"type":"error","error":{"type":"rate_limit_error","message":"m"}}',
+            ErrorClass.RATE_LIMIT,
+        ),
+        (b'{"type":"error","error":{"type":"timeout_error","message":""}}', ErrorClass.TIMEOUT),
+        (b'{"detail":"nope"}', ErrorClass.SERVER_ERROR),
+        (b'{"type":"message"}', ErrorClass.BAD_ANSWER),
+        (b"{}", ErrorClass.BAD_ANSWER),
+        (b"[1]", ErrorClass.BAD_ANSWER),
+        (b"", ErrorClass.BAD_ANSWER),
+        (b"<html><h1>504 Gateway Time-out</h1></html>", ErrorClass.BAD_ANSWER),
+        (b'event: error\ndata: {"error":{"type":"overloaded_error"}}\n\n', ErrorClass.OVERLOADED),
+        (b"event: error\ndata: gone\n\n", ErrorClass.SERVER_ERROR),
+    ],
+)
+def test_errors_inside_an_answer(body: bytes, error_class: ErrorClass) -> None:
+    _, outcome = decode(ANTHROPIC, [body], stream=False)
+    assert outcome.failure is not None
+    assert outcome.failure.error_class is error_class
+    assert (outcome.finish, outcome.complete) == ("error", False)
+
+
+def test_an_event_may_have_its_type_in_its_name_only() -> None:
+    body = b'event: message_delta\ndata: {"delta":{"stop_reason":"max_tokens"}}\n\n' + STOP
+    assert decode(ANTHROPIC, [body])[1].finish == "length"
+
+
+def test_the_end_marker_of_another_format_is_no_end() -> None:
+    _, outcome = decode(ANTHROPIC, [delta(0, "text_delta", text="x"), b"data: [DONE]\n\n"])
+    assert (outcome.complete, outcome.malformed_events) == (False, 0)
+
+
+def test_blocks_that_never_stop_are_closed_at_the_end() -> None:
+    body = (
+        block(0, type="thinking", thinking="t", signature="")
+        + delta(0, "signature_delta", signature="s")
+        + block(1, type="tool_use", id="a", name="f", input={"whole": 1})
+        + STOP
+    )
+    parts, outcome = decode(ANTHROPIC, [body])
+    assert parts == [
+        ReasoningDelta("t"),
+        ToolCallStarted(0, "a", "f"),
+        ReasoningEnded("anthropic", {"signature": "s"}),
+        ToolCallDelta(0, '{"whole":1}'),
+    ]
+    assert outcome.finish == "tool_calls"
+
+
+def test_arguments_of_no_known_block_are_counted() -> None:
+    _, outcome = decode(ANTHROPIC, [delta(3, "input_json_delta", partial_json="{}"), STOP])
+    assert outcome.malformed_events == 1
+
+
+def test_a_tool_call_without_an_id_gets_one() -> None:
+    body = block(0, type="tool_use", id="", name="f", input={}) + STOP
+    (call_id, name, arguments) = calls_in(decode(ANTHROPIC, [body])[0])[0]
+    assert call_id.startswith("toolu_")
+    assert (name, arguments) == ("f", "{}")

@@ -1,0 +1,231 @@
+"""How the bytes arrive makes no difference, and no bytes raise, for every vendor."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routerd.providers.base import Adapter
+from routerd.providers.registry import build_adapter
+from tests.daemon.providers.drive import FIXTURES, decode, text_in
+
+FILES = sorted(path for path in FIXTURES.glob("*/*") if path.parent.name in ("anthropic", "openai"))
+ADAPTERS = {"anthropic": build_adapter("anthropic"), "openai": build_adapter("openai")}
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from(["\ud800", "thinking", "tool_use", "text", "error"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "choices",
+                    "delta",
+                    "message",
+                    "content",
+                    "tool_calls",
+                    "function",
+                    "arguments",
+                    "name",
+                    "id",
+                    "index",
+                    "usage",
+                    "error",
+                    "model",
+                    "finish_reason",
+                    "reasoning_content",
+                    "reasoning_details",
+                    "annotations",
+                    "prompt_tokens",
+                    "prompt_tokens_details",
+                    "completion_tokens",
+                    "cached_tokens",
+                    "x_groq",
+                    "type",
+                    "text",
+                    "thinking",
+                    "signature",
+                    "data",
+                    "partial_json",
+                    "content_block",
+                    "stop_reason",
+                    "stop_details",
+                    "output_tokens",
+                    "input_tokens",
+                    "cache_creation",
+                    "iterations",
+                    "code",
+                    "status",
+                    "detail",
+                    "loc",
+                    "metadata",
+                    "raw",
+                    "innererror",
+                    "function_call",
+                    "refusal",
+                    "lifecycle",
+                ]
+            ),
+            inner,
+            max_size=6,
+        )
+    ),
+    max_leaves=12,
+)
+EVENT_TYPES = [
+    "message_start",
+    "content_block_start",
+    "content_block_delta",
+    "content_block_stop",
+    "message_delta",
+    "message_stop",
+    "error",
+    "ping",
+]
+DELTA_TYPES = [
+    "text_delta",
+    "input_json_delta",
+    "thinking_delta",
+    "signature_delta",
+    "citations_delta",
+]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_an_answer_is_the_same_however_it_is_cut(path: Any) -> None:
+    adapter, body = ADAPTERS[path.parent.name], path.read_bytes()
+    whole = decode(adapter, [body])
+    for cut in range(1, len(body)):
+        assert decode(adapter, [body[:cut], body[cut:]]) == whole, cut
+    assert decode(adapter, [body[index : index + 1] for index in range(len(body))]) == whole
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_a_server_may_stream_unasked_and_answer_plainly_when_asked_to_stream(path: Any) -> None:
+    adapter, body = ADAPTERS[path.parent.name], path.read_bytes()
+    streamed, asked = decode(adapter, [body])
+    plain, unasked = decode(adapter, [body], stream=False)
+    assert plain == streamed
+    if path.name != "truncated.sse":  # a cut event in the middle of a body is malformed
+        assert unasked == asked
+
+
+def openai_event(text: str) -> bytes:
+    return json.dumps({"choices": [{"index": 0, "delta": {"content": text}}]}).encode()
+
+
+def anthropic_event(text: str) -> bytes:
+    delta = {"type": "text_delta", "text": text}
+    return json.dumps({"type": "content_block_delta", "index": 0, "delta": delta}).encode()
+
+
+GARBAGE = (
+    st.binary(max_size=40).map(lambda data: data.replace(b"\n", b" ").replace(b"\r", b" "))
+    | JSON.map(lambda value: b"data: " + json.dumps(value).encode())
+    | JSON.map(
+        lambda value: (
+            b"event: error\ndata: " + json.dumps({"type": "error", "error": value}).encode()
+        )
+    )
+    | st.tuples(st.sampled_from(EVENT_TYPES), JSON, JSON, JSON).map(
+        lambda fields: (
+            b"data: "
+            + json.dumps(
+                {
+                    "type": fields[0],
+                    "index": fields[1],
+                    "usage": fields[2],
+                    "content_block": {"type": "tool_use", "input": fields[3]},
+                    "message": fields[3],
+                }
+            ).encode()
+        )
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "event"), [("openai", openai_event), ("anthropic", anthropic_event)]
+)
+@given(
+    pieces=st.lists(st.tuples(st.text(max_size=8), GARBAGE), max_size=6),
+    stream=st.booleans(),
+    size=st.integers(1, 50),
+)
+def test_garbage_between_events_never_raises_and_loses_no_text(
+    name: str, event: Any, pieces: list[tuple[str, bytes]], stream: bool, size: int
+) -> None:
+    adapter = ADAPTERS[name]
+    body = b": start\n\n"
+    for text, garbage in pieces:
+        body += garbage + b"\n\n" + b"data: " + event(text) + b"\n\n"
+    chunks = [body[start : start + size] for start in range(0, len(body), size)]
+    parts, outcome = decode(adapter, chunks, stream=stream)
+    expected = "".join(text for text, _ in pieces)
+    found = iter(text_in(parts))
+    assert all(character in found for character in expected)
+    assert decode(adapter, [body], stream=stream) == (parts, outcome)
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS.values(), ids=ADAPTERS)
+@given(value=JSON, stream=st.booleans())
+def test_any_json_can_be_an_answer(adapter: Adapter, value: Any, stream: bool) -> None:
+    body = json.dumps(value).encode()
+    parts, outcome = decode(adapter, [body], stream=stream)
+    assert not (outcome.complete and outcome.failure)
+    assert not parts or value
+    decode(adapter, [b"data: ", body, b"\n\ndata: [DONE]\n\n"])
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS.values(), ids=ADAPTERS)
+@given(
+    status=st.integers(300, 599),
+    body=st.binary(max_size=50) | JSON.map(lambda value: json.dumps(value).encode()),
+    headers=st.dictionaries(
+        st.sampled_from(
+            [
+                "retry-after",
+                "retry-after-ms",
+                "date",
+                "x-should-retry",
+                "x-ratelimit-remaining-tokens",
+                "x-ratelimit-reset-tokens",
+                "x-ratelimit-remaining",
+                "x-ratelimit-reset",
+                "anthropic-ratelimit-requests-remaining",
+                "anthropic-ratelimit-requests-reset",
+            ]
+        ),
+        st.text(max_size=12) | st.sampled_from(["0", "1.5", "nan", "inf", "1h", "2026-01-01"]),
+    ),
+)
+def test_any_error_answer_becomes_a_failure(
+    adapter: Adapter, status: int, body: bytes, headers: dict[str, str]
+) -> None:
+    failure = adapter.failure(status, headers, body)
+    assert failure.message
+    assert len(failure.message) <= 500
+    assert failure.message.encode()
+    assert failure.retry_after is None or 0 < failure.retry_after <= 86_400
+    assert isinstance(adapter.list_models(body), list)
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS.values(), ids=ADAPTERS)
+def test_deep_nesting_does_not_raise(adapter: Adapter) -> None:
+    deep = b'{"choices":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    parts, outcome = decode(adapter, [b"data: " + deep + b"\n\n"])
+    assert (parts, outcome.malformed_events, outcome.complete) == ([], 1, False)
+    parts, outcome = decode(adapter, [deep], stream=False)
+    assert (parts, outcome.complete) == ([], False)
+    assert outcome.failure is not None
+    assert adapter.failure(400, {}, deep).error_class == "bad_request"
+    assert adapter.list_models(deep) == []
