@@ -56,7 +56,7 @@ def make_plan(
 
     A route that is not of what was asked for says so in `degraded`.
     """
-    farthest = _farthest(features.sensitivity, resolution.boundary)
+    allowed = _allowed(features.sensitivity, resolution.boundary)
     today = datetime.fromtimestamp(snapshot.now, UTC).date()
     routes: list[Route] = []
     dropped: list[Dropped] = []
@@ -69,7 +69,7 @@ def make_plan(
             if deployment.id in seen:
                 continue
             seen.add(deployment.id)
-            reason = reason_against(deployment, farthest, providers, features, today)
+            reason = reason_against(deployment, allowed, providers, features, today)
             if reason is None:
                 kept.append(deployment)
             else:
@@ -119,11 +119,12 @@ def _groups(resolution: Resolution) -> list[tuple[tuple[Deployment, ...], str | 
     return groups
 
 
-def _farthest(sensitivity: Sensitivity, limit: Boundary | None) -> Boundary:
-    allowed = FARTHEST[sensitivity]
-    if limit is None:
-        return allowed
-    return min(allowed, limit, key=BOUNDARIES.index)
+def _allowed(sensitivity: Sensitivity, limit: Boundary | None) -> tuple[Boundary, ...]:
+    """Return the boundaries a call's text may reach, the farthest last."""
+    farthest = FARTHEST[sensitivity]
+    if limit is not None:
+        farthest = min(farthest, limit, key=BOUNDARIES.index)
+    return BOUNDARIES[: BOUNDARIES.index(farthest) + 1]
 
 
 def _spread(kept: list[Deployment], routes: list[Route]) -> list[Deployment]:

@@ -6,11 +6,10 @@ were compared. The checks run from what is settled for longest to what changes w
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from datetime import date
 
 from routerd.domain import Boundary, Dropped, Features
-from routerd.models.directory import BOUNDARIES
 from routerd.models.schema import Deployment
 
 __all__ = ["reason_against"]
@@ -18,19 +17,22 @@ __all__ = ["reason_against"]
 
 def reason_against(
     deployment: Deployment,
-    farthest: Boundary,
+    allowed: Sequence[Boundary],
     providers: Container[str],
     features: Features,
     today: date,
 ) -> Dropped | None:
-    """Return the first reason why `deployment` may not serve, None if it may."""
+    """Return the first reason why `deployment` may not serve, None if it may.
+
+    `allowed` are the boundaries the call's text may reach, the farthest last.
+    """
     if deployment.provider not in providers:
         detail = f"no key or address for {deployment.provider}"
         return Dropped(deployment.id, "provider_not_configured", detail)
     if deployment.retires_on is not None and deployment.retires_on <= today:
         return Dropped(deployment.id, "retired", f"on {deployment.retires_on}")
-    if BOUNDARIES.index(deployment.boundary) > BOUNDARIES.index(farthest):
-        detail = f"its text goes to {deployment.boundary}, this call's at most to {farthest}"
+    if deployment.boundary not in allowed:
+        detail = f"its text goes to {deployment.boundary}, this call's at most to {allowed[-1]}"
         return Dropped(deployment.id, "boundary", detail)
     return _missing_capability(deployment, features) or _too_small(deployment, features)
 
