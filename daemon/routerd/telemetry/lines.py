@@ -55,6 +55,10 @@ class LineWriter:
                 self.lost += 1
                 self._untold += 1
             else:
+                if self._untold:
+                    # Where the gap is, not only at the end.
+                    self._backlog.append(self._lost_line(self._untold))
+                    self._untold = 0
                 self._backlog.append(line)
                 if self._thread is None:
                     self._thread = threading.Thread(

@@ -17,8 +17,16 @@ from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from opentelemetry.trace import Span, SpanKind, StatusCode, set_span_in_context
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    StatusCode,
+    TraceFlags,
+    TraceState,
+    set_span_in_context,
+)
 
 from routerd.domain import Attempt, Record
 from routerd.telemetry.events import CallFinished, Event, Hook
@@ -81,7 +89,6 @@ class SpanHook:
 
     def __init__(self, provider: TracerProvider, ids: CallIds, names: Names, version: str) -> None:
         self._tracer = provider.get_tracer("routerd", version)
-        self._propagator = TraceContextTextMapPropagator()
         self._ids = ids
         self._names = names
 
@@ -95,7 +102,7 @@ class SpanHook:
         name = f"{OPERATION} {as_name(record.target)}" if record.plan is not None else OPERATION
         span = self._tracer.start_span(
             name,
-            context=self._parent(event.trace),
+            context=_caller_context(event.trace),
             kind=SpanKind.SERVER,
             start_time=record.received_at_ns,
         )
@@ -108,14 +115,6 @@ class SpanHook:
         for number, attempt in enumerate(record.attempts, 1):
             self._attempt(record, attempt, number, context)
         span.end(_moment(record, record.total_us))
-
-    def _parent(self, trace: TraceContext | None) -> Context:
-        """Return the caller's context if it is valid, else an empty one."""
-        context = Context()
-        if trace is None or caller_span(trace) is None:
-            return context
-        carrier = {"traceparent": trace.traceparent, "tracestate": tracestate_of(trace)}
-        return self._propagator.extract(carrier, context)
 
     def _attempt(self, record: Record, attempt: Attempt, number: int, context: Context) -> None:
         attributes = _request_attributes(self._names, record, attempt)
@@ -137,6 +136,22 @@ class SpanHook:
     def _fail(self, span: Span, error_type: str, description: str) -> None:
         span.set_attribute(self._names.error_type, error_type)
         span.set_status(StatusCode.ERROR, description)
+
+
+def _caller_context(trace: TraceContext | None) -> Context:
+    """Return the caller's context if it is valid, else an empty one."""
+    caller = caller_span(trace)
+    if trace is None or caller is None:
+        return Context()
+    state = tracestate_of(trace)
+    context = SpanContext(
+        int(caller.trace_id, 16),
+        int(caller.span_id, 16),
+        is_remote=True,
+        trace_flags=TraceFlags(caller.flags),
+        trace_state=TraceState.from_header([state]) if state else None,
+    )
+    return set_span_in_context(NonRecordingSpan(context), Context())
 
 
 def _moment(record: Record, offset_us: int) -> int:

@@ -21,11 +21,11 @@ MAX_TRACESTATE_CHARACTERS: Final = 512
 MAX_TRACESTATE_MEMBERS: Final = 32
 
 TRACEPARENT: Final = re.compile(
-    "([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-[\x20-\x7e]*)?"
+    r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-[\x20-\x7e]*)?"
 )
 TRACESTATE_MEMBER: Final = re.compile(
-    "(?:[a-z][_0-9a-z*/-]{0,255}|[a-z0-9][_0-9a-z*/-]{0,240}@[a-z][_0-9a-z*/-]{0,13})"
-    "=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
+    r"(?:[a-z][_0-9a-z*/\-]{0,255}|[a-z0-9][_0-9a-z*/\-]{0,240}@[a-z][_0-9a-z*/\-]{0,13})"
+    r"=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
 )
 
 

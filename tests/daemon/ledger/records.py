@@ -1,0 +1,135 @@
+"""Records as a pipeline would leave them: one call with a failed attempt and an answer."""
+
+from __future__ import annotations
+
+from typing import Any, get_type_hints
+
+from hypothesis import strategies as st
+from msgspec import structs
+
+from routerd.domain import Attempt, Dropped, Features, Plan, Record, Route, Usage
+from tests.proto.arbitrary import INTEGERS, TEXT, values_of
+
+__all__ = ["NOON_NS", "any_record", "decision_id", "full_record", "small_record"]
+
+# 2026-11-20, 12:00 UTC.
+NOON_NS = 1_795_176_000_000_000_000
+
+
+def decision_id(number: int, *, tail: int = 0) -> str:
+    """Return an id whose first 12 digits are a time in milliseconds, as real ones are."""
+    return f"{NOON_NS // 1_000_000 + number:012x}{tail:020x}"
+
+
+def small_record(number: int = 0, **changes: Any) -> Record:
+    return Record(
+        decision_id=changes.pop("decision_id", decision_id(number)),
+        call_id=f"call-{number}",
+        received_at_ns=NOON_NS + number * 1_000_000,
+        target="smart",
+        stream=True,
+        **changes,
+    )
+
+
+def full_record(number: int = 0, **changes: Any) -> Record:
+    failed = Attempt(
+        deployment="openai/gpt",
+        model="gpt",
+        provider="openai",
+        server="api.openai.com:443",
+        reason="first",
+        started_us=300,
+        headers_us=90_000,
+        ended_us=95_000,
+        status=429,
+        error_class="rate_limit",
+        error_code="rate_limit_exceeded",
+        error_phase="headers",
+        retry_after=20.0,
+        cost_nanodollars=0,
+        cost_basis="measured",
+    )
+    answered = Attempt(
+        deployment="mistral/large",
+        model="large",
+        provider="mistral",
+        server="api.mistral.ai:443",
+        reason="fallback",
+        started_us=95_100,
+        headers_us=250_000,
+        first_content_us=350_100,
+        ended_us=1_400_000,
+        status=200,
+        finish="stop",
+        usage=Usage(100, 20, 3, 4, 50, 10),
+        cost_nanodollars=1_234_567,
+        cost_basis="measured",
+        answered_model="large-2611",
+        response_id="cmpl-1",
+    )
+    record = small_record(
+        number,
+        tenant="acme",
+        team="search",
+        agent="tagger",
+        user="u-17",
+        feature="tags",
+        task="extract",
+        features=Features(input_tokens=120, max_output_tokens=500),
+        plan=Plan(
+            target="smart",
+            rule="the shortcut smart is the class flagship",
+            model_class="flagship",
+            routes=(
+                Route("openai/gpt", "gpt", "openai"),
+                Route("mistral/large", "large", "mistral"),
+            ),
+            dropped=(Dropped("local/tiny", "context_window", "120 > 100"),),
+        ),
+        attempts=[failed, answered],
+        finish="stop",
+        model="large",
+        deployment="mistral/large",
+        provider="mistral",
+        usage=answered.usage,
+        cost_nanodollars=1_234_567,
+        cost_basis="measured",
+        first_content_us=350_100,
+        total_us=1_400_200,
+        upstream_us=1_399_600,
+    )
+    record.trace_id = record.decision_id
+    return structs.replace(record, **changes)
+
+
+def any_record(
+    text: st.SearchStrategy[str] = TEXT, integers: st.SearchStrategy[int] = INTEGERS
+) -> st.SearchStrategy[Record]:
+    """Return records with `text` wherever text may stand, and every list of any length."""
+    seconds = st.none() | st.floats(allow_nan=False, allow_infinity=False)
+    attempt = _built(Attempt, text, retry_after=seconds)
+    plan = _built(
+        Plan,
+        text,
+        routes=st.lists(values_of(Route, text), max_size=3).map(tuple),
+        dropped=st.lists(values_of(Dropped, text), max_size=3).map(tuple),
+    )
+    return _built(
+        Record,
+        text,
+        plan=st.none() | plan,
+        attempts=st.lists(attempt, max_size=3),
+        total_us=integers,
+    )
+
+
+def _built(
+    kind: Any, text: st.SearchStrategy[str], **known: st.SearchStrategy[Any]
+) -> st.SearchStrategy[Any]:
+    others = {
+        name: values_of(hint, text)
+        for name, hint in get_type_hints(kind).items()
+        if name not in known
+    }
+    return st.builds(kind, **others, **known)
