@@ -7,6 +7,7 @@ build them by hand. What a field means for one vendor is written in that vendor'
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -87,7 +88,7 @@ class ToolResult(_Part, tag="tool_result", frozen=True):
     """The answer to the tool call `call_id`."""
 
     call_id: str
-    content: str | list[Text | Image] = ""
+    content: str | Sequence[Text | Image] = ""
     is_error: bool = False
     cache: CacheLifetime | None = None
 
@@ -99,7 +100,7 @@ class Message(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     """One turn. A plain string as content is one text part."""
 
     role: Role
-    content: str | list[Content]
+    content: str | Sequence[Content]
 
 
 class Tool(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -7,7 +7,7 @@ place by its position in an array (`$[3][0].role`); a caller knows it as `messag
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -86,7 +86,7 @@ def _inside(kind: Any, step: _Step) -> Iterator[Any]:
         for position, field in enumerate(fields):
             if step in (field.encode_name, position):
                 yield from _plain(get_type_hints(kind)[field.name])
-    elif get_origin(kind) in (list, dict):
+    elif get_origin(kind) in (list, dict, Sequence):
         yield from _plain(get_args(kind)[-1])
 
 

@@ -5,6 +5,7 @@ What a frame may hold is said once, in the struct; a new field is generated with
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -41,7 +42,7 @@ def values_of(kind: Any, text: st.SearchStrategy[str] = TEXT) -> st.SearchStrate
         return st.sampled_from(arguments)
     if origin in (Union, UnionType):
         return st.one_of([values_of(member, text) for member in arguments])
-    if origin is list:
+    if origin in (list, Sequence):
         return st.lists(values_of(arguments[0], text), max_size=3)
     if origin is dict:
         return st.dictionaries(text, values_of(arguments[1], text), max_size=3)

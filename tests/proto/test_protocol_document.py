@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
@@ -92,7 +92,7 @@ def describe(kind: Any) -> str:
         return " or ".join(f"`{json.dumps(argument)}`" for argument in arguments)
     if origin in (Union, UnionType):
         return " or ".join(describe(member) for member in arguments)
-    if origin is list:
+    if origin in (list, Sequence):
         inner = describe(arguments[0])
         return f"list of ({inner})" if " or " in inner else f"list of {inner}"
     if origin is dict:

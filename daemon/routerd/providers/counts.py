@@ -14,6 +14,8 @@ MAX_COUNT: Final = 2**53
 
 def count_of(value: Any) -> int | None:
     """Return a count of 0 or more; None where `value` is no number."""
+    if type(value) is int and 0 <= value < MAX_COUNT:
+        return value  # nearly always
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if value != value or value <= 0:  # noqa: PLR0124 - only NaN differs from itself

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -109,7 +109,7 @@ def refuse_unsupported(request: ChatRequest) -> None:
         raise refusal(f"the model {model} cannot see images", param="messages")
 
 
-def parts_of(message: Message) -> list[Content]:
+def parts_of(message: Message) -> Sequence[Content]:
     """Return a message's content as parts."""
     if isinstance(message.content, str):
         return [Text(message.content)]

@@ -12,7 +12,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routerd.domain import Record
@@ -126,7 +126,8 @@ async def test_every_column_says_what_the_record_says(open_ledger: OpenLedger, p
     }
 
 
-@given(records=st.lists(any_record(), max_size=8), batch_limit=st.integers(1, 4))
+@settings(max_examples=40)
+@given(batch_limit=st.integers(1, 3), records=st.lists(any_record(), max_size=4))
 def test_any_record_is_stored_whole_or_counted_as_lost(
     tmp_path_factory: pytest.TempPathFactory, records: list[Record], batch_limit: int
 ) -> None:

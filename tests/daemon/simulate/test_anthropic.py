@@ -413,7 +413,9 @@ async def test_the_newer_version_takes_no_sampling_parameters(
     for version, status in (("2023-06-01", 200), ("2026-10-21", 400)):
         anthropic.headers["anthropic-version"] = version
         for name, value in (("temperature", 1.0), ("top_p", 0.9), ("top_k", 5)):
-            assert (await anthropic.post(client, **{name: value})).status_code == status
+            assert (
+                await anthropic.post(client, stream=False, **{name: value})
+            ).status_code == status
 
 
 async def test_a_key_and_a_version_are_needed(

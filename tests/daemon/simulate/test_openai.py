@@ -171,7 +171,7 @@ async def test_the_limit_and_stops(openai: Dialect) -> None:
         httpx.AsyncClient(base_url=simulator.base_url, trust_env=False) as client,
     ):
         for name in ("max_tokens", "max_completion_tokens"):
-            choice = (await openai.post(client, **{name: 4})).json()["choices"][0]
+            choice = (await openai.post(client, stream=False, **{name: 4})).json()["choices"][0]
             assert choice["finish_reason"] == "length"
             assert choice["message"]["content"] == expected_text(openai.model, openai.said, 4)
         for stop in (whole[9:12], [whole[9:12], "never"]):
@@ -197,7 +197,7 @@ async def test_reasoning_is_hidden_and_counted(client: httpx.AsyncClient, openai
 
 
 async def test_logprobs(client: httpx.AsyncClient, openai: Dialect) -> None:
-    asked = {"logprobs": True, "top_logprobs": 3}
+    asked: dict[str, Any] = {"logprobs": True, "top_logprobs": 3}
     whole = (await openai.post(client, **asked)).json()["choices"][0]
     entries = whole["logprobs"]["content"]
     assert "".join(one["token"] for one in entries) == whole["message"]["content"]

@@ -19,8 +19,8 @@ from routerd.providers.base import (
 )
 from routerd.providers.listing import read_models
 from routerd.providers.openai.decode import ChatDecoder
-from routerd.providers.openai.dialects import DIALECTS, Dialect
-from routerd.providers.openai.encode import encode_request
+from routerd.providers.openai.dialects import DIALECTS, Dialect, ModelRule
+from routerd.providers.openai.encode import encode_request, rule_for
 from routerd.providers.openai.failure import failure_rules, read_failure
 
 __all__ = ["OpenAIAdapter"]
@@ -34,7 +34,8 @@ class OpenAIAdapter:
 
     def __init__(self, dialect: Dialect = DIALECTS["openai"]) -> None:
         self.dialect: Final = dialect
-        self._rules: Final = failure_rules(dialect)
+        self._failure_rules: Final = failure_rules(dialect)
+        self._model_rules: dict[str, ModelRule] = {}
 
     def __repr__(self) -> str:
         return f"<OpenAIAdapter {self.dialect.name}>"
@@ -45,15 +46,18 @@ class OpenAIAdapter:
 
     def encode(self, request: ChatRequest) -> EncodedRequest:
         """Write a chat request; CallRefused where leaving something out changes its meaning."""
-        return encode_request(request, self.dialect)
+        rule = self._model_rules.get(request.model_id)
+        if rule is None:
+            rule = self._model_rules[request.model_id] = rule_for(request.model_id, self.dialect)
+        return encode_request(request, self.dialect, rule)
 
     def decoder(self, *, stream: bool) -> AnswerDecoder:
         """Return a fresh decoder for one answer with status 200."""
-        return ChatDecoder(self.dialect.name, self._rules, stream=stream)
+        return ChatDecoder(self.dialect.name, self._failure_rules, stream=stream)
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         """Read an answer with any other status. Header names are in lower case."""
-        return read_failure(status, headers, body, self._rules)
+        return read_failure(status, headers, body, self._failure_rules)
 
     def list_models(self, body: bytes) -> list[ListedModel]:
         """Read the answer of `models_path`; an empty list where it makes no sense."""

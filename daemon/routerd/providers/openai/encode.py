@@ -24,7 +24,7 @@ from routerd.providers.request import (
 )
 from routerd_proto.content import Tool, ToolChoice, ToolName
 
-__all__ = ["encode_request"]
+__all__ = ["encode_request", "rule_for"]
 
 Json = dict[str, Any]
 
@@ -32,11 +32,10 @@ PATH: Final = "/chat/completions"
 SCHEMA_NAME: Final = re.compile(r"[^a-zA-Z0-9_-]+")
 
 
-def encode_request(request: ChatRequest, dialect: Dialect) -> EncodedRequest:
+def encode_request(request: ChatRequest, dialect: Dialect, rule: ModelRule) -> EncodedRequest:
     """Write the request; CallRefused where the model cannot do what is asked."""
     refuse_unsupported(request)
     notes = Notes()
-    rule = _rule(request.model_id, dialect)
     body: Json = {"model": request.model_id, "messages": []}
     if request.stream:
         body["stream"] = True
@@ -62,7 +61,8 @@ def encode_request(request: ChatRequest, dialect: Dialect) -> EncodedRequest:
     )
 
 
-def _rule(model_id: str, dialect: Dialect) -> ModelRule:
+def rule_for(model_id: str, dialect: Dialect) -> ModelRule:
+    """Return what a dialect says of a model; worth keeping, since it searches by pattern."""
     return next(
         (rule for rule in dialect.models if re.search(rule.pattern, model_id.lower())),
         dialect.models[-1],

@@ -12,7 +12,7 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import httpx
@@ -163,12 +163,21 @@ def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+Engine = Literal["aiohttp", "httpx"]
+
+
+def body_of(response: httpx.Response) -> httpx.AsyncByteStream:
+    """Return the body of an answer as the stream it is on an async transport."""
+    assert isinstance(response.stream, httpx.AsyncByteStream)
+    return response.stream
+
+
 @pytest.fixture
 async def make() -> AsyncIterator[Callable[..., Awaitable[httpx.AsyncBaseTransport]]]:
     """Build transports as the daemon does, off the loop, and close them."""
     made: list[httpx.AsyncBaseTransport] = []
 
-    async def build(engine: str = "aiohttp", **settings: Any) -> httpx.AsyncBaseTransport:
+    async def build(engine: Engine = "aiohttp", **settings: Any) -> httpx.AsyncBaseTransport:
         wanted = TransportSettings(engine=engine, **settings)
         transport = await anyio.to_thread.run_sync(build_transport, wanted)
         made.append(transport)

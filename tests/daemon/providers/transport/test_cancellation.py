@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from routerd.providers.transport import open_response, read_content
+from tests.daemon.providers.transport.conftest import body_of
 
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 
@@ -26,7 +27,7 @@ def trusting(tls: Any) -> Any:
 
 async def read_all(transport: httpx.AsyncBaseTransport, request: Any, started: Any) -> None:
     async with open_response(transport, request) as response:
-        async for _ in response.stream:
+        async for _ in body_of(response):
             started.set()
 
 
@@ -102,7 +103,7 @@ async def test_a_reader_that_was_cancelled_may_read_on(serve: Any, make: Any, re
 
     server = await serve(handler)
     async with open_response(await make(), request_to(server.url())) as response:
-        stream = aiter(response.stream)
+        stream = aiter(body_of(response))
         assert await anext(stream) == b"abc"
         with anyio.move_on_after(0.05) as scope:
             await anext(stream)
@@ -122,11 +123,11 @@ async def test_leaving_a_stream_early_closes_it(
     server = await serve(handler, tls and tls.server)
     transport = await make(engine, **trusting(tls))
     async with open_response(transport, request_to(server.url())) as response:
-        assert await anext(aiter(response.stream)) == b"abc"
+        assert await anext(aiter(body_of(response))) == b"abc"
     await server.client_closed.wait()
     if engine == "aiohttp":
         with pytest.raises(httpx.StreamClosed):
-            await anext(aiter(response.stream))
+            await anext(aiter(body_of(response)))
 
 
 async def test_a_cancelled_call_takes_no_connection_from_the_others(
@@ -211,7 +212,7 @@ async def test_shutdown_closes_a_response_nobody_closed(serve: Any, make: Any, r
     server = await serve(handler)
     transport = await make()
     response = await transport.handle_async_request(request_to(server.url()))
-    assert await anext(aiter(response.stream)) == b"abc"
+    assert await anext(aiter(body_of(response))) == b"abc"
     await transport.aclose()
     await server.client_closed.wait()
     with pytest.raises(httpx.ReadError):

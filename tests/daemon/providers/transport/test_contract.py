@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from routerd.providers.transport import open_response, read_content
+from tests.daemon.providers.transport.conftest import body_of
 
 EVENT = b'data: {"delta":"hi"}\n\n'
 SSE_HEAD = (
@@ -52,7 +53,7 @@ async def test_first_event_is_read_while_the_server_waits(
 
     server = await serve(handler)
     async with open_response(await make(engine), request_to(server.url())) as response:
-        stream = aiter(response.stream)
+        stream = aiter(body_of(response))
         assert await anext(stream) == EVENT
         reader_has_it.set()
         assert b"".join([piece async for piece in stream]) == EVENT
@@ -90,7 +91,7 @@ async def test_a_burst_comes_in_one_read(serve: Any, make: Any, request_to: Any)
         await sent.wait()
         for _ in range(50):
             await asyncio.sleep(0)
-        pieces = [piece async for piece in response.stream]
+        pieces = [piece async for piece in body_of(response)]
     assert b"".join(pieces) == EVENT + burst
     assert len(pieces) == 1
 
@@ -246,7 +247,7 @@ async def test_long_header_lines_and_event_lines_are_fine(
     server = await serve(handler)
     async with open_response(await make(engine), request_to(server.url())) as response:
         assert len(response.headers["x-long"]) == 60_000
-        assert b"".join([piece async for piece in response.stream]) == event
+        assert b"".join([piece async for piece in body_of(response)]) == event
 
 
 @pytest.mark.parametrize("chunked", [True, False])
@@ -265,7 +266,7 @@ async def test_a_slow_reader_gets_all_of_a_body_whose_server_has_left(
     server = await serve(handler)
     size = 0
     async with open_response(await make(engine), request_to(server.url())) as response:
-        async for piece in response.stream:
+        async for piece in body_of(response):
             size += len(piece)
             await asyncio.sleep(0.001)
     assert size == len(body)

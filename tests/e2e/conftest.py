@@ -1,0 +1,144 @@
+"""A real daemon process on a real socket, in front of a simulator whose books the tests can read.
+
+The daemon runs through tests/blocking.py, so that a blocking call on its event loop fails the call.
+It sees nothing of the environment of who runs the tests.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from pathlib import Path
+
+import anyio.to_thread
+import pytest
+
+from routerd.simulate import Simulator
+from routerd_client import Client
+
+ROOT = Path(__file__).parents[2]
+BLOCKING = ROOT / "tests" / "blocking.py"
+NO_DISCOVERY = """\
+[discovery]
+local_servers = false
+"""
+PROVIDERS = """\
+[providers.anthropic]
+base_url = "{url}/anthropic"
+simulated = true
+keyless = true
+[providers.openai]
+base_url = "{url}/openai/v1"
+simulated = true
+keyless = true
+"""
+READY_SECONDS = 15
+
+
+class Daemon:
+    """A daemon process in a folder of its own. `arguments` follow `routerd serve`."""
+
+    def __init__(self, folder: Path, *arguments: str, environ: Mapping[str, str]) -> None:
+        self.folder = folder
+        self.socket = folder / "routerd.sock"
+        self.ledger = folder / "ledger.db"
+        self._log = folder / "stderr.log"
+        command = [sys.executable, str(BLOCKING), "serve", f"--socket={self.socket}"]
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, f"--ledger={self.ledger}", *arguments],
+                env={"PATH": os.environ["PATH"], "HOME": str(folder), **environ},
+                cwd=ROOT,
+                stderr=log,
+            )
+
+    @property
+    def log(self) -> str:
+        """All it wrote to stderr so far."""
+        return self._log.read_text(encoding="utf-8")
+
+    def client(self) -> Client:
+        """Return a client that waits for a daemon that is starting."""
+        return Client(self.socket, connect_patience=READY_SECONDS)
+
+    def wait_until_ready(self) -> Daemon:
+        """Return once calls are served; fails with the log if the daemon ends instead."""
+        pause = threading.Event()
+        with self.client() as client:
+            while True:
+                if self.process.poll() is not None:
+                    pytest.fail(f"the daemon ended with {self.process.returncode}:\n{self.log}")
+                if self.socket.exists() and client.command("status")["ready"]:
+                    return self
+                pause.wait(0.02)
+
+    def wait_for_end(self) -> int:
+        """Wait for the process to end by itself; returns its exit code."""
+        return self.process.wait(timeout=READY_SECONDS)
+
+    def stop(self, with_signal: int = signal.SIGTERM) -> int:
+        """Send a signal and wait for the end; returns the exit code."""
+        self.process.send_signal(with_signal)
+        return self.wait_for_end()
+
+    def kill(self) -> None:
+        """End it without a chance to tidy up."""
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
+    """Start daemons that are killed after the test: `launch(*arguments, folder=, environ=)`."""
+    started: list[Daemon] = []
+
+    def start(
+        *arguments: str, folder: Path = tmp_path, environ: Mapping[str, str] | None = None
+    ) -> Daemon:
+        daemon = Daemon(folder, *arguments, environ=environ or {})
+        started.append(daemon)
+        return daemon
+
+    yield start
+    for daemon in started:
+        daemon.kill()
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[Simulator]:
+    """Simulate both vendors in the test's own loop; answers come at once."""
+    async with Simulator() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+async def start_daemon(
+    simulator: Simulator, launch: Callable[..., Daemon], tmp_path: Path
+) -> Callable[..., Awaitable[Daemon]]:
+    """Start a daemon in front of the simulator: `await start_daemon(more_toml, environ=)`.
+
+    The order of the fixtures is that of the end, backwards: first the daemons, whose kept
+    connections the simulator would wait for.
+    """
+
+    async def start(more: str = "", *, environ: Mapping[str, str] | None = None) -> Daemon:
+        configuration = tmp_path / "routerd.toml"
+        text = NO_DISCOVERY + PROVIDERS.format(url=simulator.base_url) + more
+        await anyio.Path(configuration).write_text(text, encoding="utf-8")
+
+        def run() -> Daemon:
+            return launch(f"--config={configuration}", environ=environ).wait_until_ready()
+
+        return await anyio.to_thread.run_sync(run)
+
+    return start
+
+
+@pytest.fixture
+async def daemon(start_daemon: Callable[..., Awaitable[Daemon]]) -> Daemon:
+    """Return a daemon in front of the simulator, with default settings."""
+    return await start_daemon()
