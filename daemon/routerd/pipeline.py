@@ -104,6 +104,7 @@ class Pipeline:
     def _plan(self, call: Call, record: Record) -> tuple[Plan, CallOptions]:
         """Decide who may serve; CallRefused where nobody may."""
         resolution = resolve(self._directory, call.target)
+        record.target = call.target
         options = with_defaults(call.options, resolution.defaults)
         record.features = measure(call.messages, options)
         snapshot = Snapshot(now=call.received_at_ns / 1e9)

@@ -13,7 +13,7 @@ import msgspec
 
 from routerd.accept.connection import Connection
 from routerd.errors import CallRefused
-from routerd.ledger import AmbiguousId, Ledger
+from routerd.ledger import AmbiguousId, Ledger, LedgerUnreadable
 from routerd_proto.errors import error_info
 from routerd_proto.frames import CommandAnswered, CommandRequested
 
@@ -44,6 +44,8 @@ class Commands:
             answer = CommandAnswered(body=await command(request.arguments))
         except CallRefused as refused:
             answer = CommandAnswered(error=refused.info)
+        except LedgerUnreadable as error:
+            answer = CommandAnswered(error=error_info("internal_error", str(error)))
         sink.send((answer,))
 
     async def _status(self, arguments: dict[str, Any]) -> Any:
@@ -70,7 +72,7 @@ class Commands:
 def _expect(arguments: dict[str, Any], **kinds: type) -> None:
     """Refuse missing, unknown and mistyped arguments."""
     for name, kind in kinds.items():
-        if not isinstance(arguments.get(name), kind):
+        if type(arguments.get(name)) is not kind:  # True is no number of calls
             raise _refusal(f"the argument {name} is missing or not {kind.__name__}")
     unknown = arguments.keys() - kinds.keys()
     if unknown:

@@ -76,6 +76,7 @@ class Connection(asyncio.Protocol):
         self.peer_uid: int | None = None
         self.closing = False
         self.busy = False
+        self._unread = 0
         # When the state that a time limit watches began, on the loop's clock.
         self.since = self._loop.time()
 
@@ -97,30 +98,34 @@ class Connection(asyncio.Protocol):
         """Read frames; a broken one ends the connection with the reason."""
         if self.closing:
             return
-        begun = self._reader.unfinished
+        continued = self._reader.unfinished
         try:
+            # One after the other: a hello of another version is answered as such, whatever follows.
             for frame in self._reader.read(data):
+                continued = False
                 self._conversation.advance(frame)
                 self._take(frame)
         except ProtocolError as error:
             self._host.rejected(self, error.info)
             self.end(error.info)
-        if self._reader.unfinished and not begun:
+            return
+        if self._reader.unfinished and not continued:
             self.since = self._loop.time()
 
     def eof_received(self) -> bool:
-        """Take a half-closed connection for a hang-up."""
+        """Take a half-closed connection for a hang-up, also while it has much left to read."""
+        self._close()
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
         """Cancel whatever the connection was doing."""
-        self.closing = True
-        self._scope.cancel()
+        self._close()
         self._host.closed(self)
 
     def pause_writing(self) -> None:
         """Note that the app reads more slowly than its answer comes."""
         self._writable = self._loop.create_future()
+        self._unread = self.transport.get_write_buffer_size()
         self.since = self._loop.time()
 
     def resume_writing(self) -> None:
@@ -137,9 +142,8 @@ class Connection(asyncio.Protocol):
             with self._scope:
                 while not self.closing:
                     request = await self._next_request()
-                    self.busy = True
                     await serve(request, self)
-                    self.busy = False
+                    self.busy = bool(self._requests)
                     self.since = self._loop.time()
         finally:
             self.busy = False
@@ -177,16 +181,29 @@ class Connection(asyncio.Protocol):
         """Say why, close, and cancel what is running."""
         if self.closing:
             return
-        self.closing = True
         self.transport.write(encode_frame(ConnectionEnded(error)))
         self.transport.close()
-        self._scope.cancel()
+        self._close()
 
     def abort(self) -> None:
         """Close without a word: the app does not read."""
-        self.closing = True
         self.transport.abort()
+        self._close()
+
+    def _close(self) -> None:
+        """Send nothing more, and cancel what is running."""
+        if not self.closing:
+            self.closing = True
+            # What was written before may still wait for its reader.
+            self.since = self._loop.time()
         self._scope.cancel()
+
+    def look_at_reader(self) -> None:
+        """Begin the time limit of a slow reader anew if it has read since the last look."""
+        unread = self.transport.get_write_buffer_size()
+        if unread < self._unread:
+            self.since = self._loop.time()
+        self._unread = unread
 
     @property
     def awaiting_first_frame(self) -> bool:
@@ -211,6 +228,7 @@ class Connection(asyncio.Protocol):
             self.send((DaemonHello(PROTOCOL_VERSION, self._host.version, self._reader_limit),))
             return
         self._requests.append(frame)
+        self.busy = True
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 

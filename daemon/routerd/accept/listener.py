@@ -82,25 +82,36 @@ def _passed_socket(environ: Mapping[str, str]) -> socket.socket | None:
     """Find the descriptor named routerd among those systemd passed to this process."""
     if environ.get("LISTEN_PID") != str(os.getpid()):
         return None
-    count = int(environ.get("LISTEN_FDS") or 0)
+    given = environ.get("LISTEN_FDS") or "0"
+    count = int(given) if given.isdecimal() else 0
     names = (environ.get("LISTEN_FDNAMES") or "").split(":")
     for offset in range(count):
         descriptor = FIRST_PASSED_DESCRIPTOR + offset
-        os.set_inheritable(descriptor, False)
         if offset < len(names) and names[offset] == DESCRIPTOR_NAME:
-            sock = socket.socket(fileno=descriptor)
-            if sock.family != socket.AF_UNIX or not sock.getsockopt(
-                socket.SOL_SOCKET, socket.SO_ACCEPTCONN
-            ):
-                raise StartError(
-                    f"the descriptor {DESCRIPTOR_NAME} passed by systemd is not a listening "
-                    f"Unix socket. Use ListenStream=/run/... in routerd.socket."
-                )
-            sock.setblocking(False)
-            return sock
+            return _as_listening(descriptor)
     raise StartError(
         f"systemd passed {count} descriptors, none of them named {DESCRIPTOR_NAME}. "
         f"Set FileDescriptorName={DESCRIPTOR_NAME} in the socket unit."
+    )
+
+
+def _as_listening(descriptor: int) -> socket.socket:
+    """Take a passed descriptor for a socket; StartError where it is not one that listens."""
+    try:
+        os.set_inheritable(descriptor, False)
+        sock = socket.socket(fileno=descriptor)
+    except OSError:
+        sock = None
+    if sock is not None:
+        if sock.family == socket.AF_UNIX and sock.getsockopt(
+            socket.SOL_SOCKET, socket.SO_ACCEPTCONN
+        ):
+            sock.setblocking(False)
+            return sock
+        sock.close()
+    raise StartError(
+        f"the descriptor {DESCRIPTOR_NAME} passed by systemd is not a listening "
+        f"Unix socket. Use ListenStream=/run/... in routerd.socket."
     )
 
 

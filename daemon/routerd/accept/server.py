@@ -7,15 +7,17 @@ Every connection has one task in the server's task group, named after what it do
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
 
 from routerd.accept.connection import Connection
-from routerd.accept.listener import Listener
+from routerd.accept.listener import BACKLOG, Listener
 from routerd.settings import Limits, Socket
-from routerd.telemetry.events import ConnectionRejected, Events
+from routerd.telemetry.events import BugSeen, ConnectionRejected, Events
 from routerd_proto import ErrorInfo, error_info
 from routerd_proto.frames import CallRequested, CommandRequested
 
@@ -24,6 +26,8 @@ __all__ = ["Server"]
 ServeCall = Callable[[CallRequested, Connection], Awaitable[None]]
 ServeCommand = Callable[[CommandRequested, Connection], Awaitable[None]]
 SWEEP_SECONDS = 1.0
+# From Python 3.13 on a server removes the file of its socket by itself; it may be systemd's.
+KEEP_FILE: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
 
 
 class Server:
@@ -60,7 +64,7 @@ class Server:
         loop = asyncio.get_running_loop()
         async with anyio.create_task_group() as self._tasks:
             self._server = await loop.create_unix_server(
-                lambda: Connection(self), sock=self._listener.socket
+                lambda: Connection(self), sock=self._listener.socket, backlog=BACKLOG, **KEEP_FILE
             )
             try:
                 self._tasks.start_soon(self._sweep, name="watch of time limits")
@@ -119,16 +123,23 @@ class Server:
     # --- requests -----------------------------------------------------------------------------
 
     async def _serve(self, request: CallRequested | CommandRequested, sink: Connection) -> None:
-        if isinstance(request, CommandRequested):
-            await self._serve_command(request, sink)
-        else:
-            self.in_flight += 1
-            try:
-                await self._serve_call(request, sink)
-            finally:
-                self.in_flight -= 1
+        try:
+            if isinstance(request, CommandRequested):
+                await self._serve_command(request, sink)
+            else:
+                await self._count(self._serve_call(request, sink))
+        except Exception as bug:  # noqa: BLE001 - a bug ends one connection, not the daemon
+            self._events.emit(BugSeen(decision_id="", error=bug))
+            sink.end(error_info("internal_error", f"{type(bug).__name__} in routerd"))
         if self.draining:
             sink.end(error_info("shutting_down", "the daemon is stopping"))
+
+    async def _count(self, call: Awaitable[None]) -> None:
+        self.in_flight += 1
+        try:
+            await call
+        finally:
+            self.in_flight -= 1
             self._quiet.set()
 
     async def _sweep(self) -> None:
@@ -138,11 +149,12 @@ class Server:
             await anyio.sleep(SWEEP_SECONDS)
             now = clock()
             for connection in list(self.connections):
+                connection.look_at_reader()
                 self._check_limits(connection, now - connection.since)
 
     def _check_limits(self, connection: Connection, seconds: float) -> None:
         settings = self._settings
-        if connection.congested:
+        if connection.congested or connection.closing:
             if seconds > settings.slow_reader_seconds:
                 connection.abort()
         elif connection.unfinished_frame and seconds > settings.frame_seconds:

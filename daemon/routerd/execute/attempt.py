@@ -24,6 +24,7 @@ from routerd.providers.transport import (
     read_content,
 )
 from routerd.settings import Timeouts
+from routerd.telemetry.plain import as_code
 
 __all__ = ["run_attempt", "settle_attempt"]
 
@@ -148,8 +149,8 @@ def _note_outcome(attempt: Attempt, outcome: Outcome) -> None:
     attempt.usage = outcome.usage
     if outcome.usage is None and outcome.early_usage is not None:
         attempt.usage, attempt.cost_basis = outcome.early_usage, "estimated"
-    attempt.answered_model = outcome.model
-    attempt.response_id = outcome.response_id
+    attempt.answered_model = as_code(outcome.model)
+    attempt.response_id = as_code(outcome.response_id)
     attempt.malformed_events = outcome.malformed_events
     attempt.notes.extend(outcome.notes)
 

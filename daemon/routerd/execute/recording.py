@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from routerd.domain import Attempt, Call, CostBasis, Plan, Record
 from routerd.execute.delivery import Delivery
 from routerd.execute.routes import Execution
+from routerd.telemetry.plain import as_code
 from routerd.telemetry.trace_ids import trace_id_of
 from routerd_proto.content import Message
 from routerd_proto.errors import ErrorInfo
@@ -53,13 +54,16 @@ def read_call(request: CallRequested, peer_uid: int | None, longest_seconds: flo
 
 
 def begin_record(call: Call) -> Record:
-    """Start the record of a call with what is known when it comes in."""
+    """Start the record of a call with what is known when it comes in.
+
+    A target nobody knows yet may be a prompt in the wrong place: kept if it looks like a name.
+    """
     options = call.options
     return Record(
         decision_id=call.decision_id,
         call_id=call.call_id,
         received_at_ns=call.received_at_ns,
-        target=call.target,
+        target=as_code(call.target) or "",
         stream=call.stream,
         sends=call.sends,
         tenant=options.tenant,

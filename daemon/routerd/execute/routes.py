@@ -22,6 +22,7 @@ from routerd.execute.failover import FALLBACK, STOP, Step, next_step
 from routerd.execute.target import Target
 from routerd.providers.base import ChatRequest, Outcome
 from routerd.settings import Timeouts
+from routerd.telemetry.plain import as_code
 from routerd_proto.errors import ErrorInfo, error_info
 from routerd_proto.frames import CallOptions
 
@@ -131,7 +132,9 @@ class Execution:
             )
         except AttemptFailed as failed:
             failure = failed.failure
-            attempt.error_class, attempt.error_code = str(failure.error_class), failure.code
+            # What is called a code may be a sentence that quotes the prompt.
+            attempt.error_class = str(failure.error_class)
+            attempt.error_code = as_code(failure.code)
             attempt.error_phase, attempt.retry_after = failure.phase, failure.retry_after
             attempt.sent = failure.request_sent
             raise

@@ -101,7 +101,7 @@ def socket_path(settings: Settings, environ: Mapping[str, str]) -> Path:
     if settings.socket.path:
         return Path(settings.socket.path)
     if environ.get("ROUTERD_SOCKET"):
-        return Path(environ["ROUTERD_SOCKET"].removeprefix("unix:"))
+        return Path(environ["ROUTERD_SOCKET"].removeprefix("unix://").removeprefix("unix:"))
     if environ.get("XDG_RUNTIME_DIR"):
         return Path(environ["XDG_RUNTIME_DIR"]) / "routerd" / "routerd.sock"
     return Path("/run/routerd/routerd.sock")
@@ -137,6 +137,7 @@ def read_key(
         return _read_key_file(credential, file, f"providers.{name}")
     key = environ.get(settings.key_env or "", "").strip()
     if key:
+        _check_key(key, f"${settings.key_env}", file, f"providers.{name}.key_env")
         return key
     wanted = f"the environment variable {settings.key_env}, " if settings.key_env else ""
     raise SettingsError(
@@ -150,8 +151,21 @@ def read_key(
 def _read_key_file(path: Path, file: Path | str, setting: str) -> str:
     try:
         key = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise SettingsError(f"cannot read {path}: {error}", file=file, key=setting) from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path} is not text", file=file, key=setting) from None
     if not key:
         raise SettingsError(f"{path} is empty; expected a key", file=file, key=setting)
+    _check_key(key, str(path), file, setting)
     return key
+
+
+def _check_key(key: str, source: str, file: Path | str, setting: str) -> None:
+    """Refuse what no header can carry: it would fail at every call instead of at the start."""
+    if not all("!" <= character <= "~" for character in key):
+        raise SettingsError(
+            f"{source} holds no key: expected one line of ASCII without spaces",
+            file=file,
+            key=setting,
+        )

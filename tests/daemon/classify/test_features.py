@@ -1,0 +1,136 @@
+"""Counting a call: more text never counts less, and nothing large counts for little."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routerd.classify.features import TOKENS_PER_IMAGE, measure
+from routerd.domain import Features
+from routerd_proto.content import (
+    Content,
+    Document,
+    Image,
+    Message,
+    Reasoning,
+    Text,
+    Tool,
+    ToolCall,
+    ToolName,
+    ToolResult,
+)
+from routerd_proto.frames import CallOptions
+
+NOTHING = CallOptions()
+PICTURE = Image(data=b"x" * 100, media_type="image/png")
+
+
+def features(*content: Content, role: str = "user", options: CallOptions = NOTHING) -> Features:
+    return measure([Message(role, list(content))], options)  # type: ignore[arg-type]
+
+
+def tokens(*content: Content) -> int:
+    return features(*content).input_tokens
+
+
+@given(st.text(), st.text())
+def test_more_text_never_counts_less(text: str, more: str) -> None:
+    assert tokens(Text(text + more)) >= tokens(Text(text))
+    assert (
+        measure([Message("user", text + more)], NOTHING).input_tokens
+        >= measure([Message("user", text)], NOTHING).input_tokens
+    )
+
+
+@given(st.text())
+def test_text_counts_the_same_as_a_string_and_as_a_part(text: str) -> None:
+    assert measure([Message("user", text)], NOTHING) == features(Text(text))
+
+
+@given(st.text(max_size=300))
+def test_no_carrier_of_text_counts_less_than_an_eighth_of_its_bytes(text: str) -> None:
+    least = len(text.encode()) / 8
+    carriers: list[Content] = [
+        Text(text),
+        Reasoning(text),
+        ToolCall("1", "f", text),
+        ToolResult("1", text),
+        ToolResult("1", [Text(text)]),
+    ]
+    for part in carriers:
+        assert tokens(part) >= least
+    described = CallOptions(tools=[Tool("f", text)])
+    required = CallOptions(tools=[Tool("f", parameters={"type": "object", "title": text})])
+    schema = CallOptions(output_schema={"type": "object", "description": text})
+    for options in (described, required, schema):
+        assert measure([Message("user", "")], options).input_tokens >= least
+
+
+def test_a_lone_surrogate_is_counted_like_any_character() -> None:
+    assert tokens(Text("\ud800" * 100)) == tokens(Text("\u4e2d" * 100))
+
+
+@given(st.lists(st.text(max_size=50), min_size=1, max_size=10))
+def test_every_message_adds_to_the_count(texts: list[str]) -> None:
+    counts = [
+        measure([Message("user", text) for text in texts[: number + 1]], NOTHING).input_tokens
+        for number in range(len(texts))
+    ]
+    assert counts == sorted(set(counts))
+
+
+def test_pictures_are_counted_wherever_they_are() -> None:
+    found = features(
+        PICTURE, ToolResult("1", [Text("a"), PICTURE, PICTURE]), ToolResult("2", "text")
+    )
+    assert found.images == 3
+    assert found.input_tokens >= 3 * TOKENS_PER_IMAGE
+
+
+def test_documents_are_counted_by_their_size() -> None:
+    small = features(Document(data=b"x", media_type="application/pdf"))
+    large = features(Document(data=b"x" * 5_000_000, media_type="application/pdf"))
+    named = features(Document(url="https://example.org/a.pdf"))
+    assert (small.documents, large.documents, named.documents) == (1, 1, 1)
+    assert small.images == 0
+    assert large.input_tokens > 50 * small.input_tokens
+    assert named.input_tokens == small.input_tokens
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (CallOptions(), Features(0)),
+        (CallOptions(tools=[Tool("a"), Tool("b")]), Features(0, tools=2)),
+        (CallOptions(tool_choice="auto"), Features(0)),
+        (CallOptions(tool_choice="none"), Features(0)),
+        (CallOptions(tool_choice="required"), Features(0, forced_tool=True)),
+        (CallOptions(tool_choice=ToolName("a")), Features(0, forced_tool=True)),
+        (CallOptions(output_schema={"type": "object"}), Features(0, output_schema=True)),
+        (CallOptions(max_output_tokens=7), Features(0, max_output_tokens=7)),
+        (CallOptions(sensitivity="private"), Features(0, sensitivity="private")),
+    ],
+)
+def test_what_the_options_ask_for(options: CallOptions, expected: Features) -> None:
+    found = measure([Message("user", "")], options)
+    names = [name for name in Features.__struct_fields__ if name != "input_tokens"]
+    assert [getattr(found, name) for name in names] == [getattr(expected, name) for name in names]
+
+
+@pytest.mark.parametrize(("last", "prefill"), [("assistant", True), ("user", False)])
+def test_a_last_message_of_the_assistant_is_a_prefill(last: str, prefill: bool) -> None:
+    messages = [Message("assistant", "a"), Message(last, "b")]  # type: ignore[arg-type]
+    assert measure(messages, NOTHING).prefill is prefill
+
+
+@given(st.text(min_size=10))
+def test_no_word_of_the_text_goes_on(text: str) -> None:
+    found = measure([Message("user", text)], NOTHING)
+    assert all(not isinstance(getattr(found, name), bytes) for name in Features.__struct_fields__)
+    texts = [
+        value
+        for name in Features.__struct_fields__
+        if isinstance(value := getattr(found, name), str)
+    ]
+    assert texts == ["public"]

@@ -1,0 +1,142 @@
+"""All that a call goes through, socket and ledger included, with vendors that follow a script."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from anyio.lowlevel import checkpoint
+from msgspec import Struct
+
+from routerd.accept.connection import Connection
+from routerd.domain import Record
+from routerd.ledger import Ledger
+from routerd.models.directory import Directory
+from routerd.models.entries import Entries
+from routerd.models.schema import Defaults, DeploymentEntry, Model, Provider, Shortcut
+from routerd.pipeline import Pipeline
+from routerd.settings import Limits, Timeouts
+from routerd.telemetry.events import CallFinished, Event, Events
+from routerd_proto.content import Message
+from routerd_proto.frames import (
+    CallEnded,
+    CallRequested,
+)
+from tests.daemon.accept.app import HELLO, App, Running, serving
+from tests.daemon.execute.scripted import (
+    PATIENT,
+    Vendor,
+)
+
+SECRET = "the-words-of-the-prompt"
+ANSWERED = "the-words-of-the-answer"
+
+
+def directory(vendors: tuple[Vendor, ...]) -> Directory:
+    """One shortcut, one model, served by every vendor in order."""
+    return Directory(
+        Entries(
+            providers={
+                vendor.name: Provider(
+                    id=vendor.name,
+                    adapter="openai",
+                    base_url="http://127.0.0.1/v1",
+                    boundary="vendor",
+                )
+                for vendor in vendors
+            },
+            models={
+                "m": Model(id="m", vendor="v", model_class="fast", pinned="dated", source="test")
+            },
+            deployments={
+                f"{vendor.name}/m": DeploymentEntry(
+                    id=f"{vendor.name}/m", model="m", provider=vendor.name, provider_model="m-1"
+                )
+                for vendor in vendors
+            },
+            classes={},
+            shortcuts={
+                "smart": Shortcut(
+                    name="smart",
+                    description="",
+                    candidates=("m",),
+                    degraded="fail",
+                    defaults=Defaults(max_output_tokens=77),
+                )
+            },
+        )
+    )
+
+
+class House:
+    """Everything a call goes through, and what was told about it."""
+
+    def __init__(self, pipeline: Pipeline, ledger: Ledger, events: list[Event]) -> None:
+        self.pipeline = pipeline
+        self.ledger = ledger
+        self.events = events
+        self.running: Running
+
+    async def ask(self, call_id: str = "c1", **more: Any) -> tuple[App, list[Struct]]:
+        """Make a call on a connection of its own and read its answer."""
+        app = await self.begin(call_id, **more)
+        return app, await app.receive_until(CallEnded)
+
+    async def begin(self, call_id: str = "c1", target: str = "smart", **more: Any) -> App:
+        app = await self.running.connect()
+        messages = more.pop("messages", [Message("user", SECRET)])
+        app.send(HELLO, CallRequested(call_id, target, messages, **more))
+        return app
+
+    async def only_record(self) -> Record:
+        """Return the one record, which was told in the one event of its call."""
+        records = await self.records(1)
+        return records[0]
+
+    async def records(self, count: int) -> list[Record]:
+        while len(self.finished) < count:
+            await checkpoint()
+        for _ in range(10):
+            await checkpoint()
+        stored = await self.ledger.recent(100)
+        assert len(stored) == count
+        assert {item.decision_id for item in stored} == {
+            event.record.decision_id for event in self.finished
+        }
+        assert len(self.finished) == count
+        assert self.pipeline.served == count
+        assert len(self.pipeline.in_flight) == 0
+        return stored
+
+    @property
+    def finished(self) -> list[CallFinished]:
+        return [event for event in self.events if isinstance(event, CallFinished)]
+
+
+@asynccontextmanager
+async def house(
+    folder: Path, *vendors: Vendor, in_flight: int = 100, timeouts: Timeouts = PATIENT
+) -> AsyncIterator[House]:
+    told: list[Event] = []
+    ledger = Ledger(folder / "ledger.db", on_event=told.append)
+    await ledger.start()
+    known = directory(vendors)
+    pipeline = Pipeline(
+        directory=known,
+        providers={vendor.name for vendor in vendors},
+        targets={f"{vendor.name}/m": vendor.target() for vendor in vendors},
+        limits=Limits(in_flight=in_flight),
+        timeouts=timeouts,
+        ledger=ledger,
+        events=Events([told.append]),
+    )
+    made = House(pipeline, ledger, told)
+
+    async def serve_call(request: CallRequested, sink: Connection) -> None:
+        await pipeline.serve(request, sink, sink.peer_uid)
+
+    async with serving(folder, serve_call) as made.running:
+        yield made
+    await ledger.close()

@@ -1,0 +1,52 @@
+"""One call run through its routes, for the tests of this room."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from routerd.domain import Attempt
+from routerd.execute.delivery import Delivery
+from routerd.execute.routes import Execution
+from routerd.execute.target import Target
+from routerd.settings import Timeouts
+from routerd_proto.errors import ErrorInfo
+from tests.daemon.execute.scripted import (
+    PATIENT,
+    RecordingSink,
+    make_call,
+    make_plan_of,
+)
+
+INPUT_TOKENS = 100
+SOON = 0.05
+
+
+class Run:
+    """One call and what became of it."""
+
+    def __init__(self, *targets: Target, timeouts: Timeouts = PATIENT, **call: Any) -> None:
+        self.sink = RecordingSink()
+        made = make_call(**call)
+        self.delivery = Delivery(self.sink, made.received_at)
+        self.execution = Execution(made, made.options, INPUT_TOKENS, self.delivery, timeouts)
+        self.plan, self.targets = make_plan_of(*targets)
+
+    async def go(self) -> Run:
+        await self.execution.run(self.plan, self.targets)
+        for attempt in self.attempts:
+            assert attempt.ended_us is not None
+            assert attempt.cost_basis != "unknown" or attempt.cost_nanodollars is None
+        return self
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        return self.execution.attempts
+
+    @property
+    def error(self) -> ErrorInfo:
+        assert self.execution.error is not None
+        return self.execution.error
+
+    @property
+    def way(self) -> list[tuple[str, str, str | None]]:
+        return [(item.provider, item.reason, item.error_class) for item in self.attempts]

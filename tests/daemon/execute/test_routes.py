@@ -1,0 +1,179 @@
+"""A call's way through its routes, against vendors that follow a script."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from routerd_proto.frames import Usage
+from tests.daemon.execute.run import INPUT_TOKENS, Run
+from tests.daemon.execute.scripted import (
+    Scene,
+    Vendor,
+    answer,
+    cut,
+    failing,
+    unfinished,
+    vanishing,
+    whole,
+)
+
+
+async def test_an_answer_is_delivered_and_measured() -> None:
+    async with Vendor(answer("Hel", "lo", used=(10, 5))) as vendor:
+        run = await Run(vendor.target()).go()
+    assert run.execution.error is None
+    assert run.sink.text == "Hello"
+    assert run.delivery.committed
+    assert run.way == [("vendor", "first", None)]
+    (attempt,) = run.attempts
+    assert attempt.status == 200
+    assert attempt.finish == "stop"
+    assert attempt.answered_model == "m-1"
+    assert attempt.response_id == "a1"
+    assert attempt.usage == Usage(input_tokens=10, output_tokens=5)
+    # 10 tokens at 1 dollar and 5 at 2 dollars a million.
+    assert (attempt.cost_nanodollars, attempt.cost_basis) == (20_000, "measured")
+    times = (attempt.started_us, attempt.headers_us, attempt.first_content_us, attempt.ended_us)
+    assert None not in times
+    assert sorted(time or 0 for time in times) == list(times)
+    assert vendor.requests[0]["model"] == "m-1"
+    assert vendor.requests[0]["stream"] is True
+
+
+async def test_a_whole_answer_comes_in_one_piece() -> None:
+    async with Vendor(whole("Hello")) as vendor:
+        run = await Run(vendor.target(), stream=False).go()
+    assert run.execution.error is None
+    assert run.sink.text == "Hello"
+    assert "stream" not in vendor.requests[0]
+    assert run.attempts[0].cost_basis == "measured"
+
+
+async def test_an_answer_is_simulated_if_its_provider_is_or_says_so() -> None:
+    async def scene(exchange: Any) -> None:
+        body = {"choices": [{"index": 0, "message": {"content": "a"}, "finish_reason": "stop"}]}
+        await exchange.plain(200, body, x_routerd_simulated="1")
+
+    async with Vendor(whole("a"), scene, whole("a")) as vendor:
+        runs = [
+            await Run(vendor.target(simulated=simulated), stream=False).go()
+            for simulated in (True, False, False)
+        ]
+    assert [run.attempts[0].simulated for run in runs] == [True, True, False]
+
+
+async def test_a_passing_fault_gets_a_second_attempt_on_the_same_route() -> None:
+    async with (
+        Vendor(failing(503), answer("Hello")) as vendor,
+        Vendor(name="backup") as backup,
+    ):
+        run = await Run(vendor.target(), backup.target()).go()
+    assert run.execution.error is None
+    assert run.sink.text == "Hello"
+    assert run.sink.kinds == ["TextDelta"]
+    assert run.way == [("vendor", "first", "overloaded"), ("vendor", "retry", None)]
+    assert run.attempts[0].cost_nanodollars == 0
+    assert run.attempts[0].status == 503
+
+
+async def test_a_connection_lost_before_its_answer_is_tried_again_at_once() -> None:
+    async with Vendor(answer("a"), vanishing, answer("Hello")) as vendor:
+        await Run(vendor.target()).go()
+        run = await Run(vendor.target()).go()
+    assert run.way == [("vendor", "first", "connection"), ("vendor", "retry", None)]
+    assert run.sink.text == "Hello"
+    # Whether the provider worked on it is not known: it may bill the input.
+    assert run.attempts[0].cost_basis == "estimated"
+    assert run.attempts[0].usage == Usage(input_tokens=INPUT_TOKENS)
+
+
+@pytest.mark.parametrize(
+    ("scenes", "kinds"),
+    [
+        ([failing(500), failing(500)], ["server_error", "server_error"]),
+        ([failing(401)], ["auth"]),
+        ([failing(404)], ["not_found"]),
+        ([failing(429)], ["rate_limit"]),
+        ([failing(429, retry_after="10")], ["rate_limit"]),
+        ([failing(429, retry_after_ms="10"), failing(429)], ["rate_limit", "rate_limit"]),
+        ([failing(429, "insufficient_quota")], ["quota"]),
+        ([unfinished()], ["bad_answer"]),
+        ([cut(), cut()], ["connection", "connection"]),
+    ],
+)
+async def test_what_does_not_pass_goes_to_the_backup(scenes: list[Scene], kinds: list[str]) -> None:
+    async with Vendor(*scenes) as vendor, Vendor(answer("Hello"), name="backup") as backup:
+        run = await Run(vendor.target(), backup.target()).go()
+        assert vendor.unplayed == 0
+    assert run.execution.error is None
+    assert run.sink.text == "Hello"
+    assert [kind for _, _, kind in run.way] == [*kinds, None]
+    assert run.way[-1] == ("backup", "fallback", None)
+    assert run.execution.target is not None
+    assert run.execution.target.provider == "backup"
+
+
+async def test_a_provider_that_is_not_there_is_not_asked_twice() -> None:
+    async with Vendor() as vendor, Vendor(answer("Hello"), name="backup") as backup:
+        await vendor.stop_listening()
+        run = await Run(vendor.target(), backup.target()).go()
+    assert run.way == [("vendor", "first", "connection"), ("backup", "fallback", None)]
+    assert run.attempts[0].sent is False
+    assert (run.attempts[0].cost_nanodollars, run.attempts[0].cost_basis) == (0, "measured")
+
+
+async def test_the_first_error_is_told_and_what_was_tried() -> None:
+    async with (
+        Vendor(failing(429, "slow_down", retry_after="20")) as first,
+        Vendor(failing(401), name="second") as second,
+        Vendor(failing(404), name="third") as third,
+    ):
+        run = await Run(first.target(), second.target(), third.target()).go()
+    assert run.error.code == "rate_limit"
+    assert run.error.retry_after == 20.0
+    assert run.error.details["tried"] == [
+        "vendor/m: rate_limit",
+        "second/m: auth",
+        "third/m: not_found",
+    ]
+    assert run.sink.frames == []
+
+
+@pytest.mark.parametrize(
+    ("scene", "code"),
+    [(failing(400, "content_policy_violation"), "content_policy"), (failing(400), "bad_request")],
+)
+async def test_a_safety_rule_and_a_mistake_end_the_call(scene: Scene, code: str) -> None:
+    async with Vendor(scene) as vendor, Vendor(name="backup") as backup:
+        run = await Run(vendor.target(), backup.target(), restart=True).go()
+    assert run.error.code == code
+    assert len(run.attempts) == 1
+    assert backup.requests == []
+
+
+async def test_too_long_a_call_goes_only_to_a_larger_window() -> None:
+    async with (
+        Vendor(failing(400, "context_length_exceeded")) as first,
+        Vendor(name="same") as same,
+        Vendor(name="unknown") as unknown,
+        Vendor(answer("Hello"), name="larger") as larger,
+    ):
+        run = await Run(
+            first.target(window=1000),
+            same.target(window=1000),
+            unknown.target(),
+            larger.target(window=2000),
+        ).go()
+    assert run.way == [("vendor", "first", "context_length"), ("larger", "fallback", None)]
+
+
+async def test_too_long_a_call_without_a_larger_window_says_so() -> None:
+    async with (
+        Vendor(failing(400, "context_length_exceeded")) as first,
+        Vendor(name="same") as same,
+    ):
+        run = await Run(first.target(window=1000), same.target(window=1000)).go()
+    assert run.error.code == "context_length"
+    assert len(run.attempts) == 1

@@ -1,0 +1,158 @@
+"""How long a provider may take, and the whole call, and who is blamed for it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import anyio
+import pytest
+
+from routerd.settings import Timeouts
+from tests.daemon.execute.run import SOON, Run
+from tests.daemon.execute.scripted import (
+    Scene,
+    Vendor,
+    answer,
+    silent,
+    stalling,
+)
+
+
+@pytest.mark.parametrize(
+    ("scene", "timeouts", "phase"),
+    [
+        (silent, Timeouts(headers=SOON), "headers"),
+        (stalling(), Timeouts(first_content=SOON), "first_content"),
+    ],
+)
+async def test_a_slow_provider_is_left_for_the_backup(
+    scene: Scene, timeouts: Timeouts, phase: str
+) -> None:
+    async with Vendor(scene) as vendor, Vendor(answer("Hello"), name="backup") as backup:
+        run = await Run(vendor.target(), backup.target(), timeouts=timeouts).go()
+        await vendor.hung_up.wait()
+    assert run.way == [("vendor", "first", "timeout"), ("backup", "fallback", None)]
+    assert run.attempts[0].error_phase == phase
+
+
+async def test_the_first_content_is_awaited_from_sending() -> None:
+    """Headers that come late leave less time for the content."""
+    patience = 0.5
+
+    async def late(exchange: Any) -> None:
+        await asyncio.sleep(1.1 * patience)
+        await exchange.begin_stream()
+        await asyncio.sleep(0.2 * patience)
+        await exchange.text("Hello")
+        await exchange.until_gone()
+
+    async with Vendor(late) as vendor:
+        timeouts = Timeouts(headers=60.0, first_content=patience)
+        run = await Run(vendor.target(), timeouts=timeouts).go()
+        await vendor.hung_up.wait()
+    assert run.attempts[0].error_phase == "first_content"
+
+
+async def test_an_answer_that_is_not_streamed_has_its_own_limit() -> None:
+    async with Vendor(silent) as vendor:
+        timeouts = Timeouts(headers=3600.0, whole_answer=SOON)
+        run = await Run(vendor.target(), timeouts=timeouts, stream=False).go()
+    assert run.way == [("vendor", "first", "timeout")]
+
+
+async def test_silence_after_content_ends_the_call() -> None:
+    async with Vendor(stalling("Hel")) as vendor, Vendor(name="backup") as backup:
+        timeouts = Timeouts(between_parts=SOON)
+        run = await Run(vendor.target(), backup.target(), timeouts=timeouts).go()
+        await vendor.hung_up.wait()
+    assert run.error.code == "interrupted"
+    assert run.sink.text == "Hel"
+    assert run.attempts[0].error_phase == "content"
+    assert backup.requests == []
+
+
+async def test_the_deadline_ends_the_call_and_no_backup_is_asked() -> None:
+    async with Vendor(silent) as vendor, Vendor(name="backup") as backup:
+        run = await Run(vendor.target(), backup.target(), seconds=SOON).go()
+        await vendor.hung_up.wait()
+    assert run.error.code == "deadline_exceeded"
+    assert run.error.details["tried"] == ["vendor/m: timeout"]
+    assert len(run.attempts) == 1
+
+
+async def test_a_timer_that_fires_a_little_early_asks_no_backup_either() -> None:
+    async with Vendor(silent) as vendor, Vendor(name="backup") as backup:
+        run = Run(vendor.target(), backup.target(), seconds=SOON)
+        clock = asyncio.get_running_loop().time
+        run.execution._clock = lambda: clock() - 0.5
+        await run.go()
+    assert run.error.code == "deadline_exceeded"
+    assert len(run.attempts) == 1
+
+
+async def test_the_deadline_counts_from_the_moment_the_call_was_read() -> None:
+    async with Vendor(silent) as vendor:
+        run = await Run(vendor.target(), seconds=3600.0, age=3600.0 - SOON).go()
+    assert run.error.code == "deadline_exceeded"
+
+
+async def test_a_call_whose_time_is_over_ends_before_it_waits_for_anything() -> None:
+    async with Vendor(silent) as vendor:
+        run = await Run(vendor.target(), seconds=1.0, age=2.0).go()
+    assert run.error.code == "deadline_exceeded"
+
+
+async def test_a_caller_that_reads_slowly_is_not_taken_for_a_slow_provider() -> None:
+    patience = 0.5
+    go_on = asyncio.Event()
+
+    async def scene(exchange: Any) -> None:
+        await exchange.begin_stream()
+        await exchange.text("Hel")
+        await go_on.wait()
+        await exchange.text("lo")
+        await exchange.until_gone()
+
+    async with Vendor(scene) as vendor:
+        run = Run(vendor.target(), timeouts=Timeouts(between_parts=patience))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(run.go)
+            await run.sink.sent.wait()
+            run.sink.stop_reading()
+            go_on.set()
+            await run.sink.draining.wait()
+            await asyncio.sleep(2 * patience)
+            assert run.execution.error is None
+            assert run.attempts[0].ended_us is None
+            # From here on it is the provider who is silent.
+            run.sink.read_on()
+    assert run.error.code == "interrupted"
+    assert run.attempts[0].error_phase == "content"
+    assert run.sink.text == "Hello"
+
+
+async def test_the_deadline_holds_for_a_caller_that_reads_slowly() -> None:
+    async with Vendor(stalling("Hello")) as vendor:
+        run = Run(vendor.target(), seconds=2 * SOON)
+        run.sink.stop_reading()
+        await run.go()
+    assert run.error.code == "deadline_exceeded"
+    assert run.attempts[0].error_phase == "deadline"
+
+
+async def test_pings_keep_a_silent_answer_alive() -> None:
+    async def thinking(exchange: Any) -> None:
+        await exchange.begin_stream()
+        await exchange.text("Hel")
+        for _ in range(8):
+            await asyncio.sleep(SOON)
+            await exchange.send(b"8\r\n: ping\n\n\r\n")
+        await exchange.text("lo")
+        await exchange.event(b"[DONE]")
+        await exchange.end_stream()
+
+    async with Vendor(thinking) as vendor:
+        run = await Run(vendor.target(), timeouts=Timeouts(between_parts=4 * SOON)).go()
+    assert run.execution.error is None
+    assert run.sink.text == "Hello"
