@@ -81,7 +81,8 @@ class Pipeline:
         except CallRefused as refused:
             error = refused.info
         except asyncio.CancelledError:
-            error = error_info("cancelled", "the caller hung up before the answer was complete")
+            hung_up = error_info("cancelled", "the caller hung up before the answer was complete")
+            error = sink.ended or hung_up
             raise
         except Exception as bug:  # noqa: BLE001 - a bug ends the one call it hit, with a record
             error = error_info("internal_error", f"{type(bug).__name__} in routerd")

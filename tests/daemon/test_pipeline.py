@@ -341,7 +341,7 @@ async def test_a_second_call_on_the_connection_ends_the_first(tmp_path: Path) ->
         frames = await app.receive_all()
         assert isinstance(frames[-1], ConnectionEnded)
         await vendor.hung_up.wait()
-        assert (await made.only_record()).error_code == "cancelled"
+        assert (await made.only_record()).error_code == "protocol_error"
 
 
 async def test_many_calls_at_once_and_each_has_its_record(tmp_path: Path) -> None:

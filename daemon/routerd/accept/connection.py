@@ -75,6 +75,7 @@ class Connection(asyncio.Protocol):
         self.transport: asyncio.Transport
         self.peer_uid: int | None = None
         self.closing = False
+        self.ended: ErrorInfo | None = None
         self.busy = False
         self._unread = 0
         # When the state that a time limit watches began, on the loop's clock.
@@ -181,6 +182,7 @@ class Connection(asyncio.Protocol):
         """Say why, close, and cancel what is running."""
         if self.closing:
             return
+        self.ended = error
         self.transport.write(encode_frame(ConnectionEnded(error)))
         self.transport.close()
         self._close()

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 from routerd.errors import CallRefused
+from routerd.telemetry.plain import MAX_NAME_CHARACTERS
 from routerd_proto.content import (
     Content,
     Document,
@@ -34,6 +35,7 @@ ALLOWED_PARTS: Final[dict[str, tuple[type, ...]]] = {
     "assistant": (Text, Reasoning, ToolCall),
     "tool": (ToolResult,),
 }
+NAMES: Final = ("tenant", "team", "agent", "user", "feature", "task")
 TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 SCHEMA_TYPES: Final = {"object", "array", "string", "number", "integer", "boolean", "null"}
 SCHEMA_MAX_DEPTH: Final = 64
@@ -125,6 +127,10 @@ def _check_media(part: Image | Document, at: str) -> None:
 
 
 def _check_options(options: CallOptions) -> None:
+    for name in NAMES:
+        value = getattr(options, name)
+        if value is not None and not 0 < len(value) <= MAX_NAME_CHARACTERS:
+            raise _refusal(f"options.{name}", f"expected 1 to {MAX_NAME_CHARACTERS} characters")
     _check_range("max_output_tokens", options.max_output_tokens, 1, 10_000_000)
     _check_range("temperature", options.temperature, 0, 2)
     _check_range("top_p", options.top_p, 0, 1)

@@ -54,7 +54,8 @@ def make_plan(
 ) -> Plan:
     """Choose at most three routes. `providers` are those that can be called at all.
 
-    A route that is not of what was asked for says so in `degraded`.
+    A route that is not of what was asked for says so in `degraded`. What would only be fallen back
+    to beyond the third route is not looked at, and so not among the dropped.
     """
     allowed = _allowed(features.sensitivity, resolution.boundary)
     today = datetime.fromtimestamp(snapshot.now, UTC).date()

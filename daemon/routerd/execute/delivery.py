@@ -1,7 +1,8 @@
 """From an attempt to the caller: the commit point and back-pressure.
 
 Rules of this file: the first content that is sent commits the call. Before it a failure is silent;
-after it only a restart the caller opted into may replace what was sent.
+after it only a restart the caller opted into may replace what was sent, and what was sent is
+declared void only once there is something to replace it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ class Sink(Protocol):
     """Where frames go: a connection of an app."""
 
     @property
+    def ended(self) -> ErrorInfo | None:
+        """Why routerd itself closed the connection, None if it did not."""
+
+    @property
     def congested(self) -> bool:
         """Whether the app reads more slowly than its answer comes."""
 
@@ -51,6 +56,7 @@ class Delivery:
         self.committed = False
         self.first_content_us: int | None = None
         self.output_bytes = 0
+        self._voided_by: ErrorInfo | None = None
 
     def elapsed_us(self) -> int:
         """Return the microseconds since the request was read."""
@@ -58,19 +64,22 @@ class Delivery:
 
     async def deliver(self, parts: list[Part]) -> None:
         """Send parts to the caller, and wait if it reads too slowly."""
-        if self.first_content_us is None:
+        if self._voided_by is not None:
+            self._sink.send((CallRestarted(self._voided_by), *parts))
+            self._voided_by = None
             self.first_content_us = self.elapsed_us()
+        else:
+            if self.first_content_us is None:
+                self.first_content_us = self.elapsed_us()
+            self._sink.send(parts)
         self.committed = True
-        self._sink.send(parts)
         if self._sink.congested:
             await self._sink.drain()
 
     def restart(self, reason: ErrorInfo) -> None:
-        """Tell the caller that all content so far is void, if there was any."""
+        """Begin a new answer: content the caller already has is void once more of it comes."""
         if self.committed:
-            self._sink.send((CallRestarted(reason),))
-        self.committed = False
-        self.first_content_us = None
+            self._voided_by = reason
         self.output_bytes = 0
 
 

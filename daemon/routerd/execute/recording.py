@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from routerd.domain import Attempt, Call, CostBasis, Plan, Record
 from routerd.execute.delivery import Delivery
 from routerd.execute.routes import Execution
-from routerd.telemetry.plain import as_code
+from routerd.telemetry.plain import MAX_NAME_CHARACTERS, as_code, as_name
 from routerd.telemetry.trace_ids import trace_id_of
 from routerd_proto.content import Message
 from routerd_proto.errors import ErrorInfo
@@ -61,17 +61,17 @@ def begin_record(call: Call) -> Record:
     options = call.options
     return Record(
         decision_id=call.decision_id,
-        call_id=call.call_id,
+        call_id=call.call_id[:MAX_NAME_CHARACTERS],
         received_at_ns=call.received_at_ns,
         target=as_code(call.target) or "",
         stream=call.stream,
         sends=call.sends,
-        tenant=options.tenant,
-        team=options.team,
-        agent=options.agent,
-        user=options.user,
-        feature=options.feature,
-        task=options.task,
+        tenant=as_name(options.tenant),
+        team=as_name(options.team),
+        agent=as_name(options.agent),
+        user=as_name(options.user),
+        feature=as_name(options.feature),
+        task=as_name(options.task),
         trace_id=trace_id_of(call),
         peer_uid=call.peer_uid,
     )

@@ -162,7 +162,7 @@ class Execution:
             self.error = error_info("deadline_exceeded", message, details={"tried": tried})
             return
         if self._delivery.committed:
-            message = f"the answer was cut after it began: {failure.message}"
+            message = f"the answer was cut after it began: {self._first.message}"
             info = error_info("interrupted", message)
         else:
             info = self._first.info()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["as_code", "as_name", "code_place"]
+__all__ = ["MAX_NAME_CHARACTERS", "as_code", "as_name", "code_place"]
 
 MAX_NAME_CHARACTERS: Final = 128
 MAX_FRAMES: Final = 8

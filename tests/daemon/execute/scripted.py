@@ -27,6 +27,7 @@ from routerd.providers.openai import OpenAIAdapter
 from routerd.providers.transport import AiohttpTransport, Channel
 from routerd.settings import Timeouts
 from routerd_proto.content import Message
+from routerd_proto.errors import ErrorInfo
 from routerd_proto.frames import CallOptions, CallRestarted, TextDelta
 
 PRICE = Price(input=1_000_000_000, output=2_000_000_000, source="test")
@@ -285,6 +286,10 @@ class RecordingSink:
         self.draining = asyncio.Event()
         self._readable = asyncio.Event()
         self._readable.set()
+
+    @property
+    def ended(self) -> ErrorInfo | None:
+        return None
 
     @property
     def congested(self) -> bool:

@@ -84,10 +84,19 @@ async def test_a_restart_voids_what_was_counted() -> None:
     await made.deliver([TextDelta("a")])
     reason = error_info("connection", "lost")
     made.restart(reason)
-    assert sink.frames[-1] == CallRestarted(reason)
-    assert (made.committed, made.first_content_us, made.output_bytes) == (False, None, 0)
-    made.restart(reason)
-    assert len(sink.frames) == 2
+    assert made.output_bytes == 0
+    assert sink.frames == [TextDelta("a")]
+    await made.deliver([TextDelta("b")])
+    await made.deliver([TextDelta("c")])
+    assert sink.frames[1:] == [CallRestarted(reason), TextDelta("b"), TextDelta("c")]
+
+
+async def test_what_was_sent_is_not_void_while_nothing_replaces_it() -> None:
+    made, sink = delivery()
+    await made.deliver([TextDelta("a")])
+    made.restart(error_info("connection", "lost"))
+    assert sink.frames == [TextDelta("a")]
+    assert made.committed
 
 
 @given(st.text())

@@ -56,8 +56,8 @@ async def test_a_restart_voids_what_came_and_begins_at_the_backup() -> None:
 async def test_a_restart_that_fails_too_is_an_error() -> None:
     async with Vendor(cut("Hel")) as vendor, Vendor(failing(401), name="backup") as backup:
         run = await Run(vendor.target(), backup.target(), restart=True).go()
-    assert run.sink.kinds == ["TextDelta", "CallRestarted"]
-    assert run.error.code == "connection"
+    assert run.sink.kinds == ["TextDelta"]
+    assert run.error.code == "interrupted"
     assert run.error.details["tried"] == ["vendor/m: connection", "backup/m: auth"]
 
 
