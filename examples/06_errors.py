@@ -12,7 +12,7 @@ with Client() as client:
     except CallerError as error:
         print(f"{error.code}: {error.message}")
     try:
-        # A second of patience, and a whole new answer if a provider dies in the middle of one.
+        # Ten seconds of patience, and a whole new answer if a provider dies in the middle of one.
         print(client.complete("fast", "Hello", timeout=10, restart=True).finish)
     except ProviderError as error:
         print(f"{error.code}, again in {error.retry_after} s: {error.retryable}")

@@ -31,9 +31,14 @@ def watch_for_blocking_calls() -> BlockBuster:
 
 
 if __name__ == "__main__":
+    import os
     import sys
 
     from routerd.__main__ import main
 
     watch_for_blocking_calls()
-    sys.exit(main())
+    exit_code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Taking down the types that are watched crashes the interpreter, so it is not asked to.
+    os._exit(exit_code)

@@ -1,7 +1,8 @@
 """The demo: a daemon on a temporary socket, two simulated providers, and one of them dies.
 
 Nothing here is a real provider and no key is used; every reply says that it is simulated. The
-providers are processes of their own, so that killing one is killing one.
+providers are processes of their own, so that killing one is killing one. Everything is gone at the
+end, also after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from routerd.models.pricing import format_cents
-from routerd_client import Client, Reply
+from routerd_client import CallRestarted, Client, Reply, TextDelta
 
-VENDORS = {"anthropic": "/anthropic", "openai": "/openai/v1"}
+PATHS = {"anthropic": "/anthropic", "openai": "/openai/v1"}
 CONFIGURATION = """\
 [discovery]
 local_servers = false
 [log]
-level = "warning"
+level = "error"
 """
 PROVIDER = """\
 [providers.{name}]
@@ -32,42 +33,60 @@ base_url = "{url}"
 simulated = true
 keyless = true
 """
+QUESTION = "Why do routers fail over?"
+PARTS_BEFORE_THE_KILL = 15
+INDENT = "   "
+WIDTH = 78
+INTERRUPTED = 130
 
 
 def main() -> int:
     """Run the demo; returns 0 if everything went as told."""
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="routerd-demo-")))
-        say("Two simulated providers, each a process of its own:")
-        providers = {name: stack.enter_context(simulator(name)) for name in VENDORS}
-        configuration = CONFIGURATION
-        for name, (_, url) in providers.items():
-            print(f"  {name:<10} {url}")
-            configuration += PROVIDER.format(name=name, url=url + VENDORS[name])
-        (folder / "routerd.toml").write_text(configuration, encoding="utf-8")
-        stack.enter_context(daemon(folder))
-        client = stack.enter_context(Client(str(folder / "routerd.sock")))
+    # Whoever ends this also ends what it has started.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with ExitStack() as stack:
+            return run(stack)
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        return INTERRUPTED
 
-        say("\nA stream:  client.stream('smart', ...)")
-        first = streamed(client, "Why do routers fail over?")
-        say("\nAn awaitable:  await client.acomplete('fast', ...)")
-        summarise(asyncio.run(awaited(client)))
-        say("\nA blocking call:  client.complete('workhorse', ...)")
-        summarise(client.complete("workhorse", "Tag this ticket.", tenant="demo", task="tagging"))
 
-        process, _ = providers[first.provider]
-        say(f"\nNow {first.provider}, which answered 'smart', is killed (kill -9).")
-        process.kill()
-        process.wait()
-        say("\nThe same stream again:")
-        second = streamed(client, "Why do routers fail over?")
-        if second.provider == first.provider or second.attempts < 2:
-            print("The backup did not serve this call; that is a bug.", file=sys.stderr)
-            return 1
+def run(stack: ExitStack) -> int:
+    """Start everything on the stack and tell the story."""
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="routerd-demo-")))
+    say("Two simulated providers, each a process of its own. Their models write at a real pace,")
+    say("though nothing that makes sense. No key is used and nothing is billed.")
+    providers = {name: stack.enter_context(simulator(name)) for name in PATHS}
+    configuration = CONFIGURATION
+    for name, (_, url) in providers.items():
+        print(f"{INDENT}{name:<10} {url}")
+        configuration += PROVIDER.format(name=name, url=url + PATHS[name])
+    (folder / "routerd.toml").write_text(configuration, encoding="utf-8")
+    stack.enter_context(daemon(folder))
+    socket = folder / "routerd.sock"
+    client = stack.enter_context(Client(socket, connect_patience=30))
 
-        say(f"\nThe decision:  routerd explain {second.decision_id[:12]}")
-        socket = ["--socket", str(folder / "routerd.sock")]
-        subprocess.run([*routerd(), "explain", *socket, second.decision_id], check=True)
+    say(f'\n1. A stream: for text in client.stream("smart", "{QUESTION}").text')
+    first = streamed(client)
+    say('\n2. Awaited: reply = await client.acomplete("fast", "Give me a fact.")')
+    summarise(asyncio.run(awaited(client)))
+    say('\n3. Blocking: reply = client.complete("workhorse", "Tag this ticket.", tenant="demo")')
+    summarise(client.complete("workhorse", "Tag this ticket.", tenant="demo"))
+
+    process, _ = providers[first.provider]
+    say(f"\n4. In the middle of a stream {first.provider} is killed (kill -9). The call said")
+    say("   restart=True, so a whole new answer follows:")
+    restarted = streamed(client, kill=process)
+    say("\n5. The next call. Nothing was delivered yet, so nobody notices that a backup serves it:")
+    second = streamed(client)
+    if {restarted.provider, second.provider} & {first.provider} or second.attempts < 2:
+        print("The backup did not serve these calls; that is a bug.", file=sys.stderr)
+        return 1
+
+    say(f"\n6. Why? routerd explain {second.decision_id}")
+    explain = [*routerd(), "explain", f"--socket={socket}", second.decision_id]
+    subprocess.run(explain, check=True)
     say("\nDone. Next: `make run` serves for real; README.md shows the rest.")
     return 0
 
@@ -78,19 +97,49 @@ def say(text: str) -> None:
     print(text if plain else f"\033[1m{text}\033[0m", flush=True)
 
 
-def streamed(client: Client, question: str) -> Reply:
-    """Stream one answer to the terminal as it comes."""
-    with client.stream("smart", question) as stream:
+def streamed(client: Client, kill: subprocess.Popen[str] | None = None) -> Reply:
+    """Stream an answer to the terminal as it comes; kill a provider in the middle of it."""
+    paper = Paper()
+    parts = 0
+    with client.stream("smart", QUESTION, restart=kill is not None) as stream:
         for part in stream:
-            print(getattr(part, "text", ""), end="", flush=True)
-    print()
+            if isinstance(part, CallRestarted):
+                paper.line(" ... (cut off here; what came so far is void)")
+            elif isinstance(part, TextDelta):
+                paper.write(part.text)
+                parts += 1
+            if kill is not None and parts == PARTS_BEFORE_THE_KILL:
+                kill.kill()
+    paper.line()
     summarise(stream.reply)
     return stream.reply
 
 
+class Paper:
+    """Writes text as it comes, indented, in lines that fit."""
+
+    def __init__(self) -> None:
+        self._column = 0
+
+    def write(self, text: str) -> None:
+        """Write a piece of an answer; its own line ends become spaces."""
+        text = text.replace("\n", " ")
+        if self._column + len(text) > WIDTH:
+            self.line()
+        if self._column == 0:
+            text = INDENT + text.lstrip()
+        print(text, end="", flush=True)
+        self._column += len(text)
+
+    def line(self, text: str = "") -> None:
+        """End the line, with a text of one's own."""
+        print(text, flush=True)
+        self._column = 0
+
+
 async def awaited(client: Client) -> Reply:
     """Make the same kind of call from async code."""
-    return await client.acomplete("fast", "Give me one word.")
+    return await client.acomplete("fast", "Give me a fact.")
 
 
 def summarise(reply: Reply) -> None:
@@ -98,10 +147,12 @@ def summarise(reply: Reply) -> None:
     if not reply.simulated:
         raise RuntimeError("a reply of the demo must say that it is simulated")
     cost = format_cents(reply.cost_nanodollars) if reply.cost_nanodollars is not None else "unknown"
+    attempts = "1 attempt" if reply.attempts == 1 else f"{reply.attempts} attempts"
     first = reply.first_content_seconds or 0.0
     print(
-        f"  -> {reply.deployment} (simulated), {reply.attempts} attempt(s), cost {cost}, "
-        f"first token {first * 1000:.0f} ms, total {reply.total_seconds * 1000:.0f} ms"
+        f"{INDENT}-> {reply.deployment} (simulated), {attempts}, cost {cost}, "
+        f"first token {first * 1000:.0f} ms, total {reply.total_seconds * 1000:.0f} ms",
+        flush=True,
     )
 
 
@@ -113,10 +164,12 @@ def routerd() -> list[str]:
 @contextmanager
 def simulator(vendor: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run a simulated provider; yields its process and its address."""
-    command = [*routerd(), "simulate", "--vendor", vendor, "--port", "0", "--tokens", "40"]
+    command = [*routerd(), "simulate", f"--vendor={vendor}", "--port=0", "--tokens=40"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             line = process.stdout.readline() if process.stdout else ""
+            if not line:
+                raise RuntimeError(f"the simulator of {vendor} did not start")
             yield process, line.split()[-1]
         finally:
             process.terminate()
@@ -137,7 +190,7 @@ def daemon(folder: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            process.send_signal(signal.SIGTERM)
+            process.terminate()
 
 
 if __name__ == "__main__":

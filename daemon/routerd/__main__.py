@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
+
+from routerd.cli import main as run
 
 __all__ = ["main"]
+
+# Looked for, not imported: most verbs have no use for them, and all are missing with the client.
+NEEDED = ("aiohttp", "anyio", "httpx", "opentelemetry", "structlog", "uvloop")
 
 
 def main() -> int:
     """Run the command line; returns the exit code."""
-    try:
-        from routerd.cli import main as run  # noqa: PLC0415 - what it imports may be missing
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] == "routerd":
-            raise
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
         sys.stderr.write(
-            f"routerd: the daemon is not installed ({error.name} is missing), only the client is.\n"
+            f"routerd: the daemon is not installed ({missing[0]} is missing), only the client is.\n"
             "Install it with: pip install 'routerd[daemon]'\n"
         )
         return 1

@@ -11,7 +11,6 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from importlib.metadata import version
 
 import anyio
 from anyio.abc import TaskGroup
@@ -21,13 +20,12 @@ from routerd.accept.commands import Commands
 from routerd.accept.connection import Connection
 from routerd.accept.listener import Listener
 from routerd.accept.server import Server
-from routerd.app.local_servers import find_local_servers, places_to_look
+from routerd.app.local_servers import list_models, without_models
 from routerd.app.notify import Notifier, watchdog_seconds
-from routerd.app.providers import LiveProvider, build_providers, build_targets, live_local
-from routerd.app.startup import NOTHING_FOUND, Startup
+from routerd.app.providers import LiveProvider, build_providers, build_targets
+from routerd.app.startup import Startup, local_servers, nothing_found
 from routerd.app.status import Status
-from routerd.app.warming import keep_warm, warm_all
-from routerd.errors import StartError
+from routerd.app.warming import keep_warm
 from routerd.ledger import Ledger
 from routerd.models.directory import Directory
 from routerd.pipeline import Pipeline
@@ -58,8 +56,9 @@ async def run_daemon(
     notifier = Notifier(startup.environ)
     async with AsyncExitStack() as stack:
         stack.callback(notifier.close)
-        stack.push_async_callback(transport.aclose)
+        # First, so that it ends last: it waits for connections that the transport still holds.
         startup = await stack.enter_async_context(_simulators(startup))
+        stack.push_async_callback(transport.aclose)
         directory, providers = await _find_providers(startup, transport)
         ledger = Ledger(
             ledger_path(startup.settings, startup.environ),
@@ -86,7 +85,7 @@ async def run_daemon(
 
         server = Server(
             listener,
-            version=version("routerd"),
+            version=startup.version,
             settings=startup.settings.socket,
             limits=startup.settings.limits,
             events=events,
@@ -98,17 +97,17 @@ async def run_daemon(
             # Apps may connect from here on; what they ask waits for nothing but a route.
             await tasks.start(server.run, name="socket server")
             egress = startup.settings.egress
-            with anyio.move_on_after(WARM_BEFORE_READY_SECONDS):
-                await warm_all(providers, egress.warm_connections, events)
+            warmed = anyio.Event()
             # Connections that nobody used for a while would be closed by the provider.
             tasks.start_soon(
-                keep_warm, providers, egress, events, name="keeper of warm connections"
+                keep_warm, providers, egress, events, warmed.set, name="keeper of warm connections"
             )
+            with anyio.move_on_after(WARM_BEFORE_READY_SECONDS):
+                await warmed.wait()
             _tell_ready(notifier, status, startup, events, started_at, tasks)
             await _wait_for_stop()
             await _drain(server, notifier, startup, events)
             tasks.cancel_scope.cancel()
-    listener.close()
     events.emit(DaemonStopped())
 
 
@@ -144,27 +143,15 @@ async def _find_providers(
 ) -> tuple[Directory, dict[str, LiveProvider]]:
     """Build the configured providers, and add the local servers that answer."""
     directory = startup.directory
-    providers = build_providers(
-        startup.providers,
-        transport,
-        startup.environ,
-        startup.file or "",
-        connect_seconds=startup.settings.timeouts.connect,
-    )
-    if startup.settings.discovery.local_servers:
-        places = [
-            place
-            for place in places_to_look(directory.providers, startup.environ)
-            if place.id not in providers
-        ]
-        for found in await find_local_servers(places, transport):
-            directory = directory.with_provider(found.entry)
-            directory = directory.with_local_models(found.entry.id, found.models)
-            providers[found.entry.id] = live_local(
-                found.entry, transport, startup.settings.timeouts.connect
-            )
+    connect_seconds = startup.settings.timeouts.connect
+    providers = build_providers(startup.providers, transport, connect_seconds=connect_seconds)
+    own = without_models(providers.values(), directory)
+    for found in await list_models([*own, *local_servers(startup, transport)]):
+        entry = found.provider.entry
+        directory = directory.with_provider(entry).with_local_models(entry.id, found.models)
+        providers[entry.id] = found.provider
     if not providers:
-        raise StartError(NOTHING_FOUND)
+        raise nothing_found(startup.file)
     return directory, providers
 
 
@@ -179,7 +166,7 @@ def _tell_ready(
     status.ready = True
     events.emit(
         DaemonStarted(
-            version=version("routerd"),
+            version=startup.version,
             socket=status.socket,
             providers=tuple(status.providers),
             deployments=status.deployments,

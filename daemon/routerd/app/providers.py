@@ -8,7 +8,9 @@ else.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct, structs
@@ -17,7 +19,7 @@ from routerd.errors import SettingsError
 from routerd.execute.target import Target
 from routerd.models.directory import Directory
 from routerd.models.schema import Provider
-from routerd.providers.base import Adapter
+from routerd.providers.base import Adapter, Headers
 from routerd.providers.registry import build_adapter
 from routerd.providers.transport import Channel, Transport
 from routerd.settings import ProviderSettings, Settings, read_key
@@ -28,16 +30,26 @@ __all__ = [
     "build_providers",
     "build_targets",
     "found_in",
+    "is_this_machine",
+    "is_web_address",
     "live_local",
     "wanted",
 ]
 
 
-class Wanted(Struct, frozen=True):
-    """A provider with every setting known: the file's over the directory's."""
+class Wanted(Struct, frozen=True, eq=False):
+    """A provider with every setting known: the file's over the directory's.
+
+    `headers` hold its key.
+    """
 
     entry: Provider
-    settings: ProviderSettings
+    adapter: Adapter
+    headers: Headers
+    simulated: bool
+
+    def __repr__(self) -> str:
+        return f"<Wanted {self.entry.id}>"
 
 
 class LiveProvider(Struct, frozen=True, eq=False):
@@ -58,22 +70,46 @@ def found_in(environ: Mapping[str, str], directory: Directory) -> dict[str, Prov
     }
 
 
-def wanted(settings: Settings, directory: Directory, file: Path | str) -> dict[str, Wanted]:
-    """Join the enabled providers of the settings to what the directory knows of them."""
+def wanted(
+    settings: Settings, directory: Directory, environ: Mapping[str, str], file: Path | str
+) -> dict[str, Wanted]:
+    """Join the enabled providers of the settings to what the directory knows, and read their keys.
+
+    SettingsError names the first that cannot be called. Reading keys blocks.
+    """
     return {
-        name: _join(name, table, directory, file)
+        name: _with_key(_join(name, table, directory, file), table, environ, file)
         for name, table in settings.providers.items()
         if table.enabled
     }
 
 
-def _join(name: str, table: ProviderSettings, directory: Directory, file: Path | str) -> Wanted:
+def _with_key(
+    entry: Provider, table: ProviderSettings, environ: Mapping[str, str], file: Path | str
+) -> Wanted:
+    try:
+        adapter = build_adapter(entry.adapter, entry.dialect)
+    except SettingsError as error:
+        place = f"providers.{entry.id}.{error.key}"
+        raise SettingsError(error.expected, file=file, key=place) from None
+    keyless = table.keyless or not (entry.key_env or table.key_file)
+    settings = structs.replace(table, key_env=entry.key_env, keyless=keyless)
+    key = read_key(entry.id, settings, environ, file)
+    if key is None and table.simulated:
+        key = "simulated"  # a simulator takes any key, but, like its vendor, not none
+    return Wanted(entry, adapter, adapter.authorize(key), table.simulated)
+
+
+def _join(name: str, table: ProviderSettings, directory: Directory, file: Path | str) -> Provider:
     known = directory.providers.get(name)
     given = {
         field: value
         for field in ("adapter", "dialect", "base_url", "key_env", "boundary")
         if (value := getattr(table, field)) is not None
     }
+    if "base_url" in given:
+        _check_address(name, table, known, file)
+        given["base_url"] = str(given["base_url"]).rstrip("/")
     if known is not None:
         entry = {**msgspec.to_builtins(known), **given}
     else:
@@ -89,35 +125,59 @@ def _join(name: str, table: ProviderSettings, directory: Directory, file: Path |
     if table.keyless:
         entry.pop("key_env", None)
     try:
-        provider = msgspec.convert(entry, Provider)
+        return msgspec.convert(entry, Provider)
     except msgspec.ValidationError as error:
         raise SettingsError(str(error), file=file, key=f"providers.{name}") from None
-    keyless = table.keyless or not (provider.key_env or table.key_file)
-    return Wanted(provider, structs.replace(table, key_env=provider.key_env, keyless=keyless))
+
+
+def _check_address(
+    name: str, table: ProviderSettings, known: Provider | None, file: Path | str
+) -> None:
+    address = table.base_url or ""
+    if not is_web_address(address):
+        raise SettingsError(
+            f"expected an address that begins with http:// or https://, got {address!r}",
+            file=file,
+            key=f"providers.{name}.base_url",
+        )
+    if known and known.boundary == "machine" and not (table.boundary or is_this_machine(address)):
+        raise SettingsError(
+            "is needed, because base_url is not on this machine: own-network, or vendor if it is "
+            "somebody else's",
+            file=file,
+            key=f"providers.{name}.boundary",
+        )
+
+
+def is_web_address(address: str) -> bool:
+    """Say whether something can be sent to an address."""
+    try:
+        parts = urlsplit(address)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def is_this_machine(address: str) -> bool:
+    """Say whether an address certainly is one of this machine."""
+    name = urlsplit(address).hostname or ""
+    if name == "localhost":
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def build_providers(
-    providers: Mapping[str, Wanted],
-    transport: Transport,
-    environ: Mapping[str, str],
-    file: Path | str,
-    *,
-    connect_seconds: float,
+    providers: Mapping[str, Wanted], transport: Transport, *, connect_seconds: float
 ) -> dict[str, LiveProvider]:
-    """Make each provider callable; SettingsError names the first that cannot be."""
+    """Make each provider callable."""
     live = {}
     for name, item in providers.items():
-        adapter = _adapter(name, item.entry, file)
-        key = read_key(name, item.settings, environ, file)
-        if key is None and item.settings.simulated:
-            key = "simulated"  # a simulator takes any key, but, like its vendor, not none
-        channel = Channel(
-            transport,
-            item.entry.base_url,
-            adapter.authorize(key),
-            connect_seconds=connect_seconds,
-        )
-        live[name] = LiveProvider(item.entry, adapter, channel, item.settings.simulated)
+        base_url = item.entry.base_url
+        channel = Channel(transport, base_url, item.headers, connect_seconds=connect_seconds)
+        live[name] = LiveProvider(item.entry, item.adapter, channel, item.simulated)
     return live
 
 
@@ -128,13 +188,6 @@ def live_local(entry: Provider, transport: Transport, connect_seconds: float) ->
         transport, entry.base_url, adapter.authorize(None), connect_seconds=connect_seconds
     )
     return LiveProvider(entry, adapter, channel, simulated=False)
-
-
-def _adapter(name: str, entry: Provider, file: Path | str) -> Adapter:
-    try:
-        return build_adapter(entry.adapter, entry.dialect)
-    except ValueError as error:
-        raise SettingsError(str(error), file=file, key=f"providers.{name}.adapter") from None
 
 
 def build_targets(directory: Directory, providers: Mapping[str, LiveProvider]) -> dict[str, Target]:

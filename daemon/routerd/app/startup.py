@@ -7,13 +7,21 @@ SettingsError or a StartError that says what to do; `routerd check` runs the sam
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 
 import anyio
 from msgspec import Struct, structs
 
-from routerd.app.local_servers import LocalServer, find_local_servers, places_to_look
-from routerd.app.providers import Wanted, build_providers, found_in, wanted
+from routerd.app.local_servers import LocalServer, list_models, places_to_look, without_models
+from routerd.app.providers import (
+    LiveProvider,
+    Wanted,
+    build_providers,
+    found_in,
+    live_local,
+    wanted,
+)
 from routerd.errors import SettingsError, StartError
 from routerd.models import load_directory
 from routerd.models.directory import Directory
@@ -21,22 +29,24 @@ from routerd.providers.transport import Proxies, Transport, TransportSettings, b
 from routerd.settings import ProviderSettings, Settings, load_settings
 
 __all__ = [
-    "NOTHING_FOUND",
     "Startup",
-    "check_providers",
     "find_settings_file",
     "load_user_directory",
-    "look_for_local_servers",
+    "local_servers",
+    "look_for_own_servers",
+    "nothing_found",
     "prepare",
     "prepare_transport",
 ]
 
 NOTHING_FOUND = """\
 routerd found no provider, and it never invents answers. Next steps, any of:
-  - set OPENAI_API_KEY or ANTHROPIC_API_KEY and start again
+  - {key}
   - start a model server on this machine (Ollama, vLLM, llama.cpp) and start again
-  - write a configuration with `routerd init`, name a provider in it, then `routerd check`
   - try it without any provider: `routerd serve --simulated`"""
+WITHOUT_FILE = "set OPENAI_API_KEY or ANTHROPIC_API_KEY and start again"
+# Keys of the environment are not used behind the back of who wrote a file.
+WITH_FILE = "name a provider in {file}, such as [providers.openai], then `routerd check`"
 SIMULATED_PROVIDERS = ("anthropic", "openai")
 
 
@@ -52,6 +62,7 @@ class Startup(Struct, frozen=True):
     directory: Directory
     providers: dict[str, Wanted]
     environ: Mapping[str, str]
+    version: str
     simulated: bool = False
 
     def overridden(self, *, socket: str | None = None, ledger: str | None = None) -> Startup:
@@ -98,12 +109,13 @@ def prepare(file: Path | None, environ: Mapping[str, str], *, simulated: bool = 
         )
     elif file is None:
         settings = structs.replace(settings, providers=found_in(environ, directory))
-    providers = wanted(settings, directory, file or "")
+    providers = wanted(settings, directory, environ, file or "")
     for item in providers.values():
         directory = directory.with_provider(item.entry)
     if not providers and not settings.discovery.local_servers:
-        raise StartError(NOTHING_FOUND)
-    return Startup(file, settings, directory, providers, environ, simulated)
+        raise nothing_found(file)
+    # Here, because finding out reads files.
+    return Startup(file, settings, directory, providers, environ, version("routerd"), simulated)
 
 
 def prepare_transport(startup: Startup) -> Transport:
@@ -129,25 +141,34 @@ def load_user_directory(file: Path | None) -> Directory:
     return load_directory([base / name for name in settings.directory])
 
 
-def look_for_local_servers(startup: Startup, transport: Transport) -> list[LocalServer]:
-    """Look for local servers outside of a running daemon."""
+def nothing_found(file: Path | None) -> StartError:
+    """Say that there is no provider at all, and what to do about it."""
+    key = WITHOUT_FILE if file is None else WITH_FILE.format(file=file)
+    return StartError(NOTHING_FOUND.format(key=key))
+
+
+def local_servers(startup: Startup, transport: Transport) -> list[LiveProvider]:
+    """Return the local servers to look for, those that the settings name themselves left out."""
+    if not startup.settings.discovery.local_servers:
+        return []
+    return [
+        live_local(place, transport, startup.settings.timeouts.connect)
+        for place in places_to_look(startup.directory.providers, startup.environ)
+        if place.id not in startup.providers
+    ]
+
+
+def look_for_own_servers(startup: Startup, transport: Transport) -> list[LocalServer]:
+    """Ask all servers of your own for their models, outside of a running daemon."""
+    connect_seconds = startup.settings.timeouts.connect
+    providers = build_providers(startup.providers, transport, connect_seconds=connect_seconds)
+    own = without_models(providers.values(), startup.directory)
+    places = local_servers(startup, transport)
 
     async def look() -> list[LocalServer]:
         try:
-            places = places_to_look(startup.directory.providers, startup.environ)
-            return await find_local_servers(places, transport)
+            return await list_models([*own, *places])
         finally:
             await transport.aclose()
 
     return anyio.run(look)
-
-
-def check_providers(startup: Startup, transport: Transport) -> None:
-    """Build every provider once, so that a missing key or a wrong adapter is found."""
-    build_providers(
-        startup.providers,
-        transport,
-        startup.environ,
-        startup.file or "",
-        connect_seconds=startup.settings.timeouts.connect,
-    )

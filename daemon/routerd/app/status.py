@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from importlib.metadata import version
 from typing import Any
 
 from routerd.accept.server import Server
@@ -42,7 +41,7 @@ class Status:
         """Return everything as plain data."""
         server = self.server
         return {
-            "version": version("routerd"),
+            "version": self._startup.version,
             "pid": os.getpid(),
             "ready": self.ready,
             "draining": server.draining if server is not None else False,

@@ -36,6 +36,10 @@ class Telemetry:
 
 def open_telemetry(settings: Log, environ: Mapping[str, str]) -> Telemetry:
     """Open logs and traces; StartError where the environment asks for what is not there."""
-    traces = open_traces(environ, version("routerd"))
+    # Logs first: what the tracing library says while it opens goes through them.
     logs = configure_logs(settings.level, sys.stderr, calls=settings.calls, environ=environ)
-    return Telemetry(logs, traces)
+    try:
+        return Telemetry(logs, open_traces(environ, version("routerd")))
+    except BaseException:
+        logs.close()
+        raise

@@ -6,7 +6,7 @@ cannot be reached is told once when that begins, and once when it ends.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import anyio
 
@@ -14,42 +14,47 @@ from routerd.app.providers import LiveProvider
 from routerd.settings import Egress
 from routerd.telemetry.events import Events, ProviderUnreachable, ProviderWarmed
 
-__all__ = ["keep_warm", "warm_all"]
+__all__ = ["keep_warm"]
 
 WARM_SECONDS = 10.0
 
 
-async def warm_all(
-    providers: Mapping[str, LiveProvider], connections: int, events: Events
-) -> dict[str, bool]:
-    """Warm every provider at once; returns which can be reached."""
+async def keep_warm(
+    providers: Mapping[str, LiveProvider],
+    settings: Egress,
+    events: Events,
+    on_first_round: Callable[[], None],
+) -> None:
+    """Open connections, then use them now and then, for ever; tells only what changed."""
     reachable: dict[str, bool] = {}
-
-    async def warm(name: str, provider: LiveProvider) -> None:
-        report = await provider.channel.warm(
-            provider.adapter.models_path, connections, WARM_SECONDS
-        )
-        reachable[name] = report.open > 0
-        if report.open:
-            duration_us = int(report.seconds * 1_000_000)
-            events.emit(
-                ProviderWarmed(provider=name, connections=report.open, duration_us=duration_us)
-            )
-        else:
-            kind = type(report.error).__name__ if report.error else "Timeout"
-            events.emit(ProviderUnreachable(provider=name, error_class=kind))
-
-    if connections:
+    while settings.warm_connections:
         async with anyio.create_task_group() as tasks:
             for name, provider in providers.items():
-                tasks.start_soon(warm, name, provider, name=f"warm {name}")
-    return reachable
-
-
-async def keep_warm(
-    providers: Mapping[str, LiveProvider], settings: Egress, events: Events
-) -> None:
-    """Use the connections now and then, for ever; tells only what changed."""
-    while settings.warm_connections:
+                tasks.start_soon(
+                    _warm, name, provider, settings, events, reachable, name=f"warm {name}"
+                )
+        on_first_round()
         await anyio.sleep(settings.warm_every_seconds)
-        await warm_all(providers, settings.warm_connections, events)
+    on_first_round()
+
+
+async def _warm(
+    name: str,
+    provider: LiveProvider,
+    settings: Egress,
+    events: Events,
+    reachable: dict[str, bool],
+) -> None:
+    report = await provider.channel.warm(
+        provider.adapter.models_path, settings.warm_connections, WARM_SECONDS
+    )
+    is_open = report.open > 0
+    if reachable.get(name) is is_open:
+        return
+    reachable[name] = is_open
+    if is_open:
+        duration_us = int(report.seconds * 1_000_000)
+        events.emit(ProviderWarmed(provider=name, connections=report.open, duration_us=duration_us))
+    else:
+        kind = type(report.error).__name__ if report.error else "Timeout"
+        events.emit(ProviderUnreachable(provider=name, error_class=kind))

@@ -14,9 +14,6 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-import anyio  # noqa: F401 - tells a client-only install from a whole one
-import structlog  # noqa: F401 - the same
-
 from routerd.errors import SettingsError, StartError
 from routerd_client import DaemonUnavailable, RouterdError
 
@@ -88,7 +85,9 @@ def _parser(chosen: str | None) -> argparse.ArgumentParser:
 
 def _run(parsed: argparse.Namespace) -> int:
     try:
-        return int(parsed.run(parsed))
+        code = int(parsed.run(parsed))
+        # Here, because at exit a reader that left would be told about with a traceback.
+        sys.stdout.flush()
     except tuple(EXIT_CODES) as error:
         print(f"routerd: {error}", file=sys.stderr)
         return next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind))
@@ -98,3 +97,4 @@ def _run(parsed: argparse.Namespace) -> int:
         return 0
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    return code

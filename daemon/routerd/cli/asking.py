@@ -8,15 +8,46 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from routerd.cli.tables import dimmed, milliseconds, print_json, print_table
+from routerd.errors import StartError
 from routerd_client import Client, DaemonUnavailable, Reply
 
 __all__ = ["configure"]
+
+EPILOGS = {
+    "status": """\
+Shows the socket, the ledger, the calls so far, and each provider with its boundary
+(where text sent there ends up) and the number of deployments that it serves here.
+
+For health checks: --live asks whether the event loop turns, --ready whether calls
+are served. Both answer by the exit code, print one word (none with --quiet) and do
+not wait for a daemon that is starting. No provider is asked: an outage there is a
+matter of routing, not of restarting.""",
+    "ask": """\
+The answer goes to standard output as it comes, what it took to standard error.
+
+  routerd ask smart "Why do routers fail over?"
+  git diff | routerd ask code --system "Review this."
+  routerd ask fast --image photo.png "What is this?"
+  routerd ask extract --schema ticket.json < mail.txt""",
+    "explain": """\
+Shows who asked for what, the rule that decided, every candidate with the reason for
+or against it, each attempt with its end and its cost, and how long it all took. The
+id is in every reply, log line and trace; its beginning is enough where no other call
+begins like it. Prompts and answers are not kept, so none can be shown.""",
+    "calls": """\
+The newest call comes first. "end" says why the answer stopped, or the error that
+ended the call. `routerd explain DECISION` tells the whole story of one.""",
+}
 
 
 def configure(verb: str, parser: argparse.ArgumentParser) -> None:
     """Describe the arguments of a verb."""
     parser.set_defaults(run=globals()[verb], verb=verb)
+    parser.epilog = EPILOGS[verb]
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--socket", metavar="PATH", help="the daemon's socket")
     if verb == "status":
         parser.add_argument("--ready", action="store_true", help="exit 0 if calls are served")
@@ -42,9 +73,13 @@ def _configure_ask(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--schema", metavar="FILE", type=Path, help="a JSON schema to answer in")
     parser.add_argument("--tenant", help="who spends")
     parser.add_argument("--task", help="what for")
-    parser.add_argument("--sensitivity", choices=("public", "internal", "private"))
-    parser.add_argument("--max-output-tokens", type=int, metavar="N")
-    parser.add_argument("--timeout", type=float, metavar="SECONDS")
+    parser.add_argument(
+        "--sensitivity",
+        choices=("public", "internal", "private"),
+        help="how far the text may go: anywhere, your own network, or this machine",
+    )
+    parser.add_argument("--max-output-tokens", type=int, metavar="N", help="length of the answer")
+    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="for the whole call")
     parser.add_argument("--json", action="store_true", help="print the whole reply as JSON")
 
 
@@ -110,35 +145,53 @@ def ask(arguments: argparse.Namespace) -> int:
         if (value := getattr(arguments, name)) is not None
     }
     if arguments.schema:
-        options["output_schema"] = json.loads(arguments.schema.read_text(encoding="utf-8"))
+        options["output_schema"] = _schema(arguments.schema)
+    messages = _messages(arguments)
     with _client(arguments) as client:
         if arguments.json:
-            print_json(_plain(client.complete(arguments.target, _messages(arguments), **options)))
+            print_json(_plain(client.complete(arguments.target, messages, **options)))
             return 0
-        with client.stream(arguments.target, _messages(arguments), **options) as stream:
-            for part in stream:
-                sys.stdout.write(getattr(part, "text", ""))
-                sys.stdout.flush()
-        print()
-        print(dimmed(_summary(stream.reply)), file=sys.stderr)
+        written = ""
+        with client.stream(arguments.target, messages, **options) as stream:
+            try:
+                for written in stream.text:
+                    sys.stdout.write(written)
+                    sys.stdout.flush()
+            finally:
+                if written:
+                    print(flush=True)
+        if stream.reply.refusal:
+            print(f"refused: {stream.reply.refusal}", file=sys.stderr)
+        print(dimmed(_summary(stream.reply), sys.stderr), file=sys.stderr)
     return 0
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise StartError(f"cannot read {path}: {error.strerror}.") from error
+
+
+def _schema(path: Path) -> Any:
+    try:
+        return json.loads(_read(path))
+    except ValueError as error:
+        raise StartError(f"{path} is not JSON: {error}.") from error
 
 
 def _messages(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     text = arguments.text
     if text is None or text == "-":
-        text = sys.stdin.read()
-    content: list[dict[str, Any]] = [{"type": "text", "text": text}]
+        # As UTF-8 whatever the locale says: that is what a model is sent.
+        text = sys.stdin.buffer.read().decode(errors="replace")
+    content: str | list[dict[str, Any]] = text
     if arguments.image:
         kind = arguments.image.suffix.lower().removeprefix(".").replace("jpg", "jpeg")
-        content.append(
-            {
-                "type": "image",
-                "data": arguments.image.read_bytes(),
-                "media_type": f"image/{kind}",
-            }
-        )
-    messages = [{"role": "user", "content": content}]
+        data = _read(arguments.image)
+        picture = {"type": "image", "data": data, "media_type": f"image/{kind}"}
+        content = [{"type": "text", "text": text}, picture]
+    messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
     if arguments.system:
         messages.insert(0, {"role": "system", "content": arguments.system})
     return messages
@@ -157,7 +210,8 @@ def _plain(reply: Reply) -> dict[str, Any]:
         "decision_id": reply.decision_id,
         "cost_nanodollars": reply.cost_nanodollars,
         "cost_basis": reply.cost_basis,
-        "usage": reply.usage,
+        # On the wire it is a list of numbers without names.
+        "usage": structs.asdict(reply.usage) if reply.usage else None,
         "attempts": reply.attempts,
         "degraded": reply.degraded,
         "simulated": reply.simulated,
@@ -175,6 +229,7 @@ def _summary(reply: Reply) -> str:
         f"first token {first * 1000:.0f} ms" if first is not None else "",
         f"total {reply.total_seconds * 1000:.0f} ms",
         f"{reply.attempts} attempts" if reply.attempts > 1 else "",
+        f"ended by {reply.finish}" if reply.finish != "stop" else "",
         f"degraded: {reply.degraded}" if reply.degraded else "",
         "simulated" if reply.simulated else "",
         f"routerd explain {reply.decision_id}",

@@ -6,12 +6,14 @@ import argparse
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from routerd.app.local_servers import LocalServer
 from routerd.app.startup import (
     Startup,
-    check_providers,
     find_settings_file,
-    look_for_local_servers,
+    look_for_own_servers,
+    nothing_found,
     prepare,
     prepare_transport,
 )
@@ -22,10 +24,24 @@ from routerd.settings import ledger_path, socket_path
 
 __all__ = ["configure"]
 
+EPILOGS = {
+    "check": (
+        "Reads the configuration and the keys and looks for local servers as a start does, and "
+        "calls nobody else. A mistake is told with its file, its key and what was expected; the "
+        "exit code is then 2. Without --config the file is $ROUTERD_CONFIG, else "
+        "~/.config/routerd/routerd.toml, else /etc/routerd/routerd.toml; there need be none."
+    ),
+    "init": (
+        "Every setting is in the file with its meaning and its default, commented out. Of a key "
+        "only the name of its variable is written. A file that exists is never overwritten."
+    ),
+}
+
 
 def configure(verb: str, parser: argparse.ArgumentParser) -> None:
     """Describe the arguments of a verb."""
     parser.set_defaults(run=globals()[verb], verb=verb)
+    parser.epilog = EPILOGS[verb]
     if verb == "check":
         parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration file")
         parser.add_argument("--json", action="store_true", help="print JSON")
@@ -44,8 +60,10 @@ def check(arguments: argparse.Namespace) -> int:
     environ = dict(os.environ)
     file = arguments.config or find_settings_file(environ)
     startup = prepare(file, environ)
-    check_providers(startup, prepare_transport(startup))
-    report = _report(startup, environ)
+    found = look_for_own_servers(startup, prepare_transport(startup))
+    if not startup.providers and not found:
+        raise nothing_found(file)
+    report = _report(startup, found, environ)
     if arguments.json:
         print_json(report)
         return 0
@@ -53,29 +71,32 @@ def check(arguments: argparse.Namespace) -> int:
     print(f"socket         {report['socket']}")
     print(f"ledger         {report['ledger']}")
     print()
-    rows = [
-        (item.entry.id, item.entry.adapter, item.entry.base_url, item.entry.boundary)
-        for item in startup.providers.values()
-    ]
-    print_table(("provider", "adapter", "address", "boundary"), rows)
+    columns = ("name", "adapter", "base_url", "boundary")
+    rows = [[str(item[name]) for name in columns] for item in report["providers"]]
+    print_table(("provider", *columns[1:]), rows)
     print("\nno problem found")
     return 0
 
 
-def _report(startup: Startup, environ: Mapping[str, str]) -> dict[str, object]:
+def _report(
+    startup: Startup, found: list[LocalServer], environ: Mapping[str, str]
+) -> dict[str, Any]:
+    entries = {item.entry.id: item.entry for item in startup.providers.values()}
+    entries |= {server.provider.entry.id: server.provider.entry for server in found}
+    simulated = {name for name, item in startup.providers.items() if item.simulated}
     return {
         "configuration": str(startup.file) if startup.file else None,
         "socket": str(socket_path(startup.settings, environ)),
         "ledger": str(ledger_path(startup.settings, environ)),
         "providers": [
             {
-                "name": item.entry.id,
-                "adapter": item.entry.adapter,
-                "base_url": item.entry.base_url,
-                "boundary": item.entry.boundary,
-                "simulated": item.settings.simulated,
+                "name": name,
+                "adapter": entry.adapter,
+                "base_url": entry.base_url,
+                "boundary": entry.boundary,
+                "simulated": name in simulated,
             }
-            for item in startup.providers.values()
+            for name, entry in entries.items()
         ],
     }
 
@@ -86,7 +107,7 @@ def init(arguments: argparse.Namespace) -> int:
     if str(arguments.file) != "-" and arguments.file.exists():
         raise StartError(f"{arguments.file} exists. Move it away, or name another file.")
     startup = prepare(None, environ)
-    found = look_for_local_servers(startup, prepare_transport(startup))
+    found = look_for_own_servers(startup, prepare_transport(startup))
     text = starter_file(startup, found)
     if str(arguments.file) == "-":
         print(text, end="")
@@ -95,7 +116,7 @@ def init(arguments: argparse.Namespace) -> int:
         arguments.file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise StartError(f"cannot write {arguments.file}: {error.strerror}.") from error
-    names = [*startup.providers, *(server.entry.id for server in found)]
+    names = [*startup.providers, *(server.provider.entry.id for server in found)]
     print(f"wrote {arguments.file}; found: {', '.join(names) or 'no provider yet'}")
     print(f"next: routerd check --config {arguments.file}")
     return 0

@@ -102,12 +102,12 @@ def _print_attempts(attempts: list[dict[str, Any]]) -> None:
             attempt["deployment"],
             str(attempt["status"] or "-"),
             attempt["error_class"] or attempt["finish"] or "-",
+            cost_text(attempt),
             milliseconds(attempt["started_us"]),
             milliseconds(attempt["first_content_us"]),
             milliseconds(attempt["ended_us"]),
-            cost_text(attempt),
         )
         for number, attempt in enumerate(attempts, 1)
     ]
-    headings = ("attempt", "reason", "deployment", "status", "end", "started", "first content")
-    print_table((*headings, "ended", "cost"), rows)
+    headings = ("#", "attempt", "deployment", "status", "end", "cost")
+    print_table((*headings, "started", "first", "ended"), rows)

@@ -16,10 +16,23 @@ from routerd.models.tables import ModelRow, model_rows, shortcut_rows
 
 __all__ = ["configure"]
 
+EPILOGS = {
+    "models": (
+        "Lists what the directory knows, with your own additions, whether or not a key for it is "
+        "there; `routerd status` shows who is served now. Prices are dollars for a million tokens. "
+        "A model's id is a target, and so is that of a deployment."
+    ),
+    "shortcuts": (
+        "A shortcut is what an app asks for: a job, with the models that do it in order and the "
+        "defaults they get. Add your own in a file that `directory` of the configuration names."
+    ),
+}
+
 
 def configure(verb: str, parser: argparse.ArgumentParser) -> None:
     """Describe the arguments of a verb."""
     parser.set_defaults(run=globals()[verb], verb=verb)
+    parser.epilog = EPILOGS[verb]
     parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration file")
     parser.add_argument("--json", action="store_true", help="print JSON")
     if verb == "models":

@@ -51,20 +51,15 @@ def serve(arguments: argparse.Namespace) -> int:
     listener = open_listener(
         socket_path(startup.settings, environ), int(startup.settings.socket.mode, 8), environ
     )
-    telemetry = open_telemetry(startup.settings.log, environ)
     try:
-        anyio.run(
-            partial(
-                run_daemon,
-                startup,
-                listener,
-                transport,
-                telemetry.events,
-                started_at=started_at,
-            ),
-            backend_options={"use_uvloop": True},
+        telemetry = open_telemetry(startup.settings.log, environ)
+        daemon = partial(
+            run_daemon, startup, listener, transport, telemetry.events, started_at=started_at
         )
+        try:
+            anyio.run(daemon, backend_options={"use_uvloop": True})
+        finally:
+            telemetry.close()
     finally:
         listener.close()
-        telemetry.close()
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import signal
 from collections.abc import Coroutine
 from functools import partial
@@ -114,9 +115,8 @@ def directory_prices() -> dict[str, Price]:
 
 
 async def _until_stopped(serve: partial[Coroutine[None, None, None]]) -> None:
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(serve, name="simulator")
-        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            async for _ in signals:
-                tasks.cancel_scope.cancel()
-                return
+    loop = asyncio.get_running_loop()
+    with anyio.CancelScope() as scope:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, scope.cancel)
+        await serve()

@@ -15,7 +15,7 @@ from routerd.app.local_servers import LocalServer
 from routerd.app.startup import Startup
 from routerd.settings import ProviderSettings, Settings
 
-__all__ = ["starter_file"]
+__all__ = ["description", "plain", "starter_file"]
 
 WIDTH = 96
 HEAD = """\
@@ -30,11 +30,11 @@ def starter_file(startup: Startup, found: list[LocalServer]) -> str:
     for field in msgspec.structs.fields(Settings):
         if field.name == "providers":
             continue
-        kind = _plain(field.type)
+        kind = plain(field.type)
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
             lines += _section(field.name, kind)
         else:
-            lines[0] += f"\n{_comment(_description(field.type))}\n# {field.name} = []\n"
+            lines[0] += f"\n{_comment(description(field.type))}\n# {field.name} = []\n"
     lines += _providers(startup, found)
     return "\n".join(lines)
 
@@ -42,7 +42,7 @@ def starter_file(startup: Startup, found: list[LocalServer]) -> str:
 def _section(name: str, kind: type[msgspec.Struct]) -> list[str]:
     lines = [_comment(kind.__doc__ or ""), f"[{name}]"]
     for field in msgspec.structs.fields(kind):
-        lines.append(_comment(_description(field.type)))
+        lines.append(_comment(description(field.type)))
         lines.append(f"# {field.name} = {_toml(field.default)}")
     return [*lines, ""]
 
@@ -52,7 +52,7 @@ def _providers(startup: Startup, found: list[LocalServer]) -> list[str]:
         _comment(ProviderSettings.__doc__ or ""),
         "# Its settings:",
         *(
-            _comment(f"  {field.name}: {_description(field.type)}")
+            _comment(f"  {field.name}: {description(field.type)}")
             for field in msgspec.structs.fields(ProviderSettings)
         ),
         "",
@@ -62,7 +62,9 @@ def _providers(startup: Startup, found: list[LocalServer]) -> list[str]:
     for server in found:
         models = ", ".join(model.id for model in server.models)
         lines += [
-            _comment(f"Found {server.entry.id} with {models}. It is looked for at every start"),
+            _comment(
+                f"Found {server.provider.entry.id} with {models}. It is looked for at every start"
+            ),
             "# while discovery.local_servers is true.",
             "",
         ]
@@ -72,18 +74,19 @@ def _providers(startup: Startup, found: list[LocalServer]) -> list[str]:
     return lines
 
 
-def _description(kind: Any) -> str:
+def description(kind: Any) -> str:
     """Find the description in a setting's type."""
     if isinstance(kind, msgspec.Meta):
         return kind.description or ""
     for inner in (*get_args(kind), *getattr(kind, "__metadata__", ())):
-        text = _description(inner)
+        text = description(inner)
         if text:
             return text
     return ""
 
 
-def _plain(kind: Any) -> Any:
+def plain(kind: Any) -> Any:
+    """Return a setting's type without what is said about it."""
     return (
         get_args(kind)[0]
         if get_origin(kind) is not None and hasattr(kind, "__metadata__")

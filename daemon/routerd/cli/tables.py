@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 import msgspec
 
@@ -30,12 +30,12 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         text = text.rstrip()
         if room and len(text) > room:
             text = text[: room - 1] + "…"
-        print(dimmed(text) if number == 0 else text)
+        print(dimmed(text, sys.stdout) if number == 0 else text)
 
 
-def dimmed(text: str) -> str:
-    """Make text less bright on a terminal that wants colours."""
-    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+def dimmed(text: str, stream: TextIO) -> str:
+    """Make text for a stream less bright, if that is a terminal that wants colours."""
+    if not stream.isatty() or os.environ.get("NO_COLOR"):
         return text
     return f"\033[2m{text}\033[0m"
 

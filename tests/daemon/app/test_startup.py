@@ -1,0 +1,86 @@
+"""What is settled before the loop runs: providers joined from file, directory and keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from routerd.app.startup import Startup, prepare, prepare_transport
+from routerd.errors import SettingsError, StartError
+
+KEY = "sk-key-of-a-test"
+
+
+def started(folder: Path, text: str, **environ: str) -> Startup:
+    file = folder / "routerd.toml"
+    file.write_text(text, encoding="utf-8")
+    return prepare(file, environ)
+
+
+def test_without_a_file_keys_of_the_environment_enable_their_providers() -> None:
+    startup = prepare(None, {"OPENAI_API_KEY": KEY, "MISTRAL_API_KEY": " ", "OTHER_API_KEY": KEY})
+    assert list(startup.providers) == ["openai"]
+    assert (b"authorization", f"Bearer {KEY}".encode()) in startup.providers["openai"].headers
+
+
+def test_with_a_file_they_do_not(tmp_path: Path) -> None:
+    assert started(tmp_path, "", OPENAI_API_KEY=KEY).providers == {}
+
+
+def test_a_disabled_provider_needs_no_key(tmp_path: Path) -> None:
+    text = "[providers.openai]\nenabled = false\n[providers.anthropic]\nkeyless = true\n"
+    assert list(started(tmp_path, text).providers) == ["anthropic"]
+
+
+def test_nothing_to_find_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match=r"name a provider in .*routerd\.toml"):
+        started(tmp_path, "[discovery]\nlocal_servers = false\n")
+
+
+def test_the_file_comes_before_the_directory(tmp_path: Path) -> None:
+    text = '[providers.openai]\nbase_url = "http://127.0.0.1:1/v1/"\nkey_env = "MY_KEY"\n'
+    startup = started(tmp_path, text, MY_KEY=KEY)
+    entry = startup.providers["openai"].entry
+    assert (entry.base_url, entry.boundary) == ("http://127.0.0.1:1/v1", "vendor")
+    assert startup.directory.providers["openai"] == entry
+
+
+@pytest.mark.parametrize("address", ["http://192.0.2.7:11434/v1", "http://gpu-box/v1"])
+def test_another_machine_is_not_called_this_one(tmp_path: Path, address: str) -> None:
+    text = f'[providers.ollama]\nbase_url = "{address}"\n'
+    with pytest.raises(SettingsError, match=r"providers\.ollama\.boundary: is needed"):
+        started(tmp_path, text)
+    startup = started(tmp_path, text + 'boundary = "own-network"\n')
+    assert startup.providers["ollama"].entry.boundary == "own-network"
+
+
+@pytest.mark.parametrize(
+    "address", ["", "127.0.0.1:80", "ftp://127.0.0.1", "http://", "http://h:port", "http://[::1"]
+)
+def test_an_address_must_be_one(tmp_path: Path, address: str) -> None:
+    text = f'[providers.openai]\nkeyless = true\nbase_url = "{address}"\n'
+    with pytest.raises(SettingsError, match=r"providers\.openai\.base_url: expected an address"):
+        started(tmp_path, text)
+
+
+def test_a_key_does_not_show_itself(tmp_path: Path) -> None:
+    startup = started(tmp_path, "[providers.openai]\n", OPENAI_API_KEY=KEY)
+    assert KEY not in repr(startup.providers)
+
+
+def test_simulation_takes_neither_keys_nor_providers_of_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "routerd.toml"
+    file.write_text("[providers.mistral]\n[limits]\nin_flight = 7\n")
+    startup = prepare(file, {"OPENAI_API_KEY": KEY}, simulated=True)
+    assert list(startup.providers) == ["anthropic", "openai"]
+    assert all(item.simulated for item in startup.providers.values())
+    assert not any(KEY.encode() in value for _, value in startup.providers["openai"].headers)
+    assert startup.settings.limits.in_flight == 7
+    assert not startup.settings.discovery.local_servers
+
+
+def test_certificates_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    text = '[egress]\nca_file = "/nonexistent.pem"\n[providers.openai]\nkeyless = true\n'
+    with pytest.raises(SettingsError, match=r"routerd\.toml: egress\.ca_file: .*PEM"):
+        prepare_transport(started(tmp_path, text))

@@ -1,0 +1,95 @@
+"""Warm connections: told once when a provider is reached or lost, not at every round."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from routerd.app.providers import LiveProvider, live_local
+from routerd.app.warming import keep_warm
+from routerd.models.schema import Provider
+from routerd.providers.transport import Transport, TransportSettings, build_transport
+from routerd.settings import Egress
+from routerd.simulate import Simulator
+from routerd.telemetry.events import Event, Events, event_name
+
+
+@pytest.fixture
+async def transport() -> AsyncIterator[Transport]:
+    transport = await anyio.to_thread.run_sync(build_transport, TransportSettings())
+    yield transport
+    await transport.aclose()
+
+
+def provider_at(address: str, transport: Transport) -> LiveProvider:
+    entry = Provider(id="openai", adapter="openai", base_url=address, boundary="machine")
+    return live_local(entry, transport, connect_seconds=5)
+
+
+class Told:
+    """The events so far, and a way to wait for more."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.rounds = 0
+        self.events = Events([self._hear])
+        self._changed = anyio.Event()
+
+    def _hear(self, event: Event) -> None:
+        self.names.append(event_name(event))
+        self._change()
+
+    def end_first_round(self) -> None:
+        self.rounds += 1
+        self._change()
+
+    def _change(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    async def until(self, name: str) -> None:
+        while self.names[-1:] != [name]:
+            await self._changed.wait()
+
+
+async def test_only_what_changed_is_told(transport: Transport) -> None:
+    told = Told()
+    settings = Egress(warm_connections=2, warm_every_seconds=0.01)
+    async with Simulator(vendors=["openai"]) as simulator, anyio.create_task_group() as tasks:
+        simulator._vendors["openai"].authenticate = lambda asked: None  # type: ignore[method-assign]
+        providers = {"openai": provider_at(f"{simulator.base_url}/openai/v1", transport)}
+        tasks.start_soon(keep_warm, providers, settings, told.events, told.end_first_round)
+        await simulator.until(lambda account: account.probes.get("openai", 0) >= 10)
+        assert told.names == ["provider_warmed"]
+        assert simulator.account.connections_accepted == 2
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_provider_that_comes_and_goes_is_told_twice(transport: Transport) -> None:
+    told = Told()
+    settings = Egress(warm_connections=1, warm_every_seconds=0.01)
+    simulator = Simulator(vendors=["openai"])
+    async with simulator:
+        pass  # the port is known from here on, and nobody listens
+    providers = {"openai": provider_at(f"{simulator.base_url}/openai/v1", transport)}
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(keep_warm, providers, settings, told.events, told.end_first_round)
+        await told.until("provider_unreachable")
+        async with simulator:
+            await told.until("provider_warmed")
+            tasks.cancel_scope.cancel()
+    assert told.names == ["provider_unreachable", "provider_warmed"]
+    assert told.rounds >= 1
+
+
+async def test_without_warm_connections_nothing_is_sent(transport: Transport) -> None:
+    told = Told()
+    async with Simulator(vendors=["openai"]) as simulator:
+        providers = {"openai": provider_at(f"{simulator.base_url}/openai/v1", transport)}
+        settings = Egress(warm_connections=0)
+        await keep_warm(providers, settings, told.events, told.end_first_round)
+        assert simulator.account.connections_accepted == 0
+    assert (told.names, told.rounds) == ([], 1)
