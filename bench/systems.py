@@ -1,0 +1,157 @@
+"""The processes of a bench: the fake provider, the relay, the daemon, and the callers.
+
+Rules of this file: the daemon is started as anybody would start it, with a configuration file and
+default settings but for where the provider is. Nothing is written outside of the folder given.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from bench.load import Job
+from bench.machine import Cores, pinned
+from routerd_client import Client, DaemonUnavailable
+
+__all__ = ["RunningDaemon", "daemon", "fake_provider", "import_ms", "relay", "run_load"]
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+START_SECONDS: Final = 30.0
+LOAD_SECONDS: Final = 120.0
+CONFIGURATION: Final = """\
+[discovery]
+local_servers = false
+[providers.openai]
+base_url = "http://127.0.0.1:{port}/v1"
+key_file = "{key_file}"
+"""
+IMPORT_TIME: Final = """\
+import time, msgspec
+began_at = time.perf_counter()
+import routerd_client
+print((time.perf_counter() - began_at) * 1000)
+"""
+
+
+class RunningDaemon(NamedTuple):
+    """A daemon that is ready. `ready_ms` is the time since its process was started."""
+
+    pid: int
+    path: str
+    ready_ms: float
+
+
+@contextmanager
+def process(command: list[str], core: int, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run a program on a core until the block is left; what it says on stderr is thrown away."""
+    environ = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+    with pinned(core):
+        running = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+    try:
+        yield running
+    finally:
+        running.terminate()
+        try:
+            running.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            running.kill()
+            running.communicate()
+
+
+@contextmanager
+def fake_provider(cores: Cores, folder: Path) -> Iterator[int]:
+    """Run the provider beside the load; gives its port."""
+    command = [sys.executable, "-m", "bench.fake_provider", "--core", str(cores.load)]
+    with process(command, cores.load, folder) as running:
+        if running.stdout is None:
+            raise OSError("the provider has no output")
+        yield int(running.stdout.readline())
+
+
+@contextmanager
+def relay(cores: Cores, folder: Path, port: int) -> Iterator[tuple[int, str]]:
+    """Run the relay; gives its process and its socket."""
+    path = folder / "relay.sock"
+    path.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "bench.relay", str(path), str(port)]
+    with process(command, cores.system, folder) as running:
+        wait_until(path.exists, running, "the relay")
+        yield running.pid, str(path)
+
+
+@contextmanager
+def daemon(
+    cores: Cores, folder: Path, port: int, program: Sequence[str] = ("-m", "routerd")
+) -> Iterator[RunningDaemon]:
+    """Run routerd in front of the provider, with an empty ledger; gives it once it is ready."""
+    home = Path(folder, f"daemon-{secrets.token_hex(4)}")
+    home.mkdir()
+    key_file = home / "key"
+    key_file.write_text(secrets.token_hex(24))
+    key_file.chmod(0o600)
+    configuration = home / "routerd.toml"
+    configuration.write_text(CONFIGURATION.format(port=port, key_file=key_file))
+    path = home / "routerd.sock"
+    command = [sys.executable, *program, "serve", f"--config={configuration}"]
+    command += [f"--socket={path}", f"--ledger={home / 'ledger.db'}"]
+    began_at = time.perf_counter()
+    with process(command, cores.system, home) as running:
+        with Client(path, connect_patience=0.0) as client:
+            wait_until(lambda: is_ready(client), running, "the daemon")
+        yield RunningDaemon(running.pid, str(path), (time.perf_counter() - began_at) * 1000)
+
+
+def is_ready(client: Client) -> bool:
+    try:
+        return bool(client.command("status")["ready"])
+    except DaemonUnavailable:
+        return False
+
+
+def wait_until(condition: Callable[[], bool], running: subprocess.Popen[str], name: str) -> None:
+    """Look every two milliseconds."""
+    pause = threading.Event()
+    until = time.monotonic() + START_SECONDS
+    while not condition():
+        if running.poll() is not None:
+            raise SystemExit(f"{name} ended with {running.returncode}")
+        if time.monotonic() > until:
+            raise SystemExit(f"{name} did not start within {START_SECONDS:.0f} s")
+        pause.wait(0.002)
+
+
+def run_load(job: Job, core: int) -> dict[str, float]:
+    """Run a caller process to its end and return its numbers."""
+    command = [sys.executable, "-m", "bench.load", str(core), msgspec.json.encode(job).decode()]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=LOAD_SECONDS, check=False
+    )
+    if done.returncode:
+        raise SystemExit(f"the caller {job.caller} failed:\n{done.stderr}")
+    return msgspec.json.decode(done.stdout, type=dict[str, float])
+
+
+def import_ms(core: int) -> float:
+    """Time `import routerd_client` in a fresh interpreter that has imported msgspec."""
+    with pinned(core):
+        done = subprocess.run(
+            [sys.executable, "-c", IMPORT_TIME], capture_output=True, text=True, check=True
+        )
+    return float(done.stdout)
