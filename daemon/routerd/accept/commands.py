@@ -10,8 +10,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from routerd.accept.connection import Connection
+from routerd.domain import Record
 from routerd.errors import CallRefused
 from routerd.ledger import AmbiguousId, Ledger, LedgerUnreadable
 from routerd_proto.errors import error_info
@@ -60,13 +62,22 @@ class Commands:
             raise _refusal(str(error)) from None
         if record is None:
             raise _refusal(f"the ledger has no call {arguments['decision_id']}")
-        return msgspec.to_builtins(record)
+        return _plain(record)
 
     async def _calls(self, arguments: dict[str, Any]) -> Any:
         _expect(arguments, limit=int)
         if not 1 <= arguments["limit"] <= MOST_CALLS:
             raise _refusal(f"limit is {arguments['limit']}; expected 1 to {MOST_CALLS}")
-        return msgspec.to_builtins(await self._ledger.recent(arguments["limit"]))
+        return [_plain(record) for record in await self._ledger.recent(arguments["limit"])]
+
+
+def _plain(record: Record) -> dict[str, Any]:
+    """Return a record as plain data in which usage has names: on the wire it is an array."""
+    plain: dict[str, Any] = msgspec.to_builtins(record)
+    usages = (record.usage, *(attempt.usage for attempt in record.attempts))
+    for holder, usage in zip((plain, *plain["attempts"]), usages, strict=True):
+        holder["usage"] = structs.asdict(usage) if usage is not None else None
+    return plain
 
 
 def _expect(arguments: dict[str, Any], **kinds: type) -> None:

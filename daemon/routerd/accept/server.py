@@ -26,6 +26,8 @@ __all__ = ["Server"]
 ServeCall = Callable[[CallRequested, Connection], Awaitable[None]]
 ServeCommand = Callable[[CommandRequested, Connection], Awaitable[None]]
 SWEEP_SECONDS = 1.0
+# For those who were cut at the end of the drain to hear of it.
+LAST_WORDS_SECONDS = 0.2
 # From Python 3.13 on a server removes the file of its socket by itself; it may be systemd's.
 KEEP_FILE: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
 
@@ -57,7 +59,7 @@ class Server:
         self._serve_command = serve_command
         self._tasks: TaskGroup
         self._server: asyncio.Server
-        self._quiet = asyncio.Event()
+        self._changed = asyncio.Event()
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         """Accept connections; reports started once the socket answers. Ends by cancellation."""
@@ -78,22 +80,36 @@ class Server:
     async def drain(self, seconds: float) -> int:
         """Stop accepting, let running calls end, then cut the rest; returns how many were cut.
 
-        New connections stay in the socket's queue for the successor.
+        New connections stay in the queue of a socket that systemd passed, for the successor; with a
+        socket of our own they are refused. Also when cancelled, everybody is told why.
         """
         self.draining = True
         self._server.close()
+        self._end_connections(idle_only=True)
+        cut = 0
+        with anyio.move_on_after(seconds) as limit:
+            try:
+                await self._until(lambda: not self.in_flight)
+            finally:
+                cut = self.in_flight
+                self._end_connections()
+            # What was written may still wait for its reader: the end of an answer, the reason.
+            await self._until(lambda: not self.connections)
+        if limit.cancelled_caught and self.connections:
+            with anyio.move_on_after(LAST_WORDS_SECONDS):
+                await self._until(lambda: not self.connections)
+        return cut
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            self._changed.clear()
+            await self._changed.wait()
+
+    def _end_connections(self, *, idle_only: bool = False) -> None:
         going_away = error_info("shutting_down", "the daemon is stopping")
         for connection in list(self.connections):
-            if not connection.busy:
+            if not (idle_only and connection.busy):
                 connection.end(going_away)
-        with anyio.move_on_after(seconds):
-            while self.in_flight:
-                self._quiet.clear()
-                await self._quiet.wait()
-        cut = self.in_flight
-        for connection in list(self.connections):
-            connection.end(going_away)
-        return cut
 
     # --- what a connection asks (ConnectionHost) ----------------------------------------------
 
@@ -115,6 +131,7 @@ class Server:
     def closed(self, connection: Connection) -> None:
         """Forget a connection."""
         self.connections.discard(connection)
+        self._changed.set()
 
     def rejected(self, connection: Connection, error: ErrorInfo) -> None:
         """Tell the operator that somebody does not speak the protocol."""
@@ -140,7 +157,7 @@ class Server:
             await call
         finally:
             self.in_flight -= 1
-            self._quiet.set()
+            self._changed.set()
 
     async def _sweep(self) -> None:
         """Close what broke a time limit, once a second for all connections."""

@@ -7,7 +7,6 @@ is there. Stopping goes the other way round: no new calls, running calls end, th
 from __future__ import annotations
 
 import os
-import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -25,6 +24,7 @@ from routerd.app.notify import Notifier, watchdog_seconds
 from routerd.app.providers import LiveProvider, build_providers, build_targets
 from routerd.app.startup import Startup, local_servers, nothing_found
 from routerd.app.status import Status
+from routerd.app.stopping import Stop
 from routerd.app.warming import keep_warm
 from routerd.ledger import Ledger
 from routerd.models.directory import Directory
@@ -36,9 +36,8 @@ from routerd_proto.frames import CallRequested
 
 __all__ = ["run_daemon"]
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # A provider that cannot be reached must not keep the daemon from serving the others.
-WARM_BEFORE_READY_SECONDS = 2.0
+WARM_BEFORE_READY_SECONDS = 1.0
 
 
 SIMULATED_PATHS = {"openai": "/openai/v1", "anthropic": "/anthropic"}
@@ -53,8 +52,9 @@ async def run_daemon(
     started_at: float,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then drain. `started_at` is on the monotonic clock."""
-    notifier = Notifier(startup.environ)
     async with AsyncExitStack() as stack:
+        stop = stack.enter_context(Stop())
+        notifier = Notifier(startup.environ)
         stack.callback(notifier.close)
         # First, so that it ends last: it waits for connections that the transport still holds.
         startup = await stack.enter_async_context(_simulators(startup))
@@ -67,48 +67,59 @@ async def run_daemon(
         )
         await ledger.start()
         stack.push_async_callback(ledger.close)
-        targets = build_targets(directory, providers)
         pipeline = Pipeline(
             directory=directory,
             providers=providers,
-            targets=targets,
+            targets=build_targets(directory, providers),
             limits=startup.settings.limits,
             timeouts=startup.settings.timeouts,
             ledger=ledger,
             events=events,
         )
         status = Status(listener.path, startup, providers, pipeline, ledger)
-        commands = Commands(status.report, ledger)
-
-        async def serve_call(request: CallRequested, sink: Connection) -> None:
-            await pipeline.serve(request, sink, sink.peer_uid)
-
-        server = Server(
-            listener,
-            version=startup.version,
-            settings=startup.settings.socket,
-            limits=startup.settings.limits,
-            events=events,
-            serve_call=serve_call,
-            serve_command=commands.serve,
-        )
-        status.server = server
-        async with anyio.create_task_group() as tasks:
+        server = _server(listener, startup, pipeline, status, ledger, events)
+        async with anyio.create_task_group() as serving:
             # Apps may connect from here on; what they ask waits for nothing but a route.
-            await tasks.start(server.run, name="socket server")
+            await serving.start(server.run, name="socket server")
             egress = startup.settings.egress
             warmed = anyio.Event()
             # Connections that nobody used for a while would be closed by the provider.
-            tasks.start_soon(
+            serving.start_soon(
                 keep_warm, providers, egress, events, warmed.set, name="keeper of warm connections"
             )
             with anyio.move_on_after(WARM_BEFORE_READY_SECONDS):
                 await warmed.wait()
-            _tell_ready(notifier, status, startup, events, started_at, tasks)
-            await _wait_for_stop()
-            await _drain(server, notifier, startup, events)
-            tasks.cancel_scope.cancel()
+            _tell_ready(notifier, status, startup, events, started_at, serving)
+            await stop.requested.wait()
+            await _drain(server, notifier, startup, events, stop)
+            serving.cancel_scope.cancel()
     events.emit(DaemonStopped())
+
+
+def _server(
+    listener: Listener,
+    startup: Startup,
+    pipeline: Pipeline,
+    status: Status,
+    ledger: Ledger,
+    events: Events,
+) -> Server:
+    commands = Commands(status.report, ledger)
+
+    async def serve_call(request: CallRequested, sink: Connection) -> None:
+        await pipeline.serve(request, sink, sink.peer_uid)
+
+    server = Server(
+        listener,
+        version=startup.version,
+        settings=startup.settings.socket,
+        limits=startup.settings.limits,
+        events=events,
+        serve_call=serve_call,
+        serve_command=commands.serve,
+    )
+    status.server = server
+    return server
 
 
 @asynccontextmanager
@@ -186,24 +197,18 @@ async def _ping(notifier: Notifier, seconds: float) -> None:
         await anyio.sleep(seconds)
 
 
-async def _wait_for_stop() -> None:
-    with anyio.open_signal_receiver(*STOP_SIGNALS) as signals:
-        async for _ in signals:
-            return
-
-
-async def _drain(server: Server, notifier: Notifier, startup: Startup, events: Events) -> None:
+async def _drain(
+    server: Server, notifier: Notifier, startup: Startup, events: Events, stop: Stop
+) -> None:
     seconds = startup.settings.limits.drain_seconds
     notifier.send(stopping=1, extend_timeout_usec=int((seconds + 10) * 1_000_000))
     events.emit(DaemonStopping(reason="signal", in_flight=server.in_flight))
-    with anyio.open_signal_receiver(*STOP_SIGNALS) as signals:
-        async with anyio.create_task_group() as tasks:
+    async with anyio.create_task_group() as tasks:
 
-            async def stop_at_once() -> None:
-                async for _ in signals:
-                    tasks.cancel_scope.cancel()
-
-            # A second signal ends the waiting.
-            tasks.start_soon(stop_at_once, name="second signal")
-            await server.drain(seconds)
+        async def stop_without_waiting() -> None:
+            await stop.without_waiting.wait()
             tasks.cancel_scope.cancel()
+
+        tasks.start_soon(stop_without_waiting, name="second signal")
+        await server.drain(seconds)
+        tasks.cancel_scope.cancel()

@@ -43,7 +43,9 @@ def places_to_look(known: Mapping[str, Provider], environ: Mapping[str, str]) ->
     The variable holds `kind=URL` pairs with commas between them; empty means none. $OLLAMA_HOST is
     honoured as Ollama itself does. A place on another machine is of the boundary own-network.
     """
-    kinds = {name: entry for name, entry in known.items() if entry.local_server}
+    kinds = {
+        name: _at(entry, entry.base_url) for name, entry in known.items() if entry.local_server
+    }
     named = environ.get("ROUTERD_LOCAL_SERVERS")
     if named is None:
         host = environ.get("OLLAMA_HOST", "").strip()

@@ -33,6 +33,7 @@ __all__ = [
     "is_this_machine",
     "is_web_address",
     "live_local",
+    "shown_address",
     "wanted",
 ]
 
@@ -77,11 +78,22 @@ def wanted(
 
     SettingsError names the first that cannot be called. Reading keys blocks.
     """
-    return {
-        name: _with_key(_join(name, table, directory, file), table, environ, file)
-        for name, table in settings.providers.items()
-        if table.enabled
-    }
+    described = {deployment.provider for deployment in directory.deployments.values()}
+    joined = {}
+    for name, table in settings.providers.items():
+        if not table.enabled:
+            continue
+        item = _with_key(_join(name, table, directory, file), table, environ, file)
+        # A server of your own is asked for its models; a vendor's are known, or nothing serves.
+        if item.entry.boundary == "vendor" and name not in described:
+            raise SettingsError(
+                "serves nothing: no deployment in the directory is of this provider. Describe it "
+                "and its models in a file that `directory` names",
+                file=file,
+                key=f"providers.{name}",
+            )
+        joined[name] = item
+    return joined
 
 
 def _with_key(
@@ -136,14 +148,15 @@ def _check_address(
     address = table.base_url or ""
     if not is_web_address(address):
         raise SettingsError(
-            f"expected an address that begins with http:// or https://, got {address!r}",
+            "expected an address that begins with http:// or https:// and holds no password",
             file=file,
             key=f"providers.{name}.base_url",
         )
-    if known and known.boundary == "machine" and not (table.boundary or is_this_machine(address)):
+    boundary = table.boundary or (known.boundary if known is not None else None)
+    if boundary == "machine" and not is_this_machine(address):
         raise SettingsError(
-            "is needed, because base_url is not on this machine: own-network, or vendor if it is "
-            "somebody else's",
+            "cannot be machine, because base_url is not on this machine: expected own-network, or "
+            "vendor if it is somebody else's",
             file=file,
             key=f"providers.{name}.boundary",
         )
@@ -153,9 +166,15 @@ def is_web_address(address: str) -> bool:
     """Say whether something can be sent to an address."""
     try:
         parts = urlsplit(address)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        named = bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
+    return parts.scheme in {"http", "https"} and named and "@" not in parts.netloc
+
+
+def shown_address(address: str) -> str:
+    """Return an address without what may hold a key: its query."""
+    return address.partition("?")[0]
 
 
 def is_this_machine(address: str) -> bool:

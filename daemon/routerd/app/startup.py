@@ -65,6 +65,9 @@ class Startup(Struct, frozen=True):
     version: str
     simulated: bool = False
 
+    def __repr__(self) -> str:
+        return f"<Startup {self.file or 'without a file'}>"  # the environment holds keys
+
     def overridden(self, *, socket: str | None = None, ledger: str | None = None) -> Startup:
         """Return this start with places given on the command line."""
         settings = self.settings
@@ -124,6 +127,8 @@ def prepare_transport(startup: Startup) -> Transport:
     try:
         return build_transport(
             TransportSettings(
+                engine=egress.engine,
+                http2=egress.http2,
                 ca_file=egress.ca_file,
                 proxies=Proxies.from_environ(startup.environ),
                 keepalive_seconds=max(300.0, egress.warm_every_seconds * 2),

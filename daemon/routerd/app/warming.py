@@ -48,11 +48,12 @@ async def _warm(
     report = await provider.channel.warm(
         provider.adapter.models_path, settings.warm_connections, WARM_SECONDS
     )
-    is_open = report.open > 0
-    if reachable.get(name) is is_open:
+    # A server that answers and then closes keeps none open, and is there all the same.
+    answers = report.open > 0 or (report.error is None and report.seconds < WARM_SECONDS)
+    if reachable.get(name) is answers:
         return
-    reachable[name] = is_open
-    if is_open:
+    reachable[name] = answers
+    if answers:
         duration_us = int(report.seconds * 1_000_000)
         events.emit(ProviderWarmed(provider=name, connections=report.open, duration_us=duration_us))
     else:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from msgspec import structs
 
 from routerd.cli.tables import dimmed, milliseconds, print_json, print_table
 from routerd.errors import StartError
-from routerd_client import Client, DaemonUnavailable, Reply
+from routerd_client import Client, DaemonUnavailable, Reply, RouterdError
 
 __all__ = ["configure"]
+
+PROBE_SECONDS = 3
+ALIVE = {"router_overloaded", "shutting_down"}
 
 EPILOGS = {
     "status": """\
@@ -90,13 +94,21 @@ def _client(arguments: argparse.Namespace, patience: float = 2.0) -> Client:
 def status(arguments: argparse.Namespace) -> int:
     """Show the state of the daemon, or answer a health check by the exit code."""
     probe = arguments.ready or arguments.live or arguments.quiet
+    if probe:
+        # A probe that waits hides what it is to show: a loop that hangs ends the probe.
+        signal.signal(signal.SIGALRM, _give_up)
+        signal.alarm(PROBE_SECONDS)
     try:
-        # A probe that waits hides what it is to show.
         with _client(arguments, patience=0 if probe else 2.0) as client:
             report = client.command("status")
     except DaemonUnavailable:
         if probe and arguments.quiet:
             return 3
+        raise
+    except RouterdError as error:
+        # Whoever says that it is full or stopping is alive.
+        if arguments.live and error.code in ALIVE:
+            return 0
         raise
     serving = report["ready"] and not report["draining"]
     if not arguments.quiet:
@@ -107,6 +119,10 @@ def status(arguments: argparse.Namespace) -> int:
         else:
             _print_status(report)
     return 0 if arguments.live or serving else 1
+
+
+def _give_up(_number: int, _frame: object) -> NoReturn:
+    sys.exit(f"routerd: no answer within {PROBE_SECONDS} seconds")
 
 
 def _print_status(report: dict[str, Any]) -> None:

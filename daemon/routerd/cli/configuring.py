@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from routerd.app.local_servers import LocalServer
+from routerd.app.providers import shown_address
 from routerd.app.startup import (
     Startup,
     find_settings_file,
@@ -92,7 +93,7 @@ def _report(
             {
                 "name": name,
                 "adapter": entry.adapter,
-                "base_url": entry.base_url,
+                "base_url": shown_address(entry.base_url),
                 "boundary": entry.boundary,
                 "simulated": name in simulated,
             }

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
+import signal
+import sys
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -41,6 +45,9 @@ def serve(arguments: argparse.Namespace) -> int:
     from routerd.app.telemetry import open_telemetry  # noqa: PLC0415 - the same
     from routerd.settings import socket_path  # noqa: PLC0415 - the same
 
+    # Until the loop takes signals itself: process 1 of a container has no default action.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    raise_descriptor_limit()
     environ = dict(os.environ)
     if arguments.socket:
         environ["ROUTERD_SOCKET"] = arguments.socket
@@ -63,3 +70,13 @@ def serve(arguments: argparse.Namespace) -> int:
     finally:
         listener.close()
     return 0
+
+
+def raise_descriptor_limit() -> None:
+    """Allow as many descriptors as the system does: each app and each call to a provider has one.
+
+    Outside of systemd the limit is often 1024, for programs that still use select.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -114,7 +114,7 @@ class Timeouts(_Section, frozen=True):
     ] = 300.0
     total: Annotated[
         float,
-        Meta(gt=0, description="The whole call with all attempts, if the caller names no time."),
+        Meta(gt=0, description="The whole call with all attempts; a caller may ask for less."),
     ] = 600.0
 
 
@@ -151,6 +151,16 @@ class Log(_Section, frozen=True):
 class Egress(_Section, frozen=True):
     """How providers are reached. Proxies are taken from the environment (HTTPS_PROXY, NO_PROXY)."""
 
+    engine: Annotated[
+        Literal["aiohttp", "httpx"],
+        Meta(
+            description="What carries requests. aiohttp is several times cheaper; httpx is for "
+            "HTTP/2 and SOCKS proxies, which aiohttp does not speak."
+        ),
+    ] = "aiohttp"
+    http2: Annotated[
+        bool, Meta(description="Offer HTTP/2 to providers; only with the engine httpx.")
+    ] = False
     ca_file: Annotated[
         str | None,
         Meta(description="Certificates to trust, PEM. Unset: those of the system."),

@@ -49,7 +49,7 @@ def test_the_file_comes_before_the_directory(tmp_path: Path) -> None:
 @pytest.mark.parametrize("address", ["http://192.0.2.7:11434/v1", "http://gpu-box/v1"])
 def test_another_machine_is_not_called_this_one(tmp_path: Path, address: str) -> None:
     text = f'[providers.ollama]\nbase_url = "{address}"\n'
-    with pytest.raises(SettingsError, match=r"providers\.ollama\.boundary: is needed"):
+    with pytest.raises(SettingsError, match=r"providers\.ollama\.boundary: cannot be machine"):
         started(tmp_path, text)
     startup = started(tmp_path, text + 'boundary = "own-network"\n')
     assert startup.providers["ollama"].entry.boundary == "own-network"
@@ -84,3 +84,29 @@ def test_certificates_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     text = '[egress]\nca_file = "/nonexistent.pem"\n[providers.openai]\nkeyless = true\n'
     with pytest.raises(SettingsError, match=r"routerd\.toml: egress\.ca_file: .*PEM"):
         prepare_transport(started(tmp_path, text))
+
+
+def test_a_machine_boundary_needs_an_address_of_this_machine(tmp_path: Path) -> None:
+    text = '[providers.box]\nadapter = "openai"\nkeyless = true\nboundary = "machine"\nbase_url = '
+    with pytest.raises(SettingsError, match=r"providers\.box\.boundary: cannot be machine"):
+        started(tmp_path, f'{text}"http://10.1.2.3:8000/v1"\n')
+    startup = started(tmp_path, f'{text}"http://127.0.0.1:8000/v1"\n')
+    assert startup.providers["box"].entry.boundary == "machine"
+
+
+def test_an_address_holds_no_password(tmp_path: Path) -> None:
+    text = '[providers.openai]\nkeyless = true\nbase_url = "https://user:hunter2@example.org/v1"\n'
+    with pytest.raises(SettingsError, match=r"providers\.openai\.base_url") as caught:
+        started(tmp_path, text)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_vendor_nobody_describes_is_refused(tmp_path: Path) -> None:
+    text = '[providers.acme]\nadapter = "openai"\nkeyless = true\nboundary = "vendor"\n'
+    with pytest.raises(SettingsError, match=r"providers\.acme: serves nothing"):
+        started(tmp_path, f'{text}base_url = "https://acme.example/v1"\n')
+
+
+def test_a_start_does_not_show_its_environment(tmp_path: Path) -> None:
+    startup = started(tmp_path, "[providers.openai]\n", OPENAI_API_KEY=KEY)
+    assert KEY not in repr(startup)
