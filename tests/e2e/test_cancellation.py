@@ -1,0 +1,327 @@
+"""A hang-up ends everything at once, in whatever state the call is and however the caller leaves.
+
+The provider's connection is closed, the record says cancelled, what was used is estimated, and
+nothing is left running.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from routerd.domain import Record
+from routerd.simulate import Attempt, Fault, Pacing, Simulator
+from routerd_client import CallerError, Client
+from routerd_proto.frames import TextDelta
+from tests.e2e.asking import (
+    PROMPT,
+    SIDES,
+    WAYS,
+    Side,
+    Way,
+    ask,
+    newest_record,
+    until_idle,
+    until_running,
+)
+from tests.e2e.conftest import NO_DISCOVERY, PROVIDERS, Daemon
+from tests.e2e.raw import HELLO, call, connect
+
+Leave = Callable[[Client, Side, Callable[[], Awaitable[None]]], Awaitable[None]]
+
+either_vendor_first = pytest.mark.parametrize("side", SIDES, ids=[side.vendor for side in SIDES])
+LONG_THOUGHT = Pacing(think_seconds=600)
+LONG_ANSWER = Pacing(tokens_per_second=50, output_tokens=100_000)
+
+
+# --- ways to leave. Each asks, waits until the provider is at work, and leaves. ----------------
+
+
+async def cancel_acomplete(
+    client: Client, side: Side, at_work: Callable[[], Awaitable[None]]
+) -> None:
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(client.acomplete, side.target, PROMPT)
+        await at_work()
+        tasks.cancel_scope.cancel()
+
+
+async def cancel_stream(client: Client, side: Side, at_work: Callable[[], Awaitable[None]]) -> None:
+    async def read() -> None:
+        async for _ in client.stream(side.target, PROMPT):
+            pass
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(read)
+        await at_work()
+        tasks.cancel_scope.cancel()
+
+
+async def close_in_another_thread(
+    client: Client, side: Side, at_work: Callable[[], Awaitable[None]]
+) -> None:
+    stream = client.stream(side.target, PROMPT)
+    failed: list[str] = []
+
+    def read() -> None:
+        try:
+            for _ in stream:
+                pass
+        except CallerError as error:
+            failed.append(error.code)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    await at_work()
+    stream.close()
+    await anyio.to_thread.run_sync(thread.join)
+    assert failed == ["cancelled"]
+
+
+async def kill_the_process(
+    client: Client, side: Side, at_work: Callable[[], Awaitable[None]]
+) -> None:
+    program = (
+        "from routerd_client import Client\n"
+        f"Client({client.paths[0]!r}).complete({side.target!r}, {PROMPT!r})"
+    )
+
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", program])
+
+    process = await anyio.to_thread.run_sync(start)
+    try:
+        await at_work()
+    finally:
+        process.send_signal(signal.SIGKILL)
+        await anyio.to_thread.run_sync(process.wait)
+
+
+async def end_writing(client: Client, side: Side, at_work: Callable[[], Awaitable[None]]) -> None:
+    async with connect(client.paths[0]) as connection:
+        await connection.send(HELLO, call(side.target))
+        await at_work()
+        await connection.end_writing()
+        # The daemon hangs up in turn, and does not pretend that the answer is whole.
+        frames = await connection.read_to_end()
+        assert all(isinstance(frame, TextDelta) for frame in frames[2:])
+
+
+WAYS_TO_LEAVE: tuple[Leave, ...] = (
+    cancel_acomplete,
+    cancel_stream,
+    close_in_another_thread,
+    kill_the_process,
+    end_writing,
+)
+
+
+however_the_caller_leaves = pytest.mark.parametrize(
+    "leave", WAYS_TO_LEAVE, ids=lambda leave: leave.__name__
+)
+
+
+def check_cancelled(record: Record, *before: str) -> None:
+    """Check the record of a call that its caller left, after attempts that failed like this."""
+    assert (record.error_code, record.finish) == ("cancelled", "error")
+    classes = [attempt.error_class for attempt in record.attempts]
+    assert classes == [*before, "cancelled"]
+    last = record.attempts[-1]
+    assert last.ended_us is not None
+    assert last.cost_basis == "estimated"
+    assert last.cost_nanodollars
+
+
+@however_the_caller_leaves
+async def test_leaving_before_the_headers_ends_the_provider(
+    daemon: Daemon, simulator: Simulator, leave: Leave
+) -> None:
+    simulator.pacing = LONG_THOUGHT
+
+    async def at_work() -> None:
+        await simulator.until(lambda account: account.total.running == 1)
+
+    async with daemon.client() as client:
+        for side in SIDES:
+            await leave(client, side, at_work)
+            await simulator.until(lambda account: account.total.running == 0)
+            check_cancelled(await newest_record(client))
+    assert [attempt.outcome for attempt in simulator.account.attempts] == ["aborted"] * len(SIDES)
+
+
+@however_the_caller_leaves
+async def test_leaving_in_the_middle_of_an_answer_ends_the_provider(
+    daemon: Daemon, simulator: Simulator, leave: Leave
+) -> None:
+    simulator.pacing = LONG_ANSWER
+
+    def is_answering(attempt: Attempt) -> bool:
+        # What asks for a whole answer is sent nothing before its end.
+        return attempt.outcome == "running" and (attempt.sent_tokens > 3 or not attempt.stream)
+
+    async def at_work() -> None:
+        await simulator.until(lambda account: any(map(is_answering, account.attempts)))
+
+    async with daemon.client() as client:
+        for side in SIDES:
+            await leave(client, side, at_work)
+            await simulator.until(lambda account: account.total.running == 0)
+            check_cancelled(await newest_record(client))
+    assert [attempt.outcome for attempt in simulator.account.attempts] == ["aborted"] * len(SIDES)
+
+
+@however_the_caller_leaves
+async def test_leaving_between_two_attempts_sends_no_second_one(
+    daemon: Daemon, simulator: Simulator, leave: Leave
+) -> None:
+    simulator.script.replace([Fault(kind="status", status=429, retry_after=2.9)])
+    refused = 0
+
+    async def at_work() -> None:
+        await simulator.until(lambda account: account.total.refused == refused)
+
+    async with daemon.client() as client:
+        for refused, side in enumerate(SIDES, 1):  # noqa: B007 - read by at_work
+            await leave(client, side, at_work)
+            record = await newest_record(client)
+            assert record.error_code == "cancelled"
+            assert [attempt.error_class for attempt in record.attempts] == ["rate_limit"]
+            assert record.cost_nanodollars == 0
+    assert simulator.account.total.requests == len(SIDES)
+
+
+@either_vendor_first
+@pytest.mark.parametrize("way", ["break", "async break", "with", "async with"])
+async def test_leaving_a_stream_half_read_ends_the_provider(
+    daemon: Daemon, simulator: Simulator, side: Side, way: str
+) -> None:
+    simulator.pacing = LONG_ANSWER
+
+    def read_some(client: Client) -> None:
+        if way == "break":
+            for _ in client.stream(side.target, PROMPT):
+                break
+        else:
+            with client.stream(side.target, PROMPT) as stream:
+                next(stream)
+
+    async with daemon.client() as client:
+        if way == "async break":
+            async for _ in client.stream(side.target, PROMPT):
+                break
+        elif way == "async with":
+            async with client.stream(side.target, PROMPT) as stream:
+                await anext(stream)
+        else:
+            await anyio.to_thread.run_sync(read_some, client)
+        await simulator.until(lambda account: account.total.aborted == 1)
+        record = await newest_record(client)
+    check_cancelled(record)
+    assert record.first_content_us is not None
+    usage = record.usage
+    assert usage is not None
+    assert usage.output_tokens > 0
+
+
+@contextlib.contextmanager
+def full_queue() -> Iterator[str]:
+    """Listen where connecting takes for ever, since the queue of new connections is full."""
+    with contextlib.ExitStack() as stack:
+        listening = stack.enter_context(socket.socket())
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        address = listening.getsockname()
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(address)
+        yield f"http://{address[0]}:{address[1]}"
+
+
+async def test_leaving_while_connecting(launch: Callable[..., Daemon], tmp_path: Path) -> None:
+    with full_queue() as url:
+        configuration = tmp_path / "routerd.toml"
+        text = f"{NO_DISCOVERY}{PROVIDERS.format(url=url)}[egress]\nwarm_connections = 0\n"
+        await anyio.Path(configuration).write_text(text, encoding="utf-8")
+        daemon = await anyio.to_thread.run_sync(
+            lambda: launch(f"--config={configuration}").wait_until_ready()
+        )
+        async with daemon.client() as client:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(client.acomplete, "smart", PROMPT)
+                await until_running(client, 1)
+                tasks.cancel_scope.cancel()
+            record = await newest_record(client)
+    assert record.error_code == "cancelled"
+    [attempt] = record.attempts
+    assert (attempt.error_class, attempt.status) == ("cancelled", None)
+    assert attempt.ended_us is not None
+
+
+@either_vendor_first
+@pytest.mark.parametrize("way", WAYS)
+async def test_the_timeout_bounds_a_call_whatever_the_provider_does(
+    daemon: Daemon, simulator: Simulator, side: Side, way: Way
+) -> None:
+    cases = [
+        (Fault(kind="silence"), "deadline_exceeded"),
+        (Fault(kind="slow_first_token", seconds=600), "deadline_exceeded"),
+        (Fault(kind="stall", after_tokens=5), "deadline_exceeded"),
+        # Nobody waits for what comes too late.
+        (Fault(kind="status", status=429, retry_after=2.9), "rate_limit"),
+    ]
+    async with daemon.client() as client:
+        for fault, code in cases:
+            simulator.script.replace([fault])
+            heard = await ask(client, way, side.target, timeout=0.5)
+            assert heard.failure.code == code, fault
+            record = await newest_record(client)
+            assert record.error_code == code, fault
+            assert [attempt.ended_us for attempt in record.attempts if not attempt.ended_us] == []
+            await simulator.until(lambda account: account.total.running == 0)
+
+
+@either_vendor_first
+async def test_the_timeout_bounds_all_attempts_together(
+    daemon: Daemon, simulator: Simulator, side: Side
+) -> None:
+    simulator.script.replace(
+        [Fault(kind="status", status=500, vendor=side.vendor), Fault(kind="silence")]
+    )
+    async with daemon.client() as client:
+        heard = await ask(client, "stream", side.target, timeout=1.0)
+        record = await newest_record(client)
+    assert heard.failure.code == record.error_code == "deadline_exceeded"
+    classes = [attempt.error_class for attempt in record.attempts]
+    assert classes == ["server_error", "server_error", "timeout"]
+    assert heard.failure.details["tried"] == [
+        f"{side.first}: server_error",
+        f"{side.first}: server_error",
+        f"{side.backup}: timeout",
+    ]
+
+
+async def test_a_hang_up_does_not_touch_other_calls(daemon: Daemon, simulator: Simulator) -> None:
+    simulator.pacing = Pacing(tokens_per_second=200, output_tokens=100)
+    async with daemon.client() as client:
+        stays = client.stream("smart", PROMPT)
+        await anext(stays)
+        for _ in range(10):
+            async for _ in client.stream("fast", PROMPT):
+                break
+        await simulator.until(lambda account: account.total.aborted == 10)
+        async for _ in stays:
+            pass
+        assert stays.reply.finish == "stop"
+        await until_idle(client)
+    assert simulator.account.total.completed == 1
