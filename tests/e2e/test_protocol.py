@@ -265,16 +265,11 @@ async def test_nothing_is_sent_to_a_model_that_cannot_see(
     async with daemon.client() as client:
         reply = await client.acomplete("codestral-2508", PROMPT)
         assert (reply.deployment, reply.degraded) == ("mistral/codestral-2508", None)
-        reply = await client.acomplete("codestral-2508", picture)
-        assert (reply.deployment, reply.degraded) == (
-            "openai/gpt-6-luna",
-            "backup of codestral-2508",
-        )
-        record = await newest_record(client)
-    assert record.plan is not None
-    dropped = {item.deployment: item.code for item in record.plan.dropped}
-    assert "mistral/codestral-2508" in dropped
-    assert served_by(simulator)[1:] == ["openai/gpt-6-luna"]
+        with pytest.raises(CallerError) as caught:
+            await client.acomplete("codestral-2508", picture)
+        assert caught.value.code == "invalid_request"
+        assert caught.value.details["codes"] == {"no_vision": 1}
+    assert served_by(simulator) == ["openai/codestral-2508"]
 
 
 async def test_where_no_model_may_serve_nothing_is_sent(

@@ -12,7 +12,7 @@ from collections.abc import Container
 from datetime import UTC, datetime
 from typing import Final
 
-from routerd.decide.reasons import reason_against
+from routerd.decide.reasons import INCAPABLE, NOT_HERE, reason_against
 from routerd.domain import MAX_ROUTES, Boundary, Dropped, Features, Plan, Route, Snapshot
 from routerd.errors import CallRefused
 from routerd.models.directory import BOUNDARIES, Directory, Resolution, UnknownTarget
@@ -63,7 +63,7 @@ def make_plan(
     dropped: list[Dropped] = []
     seen: set[str] = set()
     for candidates, degraded in _groups(resolution):
-        if len(routes) == MAX_ROUTES:
+        if len(routes) == MAX_ROUTES or (not routes and _asks_too_much(resolution, dropped)):
             break  # nobody falls back further than this
         kept: list[Deployment] = []
         for deployment in candidates:
@@ -91,8 +91,17 @@ def make_plan(
     )
 
 
+def _asks_too_much(resolution: Resolution, dropped: list[Dropped]) -> bool:
+    """Say whether a model asked for by name cannot do what is asked: no backup's to answer for."""
+    named = resolution.kind in ("model", "deployment")
+    return named and bool(dropped) and all(item.code in INCAPABLE for item in dropped)
+
+
 def refusal(plan: Plan) -> ErrorInfo:
-    """Say why nothing may serve a call: the reasons against the candidates, most frequent first."""
+    """Say why nothing may serve a call: the reasons against the candidates, most frequent first.
+
+    Where all that is here lacks what the call needs, the request is at fault.
+    """
     codes: dict[str, list[str]] = {}
     for item in plan.dropped:
         codes.setdefault(item.code, []).append(f"{item.deployment} ({item.detail})")
@@ -101,8 +110,9 @@ def refusal(plan: Plan) -> ErrorInfo:
         f"{code}: {', '.join(items[:3])}{', ...' if len(items) > 3 else ''}"
         for code, items in ranked
     )
+    here = codes.keys() - NOT_HERE
     return error_info(
-        "no_candidates",
+        "invalid_request" if here and here <= INCAPABLE else "no_candidates",
         f"nothing may serve {plan.target!r}: {reasons or 'it has no deployments here'}",
         details={"codes": {code: len(items) for code, items in ranked}},
     )

@@ -8,11 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 from datetime import date
+from typing import Final
 
 from routerd.domain import Boundary, Dropped, Features
 from routerd.models.schema import Deployment
 
-__all__ = ["reason_against"]
+__all__ = ["INCAPABLE", "NOT_HERE", "reason_against"]
+
+# The caller asked for what the model cannot do: another time, or another key, changes nothing.
+INCAPABLE: Final = frozenset(
+    {"no_vision", "no_tools", "no_forced_tool", "no_json_schema", "no_prefill", "window"}
+)
+# The model is not to be had here, whatever the call asks of it.
+NOT_HERE: Final = frozenset({"provider_not_configured", "retired"})
 
 
 def reason_against(

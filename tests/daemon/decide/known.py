@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from routerd.decide import make_plan, resolve
+from routerd.decide.reasons import INCAPABLE
 from routerd.domain import MAX_ROUTES, Boundary, Capabilities, Features, Plan, Snapshot
 from routerd.models.directory import BOUNDARIES, Directory, Resolution
 from routerd.models.entries import Entries
@@ -168,15 +169,20 @@ def decisions(draw: st.DrawFn) -> tuple[Directory, Resolution, set[str], Feature
 def candidates_of(resolution: Resolution, plan: Plan) -> dict[str, str | None]:
     """Return every candidate the plan had to look at with why it would be degraded, in order.
 
-    Once three routes are found, nobody looks at what stands in for them.
+    Once three routes are found, nobody looks at what stands in for them; nor where a model asked
+    for by name cannot do what the call asks.
     """
     found: dict[str, str | None] = {}
+    refused = {item.deployment: item.code for item in plan.dropped}
     steps = [(resolution.candidates, None), (resolution.backups, f"backup of {resolution.name}")]
     steps += [
         (step.candidates, f"class {step.model_class} in place of {resolution.name}")
         for step in resolution.degraded
     ]
     for candidates, degraded in steps:
+        cannot = bool(found) and all(refused.get(name) in INCAPABLE for name in found)
+        if cannot and resolution.kind in ("model", "deployment"):
+            break
         if len(found.keys() & set(route_ids(plan))) < MAX_ROUTES:
             for item in candidates:
                 found.setdefault(item.id, degraded)

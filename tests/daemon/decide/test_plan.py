@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from routerd.decide import make_plan, refusal, resolve
-from routerd.domain import Boundary, Features, Snapshot
+from routerd.domain import Boundary, Capabilities, Features, Snapshot
 from routerd.errors import CallRefused
 from routerd.models.directory import Directory
 from routerd.models.schema import (
@@ -202,12 +202,26 @@ def test_a_refusal_names_the_codes_most_frequent_first() -> None:
     )
     plan = plan_for(known, "job", Features(5, tools=2))
     info = refusal(plan)
-    assert info.code == "no_candidates"
+    assert (info.code, info.blame) == ("invalid_request", "caller")
     assert info.details == {"codes": {"no_tools": 3, "retired": 1}}
     assert list(info.details["codes"]) == ["no_tools", "retired"]
     assert "'job'" in info.message
     for name in ("a/m", "b/m", "c/m", "a/old"):
         assert name in info.message
+
+
+def test_a_named_model_that_cannot_see_leaves_pictures_to_nobody() -> None:
+    known = directory(
+        [provider("a"), provider("b")],
+        [model("blind", backup="seeing"), model("seeing", capabilities=Capabilities(vision=True))],
+        [deployment("a", "blind"), deployment("b", "seeing")],
+    )
+    plan = plan_for(known, "blind", Features(5, images=1))
+    assert plan.routes == ()
+    assert [item.code for item in plan.dropped] == ["no_vision"]
+    assert refusal(plan).blame == "caller"
+    away = make_plan(resolve(known, "blind"), {"b"}, Features(5, images=1), NOW)
+    assert route_ids(away) == ["b/seeing"]
 
 
 def test_a_refusal_lists_few_of_many() -> None:
