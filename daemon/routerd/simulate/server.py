@@ -124,10 +124,14 @@ class Simulator:
         self._closing = True
         with anyio.move_on_after(CLOSING_SECONDS, shield=True):
             self._listener.close()
-            for task in self._tasks:
+            tasks = tuple(self._tasks)
+            for task in tasks:
                 task.cancel()
-            await self._server.shutdown(CLOSING_SECONDS)
+            if tasks:
+                await asyncio.wait(tasks)
+            # Before the shutdown: that would wait for clients to give up connections they keep.
             self._server.abort_all()
+            await self._server.shutdown(CLOSING_SECONDS)
             await self._listener.wait_closed()
 
     async def until(self, condition: Callable[[Account], bool]) -> None:
