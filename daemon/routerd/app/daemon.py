@@ -6,6 +6,7 @@ is there. Stopping goes the other way round: no new calls, running calls end, th
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import AsyncIterator
@@ -89,6 +90,9 @@ async def run_daemon(
             )
             with anyio.move_on_after(WARM_BEFORE_READY_SECONDS):
                 await warmed.wait()
+            # What was made so far stays: the collector need not walk it again and again.
+            gc.collect()
+            gc.freeze()
             _tell_ready(notifier, status, startup, events, started_at, serving)
             await stop.requested.wait()
             await _drain(server, notifier, startup, events, stop)
