@@ -1,12 +1,14 @@
 """Frames to bytes and back: a four-byte big-endian length, then a msgpack array.
 
 Rules of this file: no I/O and no knowledge of which frame may follow which. Whatever bytes come in,
-the only exception that leaves is ProtocolError; whatever text goes in, encoding does not fail.
+the only exception that leaves is ProtocolError. Whatever text goes in, encoding does not fail, nor
+for any number in what the daemon sends; a number in a request is the app's, and is never changed.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, Generic, NoReturn, TypeVar
 
@@ -36,6 +38,9 @@ __all__ = [
 
 DEFAULT_MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
 PREFIX_BYTES: Final = 4
+# What msgpack has integers for.
+LEAST_INTEGER: Final = -(2**63)
+GREATEST_INTEGER: Final = 2**64 - 1
 
 Frame = TypeVar("Frame")
 _encoder: Final = Encoder()
@@ -46,14 +51,19 @@ _REQUESTS: Final = {CallRequested, CommandRequested}
 
 
 def encode_frame(frame: msgspec.Struct) -> bytearray:
-    """Encode one frame with its length prefix. Lone surrogates in text become U+FFFD."""
+    """Encode one frame with its length prefix.
+
+    Lone surrogates in text become U+FFFD. An integer below -2**63 or above 2**64 - 1 becomes the
+    nearest float, except in a request: there it is an OverflowError. TypeError for what is no plain
+    data, RecursionError for what is nested about a thousand deep.
+    """
     data = bytearray()
     _append(frame, data)
     return data
 
 
 def encode_frames(frames: Iterable[msgspec.Struct]) -> bytearray:
-    """Encode several frames into one buffer, for one write."""
+    """Encode several frames into one buffer, for one write; what is repaired is as for one."""
     data = bytearray()
     for frame in frames:
         _append(frame, data)
@@ -65,10 +75,10 @@ def _append(frame: msgspec.Struct, data: bytearray) -> None:
     body = start + PREFIX_BYTES
     try:
         _encoder.encode_into(frame, data, body)
-    except UnicodeEncodeError:
-        _encoder.encode_into(
-            _repair(msgspec.to_builtins(frame, builtin_types=_AS_THEY_ARE)), data, body
-        )
+    except (UnicodeEncodeError, OverflowError):
+        plain = msgspec.to_builtins(frame, builtin_types=_AS_THEY_ARE)
+        repaired = _repair(plain, numbers=type(frame) not in _REQUESTS)
+        _encoder.encode_into(repaired, data, body)
     data[start:body] = (len(data) - body).to_bytes(PREFIX_BYTES, "big")
 
 
@@ -77,14 +87,26 @@ def repair_text(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def _repair(value: Any) -> Any:
+def _repair(value: Any, *, numbers: bool) -> Any:
     if isinstance(value, str):
         return repair_text(value)
+    if isinstance(value, int) and not LEAST_INTEGER <= value <= GREATEST_INTEGER:
+        return _nearest_float(value) if numbers else value
     if isinstance(value, dict):
-        return {_repair(key): _repair(item) for key, item in value.items()}
+        return {
+            _repair(key, numbers=numbers): _repair(item, numbers=numbers)
+            for key, item in value.items()
+        }
     if isinstance(value, list | tuple):
-        return [_repair(item) for item in value]
+        return [_repair(item, numbers=numbers) for item in value]
     return value
+
+
+def _nearest_float(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 class FrameReader(Generic[Frame]):

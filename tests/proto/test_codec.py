@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import pickle
 from typing import Any, Self, SupportsIndex
 
@@ -26,8 +27,10 @@ from routerd_proto.frames import (
     CLIENT_FRAMES,
     DAEMON_FRAMES,
     CallEnded,
+    CallOptions,
     CallRequested,
     CallStarted,
+    CitationAdded,
     ClientHello,
     CommandRequested,
     TextDelta,
@@ -232,6 +235,42 @@ def joined(text: str) -> str:
 
 def test_a_surrogate_pair_becomes_the_character_it_stands_for() -> None:
     assert repair_text("\ud83d\ude00 \ud83d") == "\U0001f600 \ufffd"
+
+
+# --- numbers that msgpack cannot carry ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("number", "carried"),
+    [
+        (2**64 - 1, 2**64 - 1),
+        (-(2**63), -(2**63)),
+        (2**64, 2.0**64),
+        (-(2**63) - 1, -(2.0**63)),
+        (10**30, 1e30),
+        (10**400, math.inf),
+        (-(10**400), -math.inf),
+    ],
+)
+def test_a_number_of_a_vendor_is_carried_as_it_is_or_as_the_nearest_float(
+    number: int, carried: float
+) -> None:
+    frames = [
+        TextDelta("before"),
+        CitationAdded("v", {"a": [number, True], "text": "\ud800"}),
+        TextDelta("after"),
+    ]
+    before, citation, after = daemon_frame_reader().feed(bytes(encode_frames(frames)))
+    assert (before, after) == (frames[0], frames[2])
+    assert citation == CitationAdded("v", {"a": [carried, True], "text": "\ufffd"})
+    assert type(citation.citation["a"][0]) is type(carried)
+
+
+@pytest.mark.parametrize("text", ["plain", "\ud800"])
+def test_a_number_of_an_app_is_never_changed(text: str) -> None:
+    schema = {"type": "integer", "description": text, "enum": [2**64]}
+    with pytest.raises(OverflowError):
+        encode_frame(CallRequested("c", "smart", "Hi", CallOptions(output_schema=schema)))
 
 
 # --- what is not a frame ----------------------------------------------------------------------

@@ -76,6 +76,7 @@ async def run_daemon(
             timeouts=startup.settings.timeouts,
             ledger=ledger,
             events=events,
+            simulated=all(provider.simulated for provider in providers.values()),
         )
         status = Status(listener.path, startup, providers, pipeline, ledger)
         server = _server(listener, startup, pipeline, status, ledger, events)
@@ -158,8 +159,12 @@ async def _find_providers(
 ) -> tuple[Directory, dict[str, LiveProvider]]:
     """Build the configured providers, and add the local servers that answer."""
     directory = startup.directory
-    connect_seconds = startup.settings.timeouts.connect
-    providers = build_providers(startup.providers, transport, connect_seconds=connect_seconds)
+    providers = build_providers(
+        startup.providers,
+        transport,
+        connect_seconds=startup.settings.timeouts.connect,
+        user_agent=startup.user_agent,
+    )
     own = without_models(providers.values(), directory)
     for found in await list_models([*own, *local_servers(startup, transport)]):
         entry = found.provider.entry

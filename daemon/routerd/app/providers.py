@@ -189,22 +189,38 @@ def is_this_machine(address: str) -> bool:
 
 
 def build_providers(
-    providers: Mapping[str, Wanted], transport: Transport, *, connect_seconds: float
+    providers: Mapping[str, Wanted],
+    transport: Transport,
+    *,
+    connect_seconds: float,
+    user_agent: str,
 ) -> dict[str, LiveProvider]:
     """Make each provider callable."""
     live = {}
     for name, item in providers.items():
         base_url = item.entry.base_url
-        channel = Channel(transport, base_url, item.headers, connect_seconds=connect_seconds)
+        channel = Channel(
+            transport,
+            base_url,
+            item.headers,
+            connect_seconds=connect_seconds,
+            user_agent=user_agent,
+        )
         live[name] = LiveProvider(item.entry, item.adapter, channel, item.simulated)
     return live
 
 
-def live_local(entry: Provider, transport: Transport, connect_seconds: float) -> LiveProvider:
+def live_local(
+    entry: Provider, transport: Transport, *, connect_seconds: float, user_agent: str
+) -> LiveProvider:
     """Make a local server that was found callable; it takes no key."""
     adapter = build_adapter(entry.adapter, entry.dialect)
     channel = Channel(
-        transport, entry.base_url, adapter.authorize(None), connect_seconds=connect_seconds
+        transport,
+        entry.base_url,
+        adapter.authorize(None),
+        connect_seconds=connect_seconds,
+        user_agent=user_agent,
     )
     return LiveProvider(entry, adapter, channel, simulated=False)
 

@@ -65,6 +65,11 @@ class Startup(Struct, frozen=True):
     version: str
     simulated: bool = False
 
+    @property
+    def user_agent(self) -> str:
+        """What providers are told that calls them."""
+        return f"routerd/{self.version}"
+
     def __repr__(self) -> str:
         return f"<Startup {self.file or 'without a file'}>"  # the environment holds keys
 
@@ -157,7 +162,12 @@ def local_servers(startup: Startup, transport: Transport) -> list[LiveProvider]:
     if not startup.settings.discovery.local_servers:
         return []
     return [
-        live_local(place, transport, startup.settings.timeouts.connect)
+        live_local(
+            place,
+            transport,
+            connect_seconds=startup.settings.timeouts.connect,
+            user_agent=startup.user_agent,
+        )
         for place in places_to_look(startup.directory.providers, startup.environ)
         if place.id not in startup.providers
     ]
@@ -165,8 +175,12 @@ def local_servers(startup: Startup, transport: Transport) -> list[LiveProvider]:
 
 def look_for_own_servers(startup: Startup, transport: Transport) -> list[LocalServer]:
     """Ask all servers of your own for their models, outside of a running daemon."""
-    connect_seconds = startup.settings.timeouts.connect
-    providers = build_providers(startup.providers, transport, connect_seconds=connect_seconds)
+    providers = build_providers(
+        startup.providers,
+        transport,
+        connect_seconds=startup.settings.timeouts.connect,
+        user_agent=startup.user_agent,
+    )
     own = without_models(providers.values(), startup.directory)
     places = local_servers(startup, transport)
 

@@ -46,7 +46,7 @@ async def _warm(
     reachable: dict[str, bool],
 ) -> None:
     report = await provider.channel.warm(
-        provider.adapter.models_path, settings.warm_connections, WARM_SECONDS
+        provider.adapter.warm_path, settings.warm_connections, WARM_SECONDS
     )
     # A server that answers and then closes keeps none open, and is there all the same.
     answers = report.open > 0 or (report.error is None and report.seconds < WARM_SECONDS)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from routerd.domain import Features
+from routerd.providers.json_text import encode_json
 from routerd_proto.content import (
     Content,
     Document,
@@ -50,7 +51,7 @@ def measure(messages: list[Message], options: CallOptions) -> Features:
                 images += sum(isinstance(inner, Image) for inner in part.content)
     size += sum(_tool_bytes(tool) for tool in options.tools)
     if options.output_schema is not None:
-        size += _bytes(repr(options.output_schema))
+        size += len(encode_json(options.output_schema))
     tokens = int(size / BYTES_PER_TOKEN) + TOKENS_PER_MESSAGE * len(messages)
     return Features(
         input_tokens=tokens + TOKENS_PER_IMAGE * images + document_tokens,
@@ -89,4 +90,4 @@ def _document_tokens(part: Document) -> int:
 
 
 def _tool_bytes(tool: Tool) -> int:
-    return len(tool.name) + _bytes(tool.description) + _bytes(repr(tool.parameters))
+    return len(tool.name) + _bytes(tool.description) + len(encode_json(tool.parameters))

@@ -15,6 +15,7 @@ from msgspec import Struct, field
 
 from routerd.domain import Capabilities, FinishReason, Part, Usage
 from routerd.errors import Failure
+from routerd.telemetry.plain import as_code
 from routerd_proto.content import Message
 from routerd_proto.frames import CallOptions
 
@@ -26,6 +27,7 @@ __all__ = [
     "Headers",
     "ListedModel",
     "Outcome",
+    "note_other_model",
 ]
 
 Headers = list[tuple[bytes, bytes]]
@@ -79,6 +81,24 @@ class Outcome(Struct):
     early_usage: Usage | None = None
 
 
+def note_other_model(outcome: Outcome, asked: str) -> None:
+    """Note on the outcome that another model answered than the one asked for.
+
+    Ids that begin alike are taken for the same: a dated snapshot, an alias that was resolved. A
+    vendor's prefix, as in `vendor/model`, does not count on either side. What looks like no id is
+    not quoted.
+    """
+    if outcome.model is None or not asked:
+        return
+    wanted, given = (name.rpartition("/")[2].lower() for name in (asked, outcome.model))
+    if given.startswith(wanted) or wanted.startswith(given):
+        return
+    named = as_code(outcome.model) or "with no readable id"
+    note = f"another model answered: {named}, asked for was {asked}"
+    if note not in outcome.notes:
+        outcome.notes.append(note)
+
+
 class AnswerDecoder(Protocol):
     """Turn the bytes of one answer into parts."""
 
@@ -106,10 +126,15 @@ class ListedModel(Struct, frozen=True):
 
 
 class Adapter(Protocol):
-    """One vendor's wire format."""
+    """One vendor's wire format.
+
+    A GET of `models_path` lists the provider's models; of `warm_path` it costs nothing, and as
+    little as can be comes back.
+    """
 
     name: str
     models_path: str
+    warm_path: str
 
     def authorize(self, key: str | None) -> Headers:
         """Return the headers every request to this provider carries, the key among them."""

@@ -2,24 +2,26 @@
 
 Rules of this file: no vendor. A server that was asked for a stream may answer plainly, and the
 other way round, so the first byte decides. A decoder on top of this never raises: what cannot be
-read is counted in `outcome.malformed_events`.
+read is counted in `outcome.malformed_events`. Every part that leaves here fits a frame: long texts
+in several parts, a vendor's own data not at all where it does not.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Final
+from typing import Any, Final
 
 from routerd.domain import Part
 from routerd.errors import ErrorClass, Failure
 from routerd.providers.base import Outcome
-from routerd.providers.excerpt import is_html, text_excerpt
-from routerd.providers.sse import DEFAULT_MAX_EVENT_BYTES, SseParser
+from routerd.providers.bounds import MAX_PART_CHARACTERS, can_be_carried, is_too_long, split_texts
+from routerd.providers.excerpt import BLANKS, is_html, text_excerpt
+from routerd.providers.sse import DEFAULT_MAX_EVENT_BYTES, Event, SseParser
 from routerd.providers.surrogates import SurrogateJoiner
+from routerd_proto.frames import CitationAdded, ToolCallStarted
 
 __all__ = ["BodyDecoder"]
 
-BLANKS: Final = b"\xef\xbb\xbf \t\r\n"
 EVENT_STARTS: Final = (b"data:", b"event:", b":", b"id:", b"retry:")
 
 
@@ -27,7 +29,7 @@ class BodyDecoder(ABC):
     """Turn the bytes of one answer into parts; a vendor's decoder fills in the three hooks.
 
     Parts go to the list that a hook is given. `max_body_bytes` bounds a plain answer and a single
-    event.
+    event: DEFAULT_MAX_EVENT_BYTES, 64 MiB, unless a vendor's decoder is told otherwise.
     """
 
     def __init__(self, *, stream: bool, max_body_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> None:
@@ -39,6 +41,7 @@ class BodyDecoder(ABC):
         self._plain = bytearray()
         self._joiner: SurrogateJoiner | None = None
         self._ended = False
+        self._fed_bytes = 0
 
     @abstractmethod
     def _take_event(self, name: bytes, data: bytes, parts: list[Part]) -> bool:
@@ -54,6 +57,7 @@ class BodyDecoder(ABC):
 
     def feed(self, data: bytes) -> list[Part]:
         """Return the parts that `data` completes, in order."""
+        self._fed_bytes += len(data)
         if not self._is_stream:
             self._plain += data
             if not self._begins_stream():
@@ -62,12 +66,12 @@ class BodyDecoder(ABC):
             data = bytes(self._plain)
             self._plain.clear()
         parts: list[Part] = []
-        for name, payload in self._events.feed(data):
-            if not self._take_event(name, payload, parts):
-                self.outcome.malformed_events += 1
+        self._take_events(self._events.feed(data), parts)
         if self._events.overflowed:
             self._fail(f"an event of the answer is larger than {self._max_body_bytes} bytes")
-        return parts if self._joiner is None else self._joiner.join(parts)
+        if self._joiner is not None:
+            parts = self._joiner.join(parts)
+        return parts if self._fed_bytes <= MAX_PART_CHARACTERS else self._bounded(parts)
 
     def end(self) -> list[Part]:
         """Take the end of the body; what is still whole comes out, and `outcome` is final."""
@@ -77,14 +81,13 @@ class BodyDecoder(ABC):
         parts: list[Part] = []
         if self._is_stream:
             # The last event may be cut off: then it is not malformed, only missing.
-            for name, payload in self._events.end():
-                self._take_event(name, payload, parts)
+            self._take_events(self._events.end(), parts, count=False)
         else:
             self._read_plain(parts)
         self._close(parts)
         if self._joiner is not None:
             parts = self._joiner.join(parts) + self._joiner.end()
-        return parts
+        return self._bounded(parts)
 
     def join_surrogates(self) -> None:
         """Look for split characters from here on: a lone half of one was seen."""
@@ -112,16 +115,52 @@ class BodyDecoder(ABC):
             return
         if body.startswith(EVENT_STARTS):
             self._is_stream = True
-            for name, payload in [*self._events.feed(body), *self._events.end()]:
-                if not self._take_event(name, payload, parts):
-                    self.outcome.malformed_events += 1
+            self._take_events([*self._events.feed(body), *self._events.end()], parts)
         elif not body:
             self._fail("the answer is empty")
         elif is_html(body):
             self._fail(f"the answer is a web page: {text_excerpt(body)}")
-        elif not self._take_plain(body, parts):
+        else:
+            self._take_whole(body, parts)
+
+    def _take_events(self, events: list[Event], parts: list[Part], *, count: bool = True) -> None:
+        for name, payload in events:
+            try:
+                was_read = self._take_event(name, payload, parts)
+            except RecursionError:  # nested nearly too deep to be read, and then too deep to use
+                was_read = False
+            if count and not was_read:
+                self.outcome.malformed_events += 1
+
+    def _bounded(self, parts: list[Part]) -> list[Part]:
+        for position, part in enumerate(parts):
+            if isinstance(part, ToolCallStarted) and is_too_long(part):
+                self._fail("the answer calls a tool by a name that is too long to be one")
+                parts = parts[:position]
+                break
+        return split_texts(parts)
+
+    def _take_whole(self, body: bytes, parts: list[Part]) -> None:
+        try:
+            problem = "" if self._take_plain(body, parts) else "the answer is not whole JSON"
+        except RecursionError:
+            problem = "the answer is nested too deeply"
+        if problem:
             self.outcome.malformed_events += 1
-            self._fail("the answer is not whole JSON")
+            self._fail(problem)
+
+    def _cite(self, vendor: str, citation: Any, parts: list[Part]) -> None:
+        """Pass on a citation; what is no object is none."""
+        if not isinstance(citation, dict):
+            return
+        if can_be_carried(citation):
+            parts.append(CitationAdded(vendor, citation))
+        else:
+            self._note("a citation was left out: it is too large or nested too deeply")
+
+    def _note(self, note: str) -> None:
+        if note not in self.outcome.notes:
+            self.outcome.notes.append(note)
 
     def _fail(self, message: str) -> None:
         if self.outcome.failure is None:

@@ -1,26 +1,30 @@
 """Token counts as providers write them, made whole numbers that can be billed.
 
-Rules of this file: what is not a count is None, which is not the same as 0.
+Rules of this file: what is not a count is None, which is not the same as 0. A usage with one
+absurd count is not to be billed by at all: what is left of it would look complete.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-__all__ = ["count_of", "counts_in"]
+__all__ = ["ABSURD_NOTE", "MAX_COUNT", "count_of", "counts_in", "is_absurd"]
 
-MAX_COUNT: Final = 2**53
+MAX_COUNT: Final = 2**31 - 1
+"""A thousand times what any model reads; at the highest rate a call of it fits 63 bits of cost."""
+
+ABSURD_NOTE: Final = "the provider's token counts were left out: they are too large to be true"
 
 
 def count_of(value: Any) -> int | None:
-    """Return a count of 0 or more; None where `value` is no number."""
-    if type(value) is int and 0 <= value < MAX_COUNT:
+    """Return a count from 0 to MAX_COUNT; None where `value` is no number, or a larger one."""
+    if type(value) is int and 0 <= value <= MAX_COUNT:
         return value  # nearly always
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if value != value or value <= 0:  # noqa: PLR0124 - only NaN differs from itself
         return 0 if value == value else None  # noqa: PLR0124
-    return int(min(value, MAX_COUNT))
+    return None if value > MAX_COUNT else int(value)
 
 
 def counts_in(value: Any) -> dict[str, int]:
@@ -28,3 +32,24 @@ def counts_in(value: Any) -> dict[str, int]:
     if not isinstance(value, dict):
         return {}
     return {name: count for name, item in value.items() if (count := count_of(item)) is not None}
+
+
+def is_absurd(usage: Any) -> bool:
+    """Return whether a usage object, or one inside it, counts more tokens than there can be.
+
+    Other numbers (times, prices in tiny units) may be as large as they like.
+    """
+    if not isinstance(usage, dict):
+        return False
+    for name, value in usage.items():
+        if isinstance(value, dict):
+            if is_absurd(value):
+                return True
+        elif (
+            isinstance(value, int | float)
+            and value > MAX_COUNT
+            and isinstance(name, str)
+            and name.endswith("tokens")
+        ):
+            return True
+    return False

@@ -3,17 +3,21 @@
 Rules of this file: the class is decided in one order: structured code, structured type, patterns
 in the message, the status alone. Patterns only refine a refusal of the request, never widen it,
 since vendors change their words. What differs between vendors stands in their own `FailureRules`.
+Of an answer that is neither a success nor an error (another 2xx, a redirect) no word is read: it
+may be the model's, and only the operator can mend it.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any, Final
 
 from msgspec import Struct, field
 
 from routerd.errors import ErrorClass, Failure
-from routerd.providers.excerpt import shorten, text_excerpt
+from routerd.providers.cut_json import cut_error_fields
+from routerd.providers.excerpt import BLANKS, shorten, text_excerpt
 from routerd.providers.json_text import JSON_ERRORS, read_json, text_of
 from routerd.providers.waiting import retry_after
 
@@ -26,10 +30,11 @@ STATUS_CLASSES: Final[dict[int, ErrorClass]] = {
     **dict.fromkeys((401, 403), ErrorClass.AUTH),
     402: ErrorClass.QUOTA,
     **dict.fromkeys((404, 410), ErrorClass.NOT_FOUND),
+    407: ErrorClass.CONNECTION,  # a proxy's, before the provider saw anything
     **dict.fromkeys((408, 504, 522, 524), ErrorClass.TIMEOUT),
     **dict.fromkeys((424, 425), ErrorClass.SERVER_ERROR),
     429: ErrorClass.RATE_LIMIT,
-    499: ErrorClass.CANCELLED,
+    499: ErrorClass.SERVER_ERROR,  # somebody hung up behind the provider: our caller did not
     **dict.fromkeys((498, 503, 529), ErrorClass.OVERLOADED),
 }
 CONTEXT_PATTERNS: Final = (
@@ -86,17 +91,27 @@ class FailureRules(Struct, frozen=True):
     type_statuses: Mapping[str, int] = {}
 
 
-def read_error(body: bytes) -> ProviderError:
+def read_error(status: int, body: bytes) -> ProviderError:
     """Read an error answer's body; where it is not JSON, its text is the message."""
+    if status < 300:
+        return ProviderError(message=f"the provider answered with status {status}, not with 200")
+    if status < 400:
+        return ProviderError(
+            message=f"the provider's address answered with a redirect (status {status}), which is "
+            "not followed: check its base_url"
+        )
+    value = None
     if len(body) <= MAX_ERROR_BYTES:
-        try:
+        with contextlib.suppress(*JSON_ERRORS):
             value = read_json(body)
-        except JSON_ERRORS:
-            value = None
-        if isinstance(value, str) and value:
-            return ProviderError(message=shorten(value))
-        if (error := error_of(value)) is not None:
-            return error
+    if isinstance(value, str) and value:
+        return ProviderError(message=shorten(value))
+    if (error := error_of(value)) is not None:
+        return error
+    if value is None and body.lstrip(BLANKS)[:1] in (b"{", b"["):
+        fields = cut_error_fields(body[:MAX_ERROR_BYTES].decode("utf-8", "replace"))
+        if fields:
+            return _of_fields(fields)
     return ProviderError(message=text_excerpt(body))
 
 
@@ -120,6 +135,8 @@ def error_of(value: Any) -> ProviderError | None:
 
 def classify(error: ProviderError, status: int | None, rules: FailureRules) -> ErrorClass:
     """Decide the class of an error."""
+    if status is not None and status < 400:
+        return _status_class(status)
     for word, table in (
         (error.code, rules.codes),
         (error.code, rules.types),
@@ -155,6 +172,8 @@ def failure_of(
     retryable_here: bool | None = None,
 ) -> Failure:
     """Put a failure together; the provider's `x-should-retry` has the last word."""
+    if status == 407:
+        retryable_here = False  # a proxy that wants to know who asks will want to the next time
     should_retry = headers.get("x-should-retry", "").strip().lower()
     if should_retry in ("true", "false"):
         retryable_here = should_retry == "true"
@@ -180,10 +199,12 @@ def failure_of(
 def _status_class(status: int | None) -> ErrorClass:
     if status is None:
         return ErrorClass.SERVER_ERROR
+    if status < 400:
+        return ErrorClass.BAD_ANSWER if status < 300 else ErrorClass.NOT_FOUND
     known = STATUS_CLASSES.get(status)
     if known is not None:
         return known
-    return ErrorClass.BAD_REQUEST if 300 <= status < 500 else ErrorClass.SERVER_ERROR
+    return ErrorClass.BAD_REQUEST if status < 500 else ErrorClass.SERVER_ERROR
 
 
 def _of_fields(fields: dict[str, Any]) -> ProviderError:

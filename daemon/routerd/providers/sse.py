@@ -15,6 +15,8 @@ from typing import Final
 __all__ = ["DEFAULT_MAX_EVENT_BYTES", "Event", "SseParser"]
 
 DEFAULT_MAX_EVENT_BYTES: Final = 64 * 1024 * 1024
+"""The most that is held and read at once: of one event, or of an answer that is not streamed."""
+
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 Event = tuple[bytes, bytes]

@@ -26,7 +26,7 @@ async def transport() -> AsyncIterator[Transport]:
 
 def provider_at(address: str, transport: Transport) -> LiveProvider:
     entry = Provider(id="openai", adapter="openai", base_url=address, boundary="machine")
-    return live_local(entry, transport, connect_seconds=5)
+    return live_local(entry, transport, connect_seconds=5, user_agent="routerd")
 
 
 class Told:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from routerd.classify import checks
+from routerd.classify import schemas
 from routerd.classify.checks import check_request
 from routerd.classify.features import measure
 from routerd.errors import CallRefused
@@ -197,6 +197,13 @@ def test_a_schema_may_be_as_deep_as_its_limit_and_no_deeper() -> None:
     assert "is nested deeper than 64" in info.message
 
 
+def nested_lists(depth: int) -> dict[str, Any]:
+    deep: Any = 1
+    for _ in range(depth):
+        deep = [deep]
+    return {"x": deep}
+
+
 @pytest.mark.parametrize("depth", [250, 900])
 def test_depth_under_an_unknown_keyword_is_refused_too(depth: int) -> None:
     deep: Any = 1
@@ -204,6 +211,46 @@ def test_depth_under_an_unknown_keyword_is_refused_too(depth: int) -> None:
         deep = [deep]
     info = refusal([HELLO], schema({"type": "object", "x-mine": deep}))
     assert "nested deeper than 200" in info.message
+
+
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [
+        ({"type": "object", None: 1}, ""),
+        ({"type": "object", "properties": {1: {"type": "null"}}}, ".properties"),
+        ({"type": "object", "properties": {"a": {2.5: True}}}, ".properties.a"),
+        ({"items": {"anyOf": [{}, {b"x": 1}]}}, ".items.anyOf[1]"),
+        ({"enum": ["a", {"b": {None: 1}}]}, ".enum[1].b"),
+        ({"type": "object", "x-mine": [[{False: 1}]]}, ".x-mine[0][0]"),
+    ],
+)
+def test_a_key_that_is_no_text_is_refused_with_its_place(value: Any, place: str) -> None:
+    info = refusal([HELLO], schema(value))
+    assert info.details["place"] == f"options.output_schema{place}"
+    assert "holds a key that is not text" in info.message
+    if value.get("type") == "object":
+        info = refusal([HELLO], tool_of(value))
+        assert info.details["place"] == f"options.tools[0].parameters{place}"
+
+
+def tool_of(parameters: dict[str, Any]) -> CallOptions:
+    return CallOptions(tools=[Tool("f", parameters=parameters)])
+
+
+@pytest.mark.parametrize(
+    ("data", "place", "problem"),
+    [
+        ({"a": {None: 1}}, ".data.a", "not text"),
+        (nested_lists(250), ".data.x" + "[0]" * 199, "deeper than 200"),
+    ],
+)
+def test_reasoning_that_no_json_can_carry_back_is_refused(
+    data: Any, place: str, problem: str
+) -> None:
+    past = Message("assistant", [Text("a"), Reasoning("why", "vendor", data)])
+    info = refusal([HELLO, past, HELLO])
+    assert info.details["place"] == f"messages[1].content[1]{place}"
+    assert problem in info.message
 
 
 def test_a_refusal_quotes_no_long_text_of_a_stranger() -> None:
@@ -253,8 +300,8 @@ def conversations(draw: st.DrawFn) -> list[Message]:
     return messages
 
 
-json_types = st.sampled_from(sorted(checks.SCHEMA_TYPES))
-schemas = st.recursive(
+json_types = st.sampled_from(sorted(schemas.SCHEMA_TYPES))
+any_schema = st.recursive(
     st.fixed_dictionaries({"type": json_types | st.lists(json_types, min_size=1, max_size=3)})
     | st.fixed_dictionaries({"enum": st.lists(st.none() | st.integers() | words, min_size=1)})
     | st.fixed_dictionaries({"$ref": words}),
@@ -280,7 +327,7 @@ def valid_options(draw: st.DrawFn) -> CallOptions:
         Tool(
             name,
             draw(words),
-            draw(st.just({}) | schemas.filter(lambda s: s.get("type") == "object")),
+            draw(st.just({}) | any_schema.filter(lambda s: s.get("type") == "object")),
         )
         for name in draw(st.lists(names, max_size=3, unique=True))
     ]
@@ -290,7 +337,7 @@ def valid_options(draw: st.DrawFn) -> CallOptions:
     return CallOptions(
         tools=tools,
         tool_choice=draw(st.sampled_from(choices)),
-        output_schema=draw(st.none() | schemas),
+        output_schema=draw(st.none() | any_schema),
         max_output_tokens=draw(st.none() | st.integers(1, 10_000_000)),
         temperature=draw(st.none() | st.floats(0, 2)),
         top_p=draw(st.none() | st.floats(0, 1)),
@@ -375,17 +422,24 @@ def test_a_wide_schema_is_walked_through_a_bounded_number_of_times() -> None:
     assert tenfold <= 10 * once + 50
 
 
+def test_every_object_of_a_schema_is_walked_through_once() -> None:
+    LoudDict.walks = 0
+    inner = LoudDict({str(number): LoudDict(type="null", title="a") for number in range(200)})
+    check_request([HELLO], schema(LoudDict(type="object", properties=inner)))
+    assert LoudDict.walks == 202
+
+
 def test_a_long_name_above_many_others_is_not_copied_for_each(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     written: list[str] = []
-    as_text = checks._Place.__str__
+    as_text = schemas._written
 
-    def write(place: checks._Place) -> str:
+    def write(place: schemas.Place) -> str:
         written.append("once")
         return as_text(place)
 
-    monkeypatch.setattr(checks._Place, "__str__", write)
+    monkeypatch.setattr(schemas, "_written", write)
     children = {str(number): {"type": "null"} for number in range(1000)}
     value = nested(10, "x" * 10_000, {"properties": children})
     check_request([HELLO], schema(value))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,6 +67,17 @@ def test_no_carrier_of_text_counts_less_than_an_eighth_of_its_bytes(text: str) -
     schema = CallOptions(output_schema={"type": "object", "description": text})
     for options in (described, required, schema):
         assert measure([Message("user", "")], options).input_tokens >= least
+
+
+def test_a_schema_counts_by_its_bytes_as_json() -> None:
+    schema = {"type": "object", "title": "Gr\u00fc\u00dfe", "x": [None, True, 1.5]}
+    text = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
+    for options in (
+        CallOptions(output_schema=schema),
+        CallOptions(tools=[Tool("", parameters=schema)]),
+    ):
+        plain = measure([Message("user", text)], NOTHING).input_tokens
+        assert measure([Message("user", "")], options).input_tokens == plain
 
 
 def test_a_lone_surrogate_is_counted_like_any_character() -> None:

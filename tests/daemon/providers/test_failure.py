@@ -30,12 +30,13 @@ STATUSES = {
     "bad_request": (400, 405, 409, 412, 415, 422, 431, 418, 451),
     "auth": (401, 403),
     "quota": (402,),
-    "not_found": (404, 410),
+    "not_found": (404, 410, 300, 301, 302, 307, 308),
+    "connection": (407,),
+    "bad_answer": (201, 202, 204, 206),
     "timeout": (408, 504, 522, 524),
-    "server_error": (424, 425, 500, 501, 502, 520, 521, 599),
+    "server_error": (424, 425, 499, 500, 501, 502, 520, 521, 599),
     "rate_limit": (429,),
     "overloaded": (498, 503, 529),
-    "cancelled": (499,),
 }
 
 
@@ -367,7 +368,3 @@ def test_waiting_times(headers: dict[str, str], message: str, seconds: float | N
 
 def test_a_refused_request_is_not_to_be_sent_later() -> None:
     assert OPENAI.failure(400, {"retry-after": "5"}, b"").retry_after is None
-
-
-def test_a_redirect_is_a_mistake_of_the_address() -> None:
-    assert OPENAI.failure(301, {}, b"").error_class is ErrorClass.BAD_REQUEST

@@ -60,6 +60,11 @@ def test_a_list_of_anthropic() -> None:
     assert ANTHROPIC.models_path == "/v1/models?limit=1000"
 
 
+def test_warming_asks_for_as_little_as_can_be() -> None:
+    assert ANTHROPIC.warm_path == "/v1/models?limit=1"
+    assert OPENAI.warm_path == "/models"
+
+
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{", b"\xff"])
 def test_no_list_at_all(body: bytes) -> None:
     assert OPENAI.list_models(body) == ANTHROPIC.list_models(body) == []

@@ -229,3 +229,32 @@ def test_deep_nesting_does_not_raise(adapter: Adapter) -> None:
     assert outcome.failure is not None
     assert adapter.failure(400, {}, deep).error_class == "bad_request"
     assert adapter.list_models(deep) == []
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_nesting_that_can_just_be_read_does_not_raise(name: str, stream: bool) -> None:
+    """Reading a depth is one thing, walking through it on top of other calls another."""
+    failed = 0
+    for depth in range(200, 1000, 25):
+        deep = '{"a":' * depth + '"\\ud800"' + "}" * depth
+        block = f'{{"type":"tool_use","id":"1","name":"f","input":{deep}}}'
+        call = f'{{"index":0,"function":{{"name":"f","arguments":{deep}}}}}'
+        usage = f'"usage":{deep}'
+        if name == "openai":
+            events = [
+                f'{{"choices":[{{"message":{{"tool_calls":[{call}]}},"finish_reason":"stop"}}]}}',
+                f'{{"choices":[{{"message":{{"content":"a"}},"finish_reason":"stop"}}],{usage}}}',
+            ]
+        elif stream:
+            start = f'{{"type":"content_block_start","index":0,"content_block":{block}}}'
+            stop = '{"type":"content_block_stop","index":0}'
+            events = [f"{start}\n\ndata: {stop}", f'{{"type":"message_delta",{usage}}}']
+        else:
+            events = [f'{{"content":[{block}]}}', f'{{"content":[],{usage}}}']
+        for event in events:
+            body = f"data: {event}\n\n" if stream else event
+            _, outcome = decode(ADAPTERS[name], [body.encode()], stream=stream)
+            assert stream or outcome.complete != (outcome.failure is not None)
+            failed += outcome.malformed_events
+    assert failed

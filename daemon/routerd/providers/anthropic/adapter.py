@@ -33,6 +33,7 @@ class AnthropicAdapter:
 
     name: str = "anthropic"
     models_path: str = "/v1/models?limit=1000"
+    warm_path: str = "/v1/models?limit=1"
 
     def __repr__(self) -> str:
         return "<AnthropicAdapter>"

@@ -21,11 +21,12 @@ from routerd.providers.anthropic.wire import (
     reread_event,
 )
 from routerd.providers.body import BodyDecoder
+from routerd.providers.bounds import TOO_LARGE_NOTE, can_be_carried
+from routerd.providers.counts import ABSURD_NOTE
 from routerd.providers.failure import error_of
 from routerd.providers.json_text import JSON_ERRORS, encode_json, read_json, text_of
 from routerd.providers.sse import DEFAULT_MAX_EVENT_BYTES
 from routerd_proto.frames import (
-    CitationAdded,
     ReasoningDelta,
     ReasoningEnded,
     RefusalDelta,
@@ -125,6 +126,8 @@ class MessagesDecoder(BodyDecoder):
         outcome = self.outcome
         if self._usage.other_models:
             self._note("an advisor model was used; its tokens are not in the usage")
+        if self._usage.absurd:
+            self._note(ABSURD_NOTE)
         if outcome.failure is not None or not self._done:
             return
         for index in list(self._blocks):
@@ -170,7 +173,7 @@ class MessagesDecoder(BodyDecoder):
             if block is not None and isinstance(delta.signature, str):
                 block.signature += delta.signature
         elif kind == "citations_delta":
-            self._cite([delta.citation], parts)
+            self._cite(VENDOR, delta.citation, parts)
 
     def _take_arguments(self, index: Any, text: Any, parts: list[Part]) -> None:
         block = self._block(index)
@@ -190,7 +193,9 @@ class MessagesDecoder(BodyDecoder):
         kind = fields.get("type")
         block = self._blocks[index] = Block(str(kind))
         if kind == "text":
-            self._cite(fields.get("citations"), parts)
+            citations = fields.get("citations")
+            for citation in citations if isinstance(citations, list) else ():
+                self._cite(VENDOR, citation, parts)
             if isinstance(text := fields.get("text"), str) and text:
                 parts.append(TextDelta(text))
         elif kind == "thinking":
@@ -216,21 +221,19 @@ class MessagesDecoder(BodyDecoder):
         if block is None:
             return
         if block.kind == "thinking":
-            data = {"signature": block.signature} if block.signature else {}
-            parts.append(ReasoningEnded(VENDOR, data))
+            self._end_reasoning({"signature": block.signature} if block.signature else {}, parts)
         elif block.redacted is not None:
-            parts.append(ReasoningEnded(VENDOR, {"redacted": block.redacted}))
+            self._end_reasoning({"redacted": block.redacted}, parts)
         elif block.tool >= 0 and not block.has_arguments:
             # A plain answer holds the arguments whole, and a call without any sends no piece.
             whole = block.input if isinstance(block.input, dict) else {}
             parts.append(ToolCallDelta(block.tool, encode_json(whole).decode("utf-8")))
 
-    def _cite(self, citations: Any, parts: list[Part]) -> None:
-        parts.extend(
-            CitationAdded(VENDOR, citation)
-            for citation in (citations if isinstance(citations, list) else ())
-            if isinstance(citation, dict)
-        )
+    def _end_reasoning(self, data: dict[str, str], parts: list[Part]) -> None:
+        if not can_be_carried(data):
+            self._note(TOO_LARGE_NOTE)
+            data = {}
+        parts.append(ReasoningEnded(VENDOR, data))
 
     def _take_stop(self, reason: Any, details: Any, parts: list[Part]) -> None:
         if not isinstance(reason, str) or not reason or self.outcome.failure is not None:
@@ -248,10 +251,6 @@ class MessagesDecoder(BodyDecoder):
     def _identify(self, message: dict[str, Any]) -> None:
         self.outcome.model = text_of(message.get("model")) or self.outcome.model
         self.outcome.response_id = text_of(message.get("id")) or self.outcome.response_id
-
-    def _note(self, note: str) -> None:
-        if note not in self.outcome.notes:
-            self.outcome.notes.append(note)
 
     def _note_error(self, value: Any) -> None:
         if self.outcome.failure is None:

@@ -62,7 +62,7 @@ RULES: Final = FailureRules(
 
 def read_failure(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
     """Read an answer that is not a success."""
-    return _failure(read_error(body), status, headers)
+    return _failure(read_error(status, body), status, headers)
 
 
 def stream_failure(value: Any) -> Failure:

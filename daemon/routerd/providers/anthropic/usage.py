@@ -2,7 +2,7 @@
 
 Rules of this file: one parser for streams and plain answers. `input_tokens` leaves out the cache.
 In a stream the counts are totals: a later one takes the place of an earlier one, a missing or null
-one leaves it as it was.
+one leaves it as it was. After an absurd count nothing more is believed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from routerd.domain import Usage
-from routerd.providers.counts import count_of, counts_in
+from routerd.providers.counts import MAX_COUNT, count_of, counts_in, is_absurd
 
 __all__ = ["UsageReader"]
 
@@ -24,11 +24,13 @@ class UsageReader:
         self._thinking: int | None = None
         self._extra = Usage()
         self.other_models = False
+        self.absurd = False
 
     def take(self, value: Any) -> None:
         """Read one usage object; what is no object is ignored."""
         if not isinstance(value, dict):
             return
+        self.absurd = self.absurd or is_absurd(value)
         self._counts.update(counts_in(value))
         self._lifetimes.update(counts_in(value.get("cache_creation")))
         details = value.get("output_tokens_details")
@@ -39,8 +41,10 @@ class UsageReader:
             self._take_iterations(iterations)
 
     def usage(self) -> Usage | None:
-        """Return what was counted so far, None where nothing was."""
+        """Return what was counted so far, None where nothing was, or something absurd."""
         counts = self._counts
+        if self.absurd:
+            return None
         if "input_tokens" not in counts and "output_tokens" not in counts:
             return None
         long = self._lifetimes.get("ephemeral_1h_input_tokens", 0)
@@ -74,6 +78,8 @@ class UsageReader:
             extra["read"] += counts.get("cache_read_input_tokens", 0)
             extra["write"] += counts.get("cache_creation_input_tokens", 0)
             extra["output"] += counts.get("output_tokens", 0)
+            self.absurd = self.absurd or is_absurd(entry)
+        self.absurd = self.absurd or sum(extra.values()) > MAX_COUNT
         self._extra = Usage(
             input_tokens=extra["input"],
             cache_read_tokens=extra["read"],

@@ -31,6 +31,7 @@ class OpenAIAdapter:
 
     name: str = "openai"
     models_path: str = "/models"
+    warm_path: str = "/models"  # the wire has no way to ask for fewer
 
     def __init__(self, dialect: Dialect = DIALECTS["openai"]) -> None:
         self.dialect: Final = dialect

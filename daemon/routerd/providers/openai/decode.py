@@ -13,6 +13,7 @@ from typing import Any, Final
 from routerd.domain import FinishReason, Part
 from routerd.errors import ErrorClass, Failure
 from routerd.providers.body import BodyDecoder
+from routerd.providers.counts import ABSURD_NOTE, is_absurd
 from routerd.providers.failure import FailureRules, error_of
 from routerd.providers.json_text import JSON_ERRORS, read_json, text_of
 from routerd.providers.openai.failure import is_output_limit, stream_failure
@@ -28,7 +29,7 @@ from routerd.providers.openai.wire import (
     reread_chunk,
 )
 from routerd.providers.sse import DEFAULT_MAX_EVENT_BYTES
-from routerd_proto.frames import CitationAdded, RefusalDelta, TextDelta
+from routerd_proto.frames import RefusalDelta, TextDelta
 
 __all__ = ["ChatDecoder"]
 
@@ -60,7 +61,7 @@ class ChatDecoder(BodyDecoder):
         super().__init__(stream=stream, max_body_bytes=max_body_bytes)
         self._vendor = vendor
         self._rules = rules
-        self._reasoning = ReasoningReader(vendor)
+        self._reasoning = ReasoningReader(vendor, self.outcome.notes)
         self._tool_calls = ToolCallAssembler()
         self._choice_index: int | None = None
         self._saw_choice = False
@@ -193,8 +194,7 @@ class ChatDecoder(BodyDecoder):
             self._choice_index = index
         if index == self._choice_index:
             return True
-        if (note := "more than one choice came; the first was read") not in self.outcome.notes:
-            self.outcome.notes.append(note)
+        self._note("more than one choice came; the first was read")
         return False
 
     def _take_delta(self, delta: Delta, parts: list[Part]) -> None:
@@ -205,11 +205,8 @@ class ChatDecoder(BodyDecoder):
         if delta.content:
             self._take_content(delta.content, parts)
         if isinstance(delta.annotations, list):
-            parts.extend(
-                CitationAdded(self._vendor, annotation)
-                for annotation in delta.annotations
-                if isinstance(annotation, dict)
-            )
+            for annotation in delta.annotations:
+                self._cite(self._vendor, annotation, parts)
         fragments = list(delta.tool_calls or ())
         if delta.function_call is not None:
             fragments.append(ToolCallFragment(function=delta.function_call))
@@ -226,7 +223,7 @@ class ChatDecoder(BodyDecoder):
                     self._reasoning.take_thinking(item.get("thinking"), parts)
                     continue
                 if item.get("type") == "reference":
-                    parts.append(CitationAdded(self._vendor, item))
+                    self._cite(self._vendor, item, parts)
                     continue
                 text = item.get("text")
             if isinstance(text, str) and text:
@@ -245,19 +242,21 @@ class ChatDecoder(BodyDecoder):
                 Failure(ErrorClass.SERVER_ERROR, "the answer ended in an error", code="error")
             )
         elif finish is None and reason:
-            note = f"unknown finish reason {str(reason)[:40]!r}"
-            if note not in self.outcome.notes:
-                self.outcome.notes.append(note)
+            self._note(f"unknown finish reason {str(reason)[:40]!r}")
         # It may come more than once: `stop` or nothing never hides a reason that says more.
         if finish is not None and self.outcome.finish in (None, "stop"):
             self.outcome.finish = finish
 
     def _take_usage(self, chunk: Chunk) -> None:
-        usage = read_usage(chunk.usage)
-        if usage is None and isinstance(chunk.x_groq, dict):
-            usage = read_usage(chunk.x_groq.get("usage"))
-        if usage is not None:
-            self.outcome.usage = usage
+        values = [chunk.usage]
+        if isinstance(chunk.x_groq, dict):
+            values.append(chunk.x_groq.get("usage"))
+        for value in values:
+            if (usage := read_usage(value)) is not None:
+                self.outcome.usage = usage
+                return
+            if is_absurd(value):
+                self._note(ABSURD_NOTE)
 
     def _note_error(self, value: Any) -> None:
         if is_output_limit(value):

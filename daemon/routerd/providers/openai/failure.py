@@ -118,7 +118,7 @@ def read_failure(
     status: int, headers: Mapping[str, str], body: bytes, rules: FailureRules
 ) -> Failure:
     """Read an answer that is not a success."""
-    return _failure(read_error(body), status, headers, rules)
+    return _failure(read_error(status, body), status, headers, rules)
 
 
 def stream_failure(value: Any, rules: FailureRules) -> Failure:

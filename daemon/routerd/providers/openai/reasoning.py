@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from routerd.domain import Part
+from routerd.providers.bounds import TOO_LARGE_NOTE, can_be_carried
 from routerd.providers.openai.wire import Delta
 from routerd_proto.frames import ReasoningDelta, ReasoningEnded
 
@@ -20,11 +21,15 @@ GROWING: Final = ("text", "summary", "data", "signature")
 
 
 class ReasoningReader:
-    """Read the reasoning of one answer. `is_open` says that a block has not ended yet."""
+    """Read the reasoning of one answer. `is_open` says that a block has not ended yet.
 
-    def __init__(self, vendor: str) -> None:
+    `notes` is where it is said that something was left out.
+    """
+
+    def __init__(self, vendor: str, notes: list[str]) -> None:
         self.is_open = False
         self._vendor = vendor
+        self._notes = notes
         self._details: list[dict[str, Any]] = []
 
     def take(self, delta: Delta, parts: list[Part]) -> None:
@@ -55,6 +60,9 @@ class ReasoningReader:
         self.is_open = False
         details, self._details = self._details, []
         data = {"reasoning_details": details} if details else {}
+        if not can_be_carried(data):
+            self._notes.append(TOO_LARGE_NOTE)
+            data = {}
         parts.append(ReasoningEnded(self._vendor, data))
 
     def _keep(self, item: dict[str, Any]) -> None:

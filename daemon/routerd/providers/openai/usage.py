@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from routerd.domain import Usage
-from routerd.providers.counts import counts_in
+from routerd.providers.counts import counts_in, is_absurd
 
 __all__ = ["read_usage"]
 
@@ -23,9 +23,9 @@ CACHED_FIELDS: Final = ("cached_tokens", "num_cached_tokens", "prompt_cache_hit_
 
 
 def read_usage(value: Any) -> Usage | None:
-    """Read a usage object; None where it holds no count. Explicit zeros are counts."""
+    """Read a usage object; None where it holds no count, or an absurd one. Zeros are counts."""
     counts = counts_in(value)
-    if TOTAL_FIELDS.isdisjoint(counts):
+    if is_absurd(value) or TOTAL_FIELDS.isdisjoint(counts):
         return None
     details = counts_in(value.get("prompt_tokens_details"))
     cached = max(details.get("cached_tokens", 0), *(counts.get(name, 0) for name in CACHED_FIELDS))

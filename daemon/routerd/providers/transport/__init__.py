@@ -17,7 +17,13 @@ from routerd.providers.transport.failures import (
 )
 from routerd.providers.transport.httpx_engine import HttpxTransport
 from routerd.providers.transport.proxies import Proxies
-from routerd.providers.transport.reading import content_chunks, open_response, read_content
+from routerd.providers.transport.reading import (
+    content_chunks,
+    open_response,
+    read_content,
+    read_start,
+)
+from routerd.providers.transport.sending import Sending
 from routerd.providers.transport.timeouts import Timeouts
 from routerd.providers.transport.warming import WarmReport, warm
 
@@ -28,6 +34,7 @@ __all__ = [
     "HttpxTransport",
     "Proxies",
     "Response",
+    "Sending",
     "Timeouts",
     "Transport",
     "TransportError",
@@ -39,6 +46,7 @@ __all__ = [
     "content_chunks",
     "open_response",
     "read_content",
+    "read_start",
     "request_may_have_arrived",
     "warm",
 ]

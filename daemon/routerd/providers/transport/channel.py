@@ -1,13 +1,15 @@
 """One provider's address, ready to be called: its base URL, its key and its connections.
 
-The key is in the prebuilt headers and nowhere else. Joining is done by hand, because users give
-base addresses with and without a path and with a query string.
+The key is in the prebuilt headers and in what masks it, and nowhere else. Joining is done by hand,
+because users give base addresses with and without a path and with a query string.
 """
 
 from __future__ import annotations
 
 import httpx
 
+from routerd.providers.redaction import Redactor
+from routerd.providers.transport.sending import SENDING, Sending
 from routerd.providers.transport.warming import WarmReport, warm
 
 Headers = list[tuple[bytes, bytes]]
@@ -20,7 +22,8 @@ TransportError = httpx.RequestError
 class Channel:
     """Send requests to one provider.
 
-    `server` is host and port, for records and spans. `headers` go with every request.
+    `server` is host and port, for records and spans. `headers` go with every request, and so does
+    `user_agent`, unless they name one.
     """
 
     def __init__(
@@ -30,10 +33,15 @@ class Channel:
         headers: Headers,
         *,
         connect_seconds: float,
+        user_agent: str = "routerd",
     ) -> None:
         self._transport = transport
         self._base = httpx.URL(base_url)
         self._headers = [(b"host", self._base.netloc), *headers]
+        if not any(name.lower() == b"user-agent" for name, _ in headers):
+            self._headers.append((b"user-agent", user_agent.encode()))
+        queries = [(name.encode(), value.encode()) for name, value in self._base.params.items()]
+        self._redactor = Redactor([*headers, *queries])
         self._urls: dict[str, httpx.URL] = {}
         # The phases after connecting are watched by who sends: silence is not judged here.
         timeout = {"connect": connect_seconds, "read": None, "write": 60.0, "pool": None}
@@ -43,6 +51,10 @@ class Channel:
 
     def __repr__(self) -> str:
         return f"<Channel {self.server}>"
+
+    def redact(self, text: str) -> str:
+        """Return a text of the provider's with every secret that is sent to it masked."""
+        return self._redactor.redact(text)
 
     def url(self, path: str) -> httpx.URL:
         """Join the base address and a path; the base's query stays."""
@@ -56,10 +68,12 @@ class Channel:
             self._urls[path] = url
         return url
 
-    async def send(self, path: str, headers: Headers, body: bytes) -> httpx.Response:
+    async def send(
+        self, path: str, headers: Headers, body: bytes, sending: Sending
+    ) -> httpx.Response:
         """Post a body and return the answer once its headers are here; the caller closes it.
 
-        Raises httpx.RequestError.
+        `sending` tells how far it came, also when this is cancelled. Raises httpx.RequestError.
         """
         request = httpx.Request(
             "POST",
@@ -67,9 +81,11 @@ class Channel:
             headers=[*self._headers, *headers, (b"content-length", b"%d" % len(body))],
             # Not `content=`: that builds headers which are already here, at four times the cost.
             stream=httpx.ByteStream(body),
-            extensions=self._extensions,
+            extensions={**self._extensions, SENDING: sending},
         )
-        return await self._transport.handle_async_request(request)
+        response = await self._transport.handle_async_request(request)
+        sending.started = True
+        return response
 
     async def get(self, path: str) -> httpx.Response:
         """Fetch a path that costs nothing, such as the list of models; the caller closes it."""

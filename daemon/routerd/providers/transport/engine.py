@@ -30,7 +30,7 @@ import yarl
 from routerd.providers.transport.failures import ENGINE_ERRORS, as_httpx_error, root_cause
 from routerd.providers.transport.proxies import Proxies
 from routerd.providers.transport.receiving import Abortable, ResponseStream
-from routerd.providers.transport.sending import RequestBody
+from routerd.providers.transport.sending import SENDING, RequestBody
 from routerd.providers.transport.timeouts import Timeouts, at_least_shortest, client_timeout
 
 SKIPPED_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
@@ -90,7 +90,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         content = await request.aread()
         body: RequestBody | None = None
         if content or request.method not in METHODS_WITHOUT_BODY:
-            body = RequestBody(content, at_least_shortest(timeouts.get("write")))
+            sending = request.extensions.get(SENDING)
+            body = RequestBody(content, at_least_shortest(timeouts.get("write")), sending)
             self._open.add(body)
         try:
             response = await session.request(
@@ -105,7 +106,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         except ENGINE_ERRORS as error:
             if body is not None:
                 body.abort()
-            sent = None if body is None else body.started
+            sent = None if body is None else body.sending.started
             failure = as_httpx_error(error, url.host or "", sent=sent, proxied=proxy is not None)
             raise failure from root_cause(error)
         except BaseException:

@@ -81,9 +81,9 @@ def check_packages(settings: TransportSettings) -> None:
     )
     if settings.engine == "aiohttp":
         if settings.http2:
-            raise SettingsError('engine = "httpx" for HTTP/2', key="http2")
+            raise SettingsError('expected engine = "httpx" for HTTP/2', key="http2")
         if socks:
-            raise SettingsError('engine = "httpx" for a SOCKS proxy', key="proxies")
+            raise SettingsError('expected engine = "httpx" for a SOCKS proxy', key="engine")
         return
     if settings.http2 and importlib.util.find_spec("h2") is None:
         raise SettingsError(

@@ -8,13 +8,15 @@ method is ever repeated on a dead connection.
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import Any
 
 import anyio
 import httpx
 
 from routerd.providers.transport.failures import described, root_cause
 from routerd.providers.transport.proxies import Proxies
+from routerd.providers.transport.sending import SENDING, Sending
 from routerd.providers.transport.timeouts import Timeouts
 
 SocketOption = tuple[int, int, int]
@@ -64,6 +66,8 @@ class HttpxTransport(httpx.AsyncBaseTransport):
         """
         url = request.url
         request.extensions.setdefault("timeout", self._default_timeouts)
+        if (sending := request.extensions.get(SENDING)) is not None:
+            request.extensions["trace"] = noting(sending)
         pool = self._pools[self._proxies.choose(url.scheme, url.host, url.port)]
         try:
             response = await pool.handle_async_request(request)
@@ -98,6 +102,19 @@ class GuardedStream(httpx.AsyncByteStream):
         """Give the connection back, or up if the body was not read to its end."""
         with anyio.move_on_after(CLOSE_SECONDS, shield=True):
             await self._stream.aclose()
+
+
+def noting(sending: Sending) -> Callable[[str, dict[str, Any]], Awaitable[None]]:
+    """Return a hook of the engine that notes when a request's first bytes go out.
+
+    A proxy's CONNECT is none of the provider's bytes.
+    """
+
+    async def trace(name: str, info: dict[str, Any]) -> None:
+        if name.endswith(".send_request_headers.started"):
+            sending.started = sending.started or info["request"].method != b"CONNECT"
+
+    return trace
 
 
 def without_quotes(error: httpx.TransportError, host: str) -> httpx.TransportError:

@@ -5,9 +5,10 @@ Works with every engine: it knows httpx's types and nothing below them.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
+import anyio
 import httpx
 from httpx._decoders import SUPPORTED_DECODERS  # httpx skips the others silently
 
@@ -67,3 +68,23 @@ async def read_content(response: httpx.Response, limit_bytes: int = 67_108_864) 
         if size > limit_bytes:
             raise ContentTooLargeError(f"the answer has more than {limit_bytes} bytes")
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+async def read_start(response: httpx.Response, limit_bytes: int, seconds: float) -> bytes:
+    """Return an answer's first bytes, decompressed: what came of them within so many seconds.
+
+    For what is read as far as it goes: a body that is cut, broken or stalls is no error here.
+    """
+    kept = bytearray()
+    with anyio.move_on_after(seconds):
+        try:
+            chunks = content_chunks(response)
+            async for piece in chunks:
+                kept += piece
+                if len(kept) >= limit_bytes:
+                    break
+            if isinstance(chunks, AsyncGenerator):
+                await chunks.aclose()
+        except httpx.RequestError:
+            pass
+    return bytes(kept[:limit_bytes])

@@ -1,4 +1,4 @@
-"""The body of a request on its way out: when its first byte left, and how long it may take.
+"""A request on its way out: when its first byte left, and how long its body may take.
 
 aiohttp starts its read time-out only when the whole body is written, and has none for writing: a
 server that takes the connection but not the body would hold a call for ever. So large bodies are
@@ -15,26 +15,39 @@ from aiohttp.http import StreamWriter
 from multidict import CIMultiDict
 
 SLICE_BYTES = 65_536
+# Where a request's extensions carry its `Sending`.
+SENDING = "routerd.sending"
+
+
+class Sending:
+    """How far one request came, for whoever sent it: also when nothing can be returned to him.
+
+    `started`: its head and first bytes were handed to a connection. Until then the provider
+    certainly saw nothing of it.
+    """
+
+    __slots__ = ("started",)
+
+    def __init__(self) -> None:
+        self.started = False
 
 
 class RequestBody(aiohttp.Payload):
-    """The bytes of one request, sent with their length, and what became of them.
-
-    `started`: the head and the first bytes were handed to a connection. Until then the provider
-    certainly saw nothing.
-    """
+    """The bytes of one request, sent with their length; `sending` notes what became of them."""
 
     # aiohttp wants a header on every payload; the engine skips this one.
     _headers = CIMultiDict({"Content-Type": "application/octet-stream"})
     _autoclose = True
 
-    def __init__(self, content: bytes, write_timeout: float | None) -> None:
+    def __init__(
+        self, content: bytes, write_timeout: float | None, sending: Sending | None = None
+    ) -> None:
         # Not calling the base class: it builds a header map for every body.
         self._content = content
         self._size = len(content)
         self._write_timeout = write_timeout
         self._transport: asyncio.Transport | None = None
-        self.started = False
+        self.sending = sending or Sending()
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         """Return the body as text."""
@@ -48,7 +61,7 @@ class RequestBody(aiohttp.Payload):
         self, writer: AbstractStreamWriter, content_length: int | None
     ) -> None:
         """Write the body; TimeoutError where a slice is not taken within the write time-out."""
-        self.started = True
+        self.sending.started = True
         if isinstance(writer, StreamWriter):
             self._transport = writer.transport
         if len(self._content) <= SLICE_BYTES:

@@ -284,3 +284,45 @@ def test_a_tool_call_without_an_id_gets_one() -> None:
     (call_id, name, arguments) = calls_in(decode(ANTHROPIC, [body])[0])[0]
     assert call_id.startswith("toolu_")
     assert (name, arguments) == ("f", "{}")
+
+
+ABSURD = "the provider's token counts were left out: they are too large to be true"
+
+
+@pytest.mark.parametrize(
+    ("early", "late"),
+    [
+        ({"input_tokens": 2**60, "output_tokens": 1}, {"output_tokens": 5}),
+        ({"input_tokens": 5}, {"output_tokens": 2**31}),
+        ({"input_tokens": 5}, {"output_tokens": 5, "cache_creation": {"x_tokens": 2**40}}),
+        (
+            {"input_tokens": 5},
+            {"iterations": [{"type": "compaction", "input_tokens": 2**31 - 1}] * 2},
+        ),
+    ],
+)
+def test_absurd_usage_is_no_usage_and_a_note(early: Any, late: Any) -> None:
+    body = event("message_start", message={"usage": early})
+    body += event("message_delta", delta={"stop_reason": "end_turn"}, usage=late) + STOP
+    _, outcome = decode(ANTHROPIC, [body])
+    assert (outcome.complete, outcome.usage, outcome.notes) == (True, None, [ABSURD])
+
+
+def test_what_no_frame_can_carry_is_left_out_with_a_note() -> None:
+    deep: Any = 1
+    for _ in range(150):
+        deep = {"x": [deep]}
+    body = block(0, type="thinking", thinking="why")
+    body += delta(0, "signature_delta", signature="s" * 3_000_000)
+    body += event("content_block_stop", index=0)
+    body += block(1, type="text", text="a", citations=[deep, {"url": "u"}])
+    body += delta(1, "citations_delta", citation=deep)
+    parts, outcome = decode(ANTHROPIC, [body, STOP])
+    assert parts == [
+        ReasoningDelta("why"),
+        ReasoningEnded("anthropic", {}),
+        CitationAdded("anthropic", {"url": "u"}),
+        TextDelta("a"),
+    ]
+    assert outcome.complete
+    assert len(outcome.notes) == 2

@@ -615,7 +615,12 @@ def test_an_answer_over_the_limit_is_refused() -> None:
             },
             Usage(10, output_tokens=5, reasoning_tokens=0),
         ),
-        ({"prompt_tokens": 10**30, "completion_tokens": 1}, Usage(2**53, output_tokens=1)),
+        ({"prompt_tokens": 10**30, "completion_tokens": 1}, None),
+        ({"prompt_tokens": 2**31, "completion_tokens": 1}, None),
+        ({"prompt_tokens": 2**31 - 1, "completion_tokens": 1}, Usage(2**31 - 1, output_tokens=1)),
+        ({"prompt_tokens": 5, "completion_tokens": float("inf")}, None),
+        ({"prompt_tokens": 5, "prompt_tokens_details": {"cached_tokens": 2.0**40}}, None),
+        ({"prompt_tokens": 5, "cost_in_usd_ticks": 10**12}, Usage(5)),
         ({"prompt_tokens": True, "completion_tokens": 1}, Usage(0, output_tokens=1)),
     ],
 )

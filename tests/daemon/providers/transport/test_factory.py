@@ -33,7 +33,7 @@ def test_the_engines():
     ("settings", "advice"),
     [
         (TransportSettings(http2=True), "http2: .*httpx"),
-        (TransportSettings(proxies=SOCKS), "proxies: .*httpx"),
+        (TransportSettings(proxies=SOCKS), "engine: .*httpx"),
     ],
 )
 def test_what_only_the_other_engine_can_do(settings: Any, advice: Any):

@@ -16,6 +16,7 @@ from routerd.providers.transport import (
     content_chunks,
     open_response,
     read_content,
+    read_start,
 )
 
 EVENTS = b"".join(b'data: {"n":%d}\n\n' % number for number in range(500))
@@ -108,3 +109,45 @@ async def test_a_response_of_no_transport_is_refused():
 
     with pytest.raises(TypeError, match="async"):
         content_chunks(httpx.Response(200, stream=SyncOnly()))
+
+
+async def test_the_start_of_a_body_is_what_came_of_it(serve: Any, make: Any, request_to: Any):
+    async def handler(connection: Any) -> None:
+        while received := await connection.read_request():
+            await connection.send(b"HTTP/1.1 503 No\r\ncontent-length: 9\r\n\r\nabc")
+            path = received.line.split()[1]
+            if path != b"/whole":
+                break
+            await connection.send(b"defghi")
+        if path == b"/cut":
+            connection.reset()
+        await connection.until_closed()
+
+    server = await serve(handler)
+    transport = await make()
+
+    async def start(path: str, limit: int, seconds: float) -> bytes:
+        async with open_response(transport, request_to(server.url(path))) as response:
+            return await read_start(response, limit, seconds)
+
+    assert await start("/whole", 100, 3600.0) == b"abcdefghi"
+    assert await start("/whole", 5, 3600.0) == b"abcde"
+    assert await start("/cut", 100, 3600.0) == b"abc"
+    assert await start("/stalls", 100, 0.2) == b"abc"
+    assert await start("/stalls", 3, 3600.0) == b"abc"
+
+
+async def test_the_start_of_a_compressed_body_leaves_nothing_behind(
+    serve: Any, make: Any, request_to: Any
+):
+    async def handler(connection: Any) -> None:
+        await connection.read_request()
+        body = gzip.compress(b"x" * 1000)
+        await connection.answer(body, more=b"content-encoding: gzip\r\n")
+        await connection.until_closed()
+
+    server = await serve(handler)
+    before = asyncio.all_tasks()
+    async with open_response(await make(), request_to(server.url())) as response:
+        assert await read_start(response, 10, 3600.0) == b"x" * 10
+    assert {task for task in asyncio.all_tasks() - before if "handle" not in repr(task)} == set()
