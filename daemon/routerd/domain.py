@@ -140,7 +140,10 @@ class Plan(Struct, frozen=True):
 
 
 class Attempt(Struct, kw_only=True):
-    """One request on the wire, filled in while it runs."""
+    """One request on the wire, filled in while it runs.
+
+    `sent` is False as long as the provider certainly saw nothing of it.
+    """
 
     deployment: str
     model: str
@@ -169,7 +172,11 @@ class Attempt(Struct, kw_only=True):
 
 
 class Record(Struct, kw_only=True):
-    """What happened to one call: one row of the ledger, and all that `explain` needs."""
+    """What happened to one call: one row of the ledger, and all that `explain` needs.
+
+    `upstream_us` is the time of all attempts together, `waited_us` that between attempts, spent
+    waiting before a second one on the same route; the rest of `total_us` is routerd's own.
+    """
 
     decision_id: str
     call_id: str
@@ -199,6 +206,7 @@ class Record(Struct, kw_only=True):
     first_content_us: int | None = None
     total_us: int = 0
     upstream_us: int = 0
+    waited_us: int = 0
     degraded: str | None = None
     simulated: bool = False
     notes: list[str] = field(default_factory=list)

@@ -2,7 +2,7 @@
 
 Rules of this file: it only tells the order of things. Nothing is awaited between the plan and the
 first attempt. Every call that was read ends here exactly once: with one record, one event and one
-last frame, whatever happened to it.
+last frame, whatever happened to it and whatever a provider reports.
 """
 
 from __future__ import annotations
@@ -19,7 +19,13 @@ from routerd.domain import Call, Plan, Record, Snapshot
 from routerd.errors import CallRefused
 from routerd.execute.delivery import Delivery, Sink
 from routerd.execute.in_flight import CallsInFlight
-from routerd.execute.recording import begin_record, finish_record, last_frame, read_call
+from routerd.execute.recording import (
+    begin_record,
+    finish_record,
+    last_frame,
+    read_call,
+    void_record,
+)
 from routerd.execute.routes import Execution
 from routerd.execute.target import Target
 from routerd.ledger import Ledger
@@ -37,6 +43,7 @@ class Pipeline:
     """Serve calls.
 
     `providers` are the names of those that can be called, `targets` their deployments by id.
+    `simulated` says that all of them are simulators, so that a refusal is told to be simulated too.
     """
 
     def __init__(
@@ -49,28 +56,28 @@ class Pipeline:
         timeouts: Timeouts,
         ledger: Ledger,
         events: Events,
+        simulated: bool = False,
     ) -> None:
         self._directory = directory
         self._providers = providers
         self.targets = targets
-        self._limits = limits
         self._timeouts = timeouts
         self._ledger = ledger
         self._events = events
-        self.in_flight = CallsInFlight()
+        self._simulated = simulated
+        self.in_flight = CallsInFlight(limits.in_flight)
         self.served = 0
 
     async def serve(self, request: CallRequested, sink: Sink, peer_uid: int | None) -> None:
         """Answer one call; on every end a record is written and a last frame is sent."""
         call = read_call(request, peer_uid, self._timeouts.total)
-        record = begin_record(call)
+        record = begin_record(call, simulated=self._simulated)
         delivery = Delivery(sink, call.received_at)
         execution: Execution | None = None
         error: ErrorInfo | None = None
         key = (peer_uid, call.call_id)
         try:
-            self._admit()
-            await self.in_flight.begin(key, sink)
+            await self.in_flight.begin(key, sink, again=call.sends > 0)
             check_request(call.messages, call.options)
             plan, options = self._plan(call, record)
             sink.send((CallStarted(call.decision_id, record.trace_id),))
@@ -89,18 +96,16 @@ class Pipeline:
             self._events.emit(BugSeen(decision_id=call.decision_id, error=bug))
         finally:
             self.in_flight.end(key, sink)
-            finish_record(record, execution, delivery, error)
+            try:
+                finish_record(record, execution, delivery, error)
+                sink.send((last_frame(record, error),))
+            except Exception as bug:  # noqa: BLE001 - the call has its end and its record all the same
+                void_record(record)
+                self._events.emit(BugSeen(decision_id=call.decision_id, error=bug))
+                sink.end(error_info("internal_error", f"{type(bug).__name__} in routerd"))
             self.served += 1
             self._ledger.write(record)
             self._events.emit(CallFinished(record=record, trace=call.trace))
-            sink.send((last_frame(record, error),))
-
-    def _admit(self) -> None:
-        if len(self.in_flight) >= self._limits.in_flight:
-            message = (
-                f"{self._limits.in_flight} calls are running, the most limits.in_flight allows"
-            )
-            raise CallRefused(error_info("router_overloaded", message, retry_after=1.0))
 
     def _plan(self, call: Call, record: Record) -> tuple[Plan, CallOptions]:
         """Decide who may serve; CallRefused where nobody may."""

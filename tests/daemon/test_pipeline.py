@@ -5,39 +5,32 @@ The ledger, the events, the server and the wire are the real ones; only the vend
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
-from anyio.lowlevel import checkpoint
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from msgspec import Struct
 
 from routerd.execute.recording import begin_record, read_call
 from routerd.models.schema import Defaults
 from routerd.pipeline import with_defaults
-from routerd.providers.base import ChatRequest, EncodedRequest
+from routerd.providers.base import AnswerDecoder, ChatRequest, EncodedRequest
 from routerd.providers.openai import OpenAIAdapter
 from routerd.settings import Timeouts
 from routerd.telemetry.events import BugSeen, CallFinished
-from routerd_proto.errors import ErrorInfo
 from routerd_proto.frames import (
     CallEnded,
     CallOptions,
     CallRequested,
     CallStarted,
-    CommandRequested,
     ConnectionEnded,
     DaemonHello,
     TextDelta,
     TraceContext,
     Usage,
 )
-from tests.daemon.accept.app import App
-from tests.daemon.execute.house import ANSWERED, SECRET, house
+from tests.daemon.execute.house import ANSWERED, SECRET, ended, failed, house, quiet
 from tests.daemon.execute.scripted import (
     Vendor,
     answer,
@@ -47,29 +40,6 @@ from tests.daemon.execute.scripted import (
     stalling,
     whole,
 )
-
-
-def ended(frames: list[Struct]) -> CallEnded:
-    """Return the last frame, the only one of its kind."""
-    assert [isinstance(frame, CallEnded) for frame in frames].count(True) == 1
-    last = frames[-1]
-    assert isinstance(last, CallEnded)
-    return last
-
-
-def failed(frames: list[Struct], code: str) -> ErrorInfo:
-    last = ended(frames)
-    assert last.finish == "error"
-    assert last.error is not None
-    assert last.error.code == code
-    return last.error
-
-
-async def quiet(app: App) -> None:
-    """Check that nothing was sent after the last frame: the next thing is the answer to this."""
-    app.send(CommandRequested("still-there"))
-    frame = await app.receive()
-    assert type(frame).__name__ == "CommandAnswered"
 
 
 async def test_an_answered_call(tmp_path: Path) -> None:
@@ -220,6 +190,45 @@ async def test_a_call_that_is_cut_after_it_began(tmp_path: Path) -> None:
     assert (record.deployment, record.cost_basis) == ("vendor/m", "estimated")
 
 
+async def test_after_a_restart_that_fails_who_is_named_is_whose_words_the_caller_has(
+    tmp_path: Path,
+) -> None:
+    async with (
+        Vendor(cut("Hel"), name="one") as one,
+        Vendor(failing(401), name="two") as two,
+        house(tmp_path, one, two) as made,
+    ):
+        _, frames = await made.ask(options=CallOptions(restart=True))
+        record = await made.only_record()
+    failed(frames, "interrupted")
+    last = ended(frames)
+    assert (last.model, last.deployment, last.provider) == ("m", "one/m", "one")
+    assert (record.deployment, record.provider) == ("one/m", "one")
+    assert last.usage == record.usage == record.attempts[0].usage
+    assert last.usage is not None
+    assert last.attempts == 2
+
+
+async def test_a_reply_of_a_house_of_simulators_says_so_whatever_it_is(tmp_path: Path) -> None:
+    async with Vendor(failing(401)) as vendor, house(tmp_path, vendor, simulated=True) as made:
+        for more in ({"target": "smrt"}, {"messages": ""}, {}):
+            _, frames = await made.ask(**more)
+            assert ended(frames).error is not None
+            assert ended(frames).simulated
+        assert all(record.simulated for record in await made.records(3))
+
+
+async def test_what_was_waited_between_attempts_is_recorded(tmp_path: Path) -> None:
+    async with (
+        Vendor(failing(429, retry_after_ms="30"), answer("a")) as vendor,
+        house(tmp_path, vendor) as made,
+    ):
+        await made.ask()
+        record = await made.only_record()
+    assert record.waited_us > 0
+    assert record.total_us >= record.upstream_us + record.waited_us
+
+
 async def test_a_call_whose_time_is_over(tmp_path: Path) -> None:
     async with Vendor(silent) as vendor, house(tmp_path, vendor) as made:
         _, frames = await made.ask(options=CallOptions(timeout=0.05))
@@ -234,7 +243,8 @@ async def test_the_daemon_bounds_a_call_that_names_no_time(tmp_path: Path) -> No
     ):
         for timeout in (None, 3600.0):
             _, frames = await made.ask(options=CallOptions(timeout=timeout))
-            failed(frames, "deadline_exceeded")
+            # No time of the caller's is over.
+            assert failed(frames, "timeout").blame == "provider"
         await made.records(2)
 
 
@@ -289,91 +299,47 @@ async def test_a_bug_before_the_first_attempt_is_recorded_too(tmp_path: Path) ->
     assert (record.cost_nanodollars, record.cost_basis) == (0, "measured")
 
 
-async def test_one_call_too_many_is_refused_and_may_be_tried_again(tmp_path: Path) -> None:
-    async with Vendor(silent, answer("a")) as vendor, house(tmp_path, vendor, in_flight=1) as made:
-        running = await made.begin("c1")
-        await vendor.waiting.wait()
-        _, frames = await made.ask("c2")
-        error = failed(frames, "router_overloaded")
-        assert error.retryable
-        assert error.retry_after == 1.0
-        assert "limits.in_flight" in error.message
-        await running.close()
-        await vendor.hung_up.wait()
-        _, frames = await made.ask("c2")
-        assert ended(frames).error is None
-        records = await made.records(3)
-    assert sorted(item.error_code or "" for item in records) == [
-        "",
-        "cancelled",
-        "router_overloaded",
-    ]
+class GarblingDecoder:
+    """A decoder that lets something through which no frame and no ledger can hold."""
+
+    def __init__(self, inner: AnswerDecoder) -> None:
+        self._inner = inner
+        self.outcome = inner.outcome
+
+    def feed(self, data: bytes) -> list[Any]:
+        parts = self._inner.feed(data)
+        self.outcome.finish = object()  # type: ignore[assignment]
+        return parts
+
+    def end(self) -> list[Any]:
+        return self._inner.end()
 
 
-async def test_a_call_that_comes_again_cuts_the_first_and_is_answered(tmp_path: Path) -> None:
-    async with Vendor(stalling("Hel"), answer("Hello")) as vendor, house(tmp_path, vendor) as made:
-        first = await made.begin("c1")
-        await vendor.waiting.wait()
-        _, frames = await made.ask("c1", sends=1)
-        assert ended(frames).error is None
-        assert TextDelta("Hello") in frames
-        # The first ended without a last frame: it is not complete, and does not look so.
-        assert not any(isinstance(frame, CallEnded) for frame in await first.receive_all())
-        later, earlier = await made.records(2)
-    assert (earlier.error_code, later.error_code) == ("cancelled", None)
-    assert (earlier.sends, later.sends) == (0, 1)
-    assert earlier.call_id == later.call_id == "c1"
+class Garbling(OpenAIAdapter):
+    """An adapter whose answers cannot be told."""
+
+    def decoder(self, *, stream: bool) -> AnswerDecoder:
+        return GarblingDecoder(super().decoder(stream=stream))
 
 
-async def test_a_call_that_comes_again_after_its_end_is_another_call(tmp_path: Path) -> None:
-    async with Vendor(answer("a"), answer("b")) as vendor, house(tmp_path, vendor) as made:
-        for _ in range(2):
-            _, frames = await made.ask("c1")
-            assert ended(frames).error is None
-        await made.records(2)
-
-
-async def test_a_second_call_on_the_connection_ends_the_first(tmp_path: Path) -> None:
-    async with Vendor(stalling("Hel")) as vendor, house(tmp_path, vendor) as made:
-        app = await made.begin("c1")
-        await vendor.waiting.wait()
-        app.send(CallRequested("c2", "smart", "a"))
+async def test_a_last_frame_that_cannot_be_sent_is_an_end_all_the_same(tmp_path: Path) -> None:
+    async with (
+        Vendor(answer("a"), adapter=Garbling()) as vendor,
+        house(tmp_path, vendor) as made,
+    ):
+        app = await made.begin()
         frames = await app.receive_all()
-        assert isinstance(frames[-1], ConnectionEnded)
-        await vendor.hung_up.wait()
-        assert (await made.only_record()).error_code == "protocol_error"
-
-
-async def test_many_calls_at_once_and_each_has_its_record(tmp_path: Path) -> None:
-    count = 60
-    scenes = [answer("a") for _ in range(count)]
-    async with Vendor(*scenes) as vendor, house(tmp_path, vendor) as made:
-
-        async def one(number: int) -> None:
-            app = await made.begin(f"c{number}")
-            if number % 4 == 0:
-                # Anywhere between the first byte and the last.
-                for _ in range(number):
-                    await checkpoint()
-            else:
-                assert ended(await app.receive_until(CallEnded)).error is None
-            await app.close()
-
-        async with anyio.create_task_group() as tasks:
-            for number in range(count):
-                tasks.start_soon(one, number)
-        await made.running.until_empty()
-        while made.running.server.in_flight:
-            await checkpoint()
-        records = await made.ledger.recent(100)
-        assert len(records) == len(made.finished) == made.pipeline.served
-        assert len({item.call_id for item in records}) == len(records)
-        assert {f"c{number}" for number in range(count) if number % 4} <= {
-            item.call_id for item in records
-        }
-        assert len(made.pipeline.in_flight) == 0
-        assert not any(isinstance(event, BugSeen) for event in made.events)
-    assert not [task for task in asyncio.all_tasks() if task.get_name() == "connection"]
+        record = await made.only_record()
+        told = [event for event in made.events if isinstance(event, BugSeen)]
+    assert TextDelta("a") in frames
+    last = frames[-1]
+    assert isinstance(last, ConnectionEnded)
+    assert last.error.code == record.error_code == "internal_error"
+    assert [type(frame) for frame in frames].count(ConnectionEnded) == 1
+    assert not any(isinstance(frame, CallEnded) for frame in frames)
+    assert [event.decision_id for event in told] == [record.decision_id]
+    assert (record.finish, record.deployment) == ("error", "vendor/m")
+    assert (record.cost_nanodollars, record.cost_basis) == (None, "unknown")
 
 
 # --- the pieces ----------------------------------------------------------------------------------

@@ -32,9 +32,12 @@ HELLO = ClientHello(PROTOCOL_VERSION, "by hand")
 STATUS = CommandRequested("status")
 
 
-def call(target: str = "smart", *, call_id: str = "1", timeout: float = 60.0) -> CallRequested:
+def call(
+    target: str = "smart", *, call_id: str = "1", timeout: float = 60.0, sends: int = 0
+) -> CallRequested:
     """Make a request for a call."""
-    return CallRequested(call_id, target, "Tell me a story", CallOptions(timeout=timeout))
+    options = CallOptions(timeout=timeout)
+    return CallRequested(call_id, target, "Tell me a story", options, sends=sends)
 
 
 def prefixed(body: bytes) -> bytes:

@@ -288,7 +288,7 @@ async def test_a_call_sent_again_cuts_the_first(daemon: Daemon, simulator: Simul
         await first.send(HELLO, call(call_id="same"))
         await simulator.until(lambda account: account.total.running == 1)
         simulator.pacing = Pacing()
-        await second.send(HELLO, call(call_id="same"))
+        await second.send(HELLO, call(call_id="same", sends=1))
         frames = await first.read_to_end()
         assert [type(frame) for frame in frames] == [DaemonHello, CallStarted]
         await second.read_until(CallEnded)

@@ -1,4 +1,4 @@
-"""One attempt: one request on the wire, from encoding to the end of its answer.
+"""One attempt: one request on the wire, from sending to the end of its answer.
 
 Rules of this file: an attempt ends in exactly one way, an Outcome or AttemptFailed, and in both
 the `Attempt` it was given is filled in. Whatever happens, the answer's connection is closed or
@@ -9,74 +9,56 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from routerd.domain import Attempt, Part, Usage
+from routerd.domain import Attempt, Usage
 from routerd.errors import AttemptFailed, ErrorClass, Failure
-from routerd.execute.delivery import Delivery, written_bytes
+from routerd.execute.answer import AnswerReader
+from routerd.execute.delivery import Delivery
 from routerd.execute.target import Target
 from routerd.execute.watchdog import Watchdog
 from routerd.models.pricing import cost
-from routerd.providers.base import AnswerDecoder, ChatRequest, Outcome
+from routerd.providers.base import EncodedRequest, Outcome, note_other_model
+from routerd.providers.failure import MAX_ERROR_BYTES
+from routerd.providers.redaction import redacted
 from routerd.providers.transport import (
     Response,
+    Sending,
     TransportError,
     as_failure,
-    content_chunks,
-    read_content,
+    read_start,
 )
 from routerd.settings import Timeouts
 from routerd.telemetry.plain import as_code
 
 __all__ = ["run_attempt", "settle_attempt"]
 
-ERROR_BODY_BYTES = 64 * 1024
+ERROR_BODY_SECONDS = 2.0
 OUTPUT_BYTES_PER_TOKEN = 4
-TAIL_SECONDS = 0.1
 SIMULATED_HEADER = "x-routerd-simulated"
 
 
 async def run_attempt(
     target: Target,
-    request: ChatRequest,
+    encoded: EncodedRequest,
     attempt: Attempt,
     delivery: Delivery,
     timeouts: Timeouts,
     deadline: float,
+    *,
+    stream: bool,
 ) -> Outcome:
     """Send one request and deliver its answer; AttemptFailed says what went wrong.
 
     `deadline` is on the event loop's clock.
     """
-    encoded = target.adapter.encode(request)
-    attempt.notes.extend(encoded.notes)
-    decoder = target.adapter.decoder(stream=request.stream)
-    watchdog = Watchdog(deadline)
+    exchange = _Exchange(target, encoded, attempt, delivery, timeouts, deadline, stream=stream)
     try:
-        with watchdog:
-            sent_at = watchdog.now()
-            watchdog.expect("headers", _headers_seconds(request, timeouts))
-            response = await target.channel.send(encoded.path, encoded.headers, encoded.body)
-            try:
-                attempt.headers_us = delivery.elapsed_us()
-                attempt.status = response.status_code
-                attempt.simulated = target.simulated or SIMULATED_HEADER in response.headers
-                if response.status_code != 200:
-                    raise AttemptFailed(await _read_failure(target, response))
-                if request.stream:
-                    waited = watchdog.now() - sent_at
-                    watchdog.expect("first_content", timeouts.first_content - waited)
-                await _read_answer(response, decoder, attempt, delivery, watchdog, timeouts)
-            finally:
-                await response.aclose()
-    except TransportError as error:
-        if not decoder.outcome.complete:
-            raise AttemptFailed(as_failure(error, _phase(attempt))) from error
+        return await exchange.run()
+    except AttemptFailed as failed:
+        raise AttemptFailed(redacted(failed.failure, target.channel)) from failed.__cause__
     finally:
-        _note_outcome(attempt, decoder.outcome)
-    if decoder.outcome.failure is not None:
-        raise AttemptFailed(decoder.outcome.failure)
-    if not decoder.outcome.complete:
-        raise AttemptFailed(_incomplete(watchdog, attempt))
-    return decoder.outcome
+        attempt.sent = exchange.was_sent
+        note_other_model(exchange.answer.outcome, target.provider_model)
+        _note_outcome(attempt, exchange.answer.outcome)
 
 
 def settle_attempt(attempt: Attempt, target: Target, input_tokens: int, output_bytes: int) -> None:
@@ -102,46 +84,116 @@ def settle_attempt(attempt: Attempt, target: Target, input_tokens: int, output_b
         attempt.cost_basis = "unknown"
 
 
-async def _read_answer(
-    response: Response,
-    decoder: AnswerDecoder,
-    attempt: Attempt,
-    delivery: Delivery,
-    watchdog: Watchdog,
-    timeouts: Timeouts,
-) -> None:
-    """Hand on parts as they come, to the end of the body or an error inside it."""
-    outcome = decoder.outcome
-    async for data in content_chunks(response):
-        parts = decoder.feed(data)
-        if parts:
-            await _deliver(parts, attempt, delivery, watchdog, timeouts)
-        if outcome.failure is not None:
-            return
-        if outcome.complete:
-            # The rest is the end of the body. Reading it keeps the connection for the next call.
-            watchdog.expect("content", TAIL_SECONDS)
-        elif attempt.first_content_us is not None:
-            watchdog.alive(timeouts.between_parts)
-    parts = decoder.end()
-    if parts:
-        await _deliver(parts, attempt, delivery, watchdog, timeouts)
+class _Exchange:
+    """One request and its answer."""
 
+    def __init__(
+        self,
+        target: Target,
+        encoded: EncodedRequest,
+        attempt: Attempt,
+        delivery: Delivery,
+        timeouts: Timeouts,
+        deadline: float,
+        *,
+        stream: bool,
+    ) -> None:
+        self._target = target
+        self._encoded = encoded
+        self._attempt = attempt
+        self._delivery = delivery
+        self._timeouts = timeouts
+        self._deadline = deadline
+        self._stream = stream
+        self._sending = Sending()
+        self._watchdog = Watchdog(deadline)
+        self.answer = AnswerReader(
+            target.adapter.decoder(stream=stream),
+            attempt,
+            delivery,
+            self._watchdog,
+            stream=stream,
+            between_parts=timeouts.between_parts,
+        )
+        attempt.notes.extend(encoded.notes)
 
-async def _deliver(
-    parts: list[Part],
-    attempt: Attempt,
-    delivery: Delivery,
-    watchdog: Watchdog,
-    timeouts: Timeouts,
-) -> None:
-    if attempt.first_content_us is None:
-        attempt.first_content_us = delivery.elapsed_us()
-    delivery.output_bytes += written_bytes(parts)
-    # A caller that reads slowly is no silence of the provider's.
-    watchdog.pause()
-    await delivery.deliver(parts)
-    watchdog.expect("content", timeouts.between_parts)
+    @property
+    def was_sent(self) -> bool:
+        """Whether the provider may have seen the request."""
+        return self._sending.started
+
+    async def run(self) -> Outcome:
+        """Return how the answer ended; AttemptFailed where it is not a whole one."""
+        answer, lost = self.answer, None
+        try:
+            with self._watchdog:
+                await self._send_and_read()
+        except TransportError as error:
+            lost = error
+        is_cut = lost is not None or self._watchdog.expired is not None
+        if answer.outcome.failure is not None:
+            raise AttemptFailed(answer.outcome.failure)
+        if not answer.outcome.complete and not (
+            is_cut and self._attempt.status == 200 and answer.take_as_whole()
+        ):
+            raise AttemptFailed(self._why_incomplete(lost)) from lost
+        answer.finish()
+        return answer.outcome
+
+    async def _send_and_read(self) -> None:
+        attempt, watchdog, timeouts = self._attempt, self._watchdog, self._timeouts
+        sent_at = watchdog.now()
+        # A plain answer sends its headers when it is whole.
+        patience = timeouts.headers if self._stream else timeouts.whole_answer
+        watchdog.expect("headers", patience)
+        encoded = self._encoded
+        response = await self._target.channel.send(
+            encoded.path, encoded.headers, encoded.body, self._sending
+        )
+        try:
+            attempt.headers_us = self._delivery.elapsed_us()
+            attempt.status = response.status_code
+            attempt.simulated = attempt.simulated or SIMULATED_HEADER in response.headers
+            if response.status_code != 200:
+                watchdog.stop()
+                raise AttemptFailed(await self._read_failure(response))
+            if self._stream:
+                waited = watchdog.now() - sent_at
+                watchdog.expect("first_content", timeouts.first_content - waited)
+            await self.answer.read(response)
+        finally:
+            await response.aclose()
+
+    async def _read_failure(self, response: Response) -> Failure:
+        """Read an error answer: what the status says is known, whatever becomes of its body."""
+        seconds = min(ERROR_BODY_SECONDS, self._deadline - self._watchdog.now())
+        body = await read_start(response, MAX_ERROR_BYTES, seconds)
+        return self._target.adapter.failure(response.status_code, response.headers, body)
+
+    def _why_incomplete(self, lost: TransportError | None) -> Failure:
+        sent, phase = self._sending.started, self._phase()
+        if lost is not None:
+            return as_failure(lost, phase)
+        expired = self._watchdog.expired
+        if expired is None:
+            text = "the answer ended without the provider's end mark"
+            return Failure(ErrorClass.BAD_ANSWER, text, phase=phase)
+        if expired == "deadline":
+            text = "the time allowed for the call is over"
+            return Failure(ErrorClass.TIMEOUT, text, phase=expired, request_sent=sent)
+        # The limit of a plain answer runs from sending to its end, whatever came meanwhile.
+        phase = phase if expired == "headers" else expired
+        text = f"the provider took too long in phase {phase}"
+        return Failure(ErrorClass.TIMEOUT, text, phase=phase, request_sent=sent)
+
+    def _phase(self) -> str:
+        if not self._sending.started:
+            return "connect"
+        if self._attempt.headers_us is None:
+            return "headers"
+        if self._stream and self._attempt.first_content_us is None:
+            return "first_content"
+        return "content"
 
 
 def _note_outcome(attempt: Attempt, outcome: Outcome) -> None:
@@ -153,32 +205,3 @@ def _note_outcome(attempt: Attempt, outcome: Outcome) -> None:
     attempt.response_id = as_code(outcome.response_id)
     attempt.malformed_events = outcome.malformed_events
     attempt.notes.extend(outcome.notes)
-
-
-async def _read_failure(target: Target, response: Response) -> Failure:
-    try:
-        body = await read_content(response, ERROR_BODY_BYTES)
-    except TransportError:
-        body = b""  # too long or cut; what the status says is known all the same
-    return target.adapter.failure(response.status_code, response.headers, body)
-
-
-def _headers_seconds(request: ChatRequest, timeouts: Timeouts) -> float:
-    """A plain answer sends its headers when it is whole."""
-    return timeouts.headers if request.stream else timeouts.whole_answer
-
-
-def _phase(attempt: Attempt) -> str:
-    if attempt.headers_us is None:
-        return "headers"
-    return "first_content" if attempt.first_content_us is None else "content"
-
-
-def _incomplete(watchdog: Watchdog, attempt: Attempt) -> Failure:
-    phase = watchdog.expired
-    if phase is None:
-        text = "the answer ended without the provider's end mark"
-        return Failure(ErrorClass.BAD_ANSWER, text, phase=_phase(attempt))
-    if phase == "deadline":
-        return Failure(ErrorClass.TIMEOUT, "the time allowed for the call is over", phase=phase)
-    return Failure(ErrorClass.TIMEOUT, f"the provider took too long in phase {phase}", phase=phase)

@@ -2,7 +2,7 @@
 
 Rules of this file: the first content that is sent commits the call. Before it a failure is silent;
 after it only a restart the caller opted into may replace what was sent, and what was sent is
-declared void only once there is something to replace it.
+declared void only once there is something to replace it, were it the end of an empty answer.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from routerd.domain import Part
+from routerd.domain import Attempt, Part
+from routerd.errors import Failure
 from routerd_proto.errors import ErrorInfo
 from routerd_proto.frames import (
     CallRestarted,
@@ -40,6 +41,9 @@ class Sink(Protocol):
     def send(self, frames: Iterable[Struct]) -> None:
         """Write frames; never blocks."""
 
+    def end(self, error: ErrorInfo) -> None:
+        """Say why, close, and cancel what is running."""
+
     async def drain(self) -> None:
         """Wait until the app has read enough."""
 
@@ -48,7 +52,11 @@ class Sink(Protocol):
 
 
 class Delivery:
-    """What the caller has been given so far."""
+    """What the caller has been given so far.
+
+    `held` is the attempt whose parts the caller has, None before the first; `cut_by` is why it got
+    no further, once it is known that it will not.
+    """
 
     def __init__(self, sink: Sink, received_at: float) -> None:
         self._sink = sink
@@ -56,31 +64,48 @@ class Delivery:
         self.committed = False
         self.first_content_us: int | None = None
         self.output_bytes = 0
-        self._voided_by: ErrorInfo | None = None
+        self.held: Attempt | None = None
+        self.cut_by: Failure | None = None
+        self._running: Attempt | None = None
 
     def elapsed_us(self) -> int:
         """Return the microseconds since the request was read."""
         return int((monotonic() - self._received_at) * 1_000_000)
 
+    def begin(self, attempt: Attempt) -> None:
+        """Begin an answer; content the caller already has is void once more of it comes."""
+        self._running = attempt
+        self.output_bytes = 0
+
     async def deliver(self, parts: list[Part]) -> None:
         """Send parts to the caller, and wait if it reads too slowly."""
-        if self._voided_by is not None:
-            self._sink.send((CallRestarted(self._voided_by), *parts))
-            self._voided_by = None
-            self.first_content_us = self.elapsed_us()
+        self.send(parts)
+        if self._sink.congested:
+            await self._sink.drain()
+
+    def send(self, parts: list[Part]) -> None:
+        """Send parts to the caller without waiting."""
+        if self.cut_by is not None:
+            self._sink.send((CallRestarted(self.cut_by.info()), *parts))
+            self.cut_by = None
+            self.first_content_us = self.elapsed_us() if parts else None
         else:
             if self.first_content_us is None:
                 self.first_content_us = self.elapsed_us()
             self._sink.send(parts)
         self.committed = True
-        if self._sink.congested:
-            await self._sink.drain()
+        self.held = self._running
 
-    def restart(self, reason: ErrorInfo) -> None:
-        """Begin a new answer: content the caller already has is void once more of it comes."""
-        if self.committed:
-            self._voided_by = reason
-        self.output_bytes = 0
+    def end(self) -> None:
+        """End a whole answer: without content of its own it still replaces what came before."""
+        if self.cut_by is not None:
+            self.send([])
+        self.held = self._running
+
+    def fail(self, failure: Failure) -> None:
+        """Note that the attempt failed: if the caller has its parts, it will get no more."""
+        if self.held is not None and self.held is self._running:
+            self.cut_by = failure
 
 
 def written_bytes(parts: Iterable[Part]) -> int:

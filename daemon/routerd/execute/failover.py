@@ -2,8 +2,9 @@
 
 Rules of this file: no I/O and no clock. At most two attempts on a route; the second one only for
 a fault that passes by itself. Nothing is tried again once content reached the caller, unless the
-caller opted into a restart. A safety rule is never routed around, and a caller's mistake is never
-repeated.
+caller opted into a restart. A safety rule is never routed around. A caller's mistake is never
+repeated; where the provider says itself that the same request may succeed, as after a model wrote
+a tool call it cannot read, it gets that request once more, and no other provider does.
 """
 
 from __future__ import annotations
@@ -51,17 +52,21 @@ def next_step(
 ) -> Step:
     """Decide what follows `failure`."""
     kind = failure.error_class
-    if kind in FINAL:
-        return STOP
+    otherwise = STOP if kind in FINAL else FALLBACK
     if committed:
-        return FALLBACK if may_restart else STOP
+        return otherwise if may_restart else STOP
     if kind is ErrorClass.CONTEXT_LENGTH:
         return Step("fallback", larger_window=True)
-    if attempts_on_route < MAX_ATTEMPTS_PER_ROUTE:
+    may_repeat = otherwise is FALLBACK or _is_repeatable_mistake(failure)
+    if may_repeat and attempts_on_route < MAX_ATTEMPTS_PER_ROUTE:
         wait = _pause(failure)
         if wait is not None and wait < seconds_left:
             return Step("retry", wait)
-    return FALLBACK
+    return otherwise
+
+
+def _is_repeatable_mistake(failure: Failure) -> bool:
+    return failure.error_class is ErrorClass.BAD_REQUEST and failure.retryable_here is True
 
 
 def _pause(failure: Failure) -> float | None:

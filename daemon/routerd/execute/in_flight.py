@@ -1,44 +1,100 @@
-"""Which calls are running, so that a call sent again after a lost connection does not run twice.
+"""Which calls are running: how many, and that one sent again after a lost connection runs once.
 
-Rules of this file: a call is known by the user who sent it and the id its client made. When it
-comes again, the earlier one is cut off and has ended, with its own record, before the new one
-begins.
+Rules of this file: a call is known by the user who sent it and the id its client made. Only a call
+that says it was sent before may take the place of a running one: the earlier one is cut off and has
+ended, with its own record, before the new one begins. Of several that wait for one place the
+latest gets it. Taking over a place needs no free one.
 """
 
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
+from msgspec import Struct
+
+from routerd.errors import CallRefused
 from routerd.execute.delivery import Sink
+from routerd.telemetry.plain import MAX_NAME_CHARACTERS
+from routerd_proto.errors import error_info
 
 __all__ = ["CallsInFlight"]
 
 Key = tuple[int | None, str]
+RETRY_AFTER_SECONDS: Final = 1.0
+
+
+class _Waiter(Struct, eq=False):
+    """A call that waits for the place of an earlier one; `turn` says whether it gets it."""
+
+    sink: Sink
+    turn: asyncio.Future[bool]
 
 
 class CallsInFlight:
-    """The running calls of all connections."""
+    """The running calls of all connections, and those that wait for one of these to end.
 
-    def __init__(self) -> None:
-        self._sinks: dict[Key, Sink] = {}
-        self._waiting: dict[Key, asyncio.Event] = {}
+    `limit` is how many there may be before a new one is refused.
+    """
+
+    def __init__(self, limit: int = 2048) -> None:
+        self._limit = limit
+        self._running: dict[Key, Sink] = {}
+        self._waiting: dict[Key, _Waiter] = {}
 
     def __len__(self) -> int:
-        return len(self._sinks)
+        return len(self._running) + len(self._waiting)
 
-    async def begin(self, key: Key, sink: Sink) -> None:
-        """Note a call; an earlier one of the same key is cut off and waited for."""
-        while (earlier := self._sinks.get(key)) is not None:
-            ended = self._waiting.setdefault(key, asyncio.Event())
-            earlier.abort()
-            await ended.wait()
-        self._sinks[key] = sink
+    async def begin(self, key: Key, sink: Sink, *, again: bool = False) -> None:
+        """Take a place; CallRefused where there is none.
+
+        `again`: the call was sent before. If it still runs, it is cut off and waited for.
+        """
+        if not 0 < len(key[1]) <= MAX_NAME_CHARACTERS:
+            raise _refusal(f"expected 1 to {MAX_NAME_CHARACTERS} characters")
+        if key in self._running:
+            if not again:
+                raise _refusal("this call id is in use")
+            await self._take_over(key, sink)
+        elif len(self) >= self._limit:
+            message = f"{self._limit} calls are running, the most limits.in_flight allows"
+            raise CallRefused(
+                error_info("router_overloaded", message, retry_after=RETRY_AFTER_SECONDS)
+            )
+        else:
+            self._running[key] = sink
 
     def end(self, key: Key, sink: Sink) -> None:
-        """Forget a call, if it was begun, and let the one that replaces it begin."""
-        if self._sinks.get(key) is not sink:
+        """Give up a place, if one was taken, to the call that waits for it."""
+        if self._running.get(key) is not sink:
             return
-        del self._sinks[key]
-        waiting = self._waiting.pop(key, None)
-        if waiting is not None:
-            waiting.set()
+        waiter = self._waiting.pop(key, None)
+        if waiter is None or waiter.turn.done():
+            del self._running[key]
+        else:
+            self._running[key] = waiter.sink
+            waiter.turn.set_result(True)
+
+    async def _take_over(self, key: Key, sink: Sink) -> None:
+        earlier = self._waiting.get(key)
+        waiter = _Waiter(sink, asyncio.get_running_loop().create_future())
+        self._waiting[key] = waiter
+        if earlier is not None:
+            if not earlier.turn.done():
+                earlier.turn.set_result(False)
+            earlier.sink.abort()
+        self._running[key].abort()
+        try:
+            is_ours = await waiter.turn
+        finally:
+            if self._waiting.get(key) is waiter:
+                del self._waiting[key]
+        if not is_ours:
+            raise CallRefused(error_info("cancelled", "the call was sent once more"))
+
+
+def _refusal(problem: str) -> CallRefused:
+    place = "call_id"
+    return CallRefused(
+        error_info("invalid_request", f"{place}: {problem}", details={"place": place})
+    )

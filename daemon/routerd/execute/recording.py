@@ -19,7 +19,7 @@ from routerd_proto.content import Message
 from routerd_proto.errors import ErrorInfo
 from routerd_proto.frames import CallEnded, CallRequested
 
-__all__ = ["begin_record", "finish_record", "last_frame", "read_call"]
+__all__ = ["begin_record", "finish_record", "last_frame", "read_call", "void_record"]
 
 # The worst of several bases is that of their sum.
 BASES: tuple[CostBasis, ...] = ("measured", "estimated", "unknown")
@@ -53,10 +53,11 @@ def read_call(request: CallRequested, peer_uid: int | None, longest_seconds: flo
     )
 
 
-def begin_record(call: Call) -> Record:
+def begin_record(call: Call, *, simulated: bool = False) -> Record:
     """Start the record of a call with what is known when it comes in.
 
     A target nobody knows yet may be a prompt in the wrong place: kept if it looks like a name.
+    `simulated`: whoever may answer it is a simulator.
     """
     options = call.options
     return Record(
@@ -74,6 +75,7 @@ def begin_record(call: Call) -> Record:
         task=as_name(options.task),
         trace_id=trace_id_of(call),
         peer_uid=call.peer_uid,
+        simulated=simulated,
     )
 
 
@@ -84,7 +86,7 @@ def finish_record(
     record.total_us = delivery.elapsed_us()
     record.first_content_us = delivery.first_content_us
     if execution is not None and execution.attempts:
-        _add_attempts(record, execution, answered=error is None or delivery.committed)
+        _add_attempts(record, execution)
     else:
         record.cost_nanodollars, record.cost_basis = 0, "measured"
     record.error_code = error.code if error is not None else None
@@ -94,8 +96,9 @@ def finish_record(
         record.finish = execution.outcome.finish or "stop"
 
 
-def _add_attempts(record: Record, execution: Execution, *, answered: bool) -> None:
+def _add_attempts(record: Record, execution: Execution) -> None:
     """Sum up the attempts; only what the caller got content from is named as having answered."""
+    record.waited_us = execution.waited_us
     attempts = record.attempts = execution.attempts
     record.upstream_us = sum(_waited_us(attempt) for attempt in attempts)
     record.cost_basis = max((item.cost_basis for item in attempts), key=BASES.index)
@@ -103,13 +106,25 @@ def _add_attempts(record: Record, execution: Execution, *, answered: bool) -> No
         record.cost_nanodollars = sum(item.cost_nanodollars or 0 for item in attempts)
     for attempt in attempts:
         record.notes += [note for note in attempt.notes if note not in record.notes]
-    last = attempts[-1]
-    record.usage = last.usage
-    record.simulated = last.simulated
-    if answered:
-        record.model, record.deployment = last.model, last.deployment
-        record.provider = last.provider
-        record.degraded = _degraded(record.plan, last)
+    held = execution.held
+    told = held or attempts[-1]
+    record.usage = told.usage
+    record.simulated = record.simulated or told.simulated
+    if held is not None:
+        record.model, record.deployment = held.model, held.deployment
+        record.provider = held.provider
+        record.degraded = _degraded(record.plan, held)
+
+
+def void_record(record: Record) -> None:
+    """Keep of a record that cannot be written only what routerd knows by itself."""
+    record.finish, record.error_code = "error", "internal_error"
+    record.notes = []
+    record.usage, record.cost_nanodollars, record.cost_basis = None, None, "unknown"
+    for attempt in record.attempts:
+        attempt.usage, attempt.cost_nanodollars, attempt.cost_basis = None, None, "unknown"
+        attempt.answered_model, attempt.response_id, attempt.notes = None, None, []
+        attempt.finish, attempt.malformed_events = None, 0
 
 
 def _waited_us(attempt: Attempt) -> int:

@@ -1,8 +1,9 @@
 """Run the routes of a plan, one after the other, until one answers or none is left.
 
 Rules of this file: the order is the plan's; what follows a failure is `failover.next_step`'s to
-say. One deadline bounds all attempts together. The first error is the cause the caller is told;
-what was tried stands beside it.
+say. One deadline bounds all attempts together. The first error is the cause the caller is told,
+also where time ran out or no wire could carry the call; what was tried stands beside it. A route's
+request is encoded once, however often it is sent.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from time import monotonic
+from typing import Any
 
 import anyio
 from msgspec import structs
@@ -20,7 +22,7 @@ from routerd.execute.attempt import run_attempt, settle_attempt
 from routerd.execute.delivery import Delivery
 from routerd.execute.failover import FALLBACK, STOP, Step, next_step
 from routerd.execute.target import Target
-from routerd.providers.base import ChatRequest, Outcome
+from routerd.providers.base import ChatRequest, EncodedRequest, Outcome
 from routerd.settings import Timeouts
 from routerd.telemetry.plain import as_code
 from routerd_proto.errors import ErrorInfo, error_info
@@ -33,8 +35,9 @@ class Execution:
     """One call's way through its routes.
 
     `options` are the caller's with the shortcut's defaults filled in. What happened so far can be
-    read at any time, so that a call that is cancelled keeps its attempts: `target` and `outcome`
-    are those of the attempt that answered, `error` is None once one did.
+    read at any time, so that a call that is cancelled keeps its attempts: `held` is the attempt
+    whose answer the caller has, in part or whole, `outcome` that of a whole one; `error` is None
+    once there is one. `waited_us` is the time spent between attempts.
     """
 
     def __init__(
@@ -46,9 +49,9 @@ class Execution:
         timeouts: Timeouts,
     ) -> None:
         self.attempts: list[Attempt] = []
-        self.target: Target | None = None
         self.outcome: Outcome | None = None
         self.error: ErrorInfo | None = None
+        self.waited_us = 0
         self._call = call
         self._options = options
         self._input_tokens = input_tokens
@@ -56,7 +59,13 @@ class Execution:
         self._timeouts = timeouts
         self._clock = asyncio.get_running_loop().time
         self._deadline = self._clock() + call.deadline - monotonic()
-        self._first: Failure | None = None
+        self._first: ErrorInfo | None = None
+        self._encoded: EncodedRequest | None = None
+
+    @property
+    def held(self) -> Attempt | None:
+        """The attempt whose parts the caller holds, else the one that answered without any."""
+        return self._delivery.held
 
     async def run(self, plan: Plan, targets: Mapping[str, Target]) -> None:
         """Try route after route until one answers; the result is left in the attributes."""
@@ -74,13 +83,15 @@ class Execution:
     async def _run_route(self, target: Target, reason: AttemptReason) -> Step | None:
         """Make at most two attempts; returns what is next, None if the call is answered."""
         attempts_here = 0
+        self._encoded = None
         while True:
             attempts_here += 1
             try:
                 await self._attempt(target, reason)
             except CallRefused as refused:
                 # This vendor's wire cannot carry the call; another one's may.
-                self.error = self.error or refused.info
+                self._first = self._first or refused.info
+                self.error = self._with_tried(self._first)
                 return FALLBACK
             except AttemptFailed as failed:
                 failure = failed.failure
@@ -101,19 +112,18 @@ class Execution:
                 return STOP
             if step.kind != "retry":
                 return step
-            await anyio.sleep(step.wait)
+            await self._wait(step.wait)
             reason = "retry"
+
+    async def _wait(self, seconds: float) -> None:
+        since = self._delivery.elapsed_us()
+        try:
+            await anyio.sleep(seconds)
+        finally:
+            self.waited_us += self._delivery.elapsed_us() - since
 
     async def _attempt(self, target: Target, reason: AttemptReason) -> None:
         """Run one attempt and settle it on every end, cancellation included."""
-        request = ChatRequest(
-            model_id=target.provider_model,
-            messages=self._call.messages,
-            options=self._options,
-            stream=self._call.stream,
-            capabilities=target.capabilities,
-            output_limit=target.output_limit,
-        )
         attempt = Attempt(
             deployment=target.deployment,
             model=target.model,
@@ -121,14 +131,20 @@ class Execution:
             server=target.channel.server,
             reason=reason,
             started_us=self._delivery.elapsed_us(),
+            sent=False,
+            simulated=target.simulated,
         )
         self.attempts.append(attempt)
-        self.target = target
-        if self._first is not None:
-            self._delivery.restart(self._first.info())
+        self._delivery.begin(attempt)
         try:
             self.outcome = await run_attempt(
-                target, request, attempt, self._delivery, self._timeouts, self._deadline
+                target,
+                self._encode(target),
+                attempt,
+                self._delivery,
+                self._timeouts,
+                self._deadline,
+                stream=self._call.stream,
             )
         except AttemptFailed as failed:
             failure = failed.failure
@@ -136,11 +152,10 @@ class Execution:
             attempt.error_class = str(failure.error_class)
             attempt.error_code = as_code(failure.code)
             attempt.error_phase, attempt.retry_after = failure.phase, failure.retry_after
-            attempt.sent = failure.request_sent
+            self._delivery.fail(failure)
             raise
         except CallRefused:
             attempt.error_class, attempt.error_phase = "bad_request", "encode"
-            attempt.sent = False
             raise
         except asyncio.CancelledError:
             attempt.error_class = "cancelled"
@@ -153,20 +168,48 @@ class Execution:
             output_bytes = self._delivery.output_bytes
             settle_attempt(attempt, target, self._input_tokens, output_bytes)
 
+    def _encode(self, target: Target) -> EncodedRequest:
+        if self._encoded is None:
+            self._encoded = target.adapter.encode(
+                ChatRequest(
+                    model_id=target.provider_model,
+                    messages=self._call.messages,
+                    options=self._options,
+                    stream=self._call.stream,
+                    capabilities=target.capabilities,
+                    output_limit=target.output_limit,
+                )
+            )
+        return self._encoded
+
     def _report(self, failure: Failure) -> None:
         """Keep what the caller is told in the end: the first cause, and what was tried."""
-        self._first = self._first or failure
-        tried = [f"{attempt.deployment}: {attempt.error_class}" for attempt in self.attempts]
+        cut_by = self._delivery.cut_by
         if failure.phase == "deadline":
-            message = "no complete answer within the time allowed"
-            self.error = error_info("deadline_exceeded", message, details={"tried": tried})
-            return
-        if self._delivery.committed:
-            message = f"the answer was cut after it began: {self._first.message}"
-            info = error_info("interrupted", message)
+            info = self._out_of_time(failure)
+        elif self._delivery.committed and cut_by is not None:
+            message = f"the answer was cut after it began: {cut_by.message}"
+            info = error_info("interrupted", message, details=cut_by.info().details)
         else:
-            info = self._first.info()
-        self.error = structs.replace(info, details={**info.details, "tried": tried})
+            info = self._first or failure.info()
+        self._first = self._first or failure.info()
+        self.error = self._with_tried(info)
+
+    def _out_of_time(self, failure: Failure) -> ErrorInfo:
+        """Blame who set the time that is over: the caller, or else whoever did not answer in it."""
+        message = "no complete answer within the time allowed"
+        details: dict[str, Any] = {}
+        if self._first is not None:
+            message += f"; the first failure: {self._first.message}"
+            details = {**self._first.details, "first_failure": self._first.code}
+        wanted = self._call.options.timeout
+        is_callers = wanted is not None and wanted <= self._timeouts.total
+        code = "deadline_exceeded" if is_callers else str(failure.error_class)
+        return error_info(code, message, details=details)
+
+    def _with_tried(self, info: ErrorInfo) -> ErrorInfo:
+        tried = [f"{attempt.deployment}: {attempt.error_class}" for attempt in self.attempts]
+        return structs.replace(info, details={**info.details, "tried": tried})
 
 
 def _has_larger_window(candidate: Target, than: Target) -> bool:

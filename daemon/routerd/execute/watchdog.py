@@ -45,8 +45,7 @@ class Watchdog:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool:
-        if self._timer is not None:
-            self._timer.cancel()
+        self.stop()
         return bool(self._scope.__exit__(kind, error, traceback))
 
     def now(self) -> float:
@@ -74,6 +73,11 @@ class Watchdog:
         `alive` does not end a pause.
         """
         self._limit = self._deadline
+
+    def stop(self) -> None:
+        """Watch nothing any more: what follows bounds itself."""
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _set_timer(self) -> None:
         self._timer_at = self._limit

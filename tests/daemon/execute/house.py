@@ -20,10 +20,8 @@ from routerd.pipeline import Pipeline
 from routerd.settings import Limits, Timeouts
 from routerd.telemetry.events import CallFinished, Event, Events
 from routerd_proto.content import Message
-from routerd_proto.frames import (
-    CallEnded,
-    CallRequested,
-)
+from routerd_proto.errors import ErrorInfo
+from routerd_proto.frames import CallEnded, CallRequested, CommandRequested
 from tests.daemon.accept.app import HELLO, App, Running, serving
 from tests.daemon.execute.scripted import (
     PATIENT,
@@ -117,7 +115,11 @@ class House:
 
 @asynccontextmanager
 async def house(
-    folder: Path, *vendors: Vendor, in_flight: int = 100, timeouts: Timeouts = PATIENT
+    folder: Path,
+    *vendors: Vendor,
+    in_flight: int = 100,
+    timeouts: Timeouts = PATIENT,
+    simulated: bool = False,
 ) -> AsyncIterator[House]:
     told: list[Event] = []
     ledger = Ledger(folder / "ledger.db", on_event=told.append)
@@ -131,6 +133,7 @@ async def house(
         timeouts=timeouts,
         ledger=ledger,
         events=Events([told.append]),
+        simulated=simulated,
     )
     made = House(pipeline, ledger, told)
 
@@ -140,3 +143,26 @@ async def house(
     async with serving(folder, serve_call) as made.running:
         yield made
     await ledger.close()
+
+
+def ended(frames: list[Struct]) -> CallEnded:
+    """Return the last frame, the only one of its kind."""
+    assert [isinstance(frame, CallEnded) for frame in frames].count(True) == 1
+    last = frames[-1]
+    assert isinstance(last, CallEnded)
+    return last
+
+
+def failed(frames: list[Struct], code: str) -> ErrorInfo:
+    last = ended(frames)
+    assert last.finish == "error"
+    assert last.error is not None
+    assert last.error.code == code
+    return last.error
+
+
+async def quiet(app: App) -> None:
+    """Check that nothing was sent after the last frame: the next thing is the answer to this."""
+    app.send(CommandRequested("still-there"))
+    frame = await app.receive()
+    assert type(frame).__name__ == "CommandAnswered"

@@ -80,6 +80,11 @@ class Exchange:
     def reset(self) -> None:
         self._writer.transport.abort()
 
+    @property
+    def gone(self) -> bool:
+        """Whether routerd has closed the connection."""
+        return self._reader.at_eof() or self._writer.is_closing()
+
     async def until_gone(self) -> None:
         """Wait until routerd has closed the connection."""
         self._vendor.waiting.set()
@@ -196,6 +201,7 @@ class Vendor:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._server: asyncio.Server
         self._transport: AiohttpTransport
+        self._base_url: str
         self.channel: Channel
 
     async def __aenter__(self) -> Self:
@@ -203,9 +209,8 @@ class Vendor:
         port = self._server.sockets[0].getsockname()[1]
         # No authorities: nothing here is encrypted, and reading them would block.
         self._transport = AiohttpTransport(ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
-        self.channel = Channel(
-            self._transport, f"http://127.0.0.1:{port}/v1", [], connect_seconds=5.0
-        )
+        self._base_url = f"http://127.0.0.1:{port}/v1"
+        self.send_headers([])
         return self
 
     async def __aexit__(
@@ -249,6 +254,10 @@ class Vendor:
             simulated=simulated,
         )
 
+    def send_headers(self, headers: list[tuple[bytes, bytes]]) -> None:
+        """Have every request carry headers from now on, such as a key."""
+        self.channel = Channel(self._transport, self._base_url, headers, connect_seconds=5.0)
+
     async def stop_listening(self) -> None:
         """Refuse every connection from now on."""
         self._server.close()
@@ -282,6 +291,7 @@ class RecordingSink:
     def __init__(self) -> None:
         self.frames: list[Struct] = []
         self.aborted = 0
+        self.ended_with: list[ErrorInfo] = []
         self.sent = asyncio.Event()
         self.draining = asyncio.Event()
         self._readable = asyncio.Event()
@@ -302,6 +312,9 @@ class RecordingSink:
     async def drain(self) -> None:
         self.draining.set()
         await self._readable.wait()
+
+    def end(self, error: ErrorInfo) -> None:
+        self.ended_with.append(error)
 
     def abort(self) -> None:
         self.aborted += 1
@@ -329,9 +342,11 @@ class RecordingSink:
 
 
 def make_call(
-    *, stream: bool = True, seconds: float = 10.0, age: float = 0.0, **options: Any
+    *, stream: bool = True, seconds: float | None = None, age: float = 0.0, **options: Any
 ) -> Call:
-    """Return a call that was read `age` seconds ago."""
+    """Return a call that was read `age` seconds ago; its caller allows `seconds`, if told."""
+    if seconds is not None:
+        options["timeout"] = seconds
     received_at = monotonic() - age
     return Call(
         decision_id="0" * 32,
@@ -342,7 +357,7 @@ def make_call(
         stream=stream,
         received_at=received_at,
         received_at_ns=0,
-        deadline=received_at + seconds,
+        deadline=received_at + (10.0 if seconds is None else seconds),
     )
 
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routerd.domain import Part
+from routerd.domain import Attempt, Part
+from routerd.errors import ErrorClass, Failure
 from routerd.execute.delivery import Delivery, written_bytes
-from routerd_proto.errors import error_info
 from routerd_proto.frames import (
     CallRestarted,
     CitationAdded,
@@ -33,6 +33,15 @@ PARTS: list[Part] = [
     ToolCallDelta(0, "{"),
     CitationAdded("vendor", {}),
 ]
+
+
+LOST = Failure(ErrorClass.CONNECTION, "lost")
+
+
+def attempt() -> Attempt:
+    return Attempt(
+        deployment="p/m", model="m", provider="p", server="h:1", reason="first", started_us=0
+    )
 
 
 def delivery() -> tuple[Delivery, RecordingSink]:
@@ -72,31 +81,55 @@ async def test_a_caller_that_does_not_read_is_waited_for_after_sending() -> None
         sink.read_on()
 
 
-def test_a_restart_before_content_says_nothing() -> None:
+async def test_a_failure_before_content_says_nothing() -> None:
     made, sink = delivery()
-    made.restart(error_info("connection", "lost"))
-    assert sink.frames == []
+    made.begin(attempt())
+    made.fail(LOST)
+    made.begin(attempt())
+    await made.deliver([TextDelta("a")])
+    assert sink.frames == [TextDelta("a")]
 
 
 async def test_a_restart_voids_what_was_counted() -> None:
     made, sink = delivery()
+    first, second = attempt(), attempt()
+    made.begin(first)
     made.output_bytes = 7
     await made.deliver([TextDelta("a")])
-    reason = error_info("connection", "lost")
-    made.restart(reason)
+    made.fail(LOST)
+    made.begin(second)
     assert made.output_bytes == 0
+    # Not void while nothing replaces it.
     assert sink.frames == [TextDelta("a")]
+    assert made.held is first
     await made.deliver([TextDelta("b")])
     await made.deliver([TextDelta("c")])
-    assert sink.frames[1:] == [CallRestarted(reason), TextDelta("b"), TextDelta("c")]
+    assert sink.frames[1:] == [CallRestarted(LOST.info()), TextDelta("b"), TextDelta("c")]
+    assert made.held is second
 
 
-async def test_what_was_sent_is_not_void_while_nothing_replaces_it() -> None:
+async def test_what_cut_the_answer_is_told_whatever_failed_after_it() -> None:
     made, sink = delivery()
+    for failure in (LOST, Failure(ErrorClass.AUTH, "no")):
+        made.begin(attempt())
+        if failure is LOST:
+            await made.deliver([TextDelta("a")])
+        made.fail(failure)
+    made.begin(attempt())
+    await made.deliver([TextDelta("b")])
+    assert sink.frames[1:] == [CallRestarted(LOST.info()), TextDelta("b")]
+
+
+async def test_an_empty_answer_replaces_what_came_before_it() -> None:
+    made, sink = delivery()
+    made.begin(attempt())
     await made.deliver([TextDelta("a")])
-    made.restart(error_info("connection", "lost"))
-    assert sink.frames == [TextDelta("a")]
-    assert made.committed
+    made.fail(LOST)
+    made.begin(last := attempt())
+    made.end()
+    assert sink.frames == [TextDelta("a"), CallRestarted(LOST.info())]
+    assert made.held is last
+    assert made.first_content_us is None
 
 
 @given(st.text())

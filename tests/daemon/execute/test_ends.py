@@ -108,6 +108,7 @@ async def test_a_call_is_cancelled_between_two_attempts() -> None:
             await until(lambda: bool(run.attempts and run.attempts[0].ended_us))
             tasks.cancel_scope.cancel()
     assert run.way == [("vendor", "first", "overloaded")]
+    assert run.execution.waited_us > 0
 
 
 async def test_nothing_is_left_of_a_cancelled_call() -> None:
@@ -164,6 +165,39 @@ async def test_a_call_no_wire_can_carry_is_refused_with_the_first_reason() -> No
     assert (run.error.code, run.error.message) == ("invalid_request", "one")
 
 
+async def test_a_refusal_to_encode_is_the_first_cause_of_later_failures_too() -> None:
+    async with (
+        Vendor(adapter=OddAdapter(refused("one"))) as vendor,
+        Vendor(failing(401), name="backup") as backup,
+    ):
+        run = await Run(vendor.target(), backup.target()).go()
+    assert (run.error.code, run.error.message) == ("invalid_request", "one")
+    assert run.error.details["tried"] == ["vendor/m: bad_request", "backup/m: auth"]
+
+
+class CountingAdapter(OpenAIAdapter):
+    """An adapter that counts what it encodes."""
+
+    encoded = 0
+
+    def encode(self, request: ChatRequest) -> EncodedRequest:
+        self.encoded += 1
+        return super().encode(request)
+
+
+async def test_a_second_attempt_on_a_route_sends_the_same_bytes() -> None:
+    first, second = CountingAdapter(), CountingAdapter()
+    async with (
+        Vendor(failing(500), failing(500), adapter=first) as vendor,
+        Vendor(failing(500), answer("a"), adapter=second, name="backup") as backup,
+    ):
+        run = await Run(vendor.target(), backup.target()).go()
+    assert len(run.attempts) == 4
+    assert (first.encoded, second.encoded) == (1, 1)
+    for asked in (vendor, backup):
+        assert asked.requests[0] == asked.requests[1]
+
+
 async def test_a_bug_leaves_the_attempt_settled() -> None:
     async with Vendor(adapter=OddAdapter(ZeroDivisionError())) as vendor:
         run = Run(vendor.target())
@@ -174,22 +208,7 @@ async def test_a_bug_leaves_the_attempt_settled() -> None:
     assert attempt.ended_us is not None
 
 
-# --- error answers -------------------------------------------------------------------------------
-
-
-async def test_a_refusal_that_is_too_long_or_cut_still_counts_by_its_status() -> None:
-    async def too_long(exchange: Any) -> None:
-        await exchange.plain(401, b"<html>" + b"x" * 200_000)
-
-    async def cut_short(exchange: Any) -> None:
-        await exchange.send(b"HTTP/1.1 400 Bad\r\ncontent-length: 100\r\n\r\n{")
-        exchange.reset()
-
-    async with Vendor(too_long, cut_short) as vendor, Vendor(answer("a"), name="backup") as backup:
-        first = await Run(vendor.target(), backup.target()).go()
-        second = await Run(vendor.target(), backup.target()).go()
-    assert first.way == [("vendor", "first", "auth"), ("backup", "fallback", None)]
-    assert second.way == [("vendor", "first", "bad_request")]
+# --- inside and after an answer ------------------------------------------------------------------
 
 
 async def test_an_error_inside_a_good_answer_is_an_error() -> None:

@@ -108,7 +108,8 @@ def test_a_connection_that_never_carried_the_request_is_not_tried_again() -> Non
         (ErrorClass.TIMEOUT, True, PAUSE),
         (ErrorClass.BAD_ANSWER, True, PAUSE),
         (ErrorClass.CONTENT_POLICY, True, STOP),
-        (ErrorClass.BAD_REQUEST, True, STOP),
+        (ErrorClass.BAD_REQUEST, False, STOP),
+        (ErrorClass.CANCELLED, True, STOP),
     ],
 )
 def test_the_provider_may_overrule_the_class_but_no_safety_rule(
@@ -117,6 +118,15 @@ def test_the_provider_may_overrule_the_class_but_no_safety_rule(
     expected: Step,
 ) -> None:
     assert after(failed(kind, retryable_here=retryable_here)) == expected
+
+
+def test_a_mistake_that_the_provider_calls_passing_is_sent_once_more_and_nowhere_else() -> None:
+    failure = failed(ErrorClass.BAD_REQUEST, retryable_here=True)
+    assert after(failure) == PAUSE
+    assert after(failure, attempts=2) == STOP
+    assert after(failure, committed=True) == STOP
+    assert after(failure, committed=True, restart=True) == STOP
+    assert after(failure, left=SHORT_PAUSE_SECONDS) == STOP
 
 
 @pytest.mark.parametrize(
@@ -159,8 +169,11 @@ def test_the_invariants_of_every_step(
     step = after(failure, attempts=attempts, committed=committed, restart=restart, left=left)
     kinds: tuple[Literal["retry", "fallback", "stop"], ...] = ("retry", "fallback", "stop")
     assert step.kind in kinds
-    if failure.error_class in FINAL or (committed and not restart):
+    repeatable = failure.error_class is ErrorClass.BAD_REQUEST and failure.retryable_here
+    if committed and not restart:
         assert step == STOP
+    elif failure.error_class in FINAL:
+        assert step == STOP or (repeatable and step.kind == "retry")
     if step.kind == "retry":
         assert attempts < 2
         assert not committed

@@ -1,10 +1,12 @@
-"""A call that comes again cuts off the earlier one, and begins when that one has ended."""
+"""A call has one place; sent again, it cuts off the earlier one and takes that one's place."""
 
 from __future__ import annotations
 
 import anyio
+import pytest
 from anyio.lowlevel import checkpoint
 
+from routerd.errors import CallRefused
 from routerd.execute.in_flight import CallsInFlight
 from tests.daemon.execute.scripted import RecordingSink, until
 
@@ -39,7 +41,7 @@ async def test_the_later_call_waits_for_the_end_of_the_earlier() -> None:
     order: list[str] = []
 
     async def again() -> None:
-        await calls.begin(KEY, later)
+        await calls.begin(KEY, later, again=True)
         order.append("later began")
 
     await calls.begin(KEY, earlier)
@@ -50,14 +52,64 @@ async def test_the_later_call_waits_for_the_end_of_the_earlier() -> None:
         order.append("earlier ended")
         calls.end(KEY, earlier)
     assert order == ["earlier ended", "later began"]
+    assert len(calls) == 1
     calls.end(KEY, later)
     assert len(calls) == 0
 
 
-async def test_to_end_what_never_began_changes_nothing() -> None:
-    calls, running, refused = CallsInFlight(), RecordingSink(), RecordingSink()
+async def refused(calls: CallsInFlight, call_id: str, *, again: bool = False) -> str:
+    with pytest.raises(CallRefused) as caught:
+        await calls.begin((1000, call_id), RecordingSink(), again=again)
+    assert caught.value.info.details.get("place", "call_id") == "call_id"
+    return f"{caught.value.info.code}: {caught.value.info.message}"
+
+
+async def test_only_a_call_that_was_sent_before_replaces_another() -> None:
+    calls, running = CallsInFlight(), RecordingSink()
     await calls.begin(KEY, running)
-    calls.end(KEY, refused)
+    assert await refused(calls, "c1") == "invalid_request: call_id: this call id is in use"
+    assert running.aborted == 0
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("call_id", ["", "x" * 129])
+@pytest.mark.parametrize("again", [False, True])
+async def test_an_id_that_is_none_is_refused(call_id: str, again: bool) -> None:
+    calls = CallsInFlight()
+    told = await refused(calls, call_id, again=again)
+    assert told == "invalid_request: call_id: expected 1 to 128 characters"
+    assert len(calls) == 0
+
+
+async def test_the_longest_and_the_shortest_id() -> None:
+    calls = CallsInFlight()
+    await calls.begin((1000, "x" * 128), RecordingSink())
+    await calls.begin((1000, "x"), RecordingSink())
+    assert len(calls) == 2
+
+
+async def test_at_the_limit_only_who_takes_over_a_place_gets_one() -> None:
+    calls, running, later = CallsInFlight(1), RecordingSink(), RecordingSink()
+    await calls.begin(KEY, running)
+    for again in (False, True):
+        assert (await refused(calls, "c2", again=again)).startswith("router_overloaded")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(lambda: calls.begin(KEY, later, again=True))
+        await until(lambda: running.aborted == 1)
+        # Who waits counts too.
+        assert len(calls) == 2
+        calls.end(KEY, running)
+        # The place is handed on: nobody slips in between.
+        assert len(calls) == 1
+        assert (await refused(calls, "c2")).startswith("router_overloaded")
+    calls.end(KEY, later)
+    await calls.begin((1000, "c2"), RecordingSink())
+
+
+async def test_to_end_what_never_began_changes_nothing() -> None:
+    calls, running, stranger = CallsInFlight(), RecordingSink(), RecordingSink()
+    await calls.begin(KEY, running)
+    calls.end(KEY, stranger)
     assert len(calls) == 1
 
 
@@ -65,39 +117,60 @@ async def test_who_gives_up_waiting_leaves_the_running_call_its_place() -> None:
     calls, running, impatient = CallsInFlight(), RecordingSink(), RecordingSink()
     await calls.begin(KEY, running)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(calls.begin, KEY, impatient)
+        tasks.start_soon(lambda: calls.begin(KEY, impatient, again=True))
         await until(lambda: running.aborted == 1)
         tasks.cancel_scope.cancel()
     calls.end(KEY, impatient)
     assert len(calls) == 1
     calls.end(KEY, running)
+    assert len(calls) == 0
     third = RecordingSink()
     await calls.begin(KEY, third)
     assert third.aborted == 0
 
 
-async def test_of_many_that_wait_each_has_its_turn_and_one_is_left() -> None:
-    calls = CallsInFlight()
+async def test_who_is_cancelled_as_its_turn_comes_gives_the_place_back() -> None:
+    calls, running, unlucky = CallsInFlight(), RecordingSink(), RecordingSink()
+    await calls.begin(KEY, running)
+
+    async def serve() -> None:
+        try:
+            await calls.begin(KEY, unlucky, again=True)
+        finally:
+            calls.end(KEY, unlucky)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(serve)
+        await until(lambda: running.aborted == 1)
+        calls.end(KEY, running)
+        tasks.cancel_scope.cancel()
+    assert len(calls) == 0
+
+
+async def test_of_many_that_wait_the_latest_gets_the_place() -> None:
+    calls, running = CallsInFlight(1), RecordingSink()
     sinks = [RecordingSink() for _ in range(5)]
-    running: list[RecordingSink] = []
-    most = 0
+    began: list[RecordingSink] = []
+    ends: list[str] = []
 
     async def serve(sink: RecordingSink) -> None:
-        nonlocal most
-        await calls.begin(KEY, sink)
-        running.append(sink)
-        most = max(most, len(running))
-        last = len(done) == len(sinks) - 1
-        if not last:
-            await until(lambda: sink.aborted > 0)
-        running.remove(sink)
-        done.append(sink)
-        calls.end(KEY, sink)
+        try:
+            await calls.begin(KEY, sink, again=True)
+            began.append(sink)
+        except CallRefused as refusal:
+            ends.append(refusal.info.code)
+        finally:
+            calls.end(KEY, sink)
 
-    done: list[RecordingSink] = []
+    await calls.begin(KEY, running)
     async with anyio.create_task_group() as tasks:
         for sink in sinks:
             tasks.start_soon(serve, sink)
-    assert most == 1
-    assert len(done) == len(sinks)
+            await settle()
+            # However often it is sent: one runs, one waits.
+            assert len(calls) == 2
+        calls.end(KEY, running)
+    assert began == [sinks[-1]]
+    assert ends == ["cancelled"] * 4
+    assert [sink.aborted for sink in sinks] == [1, 1, 1, 1, 0]
     assert len(calls) == 0

@@ -2,21 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import anyio
 import pytest
+from msgspec import structs
 
 from routerd.errors import Failure
 from routerd.providers.base import AnswerDecoder, ChatRequest, EncodedRequest, Headers, ListedModel
 from routerd.providers.openai import OpenAIAdapter
+from routerd.providers.transport import AiohttpTransport, Channel, HttpxTransport
+from routerd.settings import Timeouts
 from routerd_proto.frames import Usage
-from tests.daemon.execute.run import INPUT_TOKENS, Run
+from tests.daemon.execute.run import INPUT_TOKENS, SOON, Run
 from tests.daemon.execute.scripted import (
     Vendor,
     answer,
     cut,
+    silent,
+    until,
 )
+
+
+@pytest.fixture
+def full_queue() -> Iterator[str]:
+    """Yield the address of a listener that takes no more connections: connecting hangs."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        waiting = [socket.socket() for _ in range(4)]
+        for each in waiting:
+            each.setblocking(False)
+            each.connect_ex(listening.getsockname())
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
+        for each in waiting:
+            each.close()
+
+
+@pytest.mark.parametrize("engine", [AiohttpTransport, HttpxTransport])
+@pytest.mark.parametrize("end", ["deadline", "headers", "hang-up"])
+async def test_a_request_that_never_left_costs_nothing(
+    full_queue: str, engine: type[AiohttpTransport | HttpxTransport], end: str
+) -> None:
+    transport = engine(ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    channel = Channel(transport, full_queue, [], connect_seconds=60.0)
+    vendor = Vendor()
+    vendor.channel = channel
+    target = vendor.target()
+    timeouts = Timeouts(headers=SOON) if end == "headers" else Timeouts()
+    run = Run(target, timeouts=timeouts, seconds=SOON if end == "deadline" else 500.0)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run.go)
+        if end == "hang-up":
+            await until(lambda: bool(run.attempts))
+            await anyio.sleep(SOON)
+            tasks.cancel_scope.cancel()
+    await transport.aclose()
+    (attempt,) = run.attempts
+    assert attempt.sent is False
+    assert attempt.usage is None
+    assert (attempt.cost_nanodollars, attempt.cost_basis) == (0, "measured")
+    phases = {"deadline": "deadline", "headers": "connect", "hang-up": None}
+    assert attempt.error_phase == phases[end]
+
+
+@pytest.mark.parametrize("engine", [AiohttpTransport, HttpxTransport])
+async def test_a_request_that_left_may_cost(
+    engine: type[AiohttpTransport | HttpxTransport],
+) -> None:
+    async with Vendor(silent) as vendor:
+        transport = engine(ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+        channel = Channel(transport, f"http://{vendor.channel.server}/v1", [], connect_seconds=5.0)
+        run = Run(structs.replace(vendor.target(), channel=channel), seconds=0.3)
+        await run.go()
+        await vendor.hung_up.wait()
+        await transport.aclose()
+    (attempt,) = run.attempts
+    assert attempt.sent is True
+    assert attempt.cost_basis == "estimated"
+    assert attempt.usage == Usage(input_tokens=INPUT_TOKENS)
 
 
 @pytest.mark.parametrize(
@@ -61,6 +128,7 @@ class EarlyAdapter:
 
     name = "early"
     models_path = "/models"
+    warm_path = "/models"
 
     def __init__(self) -> None:
         self._inner = OpenAIAdapter()

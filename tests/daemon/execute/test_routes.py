@@ -64,6 +64,13 @@ async def test_an_answer_is_simulated_if_its_provider_is_or_says_so() -> None:
     assert [run.attempts[0].simulated for run in runs] == [True, True, False]
 
 
+async def test_an_attempt_at_a_simulator_is_simulated_though_nothing_came_of_it() -> None:
+    async with Vendor() as vendor:
+        await vendor.stop_listening()
+        run = await Run(vendor.target(simulated=True)).go()
+    assert [attempt.simulated for attempt in run.attempts] == [True]
+
+
 async def test_a_passing_fault_gets_a_second_attempt_on_the_same_route() -> None:
     async with (
         Vendor(failing(503), answer("Hello")) as vendor,
@@ -76,6 +83,9 @@ async def test_a_passing_fault_gets_a_second_attempt_on_the_same_route() -> None
     assert run.way == [("vendor", "first", "overloaded"), ("vendor", "retry", None)]
     assert run.attempts[0].cost_nanodollars == 0
     assert run.attempts[0].status == 503
+    first, second = run.attempts
+    # The pause is neither a provider's time nor routerd's own.
+    assert 0 < run.execution.waited_us <= second.started_us - (first.ended_us or 0)
 
 
 async def test_a_connection_lost_before_its_answer_is_tried_again_at_once() -> None:
@@ -111,8 +121,7 @@ async def test_what_does_not_pass_goes_to_the_backup(scenes: list[Scene], kinds:
     assert run.sink.text == "Hello"
     assert [kind for _, _, kind in run.way] == [*kinds, None]
     assert run.way[-1] == ("backup", "fallback", None)
-    assert run.execution.target is not None
-    assert run.execution.target.provider == "backup"
+    assert run.execution.held is run.attempts[-1]
 
 
 async def test_a_provider_that_is_not_there_is_not_asked_twice() -> None:
@@ -121,6 +130,7 @@ async def test_a_provider_that_is_not_there_is_not_asked_twice() -> None:
         run = await Run(vendor.target(), backup.target()).go()
     assert run.way == [("vendor", "first", "connection"), ("backup", "fallback", None)]
     assert run.attempts[0].sent is False
+    assert run.attempts[0].error_phase == "connect"
     assert (run.attempts[0].cost_nanodollars, run.attempts[0].cost_basis) == (0, "measured")
 
 

@@ -14,6 +14,7 @@ from tests.daemon.execute.scripted import (
     Scene,
     Vendor,
     answer,
+    failing,
     silent,
     stalling,
 )
@@ -59,6 +60,19 @@ async def test_an_answer_that_is_not_streamed_has_its_own_limit() -> None:
         timeouts = Timeouts(headers=3600.0, whole_answer=SOON)
         run = await Run(vendor.target(), timeouts=timeouts, stream=False).go()
     assert run.way == [("vendor", "first", "timeout")]
+    assert run.attempts[0].error_phase == "headers"
+
+
+async def test_a_plain_answer_whose_body_stalls_has_had_its_headers() -> None:
+    async def scene(exchange: Any) -> None:
+        await exchange.send(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{")
+        await exchange.until_gone()
+
+    async with Vendor(scene) as vendor:
+        timeouts = Timeouts(headers=3600.0, whole_answer=0.2)
+        run = await Run(vendor.target(), timeouts=timeouts, stream=False).go()
+    assert run.way == [("vendor", "first", "timeout")]
+    assert run.attempts[0].error_phase == "content"
 
 
 async def test_silence_after_content_ends_the_call() -> None:
@@ -81,6 +95,30 @@ async def test_the_deadline_ends_the_call_and_no_backup_is_asked() -> None:
     assert len(run.attempts) == 1
 
 
+async def test_the_first_failure_is_kept_when_time_is_over() -> None:
+    async with Vendor(failing(503, "busy", retry_after_ms="10"), silent) as vendor:
+        run = await Run(vendor.target(), seconds=0.3).go()
+    error = run.error
+    assert (error.code, error.blame) == ("deadline_exceeded", "caller")
+    assert error.message.endswith("; the first failure: no")
+    assert error.details == {
+        "status": 503,
+        "code": "busy",
+        "first_failure": "overloaded",
+        "tried": ["vendor/m: overloaded", "vendor/m: timeout"],
+    }
+
+
+@pytest.mark.parametrize("wanted", [None, 3600.0])
+async def test_a_time_that_is_not_the_callers_is_not_the_callers_fault(
+    wanted: float | None,
+) -> None:
+    async with Vendor(silent) as vendor:
+        run = Run(vendor.target(), timeouts=Timeouts(total=60.0), age=10.0 - SOON, timeout=wanted)
+        await run.go()
+    assert (run.error.code, run.error.blame) == ("timeout", "provider")
+
+
 async def test_a_timer_that_fires_a_little_early_asks_no_backup_either() -> None:
     async with Vendor(silent) as vendor, Vendor(name="backup") as backup:
         run = Run(vendor.target(), backup.target(), seconds=SOON)
@@ -93,7 +131,7 @@ async def test_a_timer_that_fires_a_little_early_asks_no_backup_either() -> None
 
 async def test_the_deadline_counts_from_the_moment_the_call_was_read() -> None:
     async with Vendor(silent) as vendor:
-        run = await Run(vendor.target(), seconds=3600.0, age=3600.0 - SOON).go()
+        run = await Run(vendor.target(), seconds=600.0, age=600.0 - SOON).go()
     assert run.error.code == "deadline_exceeded"
 
 

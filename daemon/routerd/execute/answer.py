@@ -1,0 +1,126 @@
+"""Reading one answer: from the bytes of its body to the parts the caller gets.
+
+Rules of this file: parts of a streamed answer go on as they come. Those of an answer that is not
+streamed are held back until it is whole, because until then another provider may still give a
+better one. An answer whose end mark is missing is whole if the vendor's rules say so.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import structs
+
+from routerd.domain import Attempt, Part
+from routerd.execute.delivery import Delivery, written_bytes
+from routerd.execute.watchdog import Watchdog
+from routerd.providers.base import AnswerDecoder, Outcome
+from routerd.providers.transport import Response, content_chunks
+
+__all__ = ["AnswerReader"]
+
+# After the end mark only the end of the body is missing. Reading it keeps the connection.
+END_OF_BODY_SECONDS: Final = 0.1
+# After a finish reason only the usage and the end mark are; some servers send neither.
+END_MARK_SECONDS: Final = 1.0
+NO_END_MARK: Final = "the provider's end mark never came; the answer was whole by its finish reason"
+
+
+class AnswerReader:
+    """Read one answer with status 200; `outcome` is what it amounts to so far."""
+
+    def __init__(
+        self,
+        decoder: AnswerDecoder,
+        attempt: Attempt,
+        delivery: Delivery,
+        watchdog: Watchdog,
+        *,
+        stream: bool,
+        between_parts: float,
+    ) -> None:
+        self.outcome: Outcome = decoder.outcome
+        self._decoder = decoder
+        self._attempt = attempt
+        self._delivery = delivery
+        self._watchdog = watchdog
+        self._stream = stream
+        self._between_parts = between_parts
+        self._held_back: list[Part] = []
+        self._whole_until: float | None = None
+        self._complete_until: float | None = None
+        self._finish_is_last = True
+
+    async def read(self, response: Response) -> None:
+        """Hand on parts as they come, to the end of the body or an error inside it."""
+        outcome = self.outcome
+        async for data in content_chunks(response):
+            had_finish = outcome.finish is not None
+            parts = self._decoder.feed(data)
+            if parts:
+                # Some servers give a reason with every piece.
+                self._finish_is_last = not had_finish
+                await self._take(parts)
+            if outcome.failure is not None:
+                return
+            self._watch_silence()
+        parts = self._decoder.end()
+        if parts:
+            await self._take(parts)
+
+    def take_as_whole(self) -> bool:
+        """Take what came before a cut or a silence as the answer, if it is a whole one.
+
+        If it is not, `outcome` stays what it was: what the cut did to the last bytes is not the
+        provider's doing.
+        """
+        before = structs.replace(self.outcome, notes=[*self.outcome.notes])
+        parts = self._decoder.end()
+        if not self.outcome.complete or self.outcome.failure is not None:
+            self.outcome = before
+            return False
+        if parts:
+            self._count(parts)
+            self._held_back += parts
+        self.outcome.notes.append(NO_END_MARK)
+        return True
+
+    def finish(self) -> None:
+        """Send what was held back of an answer that is whole."""
+        if self._held_back:
+            self._delivery.send(self._held_back)
+        self._delivery.end()
+
+    async def _take(self, parts: list[Part]) -> None:
+        self._count(parts)
+        watchdog = self._watchdog
+        if not self._stream or watchdog.expired is not None:
+            # The time may be over in the very turn in which the bytes come: what is cancelled in
+            # its next step must not commit the call.
+            self._held_back += parts
+            return
+        # A caller that reads slowly is no silence of the provider's.
+        watchdog.pause()
+        await self._delivery.deliver(parts)
+        watchdog.expect("content", self._between_parts)
+
+    def _count(self, parts: list[Part]) -> None:
+        if self._attempt.first_content_us is None:
+            self._attempt.first_content_us = self._delivery.elapsed_us()
+        self._delivery.output_bytes += written_bytes(parts)
+
+    def _watch_silence(self) -> None:
+        """Say how long the next bytes may take; what ends an answer is waited for once."""
+        watchdog, outcome = self._watchdog, self.outcome
+        if outcome.complete:
+            if self._complete_until is None:
+                self._complete_until = watchdog.now() + END_OF_BODY_SECONDS
+            watchdog.expect("content", self._complete_until - watchdog.now())
+        elif not self._stream:
+            return  # one limit holds from sending to the end
+        elif outcome.finish is not None and self._finish_is_last:
+            if self._whole_until is None:
+                self._whole_until = watchdog.now() + END_MARK_SECONDS
+            watchdog.expect("content", self._whole_until - watchdog.now())
+        elif self._attempt.first_content_us is not None:
+            watchdog.alive(self._between_parts)
