@@ -46,9 +46,10 @@ class Failure(Struct, frozen=True):
     """Why one attempt failed.
 
     `code` and `param` are the provider's own words for it, `retry_after` is in seconds. `phase`
-    says how far the attempt came: connect, headers, first_content, content. `request_sent` is False
-    where the provider certainly never saw the request. `retryable_here` overrules the class where
-    the provider says itself whether the same request may be sent again.
+    says how far the attempt came: encode, connect, headers, first_content, content; deadline where
+    the time of the whole call was over. `request_sent` is False where the provider certainly never
+    saw the request. `retryable_here` overrules the class where the provider says itself whether the
+    same request may be sent again.
     """
 
     error_class: ErrorClass

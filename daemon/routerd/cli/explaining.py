@@ -41,10 +41,11 @@ def print_record(record: dict[str, Any]) -> None:
         print(f"rule       {plan['rule']}")
     print(f"end        {_end(record)}")
     print(f"cost       {cost_text(record)} ({record['cost_basis']})")
+    own_us = record["total_us"] - record["upstream_us"] - record["waited_us"]
     print(
         f"time       first content {milliseconds(record['first_content_us'])}, "
         f"total {milliseconds(record['total_us'])}, of it "
-        f"{milliseconds(record['total_us'] - record['upstream_us'])} in routerd"
+        f"{milliseconds(own_us)} in routerd"
     )
     for note in record["notes"]:
         print(f"note       {note}")

@@ -22,7 +22,7 @@ __all__ = ["AnswerReader"]
 # After the end mark only the end of the body is missing. Reading it keeps the connection.
 END_OF_BODY_SECONDS: Final = 0.1
 # After a finish reason only the usage and the end mark are; some servers send neither.
-END_MARK_SECONDS: Final = 1.0
+END_MARK_SECONDS: Final = 2.0
 NO_END_MARK: Final = "the provider's end mark never came; the answer was whole by its finish reason"
 
 
