@@ -85,7 +85,6 @@ CODES: Final[dict[str, Code]] = {
     ),
     "protocol_error": Code("caller", False, "See docs/protocol.md for what was expected."),
     "frame_too_large": Code("caller", False, "Send less, or raise socket.max_frame_bytes."),
-    "forbidden": Code("caller", False, "Ask as root or as the daemon's own user."),
     # Seen by the client alone: no daemon was there to say so.
     "daemon_unavailable": Code(
         "router", True, "Start it with `routerd serve`, or set ROUTERD_SOCKET to its socket."

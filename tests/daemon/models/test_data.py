@@ -198,7 +198,6 @@ def test_the_data_names_no_place_of_one_machine() -> None:
                 yield item.read_text(encoding="utf-8")
 
     for text in texts(importlib.resources.files("routerd.models") / "data"):
-        assert "/work/" not in text
         assert "/home/" not in text
 
 
