@@ -8,22 +8,20 @@ the return value of `read_key`.
 from __future__ import annotations
 
 import math
-import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, TypeVar, get_args
+from typing import Any, TypeVar
 
 import msgspec
 
 from routerd.errors import SettingsError
+from routerd.settings.mistakes import explain_mistake
 from routerd.settings.schema import ProviderSettings, Settings
 
 __all__ = ["ledger_path", "load_settings", "read_key", "socket_path"]
 
 Section = TypeVar("Section")
-_PLACE: Final = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<place>.*)`)?", re.DOTALL)
-_UNKNOWN: Final = re.compile(r"Object contains unknown field `(?P<name>.*)`")
 
 
 def load_settings(path: Path) -> Settings:
@@ -58,17 +56,16 @@ def _convert(raw: Any, section: type[Section], file: Path | str, prefix: str) ->
     try:
         return msgspec.convert(raw, section)
     except msgspec.ValidationError as error:
-        match = _PLACE.fullmatch(str(error))
-        what, place = (match["what"], match["place"] or "") if match else (str(error), "")
-        unknown = _UNKNOWN.fullmatch(what)
-        if unknown:
-            known = msgspec.structs.fields(_type_at(section, place))
-            place = f"{place}.{unknown['name']}" if place else unknown["name"]
-            what = f"unknown key; known here: {', '.join(field.name for field in known)}"
-        elif what.startswith("Invalid enum value"):
-            what = f"{what}; expected one of {', '.join(_choices(_type_at(section, place)))}"
-        key = ".".join(part for part in (prefix, place) if part)
-        raise SettingsError(what, file=file, key=key) from None
+        inner, what = explain_mistake(error, section)
+        raise SettingsError(what, file=file, key=_key(prefix, inner)) from None
+
+
+def _key(prefix: str, inner: tuple[str, ...]) -> str:
+    """Write a place as people do: `providers.openai.base_url`, `directory[1]`."""
+    key = prefix
+    for part in inner:
+        key += f"[{part}]" if part.isdecimal() else f".{part}"
+    return key.removeprefix(".")
 
 
 def _refuse_infinite(raw: Any, file: Path | str, key: str = "") -> None:
@@ -78,22 +75,6 @@ def _refuse_infinite(raw: Any, file: Path | str, key: str = "") -> None:
             _refuse_infinite(value, file, f"{key}.{name}" if key else name)
     elif isinstance(raw, float) and not math.isfinite(raw):
         raise SettingsError(f"expected a finite number, got {raw}", file=file, key=key)
-
-
-def _type_at(section: Any, place: str) -> Any:
-    """Return the type of the setting at a dotted place of the schema."""
-    for name in place.split(".") if place else ():
-        fields = {field.name: field.type for field in msgspec.structs.fields(section)}
-        section = fields[name]
-    return section
-
-
-def _choices(kind: Any) -> list[str]:
-    """List the literals anywhere inside a type."""
-    found: list[str] = []
-    for argument in get_args(kind):
-        found += [argument] if isinstance(argument, str) else _choices(argument)
-    return found
 
 
 def socket_path(settings: Settings, environ: Mapping[str, str]) -> Path:
