@@ -33,11 +33,18 @@ def watch_for_blocking_calls() -> BlockBuster:
 if __name__ == "__main__":
     import os
     import sys
+    import traceback
 
     from routerd.__main__ import main
 
     watch_for_blocking_calls()
-    exit_code = main()
+    exit_code = 1
+    try:
+        exit_code = main()
+    except SystemExit as end:
+        exit_code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:  # noqa: BLE001 - told as the interpreter would tell it
+        traceback.print_exc()
     sys.stdout.flush()
     sys.stderr.flush()
     # Taking down the types that are watched crashes the interpreter, so it is not asked to.

@@ -249,7 +249,7 @@ def test_no_machine_is_changed_without_being_asked(bare_machine: Path) -> None:
 
 
 def test_nothing_is_installed_where_nothing_is_missing(bare_machine: Path) -> None:
-    for name in ("systemd-analyze", "systemd-socket-activate"):
+    for name in ("systemd-analyze", "systemd-socket-activate", "systemd-sysusers"):
         (bare_machine / "bin" / name).symlink_to("apt-get")
     install_system_packages(bare_machine, asked="1")
     asked = bare_machine / "asked"
