@@ -42,7 +42,8 @@ class Reply(Struct, frozen=True, kw_only=True):
     only `stop` and `tool_calls` are whole answers. `cost_nanodollars` covers all attempts, None
     where `cost_basis` is `unknown`. Times are in seconds since the daemon read the call.
     `degraded` says why the answer came from a declared lesser path, None if it did not. `notes`
-    says what was left out or changed on the way. `content` holds the parts in their order.
+    says what was left out or changed on the way. `cached` says that the answer is that of an
+    earlier identical call. `content` holds the parts in their order.
     """
 
     text: str
@@ -57,6 +58,7 @@ class Reply(Struct, frozen=True, kw_only=True):
     cost_basis: CostBasis = "unknown"
     degraded: str | None = None
     simulated: bool = False
+    cached: bool = False
     attempts: int = 0
     notes: list[str] = []
     first_content_seconds: float | None = None
@@ -191,6 +193,7 @@ def assemble(parts: list[Part], ended: CallEnded, trace_id: str = "") -> Reply:
         cost_basis=ended.cost_basis,
         degraded=ended.degraded,
         simulated=ended.simulated,
+        cached=ended.cached,
         attempts=ended.attempts,
         notes=ended.notes,
         first_content_seconds=None if first_content is None else first_content / 1e6,

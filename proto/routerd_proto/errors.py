@@ -55,6 +55,11 @@ CODES: Final[dict[str, Code]] = {
         "caller", False, "A provider's safety rule blocked this call; it is not routed around."
     ),
     "cancelled": Code("caller", True, "The caller left before the answer was complete."),
+    "budget_exceeded": Code(
+        "caller",
+        True,
+        "Wait until it resets, ask for a shorter answer, or raise the cap: see `routerd budgets`.",
+    ),
     "deadline_exceeded": Code("caller", True, "Allow more time, or ask for a faster shortcut."),
     # A provider's: all allowed routes were tried.
     "rate_limit": Code("provider", True, "Wait for `retry_after`, or add a backup deployment."),

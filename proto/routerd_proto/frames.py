@@ -222,7 +222,8 @@ class CallEnded(Struct, array_like=True, frozen=True, tag=49):
     `model`, `deployment` and `provider` name what really answered, empty where nothing did.
     `cost_nanodollars` covers all attempts; None where `cost_basis` is unknown. Times are in
     microseconds from the moment the daemon read the request. `degraded` says why, if it was.
-    `notes` says what was left out or changed on the way. `error` is None on success.
+    `notes` says what was left out or changed on the way. `error` is None on success. `cached` says
+    that the answer is that of an earlier identical call.
     """
 
     finish: FinishReason
@@ -240,6 +241,7 @@ class CallEnded(Struct, array_like=True, frozen=True, tag=49):
     simulated: bool = False
     notes: list[str] = []
     error: ErrorInfo | None = None
+    cached: bool = False
 
 
 class CommandAnswered(Struct, array_like=True, frozen=True, tag=60):

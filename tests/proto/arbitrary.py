@@ -42,8 +42,9 @@ def values_of(kind: Any, text: st.SearchStrategy[str] = TEXT) -> st.SearchStrate
         return st.sampled_from(arguments)
     if origin in (Union, UnionType):
         return st.one_of([values_of(member, text) for member in arguments])
-    if origin in (list, Sequence):
-        return st.lists(values_of(arguments[0], text), max_size=3)
+    if origin in (list, Sequence, tuple):
+        items = st.lists(values_of(arguments[0], text), max_size=3)
+        return items.map(tuple) if origin is tuple else items  # no tuple here has a fixed length
     if origin is dict:
         return st.dictionaries(text, values_of(arguments[1], text), max_size=3)
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
