@@ -27,12 +27,15 @@ __all__ = [
     "Attempt",
     "AttemptReason",
     "Boundary",
+    "BudgetRoom",
     "Call",
     "Capabilities",
     "CostBasis",
     "Dropped",
     "Features",
     "FinishReason",
+    "FreeQuota",
+    "Intent",
     "Part",
     "Plan",
     "Record",
@@ -40,12 +43,15 @@ __all__ = [
     "SamplingParameters",
     "Sensitivity",
     "Snapshot",
+    "Unit",
     "Usage",
 ]
 
 Boundary = Literal["machine", "own-network", "vendor"]
 AttemptReason = Literal["first", "retry", "fallback"]
 SamplingParameters = Literal["yes", "no", "without_reasoning"]
+# What a budget counts.
+Unit = Literal["nanodollars", "calls", "tokens"]
 MAX_ROUTES: Final = 3
 MAX_ATTEMPTS_PER_ROUTE: Final = 2
 
@@ -86,7 +92,10 @@ class Call(Struct, frozen=True):
 class Features(Struct, frozen=True):
     """Cheap facts of a call that a decision may look at. Never its text.
 
-    `input_tokens` is an estimate. `max_output_tokens` is what the caller asked for, if anything.
+    `input_tokens` is an estimate, `input_tokens_bound` what the prompt cannot be above whoever
+    counts its tokens, None where nothing but a model's window bounds it. `max_output_tokens` is
+    what the caller asked for, if anything, `seconds` how long the call may take. `text_rules` are
+    the rules on words that were looked at, with their results.
     """
 
     input_tokens: int
@@ -98,38 +107,97 @@ class Features(Struct, frozen=True):
     prefill: bool = False
     max_output_tokens: int | None = None
     sensitivity: Sensitivity = "public"
+    input_tokens_bound: int | None = None
+    seconds: float = 600.0
+    text_rules: dict[str, bool] = {}
+
+
+class BudgetRoom(Struct, frozen=True):
+    """What one cap of a budget leaves at the moment of a decision, in whole `unit`s.
+
+    `budget` is its name in the configuration, `scope` says in words whose it is ("tenant acme").
+    `soft` is the mark from which on it is nearly used up; `resets_at` is in seconds since the
+    epoch. With a `provider` or a `model` it concerns only the candidates of that.
+    """
+
+    budget: str
+    scope: str
+    unit: Unit
+    limit: int
+    spent: int
+    held: int
+    soft: int
+    resets_at: float
+    provider: str | None = None
+    model: str | None = None
+
+
+class FreeQuota(Struct, frozen=True):
+    """What is left of a free tier: requests and tokens, None where that is not limited.
+
+    `exhausted_means` says whether the deployment is still to be had, for money, once it is used up.
+    """
+
+    deployment: str
+    key: str
+    calls_left: int | None
+    tokens_left: int | None
+    resets_at: float
+    exhausted_means: Literal["paid", "refused"] = "paid"
 
 
 class Snapshot(Struct, frozen=True):
-    """The state of the system at the moment of a decision. `now` is seconds since the epoch."""
+    """The state of the system at the moment of a decision, as plain data.
+
+    `now` is seconds since the epoch. `rooms` are the caps that hold for the call, `free` the free
+    tiers of its candidates. `surcharges` are, by deployment, the thousandths by which its bound is
+    raised, because it was billed above its bound before.
+    """
 
     now: float
+    rooms: tuple[BudgetRoom, ...] = ()
+    free: tuple[FreeQuota, ...] = ()
+    surcharges: dict[str, int] = {}
 
 
 class Route(Struct, frozen=True):
     """One entry of a plan. Never the same deployment twice in a plan.
 
-    `degraded` says why it is not what was asked for, None if it is.
+    `degraded` says why it is not what was asked for, None if it is. `bound_nanodollars` is what
+    one request can cost at most at its price, None where that is not known; `bound_tokens` is the
+    same in tokens, None where nothing bounds them. `max_output_tokens` is the limit to send, None
+    for the caller's own; `lowered_by` names the budget that made it smaller than it would be.
+    `free` says that a free tier had room for it.
     """
 
     deployment: str
     model: str
     provider: str
     degraded: str | None = None
+    bound_nanodollars: int | None = None
+    bound_tokens: int | None = None
+    max_output_tokens: int | None = None
+    lowered_by: str | None = None
+    free: bool = False
 
 
 class Dropped(Struct, frozen=True):
-    """A candidate that may not serve, with the coded reason and the numbers compared."""
+    """A candidate that may not serve, with the coded reason and the numbers compared.
+
+    `budget` names the budget that has no room for it, where that is the reason.
+    """
 
     deployment: str
     code: str
     detail: str = ""
+    budget: str | None = None
 
 
 class Plan(Struct, frozen=True):
     """The decision before anything is sent.
 
-    `rule` says in words what chose the candidates.
+    `rule` says in words what chose the candidates. `nearly_spent` names the budgets beyond their
+    soft mark.
     """
 
     target: str
@@ -137,12 +205,15 @@ class Plan(Struct, frozen=True):
     model_class: str | None
     routes: tuple[Route, ...]
     dropped: tuple[Dropped, ...] = ()
+    nearly_spent: tuple[str, ...] = ()
 
 
 class Attempt(Struct, kw_only=True):
     """One request on the wire, filled in while it runs.
 
-    `sent` is False as long as the provider certainly saw nothing of it.
+    `sent` is False as long as the provider certainly saw nothing of it. `key` names the key that
+    was used, None for a provider's only one; `free` says that a free tier paid for it.
+    `held_nanodollars` was set aside for it, None where no price bounds it.
     """
 
     deployment: str
@@ -169,13 +240,56 @@ class Attempt(Struct, kw_only=True):
     malformed_events: int = 0
     simulated: bool = False
     notes: list[str] = field(default_factory=list)
+    key: str | None = None
+    free: bool = False
+    held_nanodollars: int | None = None
+
+
+class Intent(Struct, frozen=True, kw_only=True):
+    """What is about to be sent, written down first, so that a crash cannot hide what it cost.
+
+    `number` counts the attempts of the call from 1, `at_ms` is the wall clock in milliseconds since
+    the epoch. `held_nanodollars` is charged if nobody lives to say better, None where no price
+    bounds it; the tokens are bounds too.
+    """
+
+    decision_id: str
+    number: int
+    call_id: str
+    peer_uid: int | None
+    at_ms: int
+    target: str
+    stream: bool
+    deployment: str
+    model: str
+    provider: str
+    server: str
+    reason: AttemptReason
+    held_nanodollars: int | None
+    input_tokens: int
+    output_tokens: int
+    model_class: str | None = None
+    key: str | None = None
+    free: bool = False
+    simulated: bool = False
+    tenant: str | None = None
+    team: str | None = None
+    agent: str | None = None
+    user: str | None = None
+    feature: str | None = None
+    task: str | None = None
 
 
 class Record(Struct, kw_only=True):
     """What happened to one call: one row of the ledger, and all that `explain` needs.
 
     `upstream_us` is the time of all attempts together, `waited_us` that between attempts, spent
-    waiting before a second one on the same route; the rest of `total_us` is routerd's own.
+    waiting before a second one on the same route; the rest of `total_us` is routerd's own. A call
+    that was sent again has one record with the attempts of all its copies; `sends` is that of the
+    last. `skipped` are routes that a budget did not let be tried. `directory_hash` and
+    `policy_hash` name what was decided by, as the ledger keeps it. `cached` says that the answer is
+    that of an earlier identical call. `arm`, `gate` and `feedback` are for the experiment, the
+    judgement of the answer and what the app said of it.
     """
 
     decision_id: str
@@ -210,3 +324,11 @@ class Record(Struct, kw_only=True):
     degraded: str | None = None
     simulated: bool = False
     notes: list[str] = field(default_factory=list)
+    snapshot: Snapshot | None = None
+    skipped: list[Dropped] = field(default_factory=list)
+    directory_hash: str | None = None
+    policy_hash: str | None = None
+    cached: bool = False
+    arm: str | None = None
+    gate: str | None = None
+    feedback: str | None = None

@@ -7,6 +7,15 @@ from routerd.settings.load import (
     read_key,
     socket_path,
 )
+from routerd.settings.money import (
+    Budget,
+    Budgeting,
+    CachedShortcut,
+    Caching,
+    FreeTier,
+    KeySettings,
+    Spender,
+)
 from routerd.settings.schema import (
     Discovery,
     Egress,
@@ -20,14 +29,21 @@ from routerd.settings.schema import (
 )
 
 __all__ = [
+    "Budget",
+    "Budgeting",
+    "CachedShortcut",
+    "Caching",
     "Discovery",
     "Egress",
+    "FreeTier",
+    "KeySettings",
     "Ledger",
     "Limits",
     "Log",
     "ProviderSettings",
     "Settings",
     "Socket",
+    "Spender",
     "Timeouts",
     "ledger_path",
     "load_settings",

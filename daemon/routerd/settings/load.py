@@ -11,17 +11,27 @@ import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from routerd.errors import SettingsError
 from routerd.settings.mistakes import explain_mistake
+from routerd.settings.money import Budget, CachedShortcut, Caching, FreeTier, KeySettings
 from routerd.settings.schema import ProviderSettings, Settings
 
 __all__ = ["ledger_path", "load_settings", "read_key", "socket_path"]
 
-Section = TypeVar("Section")
+Section = TypeVar("Section", bound=msgspec.Struct)
+
+# Tables of tables are read one by one, so that a mistake is named with its place.
+TABLES: Final[dict[type, dict[str, type]]] = {
+    Settings: {"providers": ProviderSettings, "budgets": Budget, "cache": Caching},
+    Caching: {"shortcuts": CachedShortcut},
+    ProviderSettings: {"keys": KeySettings, "free": FreeTier},
+    KeySettings: {"free": FreeTier},
+}
+SINGLE: Final = frozenset({Caching})
 
 
 def load_settings(path: Path) -> Settings:
@@ -40,16 +50,30 @@ def load_settings(path: Path) -> Settings:
 def parse_settings(raw: dict[str, Any], file: Path | str) -> Settings:
     """Check a parsed file against the schema."""
     _refuse_infinite(raw, file)
-    tables = raw.get("providers", {})
-    if not isinstance(tables, dict):
-        raise SettingsError("expected a table of providers", file=file, key="providers")
-    # One by one, so that a mistake is named with its provider.
-    providers = {
-        name: _convert(table, ProviderSettings, file, f"providers.{name}")
-        for name, table in tables.items()
-    }
-    rest = {key: value for key, value in raw.items() if key != "providers"}
-    return msgspec.structs.replace(_convert(rest, Settings, file, ""), providers=providers)
+    return _convert_tables(raw, Settings, file, "")
+
+
+def _convert_tables(raw: Any, section: type[Section], file: Path | str, prefix: str) -> Section:
+    """Check a table and, each on its own, the tables of tables in it."""
+    nested = TABLES.get(section, {})
+    if not isinstance(raw, dict) or not nested.keys() & raw.keys():
+        return _convert(raw, section, file, prefix)
+    found: dict[str, Any] = {}
+    for name, kind in nested.items():
+        if name not in raw:
+            continue
+        tables, key = raw[name], f"{prefix}.{name}".removeprefix(".")
+        if not isinstance(tables, dict):
+            raise SettingsError("expected a table", file=file, key=key)
+        if kind in SINGLE:
+            found[name] = _convert_tables(tables, kind, file, key)
+        else:
+            found[name] = {
+                inner: _convert_tables(table, kind, file, f"{key}.{inner}")
+                for inner, table in tables.items()
+            }
+    rest = {key: value for key, value in raw.items() if key not in nested}
+    return msgspec.structs.replace(_convert(rest, section, file, prefix), **found)
 
 
 def _convert(raw: Any, section: type[Section], file: Path | str, prefix: str) -> Section:
@@ -101,31 +125,39 @@ def ledger_path(settings: Settings, environ: Mapping[str, str]) -> Path:
 
 
 def read_key(
-    name: str, settings: ProviderSettings, environ: Mapping[str, str], file: Path | str = ""
+    provider: str,
+    settings: ProviderSettings | KeySettings,
+    environ: Mapping[str, str],
+    file: Path | str = "",
+    *,
+    name: str | None = None,
 ) -> str | None:
-    """Return the key of provider `name`, None if it takes none.
+    """Return the only key of a provider, or the one called `name`; None if it takes none.
 
-    A key file comes first, then a systemd credential of the provider's name, then the environment
-    variable: a file can be replaced while the daemon is down and is not seen in /proc.
+    A key file comes first, then a systemd credential (`provider`, or `provider.name`), then the
+    environment variable: a file can be replaced while the daemon is down and is not seen in /proc.
     SettingsError where a key is needed and none is found.
     """
-    if settings.keyless:
+    place, credential_name, way_out = f"providers.{provider}", provider, " (or set enabled = false)"
+    if name is not None:
+        place, credential_name, way_out = f"{place}.keys.{name}", f"{provider}.{name}", ""
+    if isinstance(settings, ProviderSettings) and settings.keyless:
         return None
     if settings.key_file:
-        return _read_key_file(Path(settings.key_file), file, f"providers.{name}.key_file")
-    credential = Path(environ.get("CREDENTIALS_DIRECTORY") or "/nonexistent") / name
+        return _read_key_file(Path(settings.key_file), file, f"{place}.key_file")
+    credential = Path(environ.get("CREDENTIALS_DIRECTORY") or "/nonexistent") / credential_name
     if credential.is_file():
-        return _read_key_file(credential, file, f"providers.{name}")
+        return _read_key_file(credential, file, place)
     key = environ.get(settings.key_env or "", "").strip()
     if key:
-        _check_key(key, f"${settings.key_env}", file, f"providers.{name}.key_env")
+        _check_key(key, f"${settings.key_env}", file, f"{place}.key_env")
         return key
     wanted = f"the environment variable {settings.key_env}, " if settings.key_env else ""
     raise SettingsError(
-        f"no key: expected {wanted}a key_file, or a systemd credential named {name} "
-        f"(or set enabled = false)",
+        f"no key: expected {wanted}a key_file, or a systemd credential named {credential_name}"
+        f"{way_out}",
         file=file,
-        key=f"providers.{name}.{'key_env' if settings.key_env else 'key_file'}",
+        key=f"{place}.{'key_env' if settings.key_env else 'key_file'}",
     )
 
 

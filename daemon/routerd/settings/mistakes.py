@@ -40,6 +40,8 @@ def explain_mistake(
 def _type_at(kind: Any, place: tuple[str, ...]) -> Any:
     """Return the type of the value at a place of the schema, through unions with None."""
     for name in place:
+        if name.isdecimal():
+            continue  # a list is as good as what is in it
         structs = [item for item in (kind, *get_args(kind)) if hasattr(item, "__struct_fields__")]
         fields = {item.encode_name: item.type for item in msgspec.structs.fields(structs[0])}
         kind = fields[name]

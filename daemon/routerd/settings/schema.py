@@ -9,9 +9,19 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, field
 
 from routerd.domain import Boundary
+from routerd.settings.money import (
+    Budget,
+    Budgeting,
+    Caching,
+    Dollars,
+    FreeTier,
+    KeySettings,
+    Positive,
+)
+from routerd.settings.section import Section
 
 __all__ = [
     "Discovery",
@@ -25,14 +35,8 @@ __all__ = [
     "Timeouts",
 ]
 
-Seconds = Annotated[float, Meta(gt=0)]
 
-
-class _Section(Struct, frozen=True, forbid_unknown_fields=True):
-    """A table of the configuration file; a key it does not know is an error."""
-
-
-class Socket(_Section, frozen=True):
+class Socket(Section, frozen=True):
     """Where apps reach the daemon. A descriptor passed by systemd takes precedence over `path`."""
 
     path: Annotated[
@@ -78,7 +82,7 @@ class Socket(_Section, frozen=True):
     ] = 60.0
 
 
-class Limits(_Section, frozen=True):
+class Limits(Section, frozen=True):
     """How much the daemon takes on."""
 
     in_flight: Annotated[
@@ -91,7 +95,7 @@ class Limits(_Section, frozen=True):
     ] = 60.0
 
 
-class Timeouts(_Section, frozen=True):
+class Timeouts(Section, frozen=True):
     """How long a provider may take: each bounds a phase of one attempt, `total` the whole call."""
 
     connect: Annotated[float, Meta(gt=0, description="Opening a connection, TLS included.")] = 5.0
@@ -118,7 +122,7 @@ class Timeouts(_Section, frozen=True):
     ] = 600.0
 
 
-class Ledger(_Section, frozen=True):
+class Ledger(Section, frozen=True):
     """The record of every call."""
 
     path: Annotated[
@@ -136,9 +140,24 @@ class Ledger(_Section, frozen=True):
             "counted as lost.",
         ),
     ] = 10_000
+    keep_days: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="How long single calls are kept, at least; the sums of every month stay for "
+            "ever. 0: calls too.",
+        ),
+    ] = 400
+    texts_of: Annotated[
+        list[str],
+        Meta(
+            description="Tenants whose prompts and answers are kept too, as long as their calls. "
+            "Those of private calls never are."
+        ),
+    ] = field(default_factory=list)
 
 
-class Log(_Section, frozen=True):
+class Log(Section, frozen=True):
     """What is written to stderr. Never a key, a prompt or an answer."""
 
     level: Annotated[
@@ -148,7 +167,7 @@ class Log(_Section, frozen=True):
     calls: Annotated[bool, Meta(description="Whether every call gets a line at level info.")] = True
 
 
-class Egress(_Section, frozen=True):
+class Egress(Section, frozen=True):
     """How providers are reached. Proxies are taken from the environment (HTTPS_PROXY, NO_PROXY)."""
 
     engine: Annotated[
@@ -179,7 +198,7 @@ class Egress(_Section, frozen=True):
     ] = 60.0
 
 
-class Discovery(_Section, frozen=True):
+class Discovery(Section, frozen=True):
     """What is looked for at the start."""
 
     local_servers: Annotated[
@@ -191,7 +210,7 @@ class Discovery(_Section, frozen=True):
     ] = True
 
 
-class ProviderSettings(_Section, frozen=True):
+class ProviderSettings(Section, frozen=True):
     """One provider. What is left out comes from the directory, if the provider is known there."""
 
     enabled: Annotated[bool, Meta(description="Whether calls may go there.")] = True
@@ -220,9 +239,34 @@ class ProviderSettings(_Section, frozen=True):
     simulated: Annotated[
         bool, Meta(description="Whether it is a simulator; every reply then says so.")
     ] = False
+    discount_percent: Annotated[
+        float,
+        Meta(
+            ge=0,
+            lt=100,
+            description="What your contract takes off every price there, to four decimals.",
+        ),
+    ] = 0.0
+    input_dollars: Annotated[
+        Dollars | None,
+        Meta(description="For a server of your own: what a million input tokens cost you."),
+    ] = None
+    output_dollars: Annotated[
+        Dollars | None,
+        Meta(description="For a server of your own: what a million output tokens cost you."),
+    ] = None
+    hourly_dollars: Annotated[
+        Dollars | None,
+        Meta(
+            description="For a server of your own: what an hour of it costs you, charged by the "
+            "time of each request."
+        ),
+    ] = None
+    free: dict[str, FreeTier] = field(default_factory=dict)
+    keys: dict[str, KeySettings] = field(default_factory=dict)
 
 
-class Settings(_Section, frozen=True):
+class Settings(Section, frozen=True):
     """The whole configuration."""
 
     socket: Socket = Socket()
@@ -232,11 +276,14 @@ class Settings(_Section, frozen=True):
     log: Log = Log()
     egress: Egress = Egress()
     discovery: Discovery = Discovery()
+    budgeting: Budgeting = Budgeting()
+    cache: Caching = Caching()
     directory: Annotated[
         list[str],
         Meta(
             description="Files of your own that add to or override the directory of models, "
             "classes and shortcuts; relative to this file."
         ),
-    ] = []
-    providers: dict[str, ProviderSettings] = {}
+    ] = field(default_factory=list)
+    providers: dict[str, ProviderSettings] = field(default_factory=dict)
+    budgets: dict[str, Budget] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from routerd.errors import SettingsError
-from routerd.settings import ProviderSettings, read_key
+from routerd.settings import KeySettings, ProviderSettings, read_key
 
 FILE_KEY, CREDENTIAL_KEY, ENVIRONMENT_KEY = "from-the-file", "from-systemd", "from-environ"
 
@@ -100,3 +100,31 @@ def test_the_same_holds_for_the_environment() -> None:
         read_key("vendor", ProviderSettings(key_env="VENDOR_KEY"), {"VENDOR_KEY": "se\ncret"})
     assert caught.value.key == "providers.vendor.key_env"
     assert "cret" not in str(caught.value)
+
+
+def test_a_named_key_is_found_in_the_same_order(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(FILE_KEY)
+    (tmp_path / "vendor").write_text("the key of a provider with one key")
+    (tmp_path / "vendor.work").write_text(CREDENTIAL_KEY)
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path), "WORK_KEY": ENVIRONMENT_KEY}
+    settings = KeySettings(key_file=str(tmp_path / "key"), key_env="WORK_KEY")
+    without_file = KeySettings(key_env="WORK_KEY")
+    assert read_key("vendor", settings, environ, name="work") == FILE_KEY
+    assert read_key("vendor", without_file, environ, name="work") == CREDENTIAL_KEY
+    assert read_key("vendor", without_file, environ, name="home") == ENVIRONMENT_KEY
+
+
+@pytest.mark.parametrize(
+    ("settings", "place"),
+    [
+        (KeySettings(), "providers.vendor.keys.work.key_file"),
+        (KeySettings(key_env="WORK_KEY"), "providers.vendor.keys.work.key_env"),
+        (KeySettings(key_file="/nonexistent"), "providers.vendor.keys.work.key_file"),
+    ],
+)
+def test_a_missing_named_key_is_told_at_its_place(settings: KeySettings, place: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_key("vendor", settings, {}, "routerd.toml", name="work")
+    assert caught.value.key == place
+    if not settings.key_file:
+        assert "a systemd credential named vendor.work" in caught.value.expected

@@ -14,6 +14,10 @@ from hypothesis import strategies as st
 
 from routerd.errors import SettingsError
 from routerd.settings import (
+    Budget,
+    CachedShortcut,
+    FreeTier,
+    KeySettings,
     ProviderSettings,
     Settings,
     ledger_path,
@@ -22,7 +26,26 @@ from routerd.settings import (
     socket_path,
 )
 
-SECTIONS = ("socket", "limits", "timeouts", "ledger", "log", "egress", "discovery")
+SECTIONS = (
+    "socket",
+    "limits",
+    "timeouts",
+    "ledger",
+    "log",
+    "egress",
+    "discovery",
+    "budgeting",
+    "cache",
+)
+# Tables that there may be many of, at each of their places.
+NAMED: dict[str, type[msgspec.Struct]] = {
+    "providers.x": ProviderSettings,
+    "providers.x.free.m": FreeTier,
+    "providers.x.keys.k": KeySettings,
+    "providers.x.keys.k.free.m": FreeTier,
+    "budgets.b": Budget,
+    "cache.shortcuts.s": CachedShortcut,
+}
 
 
 def mistake(text: str) -> SettingsError:
@@ -80,8 +103,8 @@ def test_what_is_given_replaces_the_default_and_nothing_else(tmp_path: Path) -> 
         ("[socket.path]\nx = 1", "socket.path", "Expected `str | null`, got `object`"),
         ("[providers.a]\nkey = 1", "providers.a.key", "unknown key; known here: enabled, adapter"),
         ("[providers.a.b]\nx = 1", "providers.a.b", "unknown key"),
-        ("providers = 1", "providers", "expected a table of providers"),
-        ("[[providers]]", "providers", "expected a table of providers"),
+        ("providers = 1", "providers", "expected a table"),
+        ("[[providers]]", "providers", "expected a table"),
         ("providers.a = 1", "providers.a", "Expected `object`, got `int`"),
         ("socket = 1", "socket", "Expected `object`, got `int`"),
         ("[socket]\nmax_connections = true", "socket.max_connections", "Expected `int`"),
@@ -108,6 +131,35 @@ def test_what_is_given_replaces_the_default_and_nothing_else(tmp_path: Path) -> 
         ("[limits]\ndrain_seconds = -0.1", "limits.drain_seconds", ">= 0"),
         ("[egress]\nwarm_connections = 65", "egress.warm_connections", "<= 64"),
         ("[ledger]\nqueue_limit = 0", "ledger.queue_limit", ">= 1"),
+        ("budgets = 1", "budgets", "expected a table"),
+        ("budgets.a = 1", "budgets.a", "Expected `object`, got `int`"),
+        ("[budgets.a]\nwindow = 'week'", "budgets.a.window", "matching regex"),
+        ("[budgets.a]\neach = 'planet'", "budgets.a.each", "expected one of tenant, team"),
+        ("[budgets.a]\nsoft_percent = 0", "budgets.a.soft_percent", "> 0"),
+        ("cache = 1", "cache", "expected a table"),
+        ("cache.shortcuts = 1", "cache.shortcuts", "expected a table"),
+        ("[cache]\nmax_bytes = -1\n[cache.shortcuts.a]\nseconds = 1", "cache.max_bytes", ">= 0"),
+        ("[cache.shortcuts.a]\nseconds = 0", "cache.shortcuts.a.seconds", "> 0"),
+        ("[cache.shortcuts.a]", "cache.shortcuts.a", "missing required field `seconds`"),
+        ("[providers.a]\nfree = 1", "providers.a.free", "expected a table"),
+        ("[providers.a.free]\ncalls = 1", "providers.a.free.calls", "Expected `object`"),
+        ("[providers.a.free.m]\ncalls = 0", "providers.a.free.m.calls", ">= 1"),
+        (
+            "[providers.a.free.m]\nresets_at = '24:00'",
+            "providers.a.free.m.resets_at",
+            "matching regex",
+        ),
+        ("[providers.a.keys]\nx = 1", "providers.a.keys.x", "Expected `object`, got `int`"),
+        (
+            "[providers.a.keys.x]\nkey = 1",
+            "providers.a.keys.x.key",
+            "unknown key; known here: key_env, key_file",
+        ),
+        (
+            "[providers.a.keys.x.free.m]\nthen = 'stop'",
+            "providers.a.keys.x.free.m.then",
+            "expected one of paid, refused",
+        ),
     ],
 )
 def test_a_mistake_names_the_key_and_what_was_expected(text: str, key: str, expected: str) -> None:
@@ -116,7 +168,7 @@ def test_a_mistake_names_the_key_and_what_was_expected(text: str, key: str, expe
     assert expected in error.expected
 
 
-@pytest.mark.parametrize("section", [*SECTIONS, "providers.one"])
+@pytest.mark.parametrize("section", [*SECTIONS, *NAMED])
 def test_an_unknown_key_is_refused_in_every_section(section: str) -> None:
     assert mistake(f"[{section}]\nno_such_key = 1").key == f"{section}.no_such_key"
 
@@ -126,7 +178,7 @@ def leaves(kind: type, place: str = "") -> Iterator[tuple[str, Any]]:
         at = f"{place}.{field.name}" if place else field.name
         if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
             yield from leaves(field.type, at)
-        elif at != "providers":
+        elif get_origin(field.type) is not dict:
             yield at, field.type
 
 
@@ -138,22 +190,51 @@ def test_every_setting_refuses_a_value_of_another_type(place: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "place", [place for place, kind in leaves(ProviderSettings, "providers.x")]
+    "place", [place for at, kind in NAMED.items() for place, _ in leaves(kind, at)]
 )
-def test_every_setting_of_a_provider_does_too(place: str) -> None:
+def test_every_setting_of_a_named_table_does_too(place: str) -> None:
     section, _, name = place.rpartition(".")
     assert mistake(f"[{section}]\n{name} = [1]").key == place
 
 
 def test_every_setting_says_what_it_means() -> None:
-    described = [
-        (place, kind) for place, kind in [*leaves(Settings), *leaves(ProviderSettings, "providers")]
-    ]
-    assert len(described) > 30
+    described = [*leaves(Settings)]
+    for at, kind in NAMED.items():
+        described += leaves(kind, at)
+    assert len(described) > 60
     for place, kind in described:
-        assert get_origin(kind) is not dict
         schema = msgspec.json.schema(kind)
         assert schema.get("description"), place
+
+
+def test_tables_inside_tables_are_read() -> None:
+    text = """
+        [providers.vendor.keys.one]
+        key_env = "ONE"
+        free."m-1.5" = { calls = 7, then = "refused" }
+        [providers.vendor.keys.two]
+        calls_a_minute = 3
+        [providers.other.free."*"]
+        tokens = 9
+        resets_at = "07:30"
+        time_zone = "Europe/Paris"
+        [budgets.all]
+        dollars = 0.1
+        [cache]
+        max_bytes = 5
+        shortcuts.extract = { seconds = 60 }
+    """
+    settings = parse_settings(tomllib.loads(text), "file")
+    assert settings.providers["vendor"].keys == {
+        "one": KeySettings(key_env="ONE", free={"m-1.5": FreeTier(calls=7, then="refused")}),
+        "two": KeySettings(calls_a_minute=3),
+    }
+    assert settings.providers["other"].free == {
+        "*": FreeTier(tokens=9, resets_at="07:30", time_zone="Europe/Paris")
+    }
+    assert settings.budgets == {"all": Budget(dollars=0.1)}
+    assert settings.cache.max_bytes == 5
+    assert settings.cache.shortcuts == {"extract": CachedShortcut(seconds=60)}
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -180,6 +261,21 @@ def test_what_is_not_toml_is_said_so(tmp_path: Path, content: bytes, expected: s
     assert caught.value.file == str(file)
 
 
+known_names = st.sampled_from(
+    [
+        *SECTIONS,
+        "providers",
+        "budgets",
+        "keys",
+        "free",
+        "shortcuts",
+        "directory",
+        "path",
+        "mode",
+        "level",
+        "boundary",
+    ]
+)
 toml_values = st.recursive(
     st.none()
     | st.booleans()
@@ -190,12 +286,9 @@ toml_values = st.recursive(
     | st.times(),
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(st.text(max_size=8) | st.sampled_from(SECTIONS), inner, max_size=3)
+        | st.dictionaries(st.text(max_size=8) | known_names, inner, max_size=3)
     ),
     max_leaves=8,
-)
-known_names = st.sampled_from(
-    [*SECTIONS, "providers", "directory", "path", "mode", "level", "boundary"]
 )
 
 
