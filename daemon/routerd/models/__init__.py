@@ -13,10 +13,15 @@ from routerd.models.local import LOCAL_PRICE, ListedLocally
 from routerd.models.pricing import (
     LongContextPrice,
     Price,
+    PriceChange,
     cost,
+    cost_bound,
+    discounted,
     dollars_to_nanodollars,
     format_cents,
     format_dollars,
+    largest_output,
+    own_price,
 )
 from routerd.models.schema import (
     DIMENSIONS,
@@ -45,6 +50,7 @@ __all__ = [
     "ModelClass",
     "ModelRow",
     "Price",
+    "PriceChange",
     "Provider",
     "Resolution",
     "Score",
@@ -54,10 +60,14 @@ __all__ = [
     "TargetKind",
     "UnknownTarget",
     "cost",
+    "cost_bound",
+    "discounted",
     "dollars_to_nanodollars",
     "format_cents",
     "format_dollars",
+    "largest_output",
     "load_directory",
     "model_rows",
+    "own_price",
     "shortcut_rows",
 ]

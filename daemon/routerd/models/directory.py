@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Final, Literal
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -143,6 +144,18 @@ class Directory:
         """Return this directory with one provider added or replaced."""
         providers = self._entries.providers | {provider.id: provider}
         return Directory(replace(self._entries, providers=providers), self._listed)
+
+    def with_prices(self, prices: Mapping[str, Price]) -> Directory:
+        """Return this directory with other prices for some of the deployments of its files."""
+        deployments = {
+            name: replace(item, price=prices.get(name, item.price))
+            for name, item in self._entries.deployments.items()
+        }
+        return Directory(replace(self._entries, deployments=deployments), self._listed)
+
+    def document(self) -> bytes:
+        """Return all that decisions are made by, as JSON: what two directories share if alike."""
+        return msgspec.json.encode((self._entries, self._listed), order="deterministic")
 
     def with_local_models(
         self, provider: str, listed: Iterable[ListedLocally], *, price: Price = LOCAL_PRICE

@@ -20,6 +20,7 @@ from routerd.models.check import check_entries
 from routerd.models.convert import convert
 from routerd.models.directory import Directory
 from routerd.models.entries import Entries, Origin, key_of
+from routerd.models.price import HUNDREDFOLD, SOLD_PER
 from routerd.models.schema import (
     DeploymentEntry,
     LocalListing,
@@ -45,8 +46,8 @@ SECTIONS: Final = {
 LISTING: Final = "local"
 # What a shortcut cannot have beside a field, and loses when a later file sets that field.
 EXCLUDING: Final = {"class": {"candidates", "degraded"}, "candidates": {"class"}}
-# A price this many times the one it overrides was typed in another unit.
-LARGEST_PRICE_RATIO: Final = 100
+# What of a price is no rate: it may change by any factor, and leaves announced changes as they are.
+NO_RATES: Final = frozenset({"above", "discount_ppm", "source", "changes"})
 
 
 class Layer(NamedTuple):
@@ -150,9 +151,8 @@ def _override(
             after[name] = value
         if place[2:3] == ("price",):
             _check_ratio(old, value, file, here)
-    if place[2:] == ("price",) and "source" not in table:
-        # Else the old source would vouch for numbers it never gave.
-        after["source"] = f"{Path(file).name}, over {before.get('source', 'nothing')}"
+    if place[2:] == ("price",):
+        _finish_price(before, table, after, file)
     if place[0] == "shortcuts":
         for chosen, contradicted in EXCLUDING.items():
             if chosen in table:
@@ -161,13 +161,25 @@ def _override(
     return after
 
 
+def _finish_price(
+    before: dict[str, Any], table: dict[str, Any], after: dict[str, Any], file: str
+) -> None:
+    """Take off a price what does not hold any more beside what a later file says."""
+    if "source" not in table:
+        # Else the old source would vouch for numbers it never gave.
+        after["source"] = f"{Path(file).name}, over {before.get('source', 'nothing')}"
+    if "changes" not in table and table.keys() - NO_RATES:
+        # Else the old list would undo the new rates on the day of its next change.
+        after.pop("changes", None)
+
+
 def _check_ratio(old: object, new: object, file: str, place: tuple[str, ...]) -> None:
     if not (isinstance(old, int) and isinstance(new, int) and old > 0 and new > 0):
         return
-    if max(old, new) >= LARGEST_PRICE_RATIO * min(old, new) and place[-1] != "above":
+    if max(old, new) >= HUNDREDFOLD * min(old, new) and place[-1] not in NO_RATES:
         raise SettingsError(
             f"{new} instead of {old}: a hundredfold apart; expected nanodollars per "
-            f"million tokens (1 dollar is 1000000000)",
+            f"{SOLD_PER.get(place[-1], 'million tokens')} (1 dollar is 1000000000)",
             file=file,
             key=key_of(*place),
         )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import asdict
 
 from routerd.errors import SettingsError
-from routerd.models import Directory, load_directory
+from routerd.models import Directory, LongContextPrice, load_directory
 
 PACKAGED = load_directory()
 
@@ -158,6 +158,73 @@ def test_a_rate_of_the_long_tier_can_be_overridden(tmp_path: Path) -> None:
     assert price is not None
     assert price.source == "my contract"
     assert price.long_context == msgspec.structs.replace(before.long_context, output=800_000_000)
+
+
+CHANGING = """
+[deployments."openai/gpt-6-luna".price]
+source = "a list"
+per_query = 10_000_000
+per_hour = 2_000_000_000
+[deployments."openai/gpt-6-luna".price.long_context]
+above = 100_000
+[[deployments."openai/gpt-6-luna".price.changes]]
+since = 2027-01-01
+input = 90_000_000
+output = 450_000_000
+per_query = 5_000_000
+[deployments."openai/gpt-6-luna".price.changes.long_context]
+above = 272_000
+input = 180_000_000
+[[deployments."openai/gpt-6-luna".price.changes]]
+since = 2027-02-01
+input = 80_000_000
+"""
+
+
+def test_a_price_of_a_file_may_change_on_a_day(tmp_path: Path) -> None:
+    price = load_text(tmp_path, CHANGING).deployments["openai/gpt-6-luna"].price
+    before = PACKAGED.deployments["openai/gpt-6-luna"].price
+    assert price is not None
+    assert before is not None
+    assert (price.input, price.per_query, price.per_hour) == (
+        before.input,
+        10_000_000,
+        2_000_000_000,
+    )
+    january = price.at(dt.date(2027, 1, 31))
+    assert (january.input, january.per_query, january.per_hour) == (90_000_000, 5_000_000, None)
+    assert january.long_context == LongContextPrice(above=272_000, input=180_000_000)
+    assert price.at(dt.date(2027, 2, 1)).input == 80_000_000
+
+
+def test_a_later_rate_takes_announced_changes_away(tmp_path: Path) -> None:
+    first = own_file(tmp_path, CHANGING, "1.toml")
+    place = '[deployments."openai/gpt-6-luna".price]\n'
+    rate = own_file(tmp_path, f"{place}input = 95_000_000\n", "2.toml")
+    price = load_directory([first, rate]).deployments["openai/gpt-6-luna"].price
+    assert price is not None
+    assert price.changes == ()
+    assert price.at(dt.date(2027, 3, 1)).input == 95_000_000
+
+
+@pytest.mark.parametrize("line", ["discount_ppm = 50_000", 'source = "my contract"'])
+def test_what_is_no_rate_leaves_announced_changes_alone(tmp_path: Path, line: str) -> None:
+    first = own_file(tmp_path, CHANGING, "1.toml")
+    place = '[deployments."openai/gpt-6-luna".price]\n'
+    second = own_file(tmp_path, f"{place}{line}\n", "2.toml")
+    price = load_directory([first, second]).deployments["openai/gpt-6-luna"].price
+    assert price is not None
+    assert len(price.changes) == 2
+
+
+def test_a_discount_may_grow_a_hundredfold(tmp_path: Path) -> None:
+    place = '[deployments."openai/gpt-6-luna".price]\n'
+    files = [
+        own_file(tmp_path, f"{place}discount_ppm = {ppm}\n", f"{ppm}.toml") for ppm in (10, 5_000)
+    ]
+    price = load_directory(files).deployments["openai/gpt-6-luna"].price
+    assert price is not None
+    assert price.discount_ppm == 5_000
 
 
 def test_a_score_is_one_fact_and_replaced_whole(tmp_path: Path) -> None:

@@ -35,6 +35,11 @@ MISTAKES = {
         'deployments."openai/gpt-6-luna".price.long_context.abvoe',
         "unknown key; known here: .*above",
     ),
+    "an unknown key in a list": (
+        '[[deployments."openai/gpt-6-luna".price.changes]]\nsince = 2027-01-01\nprompt = 1',
+        'deployments."openai/gpt-6-luna".price.changes[0].prompt',
+        "unknown key; known here: .*since",
+    ),
     "an unknown capability": (
         NEW_MODEL + "capabilities = { visoin = true }",
         "models.gpt-x.capabilities.visoin",
@@ -89,6 +94,36 @@ MISTAKES = {
         '[deployments."openai/gpt-6-astra".price]\noutput = 50_000_000',
         'deployments."openai/gpt-6-astra".price.output',
         "50000000 instead of 50000000000: a hundredfold apart",
+    ),
+    "a price of a query in dollars": (
+        '[deployments."openai/gpt-6-astra".price]\nper_query = 1',
+        'deployments."openai/gpt-6-astra".price',
+        "`per_query` is 1; expected nanodollars per query",
+    ),
+    "a price of an hour in cents": (
+        '[deployments."openai/gpt-6-astra".price]\nper_hour = 250',
+        'deployments."openai/gpt-6-astra".price',
+        "`per_hour` is 250; expected nanodollars per hour",
+    ),
+    "a later price in another unit": (
+        '[[deployments."openai/gpt-6-astra".price.changes]]\nsince = 2027-01-01\ninput = 10',
+        'deployments."openai/gpt-6-astra".price.changes[0]',
+        "`input` is 10; expected nanodollars per million tokens",
+    ),
+    "a later price a hundredfold from the one before": (
+        'deployments."openai/gpt-6-astra".price.changes = [{since=2027-01-01,output=5_000_000}]',
+        'deployments."openai/gpt-6-astra".price',
+        "`changes` has output = 5000000 after 50000000000: a hundredfold apart",
+    ),
+    "a later price without a day": (
+        '[[deployments."openai/gpt-6-astra".price.changes]]\ninput = 10_000_000_000',
+        'deployments."openai/gpt-6-astra".price.changes[0]',
+        "missing required field `since`",
+    ),
+    "a discount of everything": (
+        '[deployments."openai/gpt-6-astra".price]\ndiscount_ppm = 1_000_000',
+        'deployments."openai/gpt-6-astra".price.discount_ppm',
+        "Expected `int` <= 999999",
     ),
     "a price without a source": (
         '[deployments."mistral/mistral-large-4-0"]\nprice = { input = 1_000_000_000 }',
