@@ -13,25 +13,30 @@ from collections.abc import Callable, Iterable
 import msgspec
 from msgspec import Struct
 
-from routerd.domain import Record
+from routerd.domain import Record, Unit
 from routerd_proto.frames import TraceContext
 
 __all__ = [
+    "BoundExceeded",
+    "BudgetNearlySpent",
     "BugSeen",
     "CallFinished",
     "ConnectionRejected",
     "DaemonStarted",
     "DaemonStopped",
     "DaemonStopping",
+    "DefaultBudgetApplied",
     "Event",
     "Events",
     "Hook",
+    "IntentsLost",
     "LedgerDegraded",
     "LedgerMovedAside",
     "LedgerRecovered",
     "ProviderUnreachable",
     "ProviderWarmed",
     "RecordsLost",
+    "SpendRecovered",
     "event_name",
 ]
 
@@ -113,6 +118,55 @@ class LedgerMovedAside(Event, frozen=True, kw_only=True, tag="ledger_moved_aside
 
     path: str
     reason: str = ""
+
+
+class BudgetNearlySpent(Event, frozen=True, kw_only=True, tag="budget_nearly_spent"):
+    """What was spent of a cap has passed its soft mark; told once until it falls below again."""
+
+    budget: str
+    scope: str
+    unit: Unit
+    spent: int
+    limit: int
+
+
+class DefaultBudgetApplied(Event, frozen=True, kw_only=True, tag="default_budget_applied"):
+    """Vendors can bill and no budget caps dollars: the daily default holds."""
+
+    daily_cents: float
+    hint: str = "write [budgets.NAME] to replace it, or set budgeting.default_daily_dollars"
+
+
+class BoundExceeded(Event, frozen=True, kw_only=True, tag="bound_exceeded"):
+    """A provider billed more than was held: the bound of this deployment is raised from now on."""
+
+    decision_id: str
+    deployment: str
+    held_nanodollars: int
+    billed_nanodollars: int
+    held_tokens: int
+    billed_tokens: int
+    surcharge_thousandths: int
+
+
+class IntentsLost(Event, frozen=True, kw_only=True, tag="intents_lost"):
+    """Requests whose cost a crash would hide: no disk took what was written before they were sent.
+
+    `count` since the last such event.
+    """
+
+    count: int
+    reason: str
+
+
+class SpendRecovered(Event, frozen=True, kw_only=True, tag="spend_recovered"):
+    """Calls that an earlier process had sent and not recorded are charged what was held for them.
+
+    `nanodollars` is what that adds; an invoice may say less.
+    """
+
+    count: int
+    nanodollars: int
 
 
 class RecordsLost(Event, frozen=True, kw_only=True, tag="records_lost"):

@@ -19,14 +19,19 @@ from msgspec import structs
 
 from routerd.domain import Record
 from routerd.telemetry.events import (
+    BoundExceeded,
+    BudgetNearlySpent,
     BugSeen,
     CallFinished,
     ConnectionRejected,
+    DefaultBudgetApplied,
     Event,
+    IntentsLost,
     LedgerDegraded,
     LedgerMovedAside,
     ProviderUnreachable,
     RecordsLost,
+    SpendRecovered,
     event_name,
 )
 from routerd.telemetry.library_logs import LibraryLogs
@@ -43,12 +48,17 @@ LEVELS: Final[Mapping[str, int]] = {
     "error": logging.ERROR,
 }
 EVENT_LEVELS: Final[Mapping[type[Event], str]] = {
+    BoundExceeded: "warning",
+    BudgetNearlySpent: "warning",
     BugSeen: "error",
     ConnectionRejected: "warning",
+    DefaultBudgetApplied: "warning",
+    IntentsLost: "error",
     LedgerDegraded: "error",
     LedgerMovedAside: "error",
     ProviderUnreachable: "warning",
     RecordsLost: "error",
+    SpendRecovered: "warning",
 }
 Fields = dict[str, Any]
 # As structlog calls it: the logger, the level's name and the fields; returns the line.
@@ -140,6 +150,8 @@ def _call_fields(record: Record) -> Fields:
         "task": as_name(record.task),
         "degraded": record.degraded,
         "simulated": record.simulated or None,
+        "cached": record.cached or None,
+        "skipped": len(record.skipped) or None,
     }
     if usage is not None:
         fields["input_tokens"] = (

@@ -177,6 +177,7 @@ def _call_attributes(record: Record) -> Attributes:
             "routerd.cost_basis": record.cost_basis,
             "routerd.degraded": record.degraded,
             "routerd.simulated": record.simulated,
+            "routerd.cached": record.cached or None,
         }
     )
 

@@ -54,6 +54,7 @@ def test_a_reader_that_sleeps_gets_all_lines_later_and_in_order(
     reader.start()
     writer.close(10.0)
     writer.write(LINE % 3000)
+    writer.close(10.0)  # the reader may have fallen behind again
     stream.close()
     reader.join()
     assert found == [(LINE % number).rstrip() for number in range(3001)]

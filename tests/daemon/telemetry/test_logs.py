@@ -84,6 +84,7 @@ def test_a_call_is_one_flat_line() -> None:
         "input_tokens": 127,
         "cached_tokens": 20,
         "output_tokens": 50,
+        "skipped": 1,
         "trace_id": "ab" * 16,
     }
 
