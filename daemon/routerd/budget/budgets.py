@@ -1,0 +1,262 @@
+"""All budgets of the daemon: which concern a call, what they leave, and holds in all at once.
+
+Rules of this file: synchronous throughout, so that between looking and holding nobody else can
+hold. The time passed in is that of the wall clock. A spender is known from the first time it is
+asked for: there is no moment in which it has no counters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+
+from routerd.budget.definitions import CALLERS, SERVERS, Definition, Identity
+from routerd.budget.holds import Hold, HoldRefused, Spending
+from routerd.budget.lines import Line
+from routerd.budget.meters import Meter
+from routerd.domain import BudgetRoom
+from routerd.models.rooms import facts_of, lacking, left_in
+from routerd.telemetry.events import BudgetNearlySpent, Event
+
+__all__ = ["Budgets", "Seed"]
+
+# With more counters or look-ups than this, those that are empty are forgotten.
+SWEEP_EVERY: Final = 4096
+
+Key = tuple[Identity, str | None]
+Place = tuple[str | None, str | None]
+
+
+class Seed(Struct, frozen=True):
+    """What was spent before: of one counter, in nanodollars, calls and tokens, at a time."""
+
+    identity: Identity
+    name: str | None
+    at: float
+    amounts: tuple[int, int, int]
+
+
+class Budgets:
+    """The counters of all budgets, and the holds that are open.
+
+    `refuse_unknown` says that what has no known price may not be used under a cap in dollars.
+    """
+
+    def __init__(
+        self,
+        definitions: Sequence[Definition] = (),
+        *,
+        refuse_unknown: bool = True,
+        tell: Callable[[Event], None] = lambda _event: None,
+    ) -> None:
+        self.definitions = tuple(definitions)
+        self.holds: set[Hold] = set()
+        self._refuse_unknown = refuse_unknown
+        self._tell = tell
+        self._meters: dict[Key, Meter] = {}
+        self._found: dict[tuple[tuple[str | None, ...], Place], tuple[Line, ...]] = {}
+        self._sweep_at = SWEEP_EVERY
+        self._sort()
+
+    def rooms(
+        self, spending: Spending, places: Iterable[tuple[str, str]], now: float
+    ) -> tuple[BudgetRoom, ...]:
+        """Return what every cap leaves for a call; `places` are those of its candidates."""
+        rooms = [
+            room
+            for line in self._lines(spending, (None, None))
+            if line.marks
+            for room in line.rooms(now)
+        ]
+        if self._by_route:
+            rooms += self._rooms_by_route(spending, set(places), now)
+        return tuple(rooms)
+
+    def _rooms_by_route(
+        self, spending: Spending, places: set[tuple[str, str]], now: float
+    ) -> list[BudgetRoom]:
+        found: dict[tuple[str, str | None, str | None], list[BudgetRoom]] = {}
+        for place in sorted(places):
+            for line in self._lines(spending, place):
+                if line.of_route:
+                    provider, model = (
+                        name if line.budget.looks_at(dimension) else None
+                        for dimension, name in zip(SERVERS, place, strict=True)
+                    )
+                    key = (line.budget.name, provider, model)
+                    if key not in found:
+                        found[key] = list(line.rooms(now, provider, model))
+        return [room for rooms in found.values() for room in rooms]
+
+    def hold(
+        self,
+        spending: Spending,
+        place: tuple[str, str, str],
+        nanodollars: int | None,
+        tokens: int,
+        at: float,
+    ) -> Hold | HoldRefused:
+        """Set the bounds of one attempt aside in all its budgets, or in none.
+
+        `place` is deployment, provider and model. `at` is the moment of the attempt: what it costs
+        is spent then, whenever it ends.
+        """
+        if len(self._meters) > self._sweep_at:
+            self.sweep(at)
+        lines = self._lines(spending, place[1:])
+        amount = nanodollars or 0
+        first = 0 if spending.is_counted else 1
+        for line in lines:
+            if nanodollars is None and self._refuse_unknown and line.nanodollars is not None:
+                detail = f"no price is known, and {line.budget.name} caps dollars"
+                return HoldRefused("unknown_price", detail, line.budget.name, at)
+            lack = line.lacking(amount, 1 if line.of_route else first, tokens, at)
+            if lack is not None:
+                unit, needed = lack
+                room = line.room(unit, at)
+                return HoldRefused("budget", lacking(room, needed), room.budget, room.resets_at)
+        hold = Hold(spending, place, at, nanodollars, tokens, self._ended)
+        for line in lines:
+            tally, calls = line.meter.tally(at), 1 if line.of_route else first
+            tally.hold(amount, calls, tokens)
+            hold.tallies.append((tally, calls))
+        if first:
+            hold.counts_call = spending.is_counted = True
+        self.holds.add(hold)
+        return hold
+
+    def replace(self, definitions: Sequence[Definition], seeds: Iterable[Seed], now: float) -> None:
+        """Take other budgets from now on; what was spent and is held stays.
+
+        `seeds` say what was spent so far in counters that did not exist before; holds that are open
+        are counted in these too.
+        """
+        self.definitions = tuple(definitions)
+        self._sort()
+        apart = {budget.identity: budget.apart for budget in self.definitions}
+        # Nobody counts in the others any more: if they come back, they must be filled anew.
+        self._meters = {
+            (identity, name): meter
+            for (identity, name), meter in self._meters.items()
+            if identity in apart and name not in apart[identity]
+        }
+        before = set(self._meters)
+        self.seed((seed for seed in seeds if (seed.identity, seed.name) not in before), now)
+        for hold in self.holds:
+            for line in self._lines(hold.spending, (hold.provider, hold.model)):
+                if (line.budget.identity, line.name) in before:
+                    continue
+                tally = line.meter.earlier(hold.at, now)
+                calls = 1 if line.of_route else int(hold.counts_call)
+                tally.hold(hold.nanodollars or 0, calls, hold.tokens)
+                hold.tallies.append((tally, calls))
+
+    def seed(self, seeds: Iterable[Seed], now: float) -> None:
+        """Count what was spent before; of one counter in the order of time."""
+        for seed in seeds:
+            self._meter((seed.identity, seed.name)).add_earlier(seed.at, now, seed.amounts)
+
+    def report(self, now: float) -> list[dict[str, Any]]:
+        """Return every counter in use as plain data, with who holds something in it."""
+        holders: dict[int, list[Hold]] = {}
+        for hold in self.holds:
+            for line in self._lines(hold.spending, (hold.provider, hold.model)):
+                holders.setdefault(id(line.meter), []).append(hold)
+        rows = []
+        for budget in self.definitions:
+            names = [name for identity, name in self._meters if identity == budget.identity]
+            if budget.each is None and not names:
+                names = [None]
+            for name in sorted(names, key=lambda name: name or ""):
+                line = Line(budget, name, self._meter((budget.identity, name)))
+                if budget.each is not None and line.meter.total(now).is_empty:
+                    continue
+                own = sorted(holders.get(id(line.meter), ()), key=lambda hold: hold.at)
+                rows += [_row(budget, room, own, now) for room in line.rooms(now)]
+        return rows
+
+    def _sort(self) -> None:
+        self._found.clear()
+        self._by_route = any(budget.of_route for budget in self.definitions)
+
+    def _lines(self, spending: Spending, place: Place) -> tuple[Line, ...]:
+        """Return the budgets that concern a call at a place; without one, those of any place."""
+        if not self._by_route:
+            place = (None, None)
+        key = (spending.names, place)
+        lines = self._found.get(key)
+        if lines is None:
+            if len(self._found) >= SWEEP_EVERY:
+                self._found.clear()
+            lines = self._found[key] = tuple(self._find(spending.names, place))
+        return lines
+
+    def _find(self, names: tuple[str | None, ...], place: Place) -> Iterator[Line]:
+        known = dict(zip((*CALLERS, "provider", "model"), (*names, *place), strict=True))
+        for budget in self.definitions:
+            if budget.of_route and place[0] is None:
+                continue
+            if any(known[dimension] != value for dimension, value in budget.filters):
+                continue
+            name = known[budget.each] if budget.each is not None else None
+            if name not in budget.apart:
+                yield Line(budget, name, self._meter((budget.identity, name)))
+
+    def _meter(self, key: Key) -> Meter:
+        meter = self._meters.get(key)
+        if meter is None:
+            meter = self._meters[key] = Meter(key[0][2])
+        return meter
+
+    def sweep(self, now: float) -> None:
+        """Forget the counters in which nothing is, such as those of yesterday's users."""
+        open_tallies = {id(tally) for hold in self.holds for tally, _ in hold.tallies}
+        empty = [
+            key
+            for key, meter in self._meters.items()
+            if meter.total(now).is_empty and id(meter.tally(now)) not in open_tallies
+        ]
+        for key in empty:
+            del self._meters[key]
+        # The look-ups hold the counters too.
+        self._found.clear()
+        self._sweep_at = SWEEP_EVERY + 2 * len(self._meters)
+
+    def _ended(self, hold: Hold) -> None:
+        self.holds.discard(hold)
+        for line in self._lines(hold.spending, (hold.provider, hold.model)):
+            total = line.meter.total(hold.at)
+            for bit, unit, soft in line.marks:
+                spent: int = getattr(total, unit)
+                if spent < soft or not spent:
+                    total.told &= ~bit
+                elif not total.told & bit:
+                    total.told |= bit
+                    self._tell(_nearly_spent(line.room(unit, hold.at)))
+
+
+def _nearly_spent(room: BudgetRoom) -> BudgetNearlySpent:
+    return BudgetNearlySpent(
+        budget=room.budget, scope=room.scope, unit=room.unit, spent=room.spent, limit=room.limit
+    )
+
+
+def _row(budget: Definition, room: BudgetRoom, holders: list[Hold], now: float) -> dict[str, Any]:
+    return {
+        **facts_of(room),
+        "window": str(budget.window),
+        "left": left_in(room),
+        "soft": room.soft,
+        "holders": [
+            {
+                "decision_id": hold.spending.decision_id,
+                "deployment": hold.deployment,
+                "seconds": round(now - hold.at, 3),
+                "held": {"nanodollars": hold.nanodollars, "tokens": hold.tokens}.get(room.unit, 1),
+            }
+            for hold in holders
+        ],
+        "default": budget.is_default,
+    }

@@ -1,0 +1,127 @@
+"""One key of a provider: its limits of a minute, its cool-down, and its free tiers by deployment.
+
+Rules of this file: plain and synchronous, the time passed in. A cool-down ends at the latest moment
+that was ever named for it. A limit of a minute is the provider's and guards no money: a request
+larger than all of it may go when nothing else went in that minute, since a bound is far above what
+is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from msgspec import Struct
+
+from routerd.budget.allowance import Allowance
+from routerd.budget.meters import Tally
+from routerd.budget.quota import Quota, Tier, tier_of
+from routerd.budget.windows import Window
+from routerd.errors import ErrorClass
+from routerd.models.schema import Deployment
+
+__all__ = ["Key", "KeyLimits"]
+
+MINUTE: Final = Window("rolling", seconds=60)
+
+
+class KeyLimits(Struct, frozen=True):
+    """What may be asked with one key. `name` is None for a provider's only one.
+
+    `free` are its tiers by what they are for: a deployment, a model of the provider, or `*`.
+    """
+
+    name: str | None = None
+    calls_a_minute: int | None = None
+    tokens_a_minute: int | None = None
+    free: Mapping[str, Tier] = {}
+
+
+class Key:
+    """One key, with what is running and what is left.
+
+    `because` is why it cools down until `cooling_until`.
+    """
+
+    __slots__ = (
+        "_minute",
+        "_tiers",
+        "because",
+        "cooling_until",
+        "in_flight",
+        "index",
+        "name",
+        "quotas",
+    )
+
+    def __init__(self, index: int, limits: KeyLimits) -> None:
+        self.index = index
+        self.name = limits.name
+        self.in_flight = 0
+        self.cooling_until = 0.0
+        self.because: ErrorClass | None = None
+        self.quotas: dict[str, Quota] = {}
+        self._tiers = limits.free
+        self._minute: Allowance | None = None
+        if limits.calls_a_minute is not None or limits.tokens_a_minute is not None:
+            self._minute = Allowance(MINUTE, limits.calls_a_minute, limits.tokens_a_minute)
+
+    def add_quota(self, deployment: Deployment) -> Quota | None:
+        """Count a deployment against the tier that is for it, if there is one."""
+        tier = tier_of(deployment, self._tiers)
+        if tier is None:
+            return None
+        quota = self.quotas[deployment.id] = Quota(deployment.id, self.name, tier)
+        return quota
+
+    def has_room(self, tokens: int | None, now: float) -> bool:
+        """Say whether its minute lets one more request go."""
+        minute = self._minute
+        return minute is None or minute.has_room(_at_most(tokens, minute.tokens), now)
+
+    def hold(self, deployment: str, tokens: int | None, now: float) -> list[tuple[Tally, int]]:
+        """Set one request aside wherever it counts; returns where, and the tokens held there."""
+        self.in_flight += 1
+        held = []
+        if deployment in self.quotas:
+            held.append(self.quotas[deployment].hold(tokens, now))
+        if self._minute is not None:
+            held.append(self._minute.hold(_at_most(tokens, self._minute.tokens), now))
+        return held
+
+    def cool(self, until: float, because: ErrorClass) -> None:
+        """Prefer other keys up to a time; a time before the one already set changes nothing."""
+        if until > self.cooling_until:
+            self.cooling_until, self.because = until, because
+
+    def ready_at(self, quota: Quota | None, now: float) -> float:
+        """Return when it will have cooled down for what a quota is of, 0 if it has."""
+        until = self.cooling_until
+        if quota is not None:
+            until = max(until, quota.exhausted_until)
+        return until if until > now else 0.0
+
+    def lacking(self, now: float) -> str:
+        """Say what its minute has left."""
+        return f"its minute has {self._minute.words(now)} left" if self._minute is not None else ""
+
+    def resets_at(self, now: float) -> float:
+        """Return when its minute has more room than now."""
+        return self._minute.resets_at(now) if self._minute is not None else now
+
+    def report(self, now: float) -> dict[str, Any]:
+        """Return its state as plain data."""
+        is_cooling = self.cooling_until > now
+        return {
+            "key": self.name,
+            "in_flight": self.in_flight,
+            "minute": self._minute.rows(now) if self._minute is not None else [],
+            "cooling_until": self.cooling_until if is_cooling else None,
+            "cooling_because": str(self.because) if is_cooling else None,
+        }
+
+
+def _at_most(tokens: int | None, limit: int | None) -> int | None:
+    if limit is None or tokens is None:
+        return tokens if limit is None else limit
+    return min(tokens, limit)

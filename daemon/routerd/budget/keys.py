@@ -1,0 +1,223 @@
+"""Which key of a provider serves an attempt: free quota first, then who is ready and least busy.
+
+Rules of this file: plain and synchronous, the time passed in. A cool-down only changes the order:
+no call is refused because of one. Nothing is awaited between the choice and the hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+
+from routerd.budget.key import Key, KeyLimits
+from routerd.budget.meters import Tally
+from routerd.budget.quota import Exhausted, Quota
+from routerd.domain import FreeQuota
+from routerd.errors import ErrorClass
+from routerd.models.schema import Deployment
+
+__all__ = ["KeyHold", "KeyRefusal", "Keys"]
+
+# What is the key's fault, and for how many seconds other keys are preferred where the provider does
+# not say: nobody mends an account or a key in less than minutes.
+COOL_DOWNS: Final = {
+    ErrorClass.RATE_LIMIT: 10.0,
+    ErrorClass.QUOTA: 600.0,
+    ErrorClass.AUTH: 600.0,
+}
+
+
+class KeyRefusal(Struct, frozen=True):
+    """No key may serve an attempt now: why, and when the first of the reasons is over."""
+
+    code: str
+    detail: str
+    resets_at: float
+
+
+class KeyHold:
+    """One key in use by one attempt; ends once, whatever is said of it later.
+
+    `name` is the key's, `index` its place among the provider's. `free` says that its free tier pays
+    for the attempt: it costs nothing, and that is measured, not guessed.
+    """
+
+    __slots__ = ("_held", "_key", "_quota", "free", "has_ended")
+
+    def __init__(
+        self, key: Key, quota: Quota | None, held: list[tuple[Tally, int]], *, free: bool
+    ) -> None:
+        self.free = free
+        self.has_ended = False
+        self._key = key
+        self._quota = quota
+        self._held = held
+
+    @property
+    def name(self) -> str | None:
+        """The key's name, None for a provider's only one."""
+        return self._key.name
+
+    @property
+    def index(self) -> int:
+        """The key's place among those of its provider."""
+        return self._key.index
+
+    def settle(self, tokens: int, *, sent: bool) -> None:
+        """Count what was used in the place of what is held; of what was not sent, nothing."""
+        if self.has_ended:
+            return
+        self.has_ended = True
+        self._key.in_flight -= 1
+        for tally, held in self._held:
+            tally.hold(0, -1, -held)
+            if sent:
+                tally.spend(0, 1, tokens)
+
+    def release(self) -> None:
+        """Give everything back: the provider never saw the request."""
+        self.settle(0, sent=False)
+
+    def failed(self, error_class: ErrorClass, retry_after: float | None, now: float) -> None:
+        """Hear why the attempt failed: where the key is at fault, it cools down."""
+        if error_class is ErrorClass.QUOTA and self._quota is not None:
+            self._quota.exhaust(now)
+        elif error_class in COOL_DOWNS:
+            seconds = COOL_DOWNS[error_class] if retry_after is None else retry_after
+            self._key.cool(now + seconds, error_class)
+
+
+# What decides between two keys, the smaller first: when it has cooled down, whether it costs money,
+# how many attempts it is busy with, where it stands in the file.
+Rank = tuple[float, bool, int, int]
+Candidate = tuple[Rank, Key, Quota | None]
+
+
+class Keys:
+    """The keys of all providers, with what is left of their limits and free tiers.
+
+    A provider that is not among `limits` has one key without any.
+    """
+
+    def __init__(
+        self, limits: Mapping[str, Sequence[KeyLimits]], deployments: Iterable[Deployment]
+    ) -> None:
+        self._rings = {
+            provider: tuple(Key(index, item) for index, item in enumerate(items))
+            for provider, items in limits.items()
+        }
+        # By deployment: its quotas, and what it means that they are used up.
+        self._free: dict[str, tuple[list[Quota], Exhausted]] = {}
+        for deployment in deployments:
+            self._add_quotas(deployment)
+
+    def choose(
+        self, deployment: str, provider: str, bound_tokens: int | None, now: float
+    ) -> KeyHold | KeyRefusal:
+        """Take the best key for an attempt and hold its bound, or say why there is none.
+
+        `bound_tokens` is None where nothing bounds them.
+        """
+        found = self._candidates(deployment, provider, bound_tokens, now)
+        if not found:
+            return self._refusal(deployment, provider, bound_tokens, now)
+        (_, costs, _, _), key, quota = min(found, key=lambda candidate: candidate[0])
+        return KeyHold(key, quota, key.hold(deployment, bound_tokens, now), free=not costs)
+
+    def is_ready(
+        self, deployment: str, provider: str, bound_tokens: int | None, now: float
+    ) -> bool:
+        """Say whether a key would be chosen that is not cooling down, such as another one."""
+        found = self._candidates(deployment, provider, bound_tokens, now)
+        return any(ready_at == 0 for (ready_at, *_), _, _ in found)
+
+    def free_quotas(self, deployments: Iterable[str], now: float) -> tuple[FreeQuota, ...]:
+        """Return what is left of the free tiers of candidates, for a decision."""
+        return tuple(
+            quota.as_seen(now, means)
+            for deployment in deployments
+            if deployment in self._free
+            for quotas, means in (self._free[deployment],)
+            for quota in quotas
+        )
+
+    def days(self, now: float) -> list[tuple[str, str | None, float]]:
+        """Return deployment and key of every free tier, and since when its day is counted."""
+        return [(quota.deployment, quota.key, quota.starts_at(now)) for quota in self._quotas()]
+
+    def seed(
+        self, deployment: str, key: str | None, at: float, now: float, amounts: tuple[int, int]
+    ) -> None:
+        """Count requests and tokens that were sent before, at a time of one of the `days`."""
+        quotas, _ = self._free.get(deployment, ((), "paid"))
+        for quota in quotas:
+            if quota.key == key:
+                quota.seed(at, now, amounts)
+
+    def report_free(self, now: float) -> list[dict[str, Any]]:
+        """Return what is left of every free tier, as plain data."""
+        return [
+            {**row, "cooling_until": key.ready_at(quota, now) or None}
+            for ring in self._rings.values()
+            for key in ring
+            for quota in key.quotas.values()
+            for row in quota.report(now)
+        ]
+
+    def report_keys(self, now: float) -> list[dict[str, Any]]:
+        """Return the state of every key, as plain data."""
+        return [
+            {"provider": provider, **key.report(now)}
+            for provider, ring in self._rings.items()
+            for key in ring
+        ]
+
+    def _ring(self, provider: str) -> tuple[Key, ...]:
+        ring = self._rings.get(provider)
+        if ring is None:
+            ring = self._rings[provider] = (Key(0, KeyLimits()),)
+        return ring
+
+    def _add_quotas(self, deployment: Deployment) -> None:
+        ring = self._ring(deployment.provider)
+        quotas = [quota for key in ring if (quota := key.add_quota(deployment)) is not None]
+        if quotas:
+            # Another key may go on for money where this one does not.
+            is_refused = len(quotas) == len(ring) and all(
+                quota.then == "refused" for quota in quotas
+            )
+            self._free[deployment.id] = quotas, "refused" if is_refused else "paid"
+
+    def _candidates(
+        self, deployment: str, provider: str, tokens: int | None, now: float
+    ) -> list[Candidate]:
+        found: list[Candidate] = []
+        for key in self._ring(provider):
+            quota = key.quotas.get(deployment)
+            terms = quota.terms(tokens, now) if quota is not None else "paid"
+            if terms != "refused" and key.has_room(tokens, now):
+                costs = terms == "paid"
+                busy = key.in_flight if costs else 0
+                found.append(((key.ready_at(quota, now), costs, busy, key.index), key, quota))
+        return found
+
+    def _refusal(
+        self, deployment: str, provider: str, tokens: int | None, now: float
+    ) -> KeyRefusal:
+        """Say of every key why it may not serve."""
+        code, reasons, resets = "free_tier", [], []
+        for key in self._ring(provider):
+            quota = key.quotas.get(deployment)
+            if quota is not None and quota.terms(tokens, now) == "refused":
+                reason, resets_at = quota.lacking(tokens, now), quota.resets_at(now)
+            else:
+                code = "key_limit"
+                reason, resets_at = key.lacking(now), key.resets_at(now)
+            reasons.append(reason if key.name is None else f"key {key.name}: {reason}")
+            resets.append(resets_at)
+        return KeyRefusal(code, f"{provider}: {'; '.join(reasons)}", min(resets))
+
+    def _quotas(self) -> Iterator[Quota]:
+        return (quota for quotas, _ in self._free.values() for quota in quotas)
