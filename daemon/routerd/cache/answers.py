@@ -1,0 +1,132 @@
+"""What a call sees of the cache: its key, then its turn: an answer that is there, or to ask itself.
+
+Rules of this file: it joins the kept answers and the calls in flight. Of what may be kept it knows
+only how it must have ended; that it is whole and not degraded is its caller's to see to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, Self
+
+from routerd.cache.key import Key, make_key
+from routerd.cache.leaders import Leaders
+from routerd.cache.store import AnswerStore, KeptAnswer
+from routerd.domain import FinishReason
+from routerd.settings import Caching
+from routerd_proto.content import Message
+from routerd_proto.frames import CallOptions
+
+__all__ = ["Answers", "Turn", "WaitedTooLong"]
+
+# What was blocked, paused or cut may go better the next time.
+KEPT_FINISHES: Final[frozenset[FinishReason]] = frozenset({"stop", "tool_calls", "length"})
+
+
+class WaitedTooLong(Exception):  # noqa: N818 - it says what happened
+    """The time was over before the identical call that was waited for had ended."""
+
+
+class Answers:
+    """The answers to identical calls, kept and in flight.
+
+    `clock` tells seconds, from whenever. `max_bytes` bounds all answers together, so each one too.
+    """
+
+    def __init__(self, settings: Caching, clock: Callable[[], float]) -> None:
+        self.max_bytes = settings.max_bytes
+        # With room for no answer nobody should wait for one.
+        self._shortcuts = settings.shortcuts if settings.max_bytes else {}
+        self._store = AnswerStore(settings.max_bytes, clock)
+        self._leaders = Leaders()
+
+    def key(
+        self,
+        target: str,
+        messages: list[Message],
+        options: CallOptions,
+        *,
+        directory_hash: str | None,
+    ) -> Key | None:
+        """Return what a call has in common with identical ones; None if nothing of it is kept.
+
+        `options` are the caller's with the shortcut's defaults filled in.
+        """
+        shortcut = self._shortcuts.get(target)
+        if shortcut is None:
+            return None
+        return make_key(target, messages, options, directory_hash=directory_hash, shortcut=shortcut)
+
+    def share(self, key: Key | None, seconds: float | None = None) -> Turn:
+        """Return a call's turn, to be entered: `async with answers.share(key, seconds) as turn`.
+
+        Entering it waits while an identical call asks, and raises WaitedTooLong after `seconds`
+        of that. Without a key there is nothing to wait for, and nothing is kept.
+        """
+        return Turn(key, seconds, self._store, self._leaders)
+
+    def report(self) -> dict[str, int]:
+        """Return the state of the cache, as plain data.
+
+        Of the calls with a key, `hits` got a kept answer, `shared` that of a call they waited for,
+        and `misses` had to ask.
+        """
+        return {
+            "entries": len(self._store),
+            "bytes": self._store.bytes,
+            "max_bytes": self.max_bytes,
+            "hits": self._store.hits,
+            "shared": self._leaders.shared,
+            "misses": self._leaders.led,
+        }
+
+
+class Turn:
+    """One call's turn: `answer` is what it gets; None means that it has to ask.
+
+    While it asks, identical calls wait for what it will `keep`.
+    """
+
+    __slots__ = ("_kept", "_key", "_leaders", "_seconds", "_store", "answer")
+
+    def __init__(
+        self, key: Key | None, seconds: float | None, store: AnswerStore, leaders: Leaders
+    ) -> None:
+        self.answer: KeptAnswer | None = None
+        self._key = key
+        self._seconds = seconds
+        self._store = store
+        self._leaders = leaders
+        self._kept: KeptAnswer | None = None
+
+    @property
+    def keeps(self) -> bool:
+        """Whether an answer is wanted, so that its parts are worth gathering."""
+        return self._key is not None and self.answer is None
+
+    async def __aenter__(self) -> Self:
+        if self._key is not None:
+            self.answer = self._store.find(self._key)
+            if self.answer is None:
+                try:
+                    self.answer = await self._leaders.lead(self._key, self._seconds)
+                except TimeoutError:
+                    raise WaitedTooLong from None
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._key is not None and self.answer is None:
+            self._leaders.end(self._key, self._kept)
+
+    def keep(self, answer: KeptAnswer) -> None:
+        """Keep the answer that was asked for, also for those who wait, if it is of that kind."""
+        if self._key is None or self.answer is not None or answer.finish not in KEPT_FINISHES:
+            return
+        if self._store.keep(self._key, answer):
+            self._kept = answer

@@ -1,0 +1,79 @@
+"""Of identical calls in flight one asks; the others wait for what it gets.
+
+Rules of this file: at most one call leads for a key, from `lead` to `end`. Whoever leads must end,
+however that comes. One that ends without an answer hands over to the one that waited longest, and
+only to that: a provider that is down is not asked by all who waited at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+
+import anyio
+
+from routerd.cache.key import Key
+from routerd.cache.store import KeptAnswer
+
+__all__ = ["Leaders"]
+
+Place = asyncio.Future[KeptAnswer | None]
+
+
+class Leaders:
+    """Who leads, by key, and who waits, the longest first.
+
+    `led` counts those who came to lead, `shared` those who got the answer of one they waited for.
+    """
+
+    def __init__(self) -> None:
+        self.led = 0
+        self.shared = 0
+        self._waiting: dict[Key, OrderedDict[Place, None]] = {}
+
+    async def lead(self, key: Key, seconds: float | None) -> KeptAnswer | None:
+        """Become the one that asks, at once or in turn, unless an earlier one brings an answer.
+
+        Returns that answer; None means that the caller leads now. TimeoutError after waiting for
+        `seconds`.
+        """
+        waiting = self._waiting.get(key)
+        answer: KeptAnswer | None = None
+        if waiting is None:
+            self._waiting[key] = OrderedDict()
+        else:
+            answer = await self._wait(key, waiting, seconds)
+        if answer is None:
+            self.led += 1
+        else:
+            self.shared += 1
+        return answer
+
+    def end(self, key: Key, answer: KeptAnswer | None) -> None:
+        """Stop leading: give all who wait the answer, or without one the first of them the lead."""
+        waiting = self._waiting[key]
+        while answer is None and waiting:
+            place, _ = waiting.popitem(last=False)
+            if not place.done():
+                place.set_result(None)
+                return
+        del self._waiting[key]
+        for place in waiting:
+            if not place.done():
+                place.set_result(answer)
+
+    async def _wait(
+        self, key: Key, waiting: OrderedDict[Place, None], seconds: float | None
+    ) -> KeptAnswer | None:
+        place: Place = asyncio.get_running_loop().create_future()
+        waiting[place] = None
+        try:
+            with anyio.fail_after(seconds):
+                answer = await place
+        except (asyncio.CancelledError, TimeoutError):
+            waiting.pop(place, None)
+            if not place.cancelled() and place.result() is None:
+                # The lead came at the same moment: it is the next one's now.
+                self.end(key, None)
+            raise
+        return answer
