@@ -1,7 +1,8 @@
 """Cheap facts of a call, in one pass over its messages.
 
 Rules of this file: pure, in microseconds, and never a word of the text goes on. The token estimate
-needs no tokenizer: it is meant for windows and rules, not for bills.
+needs no tokenizer: it is meant for windows and rules, not for bills. The bound is meant for holds:
+no tokenizer makes more tokens than there are bytes, and all that vendors add is added generously.
 """
 
 from __future__ import annotations
@@ -32,23 +33,37 @@ TOKENS_PER_MESSAGE: Final = 4  # role and separators in the vendors' chat templa
 TOKENS_PER_IMAGE: Final = 1_600  # a picture of about a megapixel at the vendors' usual rates
 BYTES_PER_PAGE: Final = 50_000  # of a PDF; a page is about a picture
 
+# What the bound adds for what is not text: templates, separators, what tools are described with.
+MOST_PER_CALL: Final = 128
+MOST_PER_MESSAGE: Final = 32
+MOST_PER_PART: Final = 32
+MOST_FOR_TOOLS: Final = 1024  # also for a schema the answer must fit
+MOST_PER_TOOL: Final = 128
+MOST_PER_IMAGE: Final = 16_384  # more than any vendor's largest picture at full detail
 
-def measure(messages: list[Message], options: CallOptions) -> Features:
-    """Count what a decision may want to know."""
-    size = images = document_tokens = documents = 0
+
+def measure(messages: list[Message], options: CallOptions, seconds: float = 600.0) -> Features:
+    """Count what a decision may want to know; the call may take so many seconds."""
+    size = images = document_tokens = documents = parts = hidden = 0
     for message in messages:
         if isinstance(message.content, str):
             size += _bytes(message.content)
+            parts += 1
             continue
+        parts += len(message.content)
         for part in message.content:
             size += _part_bytes(part)
             if isinstance(part, Image):
                 images += 1
+            elif isinstance(part, Reasoning) and part.data:
+                hidden += len(encode_json(part.data))  # thinking that only its vendor can read
             elif isinstance(part, Document):
                 documents += 1
                 document_tokens += _document_tokens(part)
             elif isinstance(part, ToolResult) and not isinstance(part.content, str):
                 images += sum(isinstance(inner, Image) for inner in part.content)
+                documents += sum(isinstance(inner, Document) for inner in part.content)
+                parts += len(part.content)
     size += sum(_tool_bytes(tool) for tool in options.tools)
     if options.output_schema is not None:
         size += len(encode_json(options.output_schema))
@@ -63,6 +78,20 @@ def measure(messages: list[Message], options: CallOptions) -> Features:
         prefill=messages[-1].role == "assistant",
         max_output_tokens=options.max_output_tokens,
         sensitivity=options.sensitivity or "public",
+        # How many pages a document has, only its reader can tell.
+        input_tokens_bound=None
+        if documents
+        else (
+            size
+            + MOST_PER_CALL
+            + MOST_PER_MESSAGE * len(messages)
+            + MOST_PER_PART * parts
+            + MOST_PER_IMAGE * images
+            + (MOST_FOR_TOOLS if options.tools or options.output_schema is not None else 0)
+            + MOST_PER_TOOL * len(options.tools)
+            + hidden
+        ),
+        seconds=seconds,
     )
 
 

@@ -1,5 +1,6 @@
 """Decide: which deployments may serve a call, in what order, and why not the others. Pure."""
 
-from routerd.decide.plan import make_plan, refusal, resolve
+from routerd.decide.plan import candidates_of, make_plan, refusal
+from routerd.decide.resolving import resolve, with_defaults
 
-__all__ = ["make_plan", "refusal", "resolve"]
+__all__ = ["candidates_of", "make_plan", "refusal", "resolve", "with_defaults"]

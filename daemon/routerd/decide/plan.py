@@ -2,25 +2,29 @@
 
 Rules of this file: no await, no clock, no text of the call. Every candidate that may not serve is
 in the plan with a code and the numbers compared. Candidates keep the order the directory gives
-them, except that the second route goes to another provider where one may serve, since that is
-what a backup is for. The same inputs give the same plan, for a live call as for an explanation.
+them, with two exceptions: of the deployments of one model those with a free tier left come first,
+and the second route goes to another provider where one may serve, since that is what a backup is
+for. The same inputs give the same plan, for a live call as for an explanation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container, Iterator
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Final
 
+from routerd.decide.money import MONEY, Terms, blocking_room, terms_for
 from routerd.decide.reasons import INCAPABLE, NOT_HERE, reason_against
 from routerd.domain import MAX_ROUTES, Boundary, Dropped, Features, Plan, Route, Snapshot
-from routerd.errors import CallRefused
-from routerd.models.directory import BOUNDARIES, Directory, Resolution, UnknownTarget
+from routerd.models.directory import BOUNDARIES, Resolution
+from routerd.models.rooms import facts_of
 from routerd.models.schema import Deployment
+from routerd.settings import Budgeting
 from routerd_proto.errors import ErrorInfo, error_info
 from routerd_proto.frames import Sensitivity
 
-__all__ = ["make_plan", "refusal", "resolve"]
+__all__ = ["candidates_of", "make_plan", "refusal"]
 
 # How far the text of a call may go. A private call stays on this machine.
 FARTHEST: Final[dict[Sensitivity, Boundary]] = {
@@ -29,21 +33,13 @@ FARTHEST: Final[dict[Sensitivity, Boundary]] = {
     "private": "machine",
 }
 BEYOND_THREE: Final = "beyond_three"
+NO_POLICY: Final = Budgeting()
 
 
-def resolve(directory: Directory, target: str) -> Resolution:
-    """Return what a name stands for; CallRefused lists near matches of an unknown one."""
-    try:
-        return directory.resolve(target)
-    except UnknownTarget as unknown:
-        hint = f"; did you mean {', '.join(unknown.near)}?" if unknown.near else ""
-        raise CallRefused(
-            error_info(
-                "unknown_target",
-                f"there is no shortcut, class or model {unknown.target!r}{hint}",
-                details={"near_matches": list(unknown.near)},
-            )
-        ) from None
+def candidates_of(resolution: Resolution) -> Iterator[Deployment]:
+    """Yield every deployment that a plan may look at."""
+    for candidates, _ in _groups(resolution):
+        yield from candidates
 
 
 def make_plan(
@@ -51,6 +47,7 @@ def make_plan(
     providers: Container[str],
     features: Features,
     snapshot: Snapshot,
+    policy: Budgeting = NO_POLICY,
 ) -> Plan:
     """Choose at most three routes. `providers` are those that can be called at all.
 
@@ -66,7 +63,7 @@ def make_plan(
         if len(routes) == MAX_ROUTES or (not routes and _asks_too_much(resolution, dropped)):
             break  # nobody falls back further than this
         kept: list[Deployment] = []
-        for deployment in candidates:
+        for deployment in _free_first(candidates, snapshot):
             if deployment.id in seen:
                 continue
             seen.add(deployment.id)
@@ -75,12 +72,16 @@ def make_plan(
                 kept.append(deployment)
             else:
                 dropped.append(reason)
-        chosen = _spread(kept, routes)
-        routes += [Route(item.id, item.model, item.provider, degraded) for item in chosen]
+        chosen, refused = _spread(
+            kept, routes, lambda item: terms_for(item, features, snapshot, policy, today)
+        )
+        routes += [_route(item, terms, degraded) for item, terms in chosen]
+        dropped += refused
+        settled = {item.id for item, _ in chosen} | {item.deployment for item in refused}
         dropped += [
             Dropped(item.id, BEYOND_THREE, f"a plan has at most {MAX_ROUTES} routes")
             for item in kept
-            if item not in chosen
+            if item.id not in settled
         ]
     return Plan(
         target=resolution.name,
@@ -88,6 +89,39 @@ def make_plan(
         model_class=resolution.model_class,
         routes=tuple(routes),
         dropped=tuple(dropped),
+        nearly_spent=tuple(
+            dict.fromkeys(room.budget for room in snapshot.rooms if 0 < room.soft <= room.spent)
+        ),
+    )
+
+
+def _route(deployment: Deployment, terms: Terms, degraded: str | None) -> Route:
+    return Route(
+        deployment.id,
+        deployment.model,
+        deployment.provider,
+        degraded,
+        terms.bound_nanodollars,
+        terms.bound_tokens,
+        terms.max_output_tokens,
+        terms.lowered_by,
+        terms.free,
+    )
+
+
+def _free_first(candidates: tuple[Deployment, ...], snapshot: Snapshot) -> tuple[Deployment, ...]:
+    """Within the deployments of one model, put those first whose free tier is not used up."""
+    free = {
+        quota.deployment
+        for quota in snapshot.free
+        if 0 not in (quota.calls_left, quota.tokens_left)
+    }
+    if not free:
+        return candidates
+    return tuple(
+        item
+        for _, same_model in groupby(candidates, key=lambda item: item.model)
+        for item in sorted(same_model, key=lambda item: item.id not in free)
     )
 
 
@@ -97,10 +131,11 @@ def _asks_too_much(resolution: Resolution, dropped: list[Dropped]) -> bool:
     return named and bool(dropped) and all(item.code in INCAPABLE for item in dropped)
 
 
-def refusal(plan: Plan) -> ErrorInfo:
+def refusal(plan: Plan, snapshot: Snapshot) -> ErrorInfo:
     """Say why nothing may serve a call: the reasons against the candidates, most frequent first.
 
-    Where all that is here lacks what the call needs, the request is at fault.
+    Where all that is here lacks what the call needs, the request is at fault; where money is what
+    the others lack, the fullest of the budgets at fault is told, and when it has room again.
     """
     codes: dict[str, list[str]] = {}
     for item in plan.dropped:
@@ -111,6 +146,14 @@ def refusal(plan: Plan) -> ErrorInfo:
         for code, items in ranked
     )
     here = codes.keys() - NOT_HERE
+    room = blocking_room(snapshot, plan.dropped)
+    if room is not None and here & MONEY:
+        return error_info(
+            "budget_exceeded",
+            f"no budget has room for this call: {'; '.join(codes['budget'][:3])}",
+            retry_after=max(0.0, room.resets_at - snapshot.now),
+            details=facts_of(room) | {"codes": {code: len(items) for code, items in ranked}},
+        )
     return error_info(
         "invalid_request" if here and here <= INCAPABLE else "no_candidates",
         f"nothing may serve {plan.target!r}: {reasons or 'it has no deployments here'}",
@@ -138,15 +181,28 @@ def _allowed(sensitivity: Sensitivity, limit: Boundary | None) -> tuple[Boundary
     return BOUNDARIES[: BOUNDARIES.index(farthest) + 1]
 
 
-def _spread(kept: list[Deployment], routes: list[Route]) -> list[Deployment]:
-    """Take what there is room for, preferring providers that no route uses yet."""
+def _spread(
+    kept: list[Deployment],
+    routes: list[Route],
+    terms_of: Callable[[Deployment], Terms | Dropped],
+) -> tuple[list[tuple[Deployment, Terms]], list[Dropped]]:
+    """Take what there is room for, preferring providers that no route uses yet.
+
+    Money is looked at last, and only for those that would be taken; returns them with their terms,
+    and those that no budget lets serve.
+    """
     used = {route.provider for route in routes}
-    chosen: list[Deployment] = []
+    chosen: list[tuple[Deployment, Terms]] = []
+    refused: list[Dropped] = []
     rest = list(kept)
     while rest and len(routes) + len(chosen) < MAX_ROUTES:
         fresh = (item for item in rest if item.provider not in used)
         pick = rest[0] if not chosen and not routes else next(fresh, rest[0])
         rest.remove(pick)
-        chosen.append(pick)
-        used.add(pick.provider)
-    return chosen
+        terms = terms_of(pick)
+        if isinstance(terms, Dropped):
+            refused.append(terms)
+        else:
+            chosen.append((pick, terms))
+            used.add(pick.provider)
+    return chosen, refused

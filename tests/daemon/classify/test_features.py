@@ -127,7 +127,8 @@ def test_documents_are_counted_by_their_size() -> None:
 )
 def test_what_the_options_ask_for(options: CallOptions, expected: Features) -> None:
     found = measure([Message("user", "")], options)
-    names = [name for name in Features.__struct_fields__ if name != "input_tokens"]
+    counted = ("input_tokens", "input_tokens_bound")
+    names = [name for name in Features.__struct_fields__ if name not in counted]
     assert [getattr(found, name) for name in names] == [getattr(expected, name) for name in names]
 
 
@@ -147,3 +148,25 @@ def test_no_word_of_the_text_goes_on(text: str) -> None:
         if isinstance(value := getattr(found, name), str)
     ]
     assert texts == ["public"]
+
+
+@given(st.lists(st.text(max_size=200), min_size=1, max_size=5), st.integers(0, 3))
+def test_the_bound_is_above_every_byte_and_grows_with_all_that_is_sent(
+    texts: list[str], images: int
+) -> None:
+    messages = [Message("user", [Text(text), *[PICTURE] * images]) for text in texts]
+    found = measure(messages, NOTHING)
+    size = sum(len(text.encode()) for text in texts)
+    assert found.input_tokens_bound is not None
+    assert found.input_tokens_bound >= size + 10_000 * images * len(texts)
+    assert found.input_tokens_bound >= found.input_tokens
+    tools = CallOptions(tools=[Tool("f", "what it does", {"type": "object"})])
+    with_tools = measure(messages, tools).input_tokens_bound
+    assert with_tools is not None
+    assert with_tools > found.input_tokens_bound + 1000
+
+
+def test_nothing_bounds_a_document_but_the_window_of_its_reader() -> None:
+    document = Document(data=b"x", media_type="application/pdf")
+    assert features(Text("a"), document).input_tokens_bound is None
+    assert features(ToolResult("1", [document])).input_tokens_bound is None

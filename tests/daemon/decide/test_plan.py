@@ -201,7 +201,7 @@ def test_a_refusal_names_the_codes_most_frequent_first() -> None:
         shortcuts=[Shortcut(name="job", description="", candidates=("old", "m"), degraded=FAIL)],
     )
     plan = plan_for(known, "job", Features(5, tools=2))
-    info = refusal(plan)
+    info = refusal(plan, NOW)
     assert (info.code, info.blame) == ("invalid_request", "caller")
     assert info.details == {"codes": {"no_tools": 3, "retired": 1}}
     assert list(info.details["codes"]) == ["no_tools", "retired"]
@@ -219,7 +219,7 @@ def test_a_named_model_that_cannot_see_leaves_pictures_to_nobody() -> None:
     plan = plan_for(known, "blind", Features(5, images=1))
     assert plan.routes == ()
     assert [item.code for item in plan.dropped] == ["no_vision"]
-    assert refusal(plan).blame == "caller"
+    assert refusal(plan, NOW).blame == "caller"
     away = make_plan(resolve(known, "blind"), {"b"}, Features(5, images=1), NOW)
     assert route_ids(away) == ["b/seeing"]
 
@@ -229,7 +229,7 @@ def test_a_refusal_lists_few_of_many() -> None:
     known = directory(
         [provider(name) for name in names], [model("m")], [deployment(name, "m") for name in names]
     )
-    info = refusal(plan_for(known, features=Features(1, tools=1)))
+    info = refusal(plan_for(known, features=Features(1, tools=1)), NOW)
     assert info.details == {"codes": {"no_tools": 9}}
     assert "p2/m" in info.message
     assert "p3/m" not in info.message
@@ -238,5 +238,5 @@ def test_a_refusal_lists_few_of_many() -> None:
 
 def test_a_model_that_nobody_serves_says_so() -> None:
     known = directory([provider("p")], [model("m")], [])
-    info = refusal(plan_for(known))
+    info = refusal(plan_for(known), NOW)
     assert info.message.endswith("it has no deployments here")

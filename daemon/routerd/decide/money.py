@@ -1,0 +1,177 @@
+"""What a request to a candidate may cost at most, and whether the budgets have room for that.
+
+Rules of this file: pure. The bound is at the candidate's own prices, all input at the dearest rate
+that may apply. Where nothing limits the output and a cap counts what it costs, a limit is set,
+because a cap needs a bound to hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from typing import Final
+
+from msgspec import Struct, structs
+
+from routerd.domain import BudgetRoom, Dropped, Features, FreeQuota, Snapshot
+from routerd.models.pricing import Price, cost_bound, largest_output
+from routerd.models.rooms import lacking, left_in
+from routerd.models.schema import Deployment
+from routerd.settings import Budgeting
+
+__all__ = ["MONEY", "Terms", "blocking_room", "terms_for"]
+
+# Reasons that more money, or another time, would remove.
+MONEY: Final = frozenset({"budget", "unknown_price"})
+# What is taken for a window nobody knows: wider than any there is.
+WIDEST_WINDOW: Final = 2**21
+THOUSAND: Final = 1000
+
+
+class Terms(Struct, frozen=True):
+    """On what terms a candidate may serve; see `Route`."""
+
+    bound_nanodollars: int | None
+    bound_tokens: int
+    max_output_tokens: int | None = None
+    lowered_by: str | None = None
+    free: bool = False
+
+
+def terms_for(
+    deployment: Deployment,
+    features: Features,
+    snapshot: Snapshot,
+    policy: Budgeting,
+    today: date,
+) -> Terms | Dropped:
+    """Return the terms on which a candidate may serve, or the reason why no budget lets it."""
+    rooms = [room for room in snapshot.rooms if _concerns(room, deployment)]
+    price = deployment.price.at(today) if deployment.price is not None else None
+    input_tokens = _most_input(deployment, features)
+    output_tokens, limit = _most_output(deployment, features, price, rooms, policy, input_tokens)
+    surcharge = snapshot.surcharges.get(deployment.id, THOUSAND)
+    quotas = [quota for quota in snapshot.free if quota.deployment == deployment.id]
+
+    def terms(output: int) -> Terms:
+        tokens = (input_tokens + output) * surcharge // THOUSAND
+        bound = _bound(price, input_tokens, output, features.seconds)
+        if bound is not None:
+            bound = bound * surcharge // THOUSAND
+        return Terms(bound, tokens, free=any(_has_room(quota, tokens) for quota in quotas))
+
+    found = terms(output_tokens)
+    problem = _problem(found, rooms, policy)
+    lowered_by = None
+    if problem is not None and policy.least_output_tokens is not None and price is not None:
+        lowered = _lowered(price, input_tokens, rooms, surcharge, features.seconds)
+        if policy.least_output_tokens <= lowered < output_tokens:
+            lowered_by = problem[0].budget
+            found, limit = terms(lowered), lowered
+            problem = _problem(found, rooms, policy)
+    if problem is not None:
+        room, needed = problem
+        if needed is None:
+            detail = f"no price is known, and {room.budget} caps dollars"
+            return Dropped(deployment.id, "unknown_price", detail, room.budget)
+        return Dropped(deployment.id, "budget", lacking(room, needed), room.budget)
+    return structs.replace(found, max_output_tokens=limit, lowered_by=lowered_by)
+
+
+def blocking_room(snapshot: Snapshot, dropped: Iterable[Dropped]) -> BudgetRoom | None:
+    """Return the cap that a refusal for money is told by: of those at fault the fullest."""
+    names = {item.budget for item in dropped if item.code == "budget"}
+    rooms = [room for room in snapshot.rooms if room.budget in names]
+    return max(rooms, key=lambda room: (room.spent + room.held) / max(1, room.limit), default=None)
+
+
+def _concerns(room: BudgetRoom, deployment: Deployment) -> bool:
+    return room.provider in (None, deployment.provider) and room.model in (None, deployment.model)
+
+
+def _has_room(quota: FreeQuota, tokens: int) -> bool:
+    return (quota.calls_left is None or quota.calls_left >= 1) and (
+        quota.tokens_left is None or quota.tokens_left >= tokens
+    )
+
+
+def _most_input(deployment: Deployment, features: Features) -> int:
+    """Bound the prompt by its bytes and by what the model can read at all."""
+    window = deployment.max_input_tokens or deployment.context_window or WIDEST_WINDOW
+    bound = features.input_tokens_bound
+    return window if bound is None else min(bound, window)
+
+
+def _most_output(
+    deployment: Deployment,
+    features: Features,
+    price: Price | None,
+    rooms: list[BudgetRoom],
+    policy: Budgeting,
+    input_tokens: int,
+) -> tuple[int, int | None]:
+    """Return the bound of the output, and the limit to send where the caller sets none."""
+    most = deployment.max_output_tokens or deployment.context_window or WIDEST_WINDOW
+    if features.max_output_tokens is not None:
+        return min(features.max_output_tokens, most), None
+    is_free = price is not None and cost_bound(price, input_tokens=0, output_tokens=most) == 0
+    is_counted = any(
+        room.unit == "tokens" or (room.unit == "nanodollars" and not is_free) for room in rooms
+    )
+    if not is_counted:
+        return most, None
+    limit = min(policy.output_tokens, most)
+    if deployment.context_window is not None:
+        # An answer that does not fit behind the prompt is refused, not cut.
+        limit = min(limit, max(1, deployment.context_window - features.input_tokens))
+    return limit, limit
+
+
+def _bound(
+    price: Price | None, input_tokens: int, output_tokens: int, seconds: float
+) -> int | None:
+    if price is None:
+        return None
+    return cost_bound(
+        price,
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        duration_us=int(seconds * 1_000_000),
+    )
+
+
+def _problem(
+    terms: Terms, rooms: list[BudgetRoom], policy: Budgeting
+) -> tuple[BudgetRoom, int | None] | None:
+    """Return the first cap without room, and what would be needed; None for an unknown price."""
+    for room in rooms:
+        if room.unit == "nanodollars" and terms.bound_nanodollars is None and not terms.free:
+            if policy.unknown_price == "refuse":
+                return room, None
+            continue
+        needed = _needed(terms, room)
+        # Against the cap, not against what is left: what costs nothing fits into a full budget.
+        if needed and room.spent + room.held + needed > room.limit:
+            return room, needed
+    return None
+
+
+def _needed(terms: Terms, room: BudgetRoom) -> int:
+    if room.unit == "nanodollars":
+        return 0 if terms.free else terms.bound_nanodollars or 0
+    return terms.bound_tokens if room.unit == "tokens" else 1
+
+
+def _lowered(
+    price: Price, input_tokens: int, rooms: list[BudgetRoom], surcharge: int, seconds: float
+) -> int:
+    """Return the largest output that all caps have room for; 0 where there is none."""
+    most = [WIDEST_WINDOW]
+    for room in rooms:
+        left = left_in(room) * THOUSAND // surcharge
+        if room.unit == "nanodollars":
+            duration_us = int(seconds * 1_000_000)
+            most.append(largest_output(price, input_tokens, left, duration_us=duration_us) or 0)
+        elif room.unit == "tokens":
+            most.append(left - input_tokens)
+    return max(0, min(most))

@@ -1,0 +1,38 @@
+"""From the name an app asks for to what it stands for, and the defaults that come with it."""
+
+from __future__ import annotations
+
+from msgspec import structs
+
+from routerd.errors import CallRefused
+from routerd.models.directory import Directory, Resolution, UnknownTarget
+from routerd.models.schema import Defaults
+from routerd_proto.errors import error_info
+from routerd_proto.frames import CallOptions
+
+__all__ = ["resolve", "with_defaults"]
+
+
+def resolve(directory: Directory, target: str) -> Resolution:
+    """Return what a name stands for; CallRefused lists near matches of an unknown one."""
+    try:
+        return directory.resolve(target)
+    except UnknownTarget as unknown:
+        hint = f"; did you mean {', '.join(unknown.near)}?" if unknown.near else ""
+        raise CallRefused(
+            error_info(
+                "unknown_target",
+                f"there is no shortcut, class or model {unknown.target!r}{hint}",
+                details={"near_matches": list(unknown.near)},
+            )
+        ) from None
+
+
+def with_defaults(options: CallOptions, defaults: Defaults) -> CallOptions:
+    """Fill in what the shortcut sets and the caller did not."""
+    missing = {
+        name: value
+        for name in defaults.__struct_fields__
+        if (value := getattr(defaults, name)) is not None and getattr(options, name) is None
+    }
+    return structs.replace(options, **missing) if missing else options
