@@ -1,6 +1,21 @@
 """What happened, durable: one row for every call that was read, whatever its end."""
 
-from routerd.ledger.reading import AmbiguousId, LedgerReader, LedgerUnreadable, open_reader
+from routerd.ledger.reading import (
+    AmbiguousId,
+    Connection,
+    LedgerReader,
+    LedgerUnreadable,
+    open_reader,
+)
 from routerd.ledger.store import Ledger
+from routerd.ledger.writer import WriterSettings
 
-__all__ = ["AmbiguousId", "Ledger", "LedgerReader", "LedgerUnreadable", "open_reader"]
+__all__ = [
+    "AmbiguousId",
+    "Connection",
+    "Ledger",
+    "LedgerReader",
+    "LedgerUnreadable",
+    "WriterSettings",
+    "open_reader",
+]

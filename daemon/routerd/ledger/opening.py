@@ -21,7 +21,7 @@ from routerd.errors import StartError
 from routerd.ledger.schema import APPLICATION_ID, NewerLedger, migrate
 from routerd.telemetry.events import Event, LedgerMovedAside
 
-__all__ = ["DAMAGED", "OpenLedger", "open_for_writing"]
+__all__ = ["DAMAGED", "OpenLedger", "cannot_open", "open_for_writing"]
 
 BUSY_MILLISECONDS: Final = 5000
 JOURNAL_BYTES: Final = 16 * 1024 * 1024
@@ -65,7 +65,7 @@ def open_for_writing(
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = _lock(path)
     except OSError as error:
-        raise _cannot_open(path, error.strerror or type(error).__name__) from error
+        raise cannot_open(path, error.strerror or type(error).__name__) from error
     try:
         try:
             connection = _open(path, check_seconds)
@@ -75,14 +75,15 @@ def open_for_writing(
             connection = _open(path, check_seconds)
     except (sqlite3.Error, OSError, Damaged, NewerLedger) as error:
         os.close(lock)
-        raise _cannot_open(path, str(error)) from error
+        raise cannot_open(path, str(error)) from error
     except BaseException:
         os.close(lock)
         raise
     return OpenLedger(connection, lock)
 
 
-def _cannot_open(path: Path, why: str) -> StartError:
+def cannot_open(path: Path, why: str) -> StartError:
+    """Return the error of a ledger that keeps the daemon from starting."""
     return StartError(
         f"The ledger {path} cannot be opened: {why}. Correct that, or name another file with "
         "ledger.path in the configuration or with --ledger."

@@ -1,4 +1,4 @@
-"""Reading the ledger: by id, and the newest.
+"""Reading the ledger: by id, by what the client calls it, and the newest.
 
 Rules of this file: blocking; every question opens its own connection, read-only, and closes it, so
 that no reader keeps the writer's log from being emptied. Errors of the database end here.
@@ -8,27 +8,34 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import quote
 
 import msgspec
 
 from routerd.domain import Record
+from routerd.ledger.reasons import read_dropped
 from routerd.ledger.rows import read_record
 from routerd.ledger.schema import APPLICATION_ID, MIGRATIONS
 
 __all__ = [
     "AmbiguousId",
+    "Connection",
     "LedgerReader",
     "LedgerUnreadable",
     "check_id",
     "open_reader",
     "pick_one",
+    "read_records",
 ]
 
+# For those who ask through functions of this room, and may not know the database.
+Connection = sqlite3.Connection
+_Answer = TypeVar("_Answer")
 MIN_PREFIX_DIGITS: Final = 8
 ID: Final = re.compile(f"[0-9a-f]{{{MIN_PREFIX_DIGITS},32}}")
 # Sorts after every hex digit.
@@ -60,18 +67,47 @@ class LedgerReader:
     def matching(self, prefix: str) -> list[Record]:
         """Return at most two calls whose ids begin with a prefix."""
         return self._records(
-            "SELECT record FROM calls WHERE decision_id >= ? AND decision_id < ? LIMIT 2",
-            (prefix, prefix + AFTER_HEX),
+            "WHERE decision_id >= ? AND decision_id < ? LIMIT 2", (prefix, prefix + AFTER_HEX)
         )
 
     def recent(self, limit: int) -> list[Record]:
         """Return the newest calls, the newest first."""
         # Ids sort by time.
-        return self._records("SELECT record FROM calls ORDER BY decision_id DESC LIMIT ?", (limit,))
+        return self._records("ORDER BY decision_id DESC LIMIT ?", (limit,))
 
-    def _records(self, statement: str, values: tuple[str | int, ...]) -> list[Record]:
+    def find_call(self, call_id: str, peer_uid: int | None, since_ms: int) -> Record | None:
+        """Return the newest call that a user's client gave an id, if it came in since then."""
+        found = self._records(
+            "WHERE call_id = ? AND peer_uid IS ? AND received_at_ms >= ? "
+            "ORDER BY decision_id DESC LIMIT 1",
+            (call_id, peer_uid, since_ms),
+        )
+        return found[0] if found else None
+
+    def document(self, name: str) -> bytes | None:
+        """Return what calls were decided by, by its hash."""
+        columns = self._compressed("SELECT content FROM documents WHERE hash = ?", name)
+        return columns[0] if columns else None
+
+    def texts(self, decision_id: str) -> tuple[bytes, bytes] | None:
+        """Return the messages and the answer of a call, as JSON, where they were kept."""
+        select = "SELECT messages, answer FROM texts WHERE decision_id = ?"
+        columns = self._compressed(select, decision_id)
+        return (columns[0], columns[1]) if columns else None
+
+    def ask(self, function: Callable[[sqlite3.Connection], _Answer]) -> _Answer:
+        """Run a function on a connection of its own that may only read."""
         with self._connect() as connection:
-            return [read_record(text) for (text,) in connection.execute(statement, values)]
+            return function(connection)
+
+    def _records(self, clause: str, values: tuple[str | int | None, ...]) -> list[Record]:
+        return self.ask(lambda connection: read_records(connection, clause, values))
+
+    def _compressed(self, statement: str, value: str) -> list[bytes]:
+        """Return the columns of one row; none where there is no row."""
+        with self._connect() as connection:
+            row = connection.execute(statement, (value,)).fetchone()
+            return [zlib.decompress(column) for column in row or ()]
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
@@ -83,7 +119,7 @@ class LedgerReader:
                 yield connection
             finally:
                 connection.close()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, zlib.error) as error:
             raise LedgerUnreadable(f"the ledger {self.path} cannot be read: {error}") from error
         except msgspec.DecodeError as error:
             raise LedgerUnreadable(
@@ -97,6 +133,22 @@ class LedgerReader:
             raise LedgerUnreadable(f"{self.path} is not a ledger of routerd")
         if version > len(MIGRATIONS):
             raise LedgerUnreadable(f"the ledger {self.path} is of a later version of routerd")
+        if version < len(MIGRATIONS):
+            raise LedgerUnreadable(
+                f"the ledger {self.path} is of an earlier version of routerd: start the daemon once"
+            )
+
+
+def read_records(
+    connection: sqlite3.Connection, clause: str, values: tuple[str | int | None, ...]
+) -> list[Record]:
+    """Return the calls that the end of a SELECT from `calls` asks for, in its order."""
+    rows = connection.execute(
+        f"SELECT record, dropped FROM calls {clause}",  # noqa: S608 - a clause of this package
+        values,
+    ).fetchall()
+    dropped = read_dropped(connection, [listed for _, listed in rows])
+    return [read_record(text, items) for (text, _), items in zip(rows, dropped, strict=True)]
 
 
 def open_reader(path: Path) -> LedgerReader:

@@ -1,7 +1,7 @@
-"""From a record to a row and back.
+"""From a record to its rows and back.
 
 Rules of this file: pure. The columns repeat what people filter and sum by; the whole record stands
-beside them as JSON, and that is what is read back.
+beside them as JSON, and that is what is read back, with the candidates its plan dropped.
 """
 
 from __future__ import annotations
@@ -9,14 +9,26 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
+from msgspec import structs
 
-from routerd.domain import Record
+from routerd.domain import Attempt, Dropped, Record
+from routerd_proto.frames import Usage
 
-__all__ = ["INSERT", "Row", "read_record", "row_of"]
+__all__ = [
+    "INSERT_ATTEMPT",
+    "INSERT_CALL",
+    "REPLACE_CALL",
+    "Row",
+    "attempt_rows",
+    "call_row",
+    "first_sent",
+    "read_record",
+    "started_ms",
+]
 
 Row = tuple[str | int | None, ...]
 
-COLUMNS: Final = (
+CALL_COLUMNS: Final = (
     "decision_id",
     "call_id",
     "received_at_ms",
@@ -48,29 +60,64 @@ COLUMNS: Final = (
     "total_us",
     "upstream_us",
     "trace_id",
+    "peer_uid",
+    "sends",
+    "cached",
+    "skipped",
+    "arm",
+    "gate",
+    "feedback",
+    "dropped",
     "record",
 )
-# The same record may come twice: after an error nobody knows whether the disk took it.
-INSERT: Final = (
-    f"INSERT INTO calls ({', '.join(COLUMNS)}) "  # noqa: S608 - only names of this file
-    f"VALUES ({', '.join('?' * len(COLUMNS))}) ON CONFLICT DO NOTHING"
+ATTEMPT_COLUMNS: Final = (
+    "decision_id",
+    "number",
+    "started_ms",
+    "tenant",
+    "team",
+    "agent",
+    "user",
+    "feature",
+    "task",
+    "target",
+    "model_class",
+    "model",
+    "deployment",
+    "provider",
+    "key",
+    "free",
+    "simulated",
+    "sent",
+    "first",
+    "error_class",
+    "input_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "cache_write_long_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "cost_nanodollars",
+    "cost_basis",
 )
+
+
+def _insert(into: str, columns: tuple[str, ...]) -> str:
+    return f"{into} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+
+
+INSERT_CALL: Final = _insert("INSERT INTO calls", CALL_COLUMNS)
+REPLACE_CALL: Final = _insert("REPLACE INTO calls", CALL_COLUMNS)
+INSERT_ATTEMPT: Final = _insert("INSERT INTO attempts", ATTEMPT_COLUMNS)
 NO_TOKENS: Final[Row] = (None,) * 6
 
 
-def row_of(record: Record) -> Row:
-    """Return the values of `COLUMNS`."""
-    usage = record.usage
-    tokens: Row = NO_TOKENS
-    if usage is not None:
-        tokens = (
-            usage.input_tokens,
-            usage.cache_read_tokens,
-            usage.cache_write_tokens,
-            usage.cache_write_long_tokens,
-            usage.output_tokens,
-            usage.reasoning_tokens,
-        )
+def call_row(record: Record, dropped: str | None) -> Row:
+    """Return the values of `CALL_COLUMNS`; `dropped` stands for what its plan dropped."""
+    plan = record.plan
+    stored = record
+    if dropped is not None and plan is not None:
+        stored = structs.replace(record, plan=structs.replace(plan, dropped=()))
     return (
         record.decision_id,
         record.call_id,
@@ -82,7 +129,7 @@ def row_of(record: Record) -> Row:
         record.feature,
         record.task,
         record.target,
-        record.plan.model_class if record.plan is not None else None,
+        plan.model_class if plan is not None else None,
         record.model,
         record.deployment,
         record.provider,
@@ -91,17 +138,86 @@ def row_of(record: Record) -> Row:
         record.degraded,
         int(record.simulated),
         len(record.attempts),
-        *tokens,
+        *_tokens(record.usage),
         record.cost_nanodollars,
         record.cost_basis,
         record.first_content_us,
         record.total_us,
         record.upstream_us,
         record.trace_id,
-        msgspec.json.encode(record).decode(),
+        record.peer_uid,
+        record.sends,
+        int(record.cached),
+        len(record.skipped),
+        record.arm,
+        record.gate,
+        record.feedback,
+        dropped,
+        msgspec.json.encode(stored).decode(),
     )
 
 
-def read_record(text: str) -> Record:
+def attempt_rows(record: Record) -> list[Row]:
+    """Return the values of `ATTEMPT_COLUMNS` of each attempt, in order."""
+    first = first_sent(record)
+    model_class = record.plan.model_class if record.plan is not None else None
+    return [
+        (
+            record.decision_id,
+            number,
+            started_ms(record, attempt),
+            record.tenant,
+            record.team,
+            record.agent,
+            record.user,
+            record.feature,
+            record.task,
+            record.target,
+            model_class,
+            attempt.model,
+            attempt.deployment,
+            attempt.provider,
+            attempt.key,
+            int(attempt.free),
+            int(attempt.simulated),
+            int(attempt.sent),
+            int(number == first),
+            attempt.error_class,
+            *_tokens(attempt.usage),
+            attempt.cost_nanodollars,
+            attempt.cost_basis,
+        )
+        for number, attempt in enumerate(record.attempts, 1)
+    ]
+
+
+def first_sent(record: Record) -> int:
+    """Return the number of the first attempt that was sent, 0 where none was."""
+    numbers = (number for number, attempt in enumerate(record.attempts, 1) if attempt.sent)
+    return next(numbers, 0)
+
+
+def started_ms(record: Record, attempt: Attempt) -> int:
+    """Return when an attempt began, in milliseconds since the epoch."""
+    return (record.received_at_ns + attempt.started_us * 1000) // 1_000_000
+
+
+def read_record(text: str, dropped: tuple[Dropped, ...] | None) -> Record:
     """Return the record of a row; msgspec.DecodeError where a later version wrote it."""
-    return msgspec.json.decode(text, type=Record)
+    record = msgspec.json.decode(text, type=Record)
+    if dropped is not None and record.plan is not None:
+        record.plan = structs.replace(record.plan, dropped=dropped)
+    return record
+
+
+def _tokens(usage: Usage | None) -> Row:
+    if usage is None:
+        return NO_TOKENS
+    return (
+        usage.input_tokens,
+        usage.cache_read_tokens,
+        usage.cache_write_tokens,
+        usage.cache_write_long_tokens,
+        usage.output_tokens,
+        usage.reasoning_tokens,
+    )

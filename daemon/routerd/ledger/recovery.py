@@ -1,0 +1,209 @@
+"""What a process that died had sent: read from its journal, and charged at the most it may cost.
+
+Rules of this file: blocking, run in the writer's thread before anything is served. Every request
+that was written down and has no record becomes part of one, at the amount that was held for it,
+until an invoice says better. A line that was not written whole says nothing.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import Struct, structs
+
+from routerd.domain import Attempt, CostBasis, Intent, Plan, Record
+from routerd.errors import StartError
+from routerd.ledger.journal import Segment, segment_paths
+from routerd.ledger.reading import read_records
+from routerd_proto.frames import Usage
+
+__all__ = ["Recovered", "recover"]
+
+NOTE: Final = (
+    "the daemon died while this ran; charged at the held amount until `routerd reconcile` "
+    "corrects it"
+)
+RULE: Final = "not known: the daemon died before the decision was written"
+ERROR: Final = "connection_lost"
+DECODER: Final = msgspec.json.Decoder(Intent)
+# The worst of several bases is that of their sum.
+BASES: Final[tuple[CostBasis, ...]] = ("measured", "estimated", "unknown")
+
+
+class Recovered(Struct, frozen=True):
+    """What the journal of earlier processes says.
+
+    `charged` are the records to write, each with the files that hold its intents. `nanodollars` is
+    what they are charged beyond what was known, `unreadable` counts lines that say nothing.
+    """
+
+    segments: list[Segment]
+    charged: list[tuple[Record, list[Segment]]]
+    nanodollars: int
+    unreadable: int
+
+
+class _Open(Struct):
+    """The intents of one call by their number, and the files they are in."""
+
+    intents: dict[int, Intent]
+    segments: list[Segment]
+
+
+def recover(connection: sqlite3.Connection, ledger: Path, since_ms: int) -> Recovered:
+    """Read the journal beside a ledger; StartError where a file of it cannot be read.
+
+    Intents before `since_ms` are left out: their calls may be on disk no longer.
+    """
+    segments = [Segment(path) for path in segment_paths(ledger)]
+    calls: dict[str, _Open] = {}
+    unreadable = 0
+    for segment in segments:
+        intents, cut = _read(segment.path)
+        unreadable += cut
+        for intent in intents:
+            if intent.at_ms >= since_ms:
+                call = calls.setdefault(intent.decision_id, _Open({}, []))
+                call.intents[intent.number] = intent
+                if segment not in call.segments:
+                    call.segments.append(segment)
+    charged: list[tuple[Record, list[Segment]]] = []
+    nanodollars = 0
+    for decision_id, call in calls.items():
+        missing = _missing(connection, decision_id, call.intents)
+        if not missing:
+            continue
+        nanodollars += sum(_charge(intent) or 0 for intent in missing)
+        for segment in call.segments:
+            segment.opened += 1
+        charged.append((_charge_all(connection, decision_id, missing), call.segments))
+    return Recovered(segments, charged, nanodollars, unreadable)
+
+
+def _read(path: Path) -> tuple[list[Intent], int]:
+    try:
+        *lines, last = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise StartError(
+            f"The journal {path} cannot be read: {error.strerror}. Correct that, or move it away: "
+            "what the requests in it cost is then not in the ledger."
+        ) from error
+    read = [_intent(line) for line in lines if line]
+    intents = [intent for intent in read if intent is not None]
+    cut = len(read) - len(intents)
+    # The last may have been cut by the death itself, and its request was not sent then.
+    last_intent = _intent(last)
+    if last_intent is not None:
+        intents.append(last_intent)
+    return intents, cut
+
+
+def _intent(line: bytes) -> Intent | None:
+    try:
+        return DECODER.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _missing(
+    connection: sqlite3.Connection, decision_id: str, intents: dict[int, Intent]
+) -> list[Intent]:
+    """Return the intents that the ledger has no attempt for, in their order."""
+    select = "SELECT number FROM attempts WHERE decision_id = ?"
+    known = {number for (number,) in connection.execute(select, (decision_id,))}
+    return [intents[number] for number in sorted(intents.keys() - known)]
+
+
+def _charge_all(connection: sqlite3.Connection, decision_id: str, missing: list[Intent]) -> Record:
+    """Return the record of a call with all that it is charged."""
+    found = read_records(connection, "WHERE decision_id = ?", (decision_id,))
+    record = found[0] if found else _begin(missing[0])
+    for intent in missing:
+        gap = intent.number - 1 - len(record.attempts)
+        record.attempts += [_unknown(record) for _ in range(gap)]
+        record.attempts.append(_attempt(record, intent))
+    costs = [attempt.cost_nanodollars for attempt in record.attempts]
+    return structs.replace(
+        record,
+        # One more copy of it than is known ran into this.
+        sends=record.sends + 1 if found else 0,
+        finish="error",
+        error_code=ERROR,
+        usage=record.attempts[-1].usage,
+        cost_nanodollars=None if None in costs else sum(cost or 0 for cost in costs),
+        cost_basis=max((attempt.cost_basis for attempt in record.attempts), key=BASES.index),
+        simulated=record.simulated or record.attempts[-1].simulated,
+        notes=[*record.notes, NOTE],
+    )
+
+
+def _begin(intent: Intent) -> Record:
+    """Return the record of a call of which only intents are left."""
+    return Record(
+        decision_id=intent.decision_id,
+        call_id=intent.call_id,
+        received_at_ns=intent.at_ms * 1_000_000,
+        target=intent.target,
+        stream=intent.stream,
+        tenant=intent.tenant,
+        team=intent.team,
+        agent=intent.agent,
+        user=intent.user,
+        feature=intent.feature,
+        task=intent.task,
+        trace_id=intent.decision_id,
+        peer_uid=intent.peer_uid,
+        plan=Plan(intent.target, RULE, intent.model_class, routes=()),
+    )
+
+
+def _attempt(record: Record, intent: Intent) -> Attempt:
+    charge = _charge(intent)
+    return Attempt(
+        deployment=intent.deployment,
+        model=intent.model,
+        provider=intent.provider,
+        server=intent.server,
+        reason=intent.reason,
+        # Rounded up, so that it began in the millisecond in which it was held.
+        started_us=-(-(intent.at_ms * 1_000_000 - record.received_at_ns) // 1000),
+        error_class=ERROR,
+        usage=_bound(intent),
+        cost_nanodollars=charge,
+        cost_basis="unknown" if charge is None else "estimated",
+        simulated=intent.simulated,
+        notes=[NOTE],
+        key=intent.key,
+        free=intent.free,
+        held_nanodollars=intent.held_nanodollars,
+    )
+
+
+def _unknown(record: Record) -> Attempt:
+    """Return what keeps the place of an attempt that no intent was written of."""
+    return Attempt(
+        deployment="",
+        model="",
+        provider="",
+        server="",
+        reason="first" if not record.attempts else "fallback",
+        started_us=0,
+        sent=False,
+        cost_nanodollars=0,
+        cost_basis="measured",
+        notes=["nothing is known of this one: it was not sent, or no disk took its intent"],
+    )
+
+
+def _charge(intent: Intent) -> int | None:
+    return 0 if intent.free else intent.held_nanodollars
+
+
+def _bound(intent: Intent) -> Usage | None:
+    """Return the tokens that were held, None where nothing bounds them."""
+    if not intent.input_tokens and not intent.output_tokens:
+        return None
+    return Usage(input_tokens=intent.input_tokens, output_tokens=intent.output_tokens)

@@ -1,0 +1,120 @@
+"""What is summed up by day and by month, as the rows come in.
+
+Rules of this file: increments of one transaction are merged before any of them is written. An
+attempt counts on its own day, under its own model and provider; what no request was sent for counts
+as its record says. `calls` and `refused` together are the calls there were.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Final
+
+from routerd.domain import Attempt, Record
+from routerd.ledger.rows import first_sent, started_ms
+from routerd.ledger.schema import DIMENSIONS, SUMS
+
+__all__ = ["ADD_TO_DAYS", "ADD_TO_MONTHS", "DAY_MS", "Totals", "month_of"]
+
+DAY_MS: Final = 86_400_000
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+Key = tuple[int | str, ...]
+
+
+def _upsert(table: str, period: str) -> str:
+    names = (period, *DIMENSIONS, *SUMS)
+    added = ", ".join(f"{name} = {name} + excluded.{name}" for name in SUMS)
+    return (
+        f"INSERT INTO {table} ({', '.join(names)}) "  # noqa: S608 - only names of the schema
+        f"VALUES ({', '.join('?' * len(names))}) ON CONFLICT DO UPDATE SET {added}"
+    )
+
+
+ADD_TO_DAYS: Final = _upsert("day_totals", "day")
+ADD_TO_MONTHS: Final = _upsert("month_totals", "month")
+
+
+@lru_cache(maxsize=64)
+def month_of(day: int) -> int:
+    """Return the month of a day, counted from the epoch, as 202611."""
+    date = EPOCH + timedelta(days=day)
+    return date.year * 100 + date.month
+
+
+class Totals:
+    """Increments of the totals of days and months."""
+
+    def __init__(self) -> None:
+        self._days: dict[Key, list[int]] = {}
+
+    def add(self, record: Record) -> None:
+        """Add a call that is new, with all its attempts."""
+        for number in range(1, len(record.attempts) + 1):
+            self.add_attempt(record, number)
+        self.add_call(record)
+
+    def add_attempt(self, record: Record, number: int) -> None:
+        """Add one attempt of a call."""
+        attempt = record.attempts[number - 1]
+        cost, usage = attempt.cost_nanodollars, attempt.usage
+        sums = self._sums(record, attempt, started_ms(record, attempt))
+        sums[0] += number == first_sent(record)
+        sums[3] += attempt.sent
+        if usage is not None:
+            sums[4] += usage.input_tokens
+            sums[5] += usage.cache_read_tokens
+            sums[6] += usage.cache_write_tokens
+            sums[7] += usage.cache_write_long_tokens
+            sums[8] += usage.output_tokens
+            sums[9] += usage.reasoning_tokens or 0
+        if cost is not None:
+            sums[10] += cost
+            sums[11] += cost if attempt.cost_basis == "estimated" else 0
+        else:
+            sums[12] += attempt.sent
+
+    def add_call(self, record: Record, times: int = 1) -> None:
+        """Add what a call counts beside its attempts; `times` is -1 where it is replaced."""
+        was_sent = first_sent(record) > 0
+        if was_sent and not record.cached:
+            return
+        sums = self._sums(record, record, record.received_at_ns // 1_000_000)
+        sums[0] += times * (not was_sent and record.cached)
+        sums[1] += times * record.cached
+        sums[2] += times * (not was_sent and not record.cached)
+
+    def write(self, connection: sqlite3.Connection) -> None:
+        """Add everything to what the tables hold."""
+        months: dict[Key, list[int]] = {}
+        for (day, *others), sums in self._days.items():
+            key = (month_of(int(day)), *others)
+            known = months.get(key)
+            months[key] = (
+                sums if known is None else [a + b for a, b in zip(known, sums, strict=True)]
+            )
+        connection.executemany(ADD_TO_DAYS, [(*key, *sums) for key, sums in self._days.items()])
+        connection.executemany(ADD_TO_MONTHS, [(*key, *sums) for key, sums in months.items()])
+
+    def _sums(self, record: Record, answered: Attempt | Record, at_ms: int) -> list[int]:
+        """Return the sums of a call's names, of who answered, and of a day."""
+        key = (
+            at_ms // DAY_MS,
+            record.tenant or "",
+            answered.model,
+            answered.provider,
+            record.feature or "",
+            record.task or "",
+            record.team or "",
+            record.agent or "",
+            record.user or "",
+            record.target,
+            (record.plan.model_class if record.plan is not None else None) or "",
+            answered.deployment,
+            int(answered.simulated),
+        )
+        sums = self._days.get(key)
+        if sums is None:
+            sums = self._days[key] = [0] * len(SUMS)
+        return sums
