@@ -1,24 +1,24 @@
 """The story of one call, top to bottom.
 
 Rules of this file: it only tells the order of things. Nothing is awaited between the plan and the
-first attempt. Every call that was read ends here exactly once: with one record, one event and one
-last frame, whatever happened to it and whatever a provider reports.
+hold of the first attempt. Every call that was read ends here exactly once: with one record, one
+event and one last frame, whatever happened to it and whatever a provider reports.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container, Mapping
 
-from msgspec import structs
-
+from routerd.cache import Answers, Collected, WaitedTooLong
 from routerd.classify.checks import check_request
 from routerd.classify.features import measure
-from routerd.decide import make_plan, refusal, resolve
-from routerd.domain import Call, Plan, Record, Snapshot
+from routerd.decide import candidates_of, make_plan, refusal, resolve, with_defaults
+from routerd.domain import Features, Plan
 from routerd.errors import CallRefused
+from routerd.execute.accounts import Accounts, Purse
 from routerd.execute.delivery import Delivery, Sink
-from routerd.execute.in_flight import CallsInFlight
+from routerd.execute.in_flight import CallsInFlight, SentOnceMore
+from routerd.execute.keeping import give_kept, keep_answer
 from routerd.execute.recording import (
     begin_record,
     finish_record,
@@ -27,105 +27,129 @@ from routerd.execute.recording import (
     void_record,
 )
 from routerd.execute.routes import Execution
-from routerd.execute.target import Target
+from routerd.execute.story import Rules, Story, join_earlier
 from routerd.ledger import Ledger
-from routerd.models.directory import Directory
-from routerd.models.schema import Defaults
-from routerd.settings import Limits, Timeouts
+from routerd.models.directory import Resolution
 from routerd.telemetry.events import BugSeen, CallFinished, Events
 from routerd_proto.errors import ErrorInfo, error_info
-from routerd_proto.frames import CallOptions, CallRequested, CallStarted
+from routerd_proto.frames import CallRequested, CallStarted
 
 __all__ = ["Pipeline"]
 
+HUNG_UP = "the caller hung up before the answer was complete"
+WAITED = "the time is over, and the identical call that was waited for has not ended"
+
 
 class Pipeline:
-    """Serve calls.
-
-    `providers` are the names of those that can be called, `targets` their deployments by id.
-    `simulated` says that all of them are simulators, so that a refusal is told to be simulated too.
-    """
+    """Serve calls by `rules`, with the money of `accounts` and the kept answers of `answers`."""
 
     def __init__(
-        self,
-        *,
-        directory: Directory,
-        providers: Container[str],
-        targets: Mapping[str, Target],
-        limits: Limits,
-        timeouts: Timeouts,
-        ledger: Ledger,
-        events: Events,
-        simulated: bool = False,
+        self, *, rules: Rules, ledger: Ledger, accounts: Accounts, answers: Answers, events: Events
     ) -> None:
-        self._directory = directory
-        self._providers = providers
-        self.targets = targets
-        self._timeouts = timeouts
+        self.rules = rules
+        self.accounts = accounts
+        self.answers = answers
+        self._providers = rules.providers
         self._ledger = ledger
         self._events = events
-        self._simulated = simulated
-        self.in_flight = CallsInFlight(limits.in_flight)
+        self.in_flight = CallsInFlight(rules.limits.in_flight)
         self.served = 0
 
     async def serve(self, request: CallRequested, sink: Sink, peer_uid: int | None) -> None:
         """Answer one call; on every end a record is written and a last frame is sent."""
-        call = read_call(request, peer_uid, self._timeouts.total)
-        record = begin_record(call, simulated=self._simulated)
-        delivery = Delivery(sink, call.received_at)
-        execution: Execution | None = None
+        call = read_call(request, peer_uid, self.rules.timeouts.total)
+        record = begin_record(call, simulated=self.rules.simulated)
+        story = Story(call, record, Delivery(sink, call.received_at))
         error: ErrorInfo | None = None
+        is_a_call = True
         key = (peer_uid, call.call_id)
         try:
-            await self.in_flight.begin(key, sink, again=call.sends > 0)
-            check_request(call.messages, call.options)
-            plan, options = self._plan(call, record)
-            sink.send((CallStarted(call.decision_id, record.trace_id),))
-            tokens = record.features.input_tokens if record.features else 0
-            execution = Execution(call, options, tokens, delivery, self._timeouts)
-            await execution.run(plan, self.targets)
-            error = execution.error
+            await self.in_flight.begin(key, sink, record, again=call.sends > 0)
+            if call.sends:
+                await join_earlier(story, self._ledger)
+            error = await self._answer(story, sink)
+        except SentOnceMore as refused:
+            error, is_a_call = refused.info, False
         except CallRefused as refused:
             error = refused.info
+        except WaitedTooLong:
+            error = error_info("deadline_exceeded", WAITED)
         except asyncio.CancelledError:
-            hung_up = error_info("cancelled", "the caller hung up before the answer was complete")
-            error = sink.ended or hung_up
+            error = sink.ended or error_info("cancelled", HUNG_UP)
             raise
         except Exception as bug:  # noqa: BLE001 - a bug ends the one call it hit, with a record
             error = error_info("internal_error", f"{type(bug).__name__} in routerd")
-            self._events.emit(BugSeen(decision_id=call.decision_id, error=bug))
+            self._events.emit(BugSeen(decision_id=record.decision_id, error=bug))
         finally:
-            self.in_flight.end(key, sink)
-            try:
-                finish_record(record, execution, delivery, error)
-                sink.send((last_frame(record, error),))
-            except Exception as bug:  # noqa: BLE001 - the call has its end and its record all the same
-                void_record(record)
-                self._events.emit(BugSeen(decision_id=call.decision_id, error=bug))
-                sink.end(error_info("internal_error", f"{type(bug).__name__} in routerd"))
-            self.served += 1
-            self._ledger.write(record)
-            self._events.emit(CallFinished(record=record, trace=call.trace))
+            self._end(story, sink, error)
+            if not self.in_flight.end(key, sink, record) and is_a_call:
+                self._write(story)
 
-    def _plan(self, call: Call, record: Record) -> tuple[Plan, CallOptions]:
-        """Decide who may serve; CallRefused where nobody may."""
-        resolution = resolve(self._directory, call.target)
+    def _end(self, story: Story, sink: Sink, error: ErrorInfo | None) -> None:
+        """Fill in the record and send the last frame."""
+        record = story.record
+        try:
+            finish_record(record, story.execution, story.delivery, error)
+            sink.send((last_frame(record, error),))
+        except Exception as bug:  # noqa: BLE001 - the call has its end and its record all the same
+            void_record(record)
+            self._events.emit(BugSeen(decision_id=record.decision_id, error=bug))
+            sink.end(error_info("internal_error", f"{type(bug).__name__} in routerd"))
+
+    def _write(self, story: Story) -> None:
+        """Hand the record on; nothing changes it any more."""
+        self.served += 1
+        self._ledger.write(story.record)
+        if story.texts is not None:
+            self._ledger.keep_texts(story.record.decision_id, *story.texts.encoded())
+        self._events.emit(CallFinished(record=story.record, trace=story.call.trace))
+
+    async def _answer(self, story: Story, sink: Sink) -> ErrorInfo | None:
+        """Answer a call, from what is kept or by its routes; returns why there is no answer."""
+        call, record, rules = story.call, story.record, self.rules
+        check_request(call.messages, call.options)
+        resolution = resolve(rules.directory, call.target)
         record.target = call.target
         options = with_defaults(call.options, resolution.defaults)
-        record.features = measure(call.messages, options)
-        snapshot = Snapshot(now=call.received_at_ns / 1e9)
-        plan = make_plan(resolution, self._providers, record.features, snapshot)
-        record.plan = plan
+        seconds = call.deadline - call.received_at
+        record.features = measure(call.messages, options, seconds)
+        if options.tenant in rules.texts_of and options.sensitivity != "private":
+            story.keep_texts()
+        key = self.answers.key(
+            call.target, call.messages, options, directory_hash=rules.directory_hash
+        )
+        async with self.answers.share(key, seconds) as turn:
+            if turn.answer is not None:
+                sink.send((CallStarted(record.decision_id, record.trace_id),))
+                give_kept(turn.answer, record, story.delivery)
+                return None
+            collected = Collected(self.answers.max_bytes) if turn.keeps else None
+            if collected is not None:
+                story.delivery.listeners.append(collected)
+            purse = Purse(self.accounts, record)
+            plan = self._plan(story, resolution, record.features, purse)
+            sink.send((CallStarted(record.decision_id, record.trace_id),))
+            execution = story.execution = Execution(
+                call,
+                options,
+                record.features.input_tokens,
+                story.delivery,
+                rules.timeouts,
+                purse,
+                made_before=story.made_before,
+            )
+            await execution.run(plan, rules.targets)
+            keep_answer(turn, collected, record, execution)
+            return execution.error
+
+    def _plan(self, story: Story, resolution: Resolution, features: Features, purse: Purse) -> Plan:
+        """Decide who may serve; CallRefused where nobody may."""
+        record, rules = story.record, self.rules
+        now = purse.received_at + story.delivery.elapsed_us() / 1e6
+        snapshot = self.accounts.snapshot(purse.spending, lambda: candidates_of(resolution), now)
+        plan = make_plan(resolution, self._providers, features, snapshot, rules.budgeting)
+        record.plan, record.snapshot = plan, snapshot
+        record.directory_hash, record.policy_hash = rules.directory_hash, rules.policy_hash
         if not plan.routes:
-            raise CallRefused(refusal(plan))
-        return plan, options
-
-
-def with_defaults(options: CallOptions, defaults: Defaults) -> CallOptions:
-    """Fill in what the shortcut sets and the caller did not."""
-    missing = {
-        name: value
-        for name in defaults.__struct_fields__
-        if (value := getattr(defaults, name)) is not None and getattr(options, name) is None
-    }
-    return structs.replace(options, **missing) if missing else options
+            raise CallRefused(refusal(plan, snapshot))
+        return plan

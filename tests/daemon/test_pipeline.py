@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
+from routerd.decide import with_defaults
 from routerd.execute.recording import begin_record, read_call
 from routerd.models.schema import Defaults
-from routerd.pipeline import with_defaults
 from routerd.providers.base import AnswerDecoder, ChatRequest, EncodedRequest
 from routerd.providers.openai import OpenAIAdapter
 from routerd.settings import Timeouts
@@ -290,7 +291,7 @@ async def test_a_bug_ends_the_one_call_it_hit(tmp_path: Path) -> None:
 
 async def test_a_bug_before_the_first_attempt_is_recorded_too(tmp_path: Path) -> None:
     async with Vendor() as vendor, house(tmp_path, vendor) as made:
-        made.pipeline.targets = {}
+        made.pipeline.rules = structs.replace(made.pipeline.rules, targets={})
         app, frames = await made.ask()
         failed(frames, "internal_error")
         await quiet(app)

@@ -12,7 +12,7 @@ from anyio.lowlevel import checkpoint
 from routerd.telemetry.events import BugSeen
 from routerd_proto.frames import CallEnded, CallRequested, ConnectionEnded, TextDelta
 from tests.daemon.execute.house import ended, failed, house, quiet
-from tests.daemon.execute.scripted import Vendor, answer, silent, stalling
+from tests.daemon.execute.scripted import Vendor, answer, cut, silent, stalling
 
 
 @pytest.mark.parametrize("call_id", ["", "x" * 129])
@@ -44,8 +44,8 @@ async def test_a_call_that_comes_again_needs_no_free_place(tmp_path: Path) -> No
         await vendor.waiting.wait()
         _, frames = await made.ask("c1", sends=1)
         assert ended(frames).error is None
-        later, earlier = await made.records(2)
-    assert (earlier.error_code, later.error_code) == ("cancelled", None)
+        record = await made.only_record()
+    assert [attempt.error_class for attempt in record.attempts] == ["cancelled", None]
 
 
 async def test_one_call_too_many_is_refused_and_may_be_tried_again(tmp_path: Path) -> None:
@@ -78,10 +78,33 @@ async def test_a_call_that_comes_again_cuts_the_first_and_is_answered(tmp_path: 
         assert TextDelta("Hello") in frames
         # The first ended without a last frame: it is not complete, and does not look so.
         assert not any(isinstance(frame, CallEnded) for frame in await first.receive_all())
-        later, earlier = await made.records(2)
-    assert (earlier.error_code, later.error_code) == ("cancelled", None)
-    assert (earlier.sends, later.sends) == (0, 1)
-    assert earlier.call_id == later.call_id == "c1"
+        record = await made.only_record()
+    # One call, one record: the attempts of both copies, and what both cost.
+    assert (record.call_id, record.sends, record.error_code) == ("c1", 1, None)
+    assert [attempt.error_class for attempt in record.attempts] == ["cancelled", None]
+    assert record.decision_id == ended(frames).decision_id
+    costs = [attempt.cost_nanodollars for attempt in record.attempts]
+    assert None not in costs
+    assert record.cost_nanodollars == sum(cost or 0 for cost in costs)
+    assert record.cost_basis == "estimated"
+
+
+async def test_a_copy_that_comes_after_the_end_of_the_first_goes_on_from_its_record(
+    tmp_path: Path,
+) -> None:
+    async with Vendor(cut("Hel"), answer("Hello")) as vendor, house(tmp_path, vendor) as made:
+        _, frames = await made.ask("c1")
+        first = ended(frames)
+        failed(frames, "interrupted")
+        _, frames = await made.ask("c1", sends=1)
+        assert ended(frames).decision_id == first.decision_id
+        record = await made.ledger.find(first.decision_id)
+        assert record is not None
+        assert [item.call_id for item in await made.ledger.recent(10)] == ["c1"]
+    assert [attempt.error_class for attempt in record.attempts] == ["connection", None]
+    assert (record.sends, record.finish) == (1, "stop")
+    # The second copy's times are counted from the first one's beginning.
+    assert record.attempts[1].started_us > (record.attempts[0].ended_us or 0)
 
 
 async def test_a_call_that_comes_again_after_its_end_is_another_call(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from routerd.execute.answer import AnswerReader
 from routerd.execute.delivery import Delivery
 from routerd.execute.target import Target
 from routerd.execute.watchdog import Watchdog
-from routerd.models.pricing import cost
+from routerd.models.pricing import Price, cost
 from routerd.providers.base import EncodedRequest, Outcome, note_other_model
 from routerd.providers.failure import MAX_ERROR_BYTES
 from routerd.providers.redaction import redacted
@@ -33,6 +33,7 @@ __all__ = ["run_attempt", "settle_attempt"]
 
 ERROR_BODY_SECONDS = 2.0
 OUTPUT_BYTES_PER_TOKEN = 4
+NO_RATE = "a rate that this usage needs is not known: the most it can cost was charged"
 SIMULATED_HEADER = "x-routerd-simulated"
 
 
@@ -54,19 +55,27 @@ async def run_attempt(
     try:
         return await exchange.run()
     except AttemptFailed as failed:
-        raise AttemptFailed(redacted(failed.failure, target.channel)) from failed.__cause__
+        channel = target.channel_of(attempt.key)
+        raise AttemptFailed(redacted(failed.failure, channel)) from failed.__cause__
     finally:
         attempt.sent = exchange.was_sent
         note_other_model(exchange.answer.outcome, target.provider_model)
         _note_outcome(attempt, exchange.answer.outcome)
 
 
-def settle_attempt(attempt: Attempt, target: Target, input_tokens: int, output_bytes: int) -> None:
+def settle_attempt(
+    attempt: Attempt,
+    price: Price | None,
+    input_tokens: int,
+    output_bytes: int,
+    output_limit: int | None = None,
+) -> None:
     """Put a price on an attempt, whatever its end.
 
     What the provider reported is measured. A request that went out and whose usage nobody told is
-    estimated: the input is known, or told before the answer; the output is counted as it came.
-    What was refused, or never sent, costs nothing.
+    estimated: the input is known, or told before the answer; the output is counted as it came, and
+    cannot be above its limit. What was refused, or never sent, costs nothing, and so does what a
+    free tier paid for. What has no known cost but was bounded costs its bound.
     """
     if attempt.usage is not None and attempt.cost_basis != "estimated":
         attempt.cost_basis = "measured"
@@ -76,11 +85,22 @@ def settle_attempt(attempt: Attempt, target: Target, input_tokens: int, output_b
         return
     else:
         output = -(-output_bytes // OUTPUT_BYTES_PER_TOKEN)
+        if output_limit is not None:
+            output = min(output, output_limit)
         told = attempt.usage or Usage(input_tokens=input_tokens)
         attempt.usage = structs.replace(told, output_tokens=max(told.output_tokens, output))
         attempt.cost_basis = "estimated"
-    attempt.cost_nanodollars = cost(target.price, attempt.usage)
-    if attempt.cost_nanodollars is None:
+    if attempt.free:
+        attempt.cost_nanodollars = 0
+        return
+    duration_us = (attempt.ended_us or attempt.started_us) - attempt.started_us
+    attempt.cost_nanodollars = cost(price, attempt.usage, duration_us=duration_us)
+    if attempt.cost_nanodollars is not None:
+        return
+    if attempt.held_nanodollars is not None:
+        attempt.cost_nanodollars, attempt.cost_basis = attempt.held_nanodollars, "estimated"
+        attempt.notes.append(NO_RATE)
+    else:
         attempt.cost_basis = "unknown"
 
 
@@ -104,6 +124,7 @@ class _Exchange:
         self._delivery = delivery
         self._timeouts = timeouts
         self._deadline = deadline
+        self._channel = target.channel_of(attempt.key)
         self._stream = stream
         self._sending = Sending()
         self._watchdog = Watchdog(deadline)
@@ -147,7 +168,7 @@ class _Exchange:
         patience = timeouts.headers if self._stream else timeouts.whole_answer
         watchdog.expect("headers", patience)
         encoded = self._encoded
-        response = await self._target.channel.send(
+        response = await self._channel.send(
             encoded.path, encoded.headers, encoded.body, self._sending
         )
         try:

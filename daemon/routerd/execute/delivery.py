@@ -51,11 +51,21 @@ class Sink(Protocol):
         """Close without a word, and cancel what is running."""
 
 
+class Listener(Protocol):
+    """Who hears of an answer besides its caller."""
+
+    def add(self, parts: Iterable[Part]) -> None:
+        """Hear the parts that come next."""
+
+    def restart(self) -> None:
+        """Hear that all parts so far are void."""
+
+
 class Delivery:
     """What the caller has been given so far.
 
     `held` is the attempt whose parts the caller has, None before the first; `cut_by` is why it got
-    no further, once it is known that it will not.
+    no further, once it is known that it will not. What is in `listeners` hears of all parts too.
     """
 
     def __init__(self, sink: Sink, received_at: float) -> None:
@@ -66,7 +76,12 @@ class Delivery:
         self.output_bytes = 0
         self.held: Attempt | None = None
         self.cut_by: Failure | None = None
+        self.listeners: list[Listener] = []
         self._running: Attempt | None = None
+
+    def set_back(self, seconds: float) -> None:
+        """Count time from so much earlier: from an earlier copy of the call."""
+        self._received_at -= seconds
 
     def elapsed_us(self) -> int:
         """Return the microseconds since the request was read."""
@@ -89,10 +104,14 @@ class Delivery:
             self._sink.send((CallRestarted(self.cut_by.info()), *parts))
             self.cut_by = None
             self.first_content_us = self.elapsed_us() if parts else None
+            for listener in self.listeners:
+                listener.restart()
         else:
             if self.first_content_us is None:
                 self.first_content_us = self.elapsed_us()
             self._sink.send(parts)
+        for listener in self.listeners:
+            listener.add(parts)
         self.committed = True
         self.held = self._running
 

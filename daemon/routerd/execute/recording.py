@@ -19,7 +19,14 @@ from routerd_proto.content import Message
 from routerd_proto.errors import ErrorInfo
 from routerd_proto.frames import CallEnded, CallRequested
 
-__all__ = ["begin_record", "finish_record", "last_frame", "read_call", "void_record"]
+__all__ = [
+    "begin_record",
+    "continue_record",
+    "finish_record",
+    "last_frame",
+    "read_call",
+    "void_record",
+]
 
 # The worst of several bases is that of their sum.
 BASES: tuple[CostBasis, ...] = ("measured", "estimated", "unknown")
@@ -79,13 +86,32 @@ def begin_record(call: Call, *, simulated: bool = False) -> Record:
     )
 
 
+def continue_record(record: Record, earlier: Record) -> None:
+    """Make the record of a call that was sent again go on from that of its earlier copy.
+
+    Both are one call: one decision id, and the attempts of both.
+    """
+    if record.trace_id == record.decision_id:
+        record.trace_id = earlier.trace_id
+    record.decision_id = earlier.decision_id
+    record.received_at_ns = earlier.received_at_ns
+    record.sends = max(record.sends, earlier.sends + 1)
+    record.attempts = list(earlier.attempts)
+    record.waited_us = earlier.waited_us
+    record.skipped = list(earlier.skipped)
+
+
 def finish_record(
     record: Record, execution: Execution | None, delivery: Delivery, error: ErrorInfo | None
 ) -> None:
     """Fill in how a call ended."""
     record.total_us = delivery.elapsed_us()
     record.first_content_us = delivery.first_content_us
-    if execution is not None and execution.attempts:
+    if execution is not None:
+        record.waited_us += execution.waited_us
+        record.attempts = [*record.attempts, *execution.attempts]
+        record.skipped = [*record.skipped, *execution.skipped]
+    if record.attempts:
         _add_attempts(record, execution)
     else:
         record.cost_nanodollars, record.cost_basis = 0, "measured"
@@ -96,17 +122,16 @@ def finish_record(
         record.finish = execution.outcome.finish or "stop"
 
 
-def _add_attempts(record: Record, execution: Execution) -> None:
+def _add_attempts(record: Record, execution: Execution | None) -> None:
     """Sum up the attempts; only what the caller got content from is named as having answered."""
-    record.waited_us = execution.waited_us
-    attempts = record.attempts = execution.attempts
+    attempts = record.attempts
     record.upstream_us = sum(_waited_us(attempt) for attempt in attempts)
     record.cost_basis = max((item.cost_basis for item in attempts), key=BASES.index)
     if record.cost_basis != "unknown":
         record.cost_nanodollars = sum(item.cost_nanodollars or 0 for item in attempts)
     for attempt in attempts:
         record.notes += [note for note in attempt.notes if note not in record.notes]
-    held = execution.held
+    held = execution.held if execution is not None else None
     told = held or attempts[-1]
     record.usage = told.usage
     record.simulated = record.simulated or told.simulated
@@ -158,4 +183,5 @@ def last_frame(record: Record, error: ErrorInfo | None) -> CallEnded:
         simulated=record.simulated,
         notes=record.notes,
         error=error,
+        cached=record.cached,
     )

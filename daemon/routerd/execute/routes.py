@@ -11,13 +11,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 import anyio
 from msgspec import structs
 
-from routerd.domain import Attempt, AttemptReason, Call, Plan
+from routerd.domain import (
+    MAX_ATTEMPTS_PER_ROUTE,
+    Attempt,
+    AttemptReason,
+    Call,
+    Dropped,
+    Plan,
+    Route,
+)
 from routerd.errors import AttemptFailed, CallRefused, Failure
+from routerd.execute.accounts import NoRoom, Purse
 from routerd.execute.attempt import run_attempt, settle_attempt
 from routerd.execute.delivery import Delivery
 from routerd.execute.failover import FALLBACK, STOP, Step, next_step
@@ -30,6 +39,8 @@ from routerd_proto.frames import CallOptions
 
 __all__ = ["Execution"]
 
+AT_ONCE: Final = Step("retry")
+
 
 class Execution:
     """One call's way through its routes.
@@ -37,7 +48,8 @@ class Execution:
     `options` are the caller's with the shortcut's defaults filled in. What happened so far can be
     read at any time, so that a call that is cancelled keeps its attempts: `held` is the attempt
     whose answer the caller has, in part or whole, `outcome` that of a whole one; `error` is None
-    once there is one. `waited_us` is the time spent between attempts.
+    once there is one. `waited_us` is the time spent between attempts. `skipped` are the routes that
+    a budget did not let be tried. `made_before` counts the attempts of earlier copies of the call.
     """
 
     def __init__(
@@ -47,8 +59,12 @@ class Execution:
         input_tokens: int,
         delivery: Delivery,
         timeouts: Timeouts,
+        purse: Purse,
+        *,
+        made_before: int = 0,
     ) -> None:
         self.attempts: list[Attempt] = []
+        self.skipped: list[Dropped] = []
         self.outcome: Outcome | None = None
         self.error: ErrorInfo | None = None
         self.waited_us = 0
@@ -57,6 +73,9 @@ class Execution:
         self._input_tokens = input_tokens
         self._delivery = delivery
         self._timeouts = timeouts
+        self._purse = purse
+        self._made_before = made_before
+        self._received_at = purse.received_at
         self._clock = asyncio.get_running_loop().time
         self._deadline = self._clock() + call.deadline - monotonic()
         self._first: ErrorInfo | None = None
@@ -69,25 +88,27 @@ class Execution:
 
     async def run(self, plan: Plan, targets: Mapping[str, Target]) -> None:
         """Try route after route until one answers; the result is left in the attributes."""
-        routes = [targets[route.deployment] for route in plan.routes]
+        routes = [(route, targets[route.deployment]) for route in plan.routes]
         reason: AttemptReason = "first"
         while routes:
-            target = routes.pop(0)
-            step = await self._run_route(target, reason)
+            route, target = routes.pop(0)
+            step = await self._run_route(route, target, reason)
             if step is None or step.kind == "stop":
                 return
             if step.larger_window:
-                routes = [route for route in routes if _has_larger_window(route, target)]
+                routes = [item for item in routes if _has_larger_window(item[1], target)]
             reason = "fallback"
 
-    async def _run_route(self, target: Target, reason: AttemptReason) -> Step | None:
+    async def _run_route(self, route: Route, target: Target, reason: AttemptReason) -> Step | None:
         """Make at most two attempts; returns what is next, None if the call is answered."""
         attempts_here = 0
         self._encoded = None
         while True:
             attempts_here += 1
             try:
-                await self._attempt(target, reason)
+                await self._attempt(route, target, reason)
+            except NoRoom as no_room:
+                return self._skip(no_room)
             except CallRefused as refused:
                 # This vendor's wire cannot carry the call; another one's may.
                 self._first = self._first or refused.info
@@ -110,10 +131,32 @@ class Execution:
             # The watchdog's timer may be a millisecond early.
             if left <= 0 or failure.phase == "deadline":
                 return STOP
+            if (
+                attempts_here < MAX_ATTEMPTS_PER_ROUTE
+                and not self._delivery.committed
+                and self._purse.has_another_key(route, failure, self._now())
+            ):
+                step = AT_ONCE
             if step.kind != "retry":
                 return step
             await self._wait(step.wait)
             reason = "retry"
+
+    def _now(self) -> float:
+        """Return the wall clock, as far as the record's own times tell it."""
+        return self._received_at + self._delivery.elapsed_us() / 1e6
+
+    def _skip(self, no_room: NoRoom) -> Step:
+        """Go on without a route that no budget has room for; told if there is nothing else."""
+        dropped = no_room.dropped
+        self.skipped.append(dropped)
+        if self._first is None:
+            code = "no_candidates" if dropped.code == "unknown_price" else "budget_exceeded"
+            message = f"{dropped.deployment}: {dropped.detail}"
+            self.error = error_info(code, message, retry_after=no_room.seconds)
+        elif self.error is not None:
+            self.error = self._with_tried(self.error)
+        return FALLBACK
 
     async def _wait(self, seconds: float) -> None:
         since = self._delivery.elapsed_us()
@@ -122,7 +165,7 @@ class Execution:
         finally:
             self.waited_us += self._delivery.elapsed_us() - since
 
-    async def _attempt(self, target: Target, reason: AttemptReason) -> None:
+    async def _attempt(self, route: Route, target: Target, reason: AttemptReason) -> None:
         """Run one attempt and settle it on every end, cancellation included."""
         attempt = Attempt(
             deployment=target.deployment,
@@ -134,12 +177,19 @@ class Execution:
             sent=False,
             simulated=target.simulated,
         )
-        self.attempts.append(attempt)
-        self._delivery.begin(attempt)
+        opened = self._purse.open(route, target, attempt)
+        limit: int | None = None
         try:
+            self.attempts.append(attempt)
+            self._delivery.begin(attempt)
+            encoded = self._encode(route, target)
+            limit = encoded.max_output_tokens
+            if route.lowered_by is not None:
+                attempt.notes.append(_lowered(route))
+            opened.intend(attempt, self._made_before + len(self.attempts), limit)
             self.outcome = await run_attempt(
                 target,
-                self._encode(target),
+                encoded,
                 attempt,
                 self._delivery,
                 self._timeouts,
@@ -152,6 +202,7 @@ class Execution:
             attempt.error_class = str(failure.error_class)
             attempt.error_code = as_code(failure.code)
             attempt.error_phase, attempt.retry_after = failure.phase, failure.retry_after
+            opened.failed(failure, self._now())
             self._delivery.fail(failure)
             raise
         except CallRefused:
@@ -165,16 +216,23 @@ class Execution:
             raise
         finally:
             attempt.ended_us = self._delivery.elapsed_us()
-            output_bytes = self._delivery.output_bytes
-            settle_attempt(attempt, target, self._input_tokens, output_bytes)
+            try:
+                output_bytes = self._delivery.output_bytes
+                price = target.price_at(self._received_at + attempt.started_us / 1e6)
+                settle_attempt(attempt, price, self._input_tokens, output_bytes, limit)
+            finally:
+                opened.close(attempt)
 
-    def _encode(self, target: Target) -> EncodedRequest:
+    def _encode(self, route: Route, target: Target) -> EncodedRequest:
         if self._encoded is None:
+            options = self._options
+            if route.max_output_tokens is not None:
+                options = structs.replace(options, max_output_tokens=route.max_output_tokens)
             self._encoded = target.adapter.encode(
                 ChatRequest(
                     model_id=target.provider_model,
                     messages=self._call.messages,
-                    options=self._options,
+                    options=options,
                     stream=self._call.stream,
                     capabilities=target.capabilities,
                     output_limit=target.output_limit,
@@ -209,7 +267,13 @@ class Execution:
 
     def _with_tried(self, info: ErrorInfo) -> ErrorInfo:
         tried = [f"{attempt.deployment}: {attempt.error_class}" for attempt in self.attempts]
+        tried += [f"{item.deployment}: {item.code}" for item in self.skipped]
         return structs.replace(info, details={**info.details, "tried": tried})
+
+
+def _lowered(route: Route) -> str:
+    limit = route.max_output_tokens
+    return f"max_output_tokens was lowered to {limit}: {route.lowered_by} has no room for more"
 
 
 def _has_larger_window(candidate: Target, than: Target) -> bool:

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from datetime import UTC, datetime
+
+from msgspec import Struct, structs
 
 from routerd.domain import Capabilities
 from routerd.models.pricing import Price
 from routerd.providers.base import Adapter
 from routerd.providers.transport.channel import Channel
 
-__all__ = ["Target"]
+__all__ = ["Key", "Target"]
+
+
+class Key(Struct, frozen=True, eq=False):
+    """One key of a provider, as the channel that sends it. A provider's only one has no name."""
+
+    name: str | None
+    channel: Channel
 
 
 class Target(Struct, frozen=True, eq=False):
-    """One deployment that can be called now."""
+    """One deployment that can be called now.
+
+    `keys` are all keys it can be called with, `channel` sends the first of them.
+    """
 
     deployment: str
     model: str
@@ -26,3 +38,19 @@ class Target(Struct, frozen=True, eq=False):
     adapter: Adapter
     channel: Channel
     simulated: bool
+    keys: tuple[Key, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Have a channel that is given alone send the only key."""
+        if not self.keys:
+            structs.force_setattr(self, "keys", (Key(None, self.channel),))
+
+    def channel_of(self, key: str | None) -> Channel:
+        """Return the channel that sends a key."""
+        return next((item.channel for item in self.keys if item.name == key), self.channel)
+
+    def price_at(self, seconds: float) -> Price | None:
+        """Return its price at a time, in seconds since the epoch."""
+        if self.price is None or not self.price.changes:
+            return self.price
+        return self.price.at(datetime.fromtimestamp(seconds, UTC).date())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,19 @@ from anyio.lowlevel import checkpoint
 from msgspec import Struct
 
 from routerd.accept.connection import Connection
+from routerd.budget.budgets import Budgets
+from routerd.budget.definitions import read_budgets
+from routerd.budget.keys import Keys
+from routerd.cache import Answers
 from routerd.domain import Record
+from routerd.execute.accounts import Accounts
+from routerd.execute.story import Rules
 from routerd.ledger import Ledger
 from routerd.models.directory import Directory
 from routerd.models.entries import Entries
 from routerd.models.schema import Defaults, DeploymentEntry, Model, Provider, Shortcut
 from routerd.pipeline import Pipeline
-from routerd.settings import Limits, Timeouts
+from routerd.settings import Budget, Budgeting, CachedShortcut, Caching, Limits, Timeouts
 from routerd.telemetry.events import CallFinished, Event, Events
 from routerd_proto.content import Message
 from routerd_proto.errors import ErrorInfo
@@ -25,6 +32,7 @@ from routerd_proto.frames import CallEnded, CallRequested, CommandRequested
 from tests.daemon.accept.app import HELLO, App, Running, serving
 from tests.daemon.execute.scripted import (
     PATIENT,
+    PRICE,
     Vendor,
 )
 
@@ -50,7 +58,11 @@ def directory(vendors: tuple[Vendor, ...]) -> Directory:
             },
             deployments={
                 f"{vendor.name}/m": DeploymentEntry(
-                    id=f"{vendor.name}/m", model="m", provider=vendor.name, provider_model="m-1"
+                    id=f"{vendor.name}/m",
+                    model="m",
+                    provider=vendor.name,
+                    provider_model="m-1",
+                    price=PRICE,
                 )
                 for vendor in vendors
             },
@@ -120,20 +132,28 @@ async def house(
     in_flight: int = 100,
     timeouts: Timeouts = PATIENT,
     simulated: bool = False,
+    budgets: dict[str, Budget] | None = None,
+    cached: dict[str, CachedShortcut] | None = None,
+    texts_of: Iterable[str] = (),
 ) -> AsyncIterator[House]:
     told: list[Event] = []
     ledger = Ledger(folder / "ledger.db", on_event=told.append)
     await ledger.start()
-    known = directory(vendors)
+    events = Events([told.append])
+    budgets_of_calls = Budgets(read_budgets(budgets or {}, Budgeting()), tell=events.emit)
     pipeline = Pipeline(
-        directory=known,
-        providers={vendor.name for vendor in vendors},
-        targets={f"{vendor.name}/m": vendor.target() for vendor in vendors},
-        limits=Limits(in_flight=in_flight),
-        timeouts=timeouts,
+        rules=Rules(
+            directory=directory(vendors),
+            targets={f"{vendor.name}/m": vendor.target() for vendor in vendors},
+            limits=Limits(in_flight=in_flight),
+            timeouts=timeouts,
+            texts_of=frozenset(texts_of),
+            simulated=simulated,
+        ),
         ledger=ledger,
-        events=Events([told.append]),
-        simulated=simulated,
+        accounts=Accounts(budgets_of_calls, Keys({}, ()), ledger, events.emit),
+        answers=Answers(Caching(shortcuts=cached or {}), asyncio.get_running_loop().time),
+        events=events,
     )
     made = House(pipeline, ledger, told)
 

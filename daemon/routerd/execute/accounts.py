@@ -1,0 +1,241 @@
+"""The money of the daemon as calls meet it: holds, intents and settlements of attempts.
+
+Rules of this file: nothing is awaited. Whatever is opened here is closed on every end of an
+attempt: settled where the provider may have seen the request, given back where it cannot have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, Protocol
+
+from routerd.budget.budgets import Budgets
+from routerd.budget.holds import Hold, HoldRefused, Spending
+from routerd.budget.keys import KeyHold, KeyRefusal, Keys
+from routerd.domain import Attempt, Dropped, Intent, Record, Route, Snapshot, Usage
+from routerd.errors import ErrorClass, Failure
+from routerd.execute.target import Target
+from routerd.models.schema import Deployment
+from routerd.telemetry.events import BoundExceeded, Event
+
+__all__ = ["Accounts", "NoRoom", "Opened", "Purse", "tokens_of"]
+
+THOUSAND: Final = 1000
+# A bound that was exceeded is raised by a little more than by what it was exceeded, and never
+# beyond reason: a provider's slip must not lock everybody out.
+MARGIN: Final = 1100
+MOST_SURCHARGE: Final = 10 * THOUSAND
+ABOVE_BOUND: Final = "the provider billed more than was held; more is held from now on"
+# Faults that another key of the same provider need not have.
+OF_A_KEY: Final = (ErrorClass.RATE_LIMIT, ErrorClass.QUOTA, ErrorClass.AUTH)
+
+
+class NoRoom(Exception):  # noqa: N818 - it says what was found
+    """Nothing has room for an attempt; nothing was set aside and nothing sent.
+
+    `seconds` is when that may change.
+    """
+
+    def __init__(self, dropped: Dropped, seconds: float) -> None:
+        super().__init__(dropped.code)
+        self.dropped = dropped
+        self.seconds = max(0.0, seconds)
+
+
+class Journal(Protocol):
+    """The part of the ledger that a running call meets."""
+
+    @property
+    def bounds(self) -> Mapping[str, int]:
+        """The surcharges that were learned before, by deployment."""
+
+    def intend(self, intent: Intent) -> bool:
+        """Write down what is about to be sent; says whether a crash would leave it."""
+        ...
+
+    def learn_bound(self, deployment: str, thousandths: int) -> None:
+        """Keep a surcharge."""
+        ...
+
+
+class Accounts:
+    """Budgets, keys and journal, as far as a call needs them.
+
+    `surcharges` are, by deployment, the thousandths by which bounds are raised.
+    """
+
+    def __init__(
+        self, budgets: Budgets, keys: Keys, journal: Journal, tell: Callable[[Event], None]
+    ) -> None:
+        self.budgets = budgets
+        self.keys = keys
+        self.journal = journal
+        self.surcharges = dict(journal.bounds)
+        self._tell = tell
+
+    def snapshot(
+        self, spending: Spending, candidates: Callable[[], Iterable[Deployment]], now: float
+    ) -> Snapshot:
+        """Return what a decision may know of money: the caps of a call, the free tiers.
+
+        The candidates are asked for only where some of it depends on them.
+        """
+        return Snapshot(
+            now,
+            self.budgets.rooms(
+                spending, ((item.provider, item.model) for item in candidates()), now
+            ),
+            self.keys.free_quotas((item.id for item in candidates()), now),
+            dict(self.surcharges) if self.surcharges else {},
+        )
+
+    def learn(self, hold: Hold, billed: int, tokens: int) -> None:
+        """Raise the bound of a deployment that was billed above it, and tell."""
+        held, old = hold.nanodollars or 0, self.surcharges.get(hold.deployment, THOUSAND)
+        ratios = [
+            -(-actual * MARGIN // bound)
+            for actual, bound in ((billed, held), (tokens, hold.tokens))
+            if bound and actual > bound
+        ]
+        surcharge = min(MOST_SURCHARGE, old * max(ratios, default=THOUSAND) // THOUSAND)
+        self.surcharges[hold.deployment] = surcharge
+        self.journal.learn_bound(hold.deployment, surcharge)
+        self._tell(
+            BoundExceeded(
+                decision_id=hold.spending.decision_id,
+                deployment=hold.deployment,
+                held_nanodollars=held,
+                billed_nanodollars=billed,
+                held_tokens=hold.tokens,
+                billed_tokens=tokens,
+                surcharge_thousandths=surcharge,
+            )
+        )
+
+
+class Purse:
+    """The money of one call: opens an account for each of its attempts."""
+
+    def __init__(self, accounts: Accounts, record: Record) -> None:
+        self._accounts = accounts
+        self._record = record
+        self.spending = spending_of(record)
+        self.received_at = record.received_at_ns / 1e9
+
+    def open(self, route: Route, target: Target, attempt: Attempt) -> Opened:
+        """Set the bound of an attempt aside everywhere at once; NoRoom where that cannot be."""
+        at = self.received_at + attempt.started_us / 1e6
+        key = self._accounts.keys.choose(target.deployment, target.provider, route.bound_tokens, at)
+        if isinstance(key, KeyRefusal):
+            raise NoRoom(Dropped(target.deployment, key.code, key.detail), key.resets_at - at)
+        hold = self._accounts.budgets.hold(
+            self.spending,
+            (target.deployment, target.provider, target.model),
+            0 if key.free else route.bound_nanodollars,
+            route.bound_tokens or 0,
+            at,
+        )
+        if isinstance(hold, HoldRefused):
+            key.release()
+            dropped = Dropped(target.deployment, hold.code, hold.detail, hold.budget)
+            raise NoRoom(dropped, hold.resets_at - at)
+        attempt.key, attempt.free = key.name, key.free
+        attempt.held_nanodollars = hold.nanodollars
+        return Opened(self._accounts, self._record, route, hold, key)
+
+    def has_another_key(self, route: Route, failure: Failure, now: float) -> bool:
+        """Say whether the fault was that of a key, and another one can serve at once."""
+        return failure.error_class in OF_A_KEY and self._accounts.keys.is_ready(
+            route.deployment, route.provider, route.bound_tokens, now
+        )
+
+
+class Opened:
+    """What is set aside for one attempt."""
+
+    def __init__(
+        self, accounts: Accounts, record: Record, route: Route, hold: Hold, key: KeyHold
+    ) -> None:
+        self._accounts = accounts
+        self._record = record
+        self._route = route
+        self._hold = hold
+        self._key = key
+
+    def intend(self, attempt: Attempt, number: int, output_limit: int | None) -> None:
+        """Write down what is about to be sent, so that a crash cannot hide it.
+
+        A disk that does not take it is the ledger's to tell; the call goes on.
+        """
+        record, route = self._record, self._route
+        tokens = route.bound_tokens or 0
+        output_tokens = min(tokens, output_limit) if output_limit is not None else 0
+        self._accounts.journal.intend(
+            Intent(
+                decision_id=record.decision_id,
+                number=number,
+                call_id=record.call_id,
+                peer_uid=record.peer_uid,
+                at_ms=int(self._hold.at * 1000),
+                target=record.target,
+                stream=record.stream,
+                deployment=attempt.deployment,
+                model=attempt.model,
+                provider=attempt.provider,
+                server=attempt.server,
+                reason=attempt.reason,
+                held_nanodollars=self._hold.nanodollars,
+                input_tokens=tokens - output_tokens,
+                output_tokens=output_tokens,
+                model_class=record.plan.model_class if record.plan is not None else None,
+                key=attempt.key,
+                free=attempt.free,
+                simulated=attempt.simulated,
+                tenant=record.tenant,
+                team=record.team,
+                agent=record.agent,
+                user=record.user,
+                feature=record.feature,
+                task=record.task,
+            )
+        )
+
+    def failed(self, failure: Failure, now: float) -> None:
+        """Let the key rest if it is what the provider refused."""
+        self._key.failed(failure.error_class, failure.retry_after, now)
+
+    def close(self, attempt: Attempt) -> None:
+        """Settle what an attempt cost, which is known by now, or give back what was not sent."""
+        tokens = tokens_of(attempt.usage)
+        self._key.settle(tokens, sent=attempt.sent)
+        if not attempt.sent:
+            self._hold.release()
+            return
+        billed = attempt.cost_nanodollars or 0
+        self._hold.settle(billed, tokens)
+        held = self._hold.nanodollars
+        if tokens > self._hold.tokens > 0 or (held is not None and billed > held):
+            attempt.notes.append(ABOVE_BOUND)
+            self._accounts.learn(self._hold, billed, tokens)
+
+
+def spending_of(record: Record) -> Spending:
+    """Return a call as the budgets know it."""
+    names = (record.tenant, record.team, record.agent, record.user, record.feature)
+    spending = Spending(names, record.decision_id)
+    # By an earlier copy of the call.
+    spending.is_counted = any(attempt.sent for attempt in record.attempts)
+    return spending
+
+
+def tokens_of(usage: Usage | None) -> int:
+    """Return all tokens of a usage, input and output."""
+    if usage is None:
+        return 0
+    return (
+        usage.input_tokens
+        + usage.cache_read_tokens
+        + usage.cache_write_tokens
+        + usage.cache_write_long_tokens
+        + usage.output_tokens
+    )

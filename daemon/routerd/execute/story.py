@@ -1,0 +1,82 @@
+"""One call on its way, and what is settled for all calls beforehand.
+
+Rules of this file: it holds what the pipeline passes on from step to step; the order of the steps
+is the pipeline's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from msgspec import Struct
+
+from routerd.domain import Call, Record
+from routerd.execute.delivery import Delivery
+from routerd.execute.keeping import KeptTexts
+from routerd.execute.recording import continue_record
+from routerd.execute.routes import Execution
+from routerd.execute.target import Target
+from routerd.ledger import Ledger, LedgerUnreadable
+from routerd.models.directory import Directory
+from routerd.settings import Budgeting, Limits, Timeouts
+
+__all__ = ["Rules", "Story", "join_earlier"]
+
+# A client that sends a call again does so at once; an id that comes later is another call's.
+COPIES_WITHIN_MS: Final = 3_600_000
+
+
+class Rules(Struct, frozen=True, eq=False):
+    """What calls are decided and served by.
+
+    `targets` are the deployments that can be called, by id. `texts_of` are the tenants whose
+    prompts and answers are kept. The hashes name directory and policy as the ledger keeps them.
+    `simulated` says that all providers are simulators, so that a refusal is told to be one too.
+    """
+
+    directory: Directory
+    targets: Mapping[str, Target]
+    limits: Limits = Limits()
+    timeouts: Timeouts = Timeouts()
+    budgeting: Budgeting = Budgeting()
+    texts_of: frozenset[str] = frozenset()
+    directory_hash: str | None = None
+    policy_hash: str | None = None
+    simulated: bool = False
+
+    @property
+    def providers(self) -> frozenset[str]:
+        """The names of the providers that can be called."""
+        return frozenset(target.provider for target in self.targets.values())
+
+
+class Story(Struct, eq=False):
+    """One call on its way. `made_before` counts the attempts of earlier copies of it."""
+
+    call: Call
+    record: Record
+    delivery: Delivery
+    execution: Execution | None = None
+    texts: KeptTexts | None = None
+    made_before: int = 0
+
+    def keep_texts(self) -> None:
+        """Keep the prompt, and the answer as it passes."""
+        self.texts = KeptTexts(self.call.messages)
+        self.delivery.listeners.append(self.texts.answer)
+
+
+async def join_earlier(story: Story, ledger: Ledger) -> None:
+    """Go on from the record of an earlier copy of the call, also of one that has ended already."""
+    call, record = story.call, story.record
+    if record.decision_id == call.decision_id:
+        since_ms = call.received_at_ns // 1_000_000 - COPIES_WITHIN_MS
+        try:
+            earlier = await ledger.find_call(record.call_id, call.peer_uid, since_ms)
+        except LedgerUnreadable:
+            earlier = None  # two records are better than no answer
+        if earlier is not None:
+            continue_record(record, earlier)
+    story.delivery.set_back((call.received_at_ns - record.received_at_ns) / 1e9)
+    story.made_before = len(record.attempts)
