@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import signal
 import sqlite3
-import subprocess
-import sys
-import textwrap
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -16,10 +12,15 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from routerd.ledger import Ledger, open_reader
+from routerd.ledger import Ledger, WriterSettings, open_reader
 from routerd.telemetry.events import Event, LedgerDegraded, LedgerRecovered, RecordsLost
+from tests.daemon.ledger.children import run_child
 from tests.daemon.ledger.conftest import OpenLedger
 from tests.daemon.ledger.records import decision_id, full_record, small_record
+
+# How long a commit waits for another program that writes to the file.
+IMPATIENT = WriterSettings(busy_milliseconds=1)
+PATIENT = WriterSettings(busy_milliseconds=3000)
 
 
 @contextmanager
@@ -57,7 +58,7 @@ async def until(condition: Callable[[], bool]) -> None:
 async def test_a_disk_that_refuses_stops_nothing(
     open_ledger: OpenLedger, path: Path, events: list[Event]
 ) -> None:
-    async with open_ledger(busy_milliseconds=1) as ledger:
+    async with open_ledger(writing=IMPATIENT) as ledger:
         ledger.write(small_record(1))
         await ledger.flush()
         async with held_in_a_thread(path):
@@ -82,7 +83,7 @@ async def test_a_disk_that_refuses_stops_nothing(
 async def test_beyond_the_limit_records_are_lost_and_told(
     open_ledger: OpenLedger, path: Path, events: list[Event]
 ) -> None:
-    async with open_ledger(busy_milliseconds=1, queue_limit=10) as ledger:
+    async with open_ledger(writing=IMPATIENT, queue_limit=10) as ledger:
         async with held_in_a_thread(path):
             for number in range(25):
                 ledger.write(small_record(number))
@@ -106,9 +107,9 @@ async def test_beyond_the_limit_records_are_lost_and_told(
 async def test_what_no_disk_took_by_the_end_is_lost_and_told(
     open_ledger: OpenLedger, path: Path, events: list[Event]
 ) -> None:
-    async with open_ledger(busy_milliseconds=1) as ledger:
+    async with open_ledger(writing=IMPATIENT) as ledger:
         pass
-    ledger = Ledger(path, on_event=events.append, busy_milliseconds=1)
+    ledger = Ledger(path, on_event=events.append, writing=IMPATIENT)
     await ledger.start()
     async with held_in_a_thread(path):
         for number in range(5):
@@ -122,7 +123,7 @@ async def test_what_no_disk_took_by_the_end_is_lost_and_told(
 async def test_closing_does_not_wait_for_a_disk_that_hangs(
     open_ledger: OpenLedger, path: Path, events: list[Event]
 ) -> None:
-    ledger = Ledger(path, on_event=events.append, busy_milliseconds=3000, close_seconds=0.05)
+    ledger = Ledger(path, on_event=events.append, writing=PATIENT, close_seconds=0.05)
     await ledger.start()
     async with held_in_a_thread(path):
         ledger.write(small_record(1))
@@ -131,32 +132,9 @@ async def test_closing_does_not_wait_for_a_disk_that_hangs(
         assert events == [RecordsLost(count=1)]
 
 
-def run_child(path: Path, body: str) -> subprocess.Popen[str]:
-    """Start a process with a ledger that is open, and the lines of `body` inside."""
-    script = (
-        "import anyio, resource, sys\n"
-        "from pathlib import Path\n"
-        "from routerd.ledger import Ledger\n"
-        "from tests.daemon.ledger.records import small_record, full_record\n"
-        "events = []\n"
-        "async def main():\n"
-        "    ledger = Ledger(Path(sys.argv[1]), on_event=events.append)\n"
-        "    await ledger.start()\n" + textwrap.indent(textwrap.dedent(body), "    ")
-    )
-    return subprocess.Popen(
-        [sys.executable, "-c", script + "\nanyio.run(main)\n", str(path)],
-        stdout=subprocess.PIPE,
-        stdin=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[3],
-    )
-
-
 @pytest.mark.parametrize("rounds", [1, 7, 40])
 def test_kill_9_loses_nothing_that_was_acknowledged(path: Path, rounds: int) -> None:
-    child = run_child(
-        path,
-        """
+    body = """
         number = 0
         while True:
             for _ in range(17):
@@ -164,17 +142,14 @@ def test_kill_9_loses_nothing_that_was_acknowledged(path: Path, rounds: int) -> 
                 ledger.write(full_record(number))
             await ledger.flush()
             print(number, flush=True)
-        """,
-    )
-    assert child.stdout is not None
-    for _ in range(rounds):
-        acknowledged = int(child.stdout.readline())
-    child.send_signal(signal.SIGKILL)
-    acknowledged = int((child.stdout.read().rpartition("\n")[0] or str(acknowledged)).split()[-1])
-    child.wait()
-    child.stdout.close()
-    assert child.stdin is not None
-    child.stdin.close()
+        """
+    with run_child(path, body) as child:
+        assert child.stdout is not None
+        for _ in range(rounds):
+            acknowledged = int(child.stdout.readline())
+        child.kill()
+        rest = child.stdout.read().rpartition("\n")[0]
+        acknowledged = int((rest or str(acknowledged)).split()[-1])
 
     reader = open_reader(path)
     for number in range(1, acknowledged + 1):
@@ -194,9 +169,7 @@ def test_kill_9_loses_nothing_that_was_acknowledged(path: Path, rounds: int) -> 
 @pytest.mark.time_limit(60)
 def test_a_full_disk_is_survived(path: Path) -> None:
     """The kernel refuses every byte beyond a limit, then takes them again."""
-    child = run_child(
-        path,
-        """
+    body = """
         import json, os, signal
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         ledger.write(small_record(0))
@@ -215,9 +188,9 @@ def test_a_full_disk_is_survived(path: Path) -> None:
         await ledger.close()
         names = [type(event).__name__ for event in events]
         print(json.dumps([during, after, ledger.lost, names]))
-        """,
-    )
-    output, _ = child.communicate(timeout=50)
+        """
+    with run_child(path, body) as child:
+        output, _ = child.communicate(timeout=50)
     during, after, lost, names = json.loads(output)
     assert during > 0
     assert (after, lost, names) == (0, 0, ["LedgerDegraded", "LedgerRecovered"])

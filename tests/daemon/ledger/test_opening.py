@@ -14,7 +14,7 @@ import pytest
 
 from routerd.domain import Record
 from routerd.errors import StartError
-from routerd.ledger import Ledger, LedgerUnreadable, open_reader
+from routerd.ledger import Ledger, LedgerUnreadable, WriterSettings, open_reader
 from routerd.ledger.schema import APPLICATION_ID, MIGRATIONS
 from routerd.telemetry.events import Event, LedgerMovedAside
 from tests.daemon.ledger.conftest import OpenLedger
@@ -95,6 +95,13 @@ def test_a_later_version_is_refused_and_left_alone(path: Path) -> None:
     assert run_statements(path, "PRAGMA user_version") == [(LATER_VERSION,)]
 
 
+def test_an_earlier_version_is_read_once_it_is_brought_up_to_date(path: Path) -> None:
+    use(path, small_record(1))
+    run_statements(path, "PRAGMA user_version = 1")
+    with pytest.raises(LedgerUnreadable, match="start the daemon once"):
+        open_reader(path)
+
+
 @pytest.mark.usefixtures("folder")
 def test_the_database_of_another_program_is_refused_and_left_alone(path: Path) -> None:
     run_statements(path, "CREATE TABLE theirs (a)", "INSERT INTO theirs VALUES (1)")
@@ -134,7 +141,7 @@ def test_damage_inside_is_found_and_the_file_kept(path: Path) -> None:
 
 def test_the_check_for_damage_gives_up_in_time(path: Path) -> None:
     use(path, *(full_record(number) for number in range(2000)))
-    found, events = use(path, check_seconds=-1.0)
+    found, events = use(path, writing=WriterSettings(check_seconds=-1.0))
     assert len(found) == 2000
     assert events == []
 

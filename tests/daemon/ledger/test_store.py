@@ -14,9 +14,10 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from routerd.domain import Record
-from routerd.ledger import AmbiguousId, Ledger, open_reader
+from routerd.ledger import AmbiguousId, Ledger, WriterSettings, open_reader
 from routerd.telemetry.events import Event, RecordsLost
 from tests.daemon.ledger.conftest import OpenLedger
 from tests.daemon.ledger.records import any_record, decision_id, full_record, small_record
@@ -87,10 +88,16 @@ def read_row(path: Path) -> dict[str, Any]:
 
 
 async def test_every_column_says_what_the_record_says(open_ledger: OpenLedger, path: Path) -> None:
+    record = full_record(1)
     async with open_ledger() as ledger:
-        ledger.write(full_record(1))
+        ledger.write(record)
     row = await anyio.to_thread.run_sync(read_row, path)
-    assert msgspec.json.decode(row.pop("record"), type=Record) == full_record(1)
+    plan = record.plan
+    assert plan is not None
+    rest = structs.replace(record, plan=structs.replace(plan, dropped=()))
+    assert msgspec.json.decode(row.pop("record"), type=Record) == rest
+    # What this call alone met is in its row, what any call meets is written once.
+    assert msgspec.json.decode(row.pop("dropped")) == [msgspec.to_builtins(plan.dropped[0]), 1]
     assert row == {
         "decision_id": decision_id(1),
         "call_id": "call-1",
@@ -123,6 +130,13 @@ async def test_every_column_says_what_the_record_says(open_ledger: OpenLedger, p
         "total_us": 1_400_200,
         "upstream_us": 1_399_600,
         "trace_id": decision_id(1),
+        "peer_uid": 1000,
+        "sends": 0,
+        "cached": 0,
+        "skipped": 1,
+        "arm": "control",
+        "gate": None,
+        "feedback": None,
     }
 
 
@@ -138,7 +152,9 @@ def test_any_record_is_stored_whole_or_counted_as_lost(
 
     async def write_and_read() -> tuple[list[Record], int, list[Event]]:
         events: list[Event] = []
-        ledger = Ledger(path, batch_limit=batch_limit, on_event=events.append)
+        ledger = Ledger(
+            path, writing=WriterSettings(batch_limit=batch_limit), on_event=events.append
+        )
         await ledger.start()
         for record in records:
             ledger.write(record)
@@ -161,7 +177,13 @@ async def test_files_are_for_their_owner_alone(open_ledger: OpenLedger, path: Pa
     async with open_ledger() as ledger:
         ledger.write(small_record(1))
         await ledger.flush()
-        names = ("ledger.db", "ledger.db-wal", "ledger.db-shm", "ledger.db.lock")
+        names = (
+            "ledger.db",
+            "ledger.db-wal",
+            "ledger.db-shm",
+            "ledger.db.lock",
+            "ledger.db.intents-000001",
+        )
         modes = await anyio.to_thread.run_sync(modes_in, path.parent)
         assert modes == dict.fromkeys(names, 0o600)
         above = await anyio.to_thread.run_sync(modes_in, path.parent.parent)
