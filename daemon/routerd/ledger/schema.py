@@ -87,6 +87,39 @@ CALLS: Final = (
     "CREATE INDEX calls_by_time ON calls (received_at_ms)",
 )
 
+# Sums of a period, for each combination of names.
+TOTALS: Final = """
+CREATE TABLE {table} (
+    {period} INTEGER NOT NULL,
+    tenant TEXT NOT NULL,
+    model TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    feature TEXT NOT NULL,
+    task TEXT NOT NULL,
+    team TEXT NOT NULL,
+    agent TEXT NOT NULL,
+    user TEXT NOT NULL,
+    target TEXT NOT NULL,
+    model_class TEXT NOT NULL,
+    deployment TEXT NOT NULL,
+    simulated INTEGER NOT NULL,
+    calls INTEGER NOT NULL,
+    cached INTEGER NOT NULL,
+    refused INTEGER NOT NULL,
+    requests INTEGER NOT NULL,
+    input_tokens INTEGER NOT NULL,
+    cache_read_tokens INTEGER NOT NULL,
+    cache_write_tokens INTEGER NOT NULL,
+    cache_write_long_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    reasoning_tokens INTEGER NOT NULL,
+    cost_nanodollars INTEGER NOT NULL,
+    estimated_nanodollars INTEGER NOT NULL,
+    unknown_requests INTEGER NOT NULL,
+    PRIMARY KEY ({period}, tenant, model, provider, feature, task, team, agent, user, target,
+        model_class, deployment, simulated)
+) STRICT, WITHOUT ROWID
+"""
 MONEY: Final = (
     # Whoever made the call, how often it was sent, and what an experiment or a judge says of it.
     "ALTER TABLE calls ADD COLUMN peer_uid INTEGER",
@@ -138,70 +171,8 @@ MONEY: Final = (
     """,
     "CREATE INDEX attempts_by_time ON attempts (started_ms)",
     # Days are counted from the epoch, months are written as 202611. '' stands for none.
-    """
-    CREATE TABLE day_totals (
-        day INTEGER NOT NULL,
-        tenant TEXT NOT NULL,
-        model TEXT NOT NULL,
-        provider TEXT NOT NULL,
-        feature TEXT NOT NULL,
-        task TEXT NOT NULL,
-        team TEXT NOT NULL,
-        agent TEXT NOT NULL,
-        user TEXT NOT NULL,
-        target TEXT NOT NULL,
-        model_class TEXT NOT NULL,
-        deployment TEXT NOT NULL,
-        simulated INTEGER NOT NULL,
-        calls INTEGER NOT NULL,
-        cached INTEGER NOT NULL,
-        refused INTEGER NOT NULL,
-        requests INTEGER NOT NULL,
-        input_tokens INTEGER NOT NULL,
-        cache_read_tokens INTEGER NOT NULL,
-        cache_write_tokens INTEGER NOT NULL,
-        cache_write_long_tokens INTEGER NOT NULL,
-        output_tokens INTEGER NOT NULL,
-        reasoning_tokens INTEGER NOT NULL,
-        cost_nanodollars INTEGER NOT NULL,
-        estimated_nanodollars INTEGER NOT NULL,
-        unknown_requests INTEGER NOT NULL,
-        PRIMARY KEY (day, tenant, model, provider, feature, task, team, agent, user, target,
-            model_class, deployment, simulated)
-    ) STRICT, WITHOUT ROWID
-    """,
-    """
-    CREATE TABLE month_totals (
-        month INTEGER NOT NULL,
-        tenant TEXT NOT NULL,
-        model TEXT NOT NULL,
-        provider TEXT NOT NULL,
-        feature TEXT NOT NULL,
-        task TEXT NOT NULL,
-        team TEXT NOT NULL,
-        agent TEXT NOT NULL,
-        user TEXT NOT NULL,
-        target TEXT NOT NULL,
-        model_class TEXT NOT NULL,
-        deployment TEXT NOT NULL,
-        simulated INTEGER NOT NULL,
-        calls INTEGER NOT NULL,
-        cached INTEGER NOT NULL,
-        refused INTEGER NOT NULL,
-        requests INTEGER NOT NULL,
-        input_tokens INTEGER NOT NULL,
-        cache_read_tokens INTEGER NOT NULL,
-        cache_write_tokens INTEGER NOT NULL,
-        cache_write_long_tokens INTEGER NOT NULL,
-        output_tokens INTEGER NOT NULL,
-        reasoning_tokens INTEGER NOT NULL,
-        cost_nanodollars INTEGER NOT NULL,
-        estimated_nanodollars INTEGER NOT NULL,
-        unknown_requests INTEGER NOT NULL,
-        PRIMARY KEY (month, tenant, model, provider, feature, task, team, agent, user, target,
-            model_class, deployment, simulated)
-    ) STRICT, WITHOUT ROWID
-    """,
+    TOTALS.format(table="day_totals", period="day"),
+    TOTALS.format(table="month_totals", period="month"),
     # What reconciling with an invoice changed.
     """
     CREATE TABLE corrections (
