@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import anyio
@@ -20,13 +20,17 @@ from routerd.accept.commands import Commands
 from routerd.accept.connection import Connection
 from routerd.accept.listener import Listener
 from routerd.accept.server import Server
+from routerd.app.contracts import local_price
 from routerd.app.local_servers import list_models, without_models
+from routerd.app.money import open_accounts, policy_document
 from routerd.app.notify import Notifier, watchdog_seconds
 from routerd.app.providers import LiveProvider, build_providers, build_targets
 from routerd.app.startup import Startup, local_servers, nothing_found
 from routerd.app.status import Status
 from routerd.app.stopping import Stop
 from routerd.app.warming import keep_warm
+from routerd.cache import Answers
+from routerd.execute.story import Rules
 from routerd.ledger import Ledger
 from routerd.models.directory import Directory
 from routerd.pipeline import Pipeline
@@ -61,22 +65,15 @@ async def run_daemon(
         startup = await stack.enter_async_context(_simulators(startup))
         stack.push_async_callback(transport.aclose)
         directory, providers = await _find_providers(startup, transport)
-        ledger = Ledger(
-            ledger_path(startup.settings, startup.environ),
-            queue_limit=startup.settings.ledger.queue_limit,
-            on_event=events.emit,
-        )
-        await ledger.start()
+        ledger = await _open_ledger(startup, events)
         stack.push_async_callback(ledger.close)
+        accounts = await open_accounts(startup, directory, ledger, events.emit)
         pipeline = Pipeline(
-            directory=directory,
-            providers=providers,
-            targets=build_targets(directory, providers),
-            limits=startup.settings.limits,
-            timeouts=startup.settings.timeouts,
+            rules=_rules(startup, directory, providers, ledger),
             ledger=ledger,
+            accounts=accounts,
+            answers=Answers(startup.settings.cache, time.monotonic),
             events=events,
-            simulated=all(provider.simulated for provider in providers.values()),
         )
         status = Status(listener.path, startup, providers, pipeline, ledger)
         server = _server(listener, startup, pipeline, status, ledger, events)
@@ -101,6 +98,38 @@ async def run_daemon(
     events.emit(DaemonStopped())
 
 
+async def _open_ledger(startup: Startup, events: Events) -> Ledger:
+    settings = startup.settings.ledger
+    ledger = Ledger(
+        ledger_path(startup.settings, startup.environ),
+        queue_limit=settings.queue_limit,
+        keep_days=settings.keep_days or None,
+        on_event=events.emit,
+    )
+    await ledger.start()
+    return ledger
+
+
+def _rules(
+    startup: Startup,
+    directory: Directory,
+    providers: Mapping[str, LiveProvider],
+    ledger: Ledger,
+) -> Rules:
+    settings = startup.settings
+    return Rules(
+        directory=directory,
+        targets=build_targets(directory, providers),
+        limits=settings.limits,
+        timeouts=settings.timeouts,
+        budgeting=settings.budgeting,
+        texts_of=frozenset(settings.ledger.texts_of),
+        directory_hash=ledger.keep_document("directory", directory.document()),
+        policy_hash=ledger.keep_document("policy", policy_document(startup)),
+        simulated=all(provider.simulated for provider in providers.values()),
+    )
+
+
 def _server(
     listener: Listener,
     startup: Startup,
@@ -109,7 +138,7 @@ def _server(
     ledger: Ledger,
     events: Events,
 ) -> Server:
-    commands = Commands(status.report, ledger)
+    commands = Commands(status.report, ledger, status.budgets, lambda: pipeline.rules.directory)
 
     async def serve_call(request: CallRequested, sink: Connection) -> None:
         await pipeline.serve(request, sink, sink.peer_uid)
@@ -168,7 +197,10 @@ async def _find_providers(
     own = without_models(providers.values(), directory)
     for found in await list_models([*own, *local_servers(startup, transport)]):
         entry = found.provider.entry
-        directory = directory.with_provider(entry).with_local_models(entry.id, found.models)
+        price = local_price(entry.id, startup.settings.providers, startup.file or "")
+        directory = directory.with_provider(entry).with_local_models(
+            entry.id, found.models, price=price
+        )
         providers[entry.id] = found.provider
     if not providers:
         raise nothing_found(startup.file)

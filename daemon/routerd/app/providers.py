@@ -13,16 +13,17 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import Struct, structs
+from msgspec import Struct
 
+from routerd.app.keys import WantedKey, read_keys
 from routerd.errors import SettingsError
-from routerd.execute.target import Target
+from routerd.execute.target import Key, Target
 from routerd.models.directory import Directory
 from routerd.models.schema import Provider
-from routerd.providers.base import Adapter, Headers
+from routerd.providers.base import Adapter
 from routerd.providers.registry import build_adapter
 from routerd.providers.transport import Channel, Transport
-from routerd.settings import ProviderSettings, Settings, read_key
+from routerd.settings import ProviderSettings, Settings
 
 __all__ = [
     "LiveProvider",
@@ -39,14 +40,11 @@ __all__ = [
 
 
 class Wanted(Struct, frozen=True, eq=False):
-    """A provider with every setting known: the file's over the directory's.
-
-    `headers` hold its key.
-    """
+    """A provider with every setting known: the file's over the directory's."""
 
     entry: Provider
     adapter: Adapter
-    headers: Headers
+    keys: tuple[WantedKey, ...]
     simulated: bool
 
     def __repr__(self) -> str:
@@ -54,12 +52,17 @@ class Wanted(Struct, frozen=True, eq=False):
 
 
 class LiveProvider(Struct, frozen=True, eq=False):
-    """A provider that can be called."""
+    """A provider that can be called, with any of its keys."""
 
     entry: Provider
     adapter: Adapter
-    channel: Channel
+    keys: tuple[Key, ...]
     simulated: bool
+
+    @property
+    def channel(self) -> Channel:
+        """The channel of the first key: for what costs nothing and any key may ask."""
+        return self.keys[0].channel
 
 
 def found_in(environ: Mapping[str, str], directory: Directory) -> dict[str, ProviderSettings]:
@@ -78,38 +81,35 @@ def wanted(
 
     SettingsError names the first that cannot be called. Reading keys blocks.
     """
-    described = {deployment.provider for deployment in directory.deployments.values()}
+    described: dict[str, set[str]] = {}
+    for deployment in directory.deployments.values():
+        names = {deployment.id, deployment.provider_model}
+        described.setdefault(deployment.provider, set()).update(names)
     joined = {}
     for name, table in settings.providers.items():
         if not table.enabled:
             continue
-        item = _with_key(_join(name, table, directory, file), table, environ, file)
+        entry = _join(name, table, directory, file)
+        adapter = _adapter_of(entry, file)
+        keys = read_keys(entry, table, adapter, described.get(name, ()), environ, file)
         # A server of your own is asked for its models; a vendor's are known, or nothing serves.
-        if item.entry.boundary == "vendor" and name not in described:
+        if entry.boundary == "vendor" and name not in described:
             raise SettingsError(
                 "serves nothing: no deployment in the directory is of this provider. Describe it "
                 "and its models in a file that `directory` names",
                 file=file,
                 key=f"providers.{name}",
             )
-        joined[name] = item
+        joined[name] = Wanted(entry, adapter, keys, table.simulated)
     return joined
 
 
-def _with_key(
-    entry: Provider, table: ProviderSettings, environ: Mapping[str, str], file: Path | str
-) -> Wanted:
+def _adapter_of(entry: Provider, file: Path | str) -> Adapter:
     try:
-        adapter = build_adapter(entry.adapter, entry.dialect)
+        return build_adapter(entry.adapter, entry.dialect)
     except SettingsError as error:
         place = f"providers.{entry.id}.{error.key}"
         raise SettingsError(error.expected, file=file, key=place) from None
-    keyless = table.keyless or not (entry.key_env or table.key_file)
-    settings = structs.replace(table, key_env=entry.key_env, keyless=keyless)
-    key = read_key(entry.id, settings, environ, file)
-    if key is None and table.simulated:
-        key = "simulated"  # a simulator takes any key, but, like its vendor, not none
-    return Wanted(entry, adapter, adapter.authorize(key), table.simulated)
 
 
 def _join(name: str, table: ProviderSettings, directory: Directory, file: Path | str) -> Provider:
@@ -198,15 +198,20 @@ def build_providers(
     """Make each provider callable."""
     live = {}
     for name, item in providers.items():
-        base_url = item.entry.base_url
-        channel = Channel(
-            transport,
-            base_url,
-            item.headers,
-            connect_seconds=connect_seconds,
-            user_agent=user_agent,
+        keys = tuple(
+            Key(
+                key.limits.name,
+                Channel(
+                    transport,
+                    item.entry.base_url,
+                    key.headers,
+                    connect_seconds=connect_seconds,
+                    user_agent=user_agent,
+                ),
+            )
+            for key in item.keys
         )
-        live[name] = LiveProvider(item.entry, item.adapter, channel, item.simulated)
+        live[name] = LiveProvider(item.entry, item.adapter, keys, item.simulated)
     return live
 
 
@@ -222,7 +227,7 @@ def live_local(
         connect_seconds=connect_seconds,
         user_agent=user_agent,
     )
-    return LiveProvider(entry, adapter, channel, simulated=False)
+    return LiveProvider(entry, adapter, (Key(None, channel),), simulated=False)
 
 
 def build_targets(directory: Directory, providers: Mapping[str, LiveProvider]) -> dict[str, Target]:
@@ -244,5 +249,6 @@ def build_targets(directory: Directory, providers: Mapping[str, LiveProvider]) -
             adapter=provider.adapter,
             channel=provider.channel,
             simulated=provider.simulated,
+            keys=provider.keys,
         )
     return targets

@@ -13,6 +13,7 @@ from pathlib import Path
 import anyio
 from msgspec import Struct, structs
 
+from routerd.app.contracts import with_contracts
 from routerd.app.local_servers import LocalServer, list_models, places_to_look, without_models
 from routerd.app.providers import (
     LiveProvider,
@@ -22,6 +23,7 @@ from routerd.app.providers import (
     live_local,
     wanted,
 )
+from routerd.budget.definitions import Definition, read_budgets
 from routerd.errors import SettingsError, StartError
 from routerd.models import load_directory
 from routerd.models.directory import Directory
@@ -54,7 +56,8 @@ class Startup(Struct, frozen=True):
     """Everything that is settled before the loop runs.
 
     `file` is the configuration file, None without one. `providers` are those to be called;
-    local servers are looked for later if `settings.discovery` says so.
+    local servers are looked for later if `settings.discovery` says so. `budgets` hold the daily
+    default where no other caps what vendors bill.
     """
 
     file: Path | None
@@ -64,6 +67,7 @@ class Startup(Struct, frozen=True):
     environ: Mapping[str, str]
     version: str
     simulated: bool = False
+    budgets: tuple[Definition, ...] = ()
 
     @property
     def user_agent(self) -> str:
@@ -117,13 +121,25 @@ def prepare(file: Path | None, environ: Mapping[str, str], *, simulated: bool = 
         )
     elif file is None:
         settings = structs.replace(settings, providers=found_in(environ, directory))
+    directory = with_contracts(directory, settings.providers, file or "")
     providers = wanted(settings, directory, environ, file or "")
     for item in providers.values():
         directory = directory.with_provider(item.entry)
+    budgets = read_budgets(
+        settings.budgets,
+        settings.budgeting,
+        file or "",
+        known={"provider": directory.providers},
+        can_be_billed=any(
+            item.entry.boundary == "vendor" and not item.simulated for item in providers.values()
+        ),
+    )
     if not providers and not settings.discovery.local_servers:
         raise nothing_found(file)
     # Here, because finding out reads files.
-    return Startup(file, settings, directory, providers, environ, version("routerd"), simulated)
+    return Startup(
+        file, settings, directory, providers, environ, version("routerd"), simulated, budgets
+    )
 
 
 def prepare_transport(startup: Startup) -> Transport:

@@ -31,10 +31,11 @@ class Status:
         self.providers = providers
         self.ready = False
         self.server: Server | None = None
-        self.deployments = len(pipeline.targets)
+        self.deployments = len(pipeline.rules.targets)
         self._startup = startup
         self._pipeline = pipeline
         self._ledger = ledger
+        self._accounts = pipeline.accounts
         self._started = time.monotonic()
 
     def report(self) -> dict[str, Any]:
@@ -60,7 +61,7 @@ class Status:
                     "adapter": provider.entry.adapter,
                     "simulated": provider.simulated,
                     "deployments": sum(
-                        target.provider == name for target in self._pipeline.targets.values()
+                        target.provider == name for target in self._pipeline.rules.targets.values()
                     ),
                 }
                 for name, provider in self.providers.items()
@@ -69,5 +70,22 @@ class Status:
                 "path": str(self._ledger.path),
                 "degraded": self._ledger.degraded,
                 "records_lost": self._ledger.lost,
+                "intents_lost": self._ledger.intents_lost,
             },
+            "budgets": [
+                {name: value for name, value in row.items() if name != "holders"}
+                for row in self._accounts.budgets.report(time.time())
+                if row["spent"] >= row["soft"] or row["default"]
+            ],
+            "free_tiers": self._accounts.keys.report_free(time.time()),
+            "keys": [
+                row
+                for row in self._accounts.keys.report_keys(time.time())
+                if row["key"] is not None or row["cooling_until"] is not None
+            ],
+            "cache": self._pipeline.answers.report(),
         }
+
+    def budgets(self) -> list[dict[str, Any]]:
+        """Return every counter of the budgets as plain data, with who holds something in it."""
+        return self._accounts.budgets.report(time.time())
