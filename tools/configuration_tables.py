@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 
 import msgspec
 
-from routerd.cli.starter import description, plain
-from routerd.settings import ProviderSettings, Settings
+from routerd.cli.starter import default_of, meaning, named_tables, plain, settings_of
+from routerd.settings import Settings
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "configuration.md"
 BEGIN = "<!-- written by tools/configuration_tables.py -->"
@@ -27,37 +27,34 @@ def tables() -> str:
     """Return the sections of the document, one table each."""
     texts = []
     loose = ""
-    for field in msgspec.structs.fields(Settings):
+    for field in settings_of(Settings):
         kind = plain(field.type)
-        if field.name == "providers":
-            texts.append(section("[providers.NAME]", ProviderSettings))
-        elif isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
             texts.append(section(f"[{field.name}]", kind))
         else:
             loose += row(field)
+    for kind, places in named_tables().items():
+        texts.append(section(" and ".join(f"[{place}]" for place in places), kind))
     first = f"### At the top of the file\n\nBefore the first section.\n\n{HEAD}{loose}"
     return "\n".join([first, *texts])
 
 
 def section(name: str, kind: type[msgspec.Struct]) -> str:
     """Return one section of the file."""
-    rows = "".join(row(field) for field in msgspec.structs.fields(kind))
+    rows = "".join(row(field) for field in settings_of(kind))
     return f"### {name}\n\n{kind.__doc__}\n\n{HEAD}{rows}"
 
 
 def row(field: msgspec.structs.FieldInfo) -> str:
     """Return one setting."""
-    meaning = description(field.type)
-    if get_origin(plain(field.type)) is Literal:
-        meaning += f" One of {', '.join(get_args(plain(field.type)))}."
-    return f"| `{field.name}` | {default(field)} | {meaning} |\n"
+    return f"| `{field.name}` | {default(field)} | {meaning(field)} |\n"
 
 
 def default(field: msgspec.structs.FieldInfo) -> str:
     """Return the default as the file would write it."""
-    value: Any = field.default
-    if value is msgspec.NODEFAULT and field.default_factory is not msgspec.NODEFAULT:
-        value = field.default_factory()
+    value: Any = default_of(field)
+    if value is msgspec.NODEFAULT:
+        return "must be given"
     if value is None:
         return "unset"
     if isinstance(value, float) and value.is_integer():

@@ -55,6 +55,7 @@ CODES: Final[dict[str, Code]] = {
         "caller", False, "A provider's safety rule blocked this call; it is not routed around."
     ),
     "cancelled": Code("caller", True, "The caller left before the answer was complete."),
+    "forbidden": Code("caller", False, "Ask as root, or as the user that the daemon runs as."),
     "budget_exceeded": Code(
         "caller",
         True,

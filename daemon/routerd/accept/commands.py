@@ -1,39 +1,69 @@
 """Questions to the daemon itself: a table of names, each answered with plain data.
 
-Rules of this file: a command never shows a prompt, an answer or a key, because none of them is
-kept.
+Rules of this file: a command never shows a key, because none is kept here, and prompts and answers
+only where a tenant's are kept, to root and the daemon's own user. What changes something is theirs
+too.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import msgspec
-from msgspec import structs
+from msgspec import Struct, structs
 
+from routerd.accept.arguments import NoArguments, read_arguments, refusal
 from routerd.accept.connection import Connection
+from routerd.accept.money_commands import MoneyCommands, Rows
 from routerd.domain import Record
 from routerd.errors import CallRefused
 from routerd.ledger import AmbiguousId, Ledger, LedgerUnreadable
+from routerd.ledger.listing import CallsQuestion, list_calls
+from routerd.models import Directory
 from routerd_proto.errors import error_info
 from routerd_proto.frames import CommandAnswered, CommandRequested
 
 __all__ = ["Commands"]
 
-MOST_CALLS = 1000
+
+class ExplainQuestion(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which call is to be explained: its id, or the first 8 or more digits of it."""
+
+    decision_id: str
+
+
+class TextsQuestion(ExplainQuestion, frozen=True, forbid_unknown_fields=True):
+    """Whose prompt and answer are asked for."""
 
 
 class Commands:
-    """Answer commands. `report` returns the state of the daemon as plain data."""
+    """Answer commands.
 
-    def __init__(self, report: Callable[[], dict[str, Any]], ledger: Ledger) -> None:
+    `report` returns the state of the daemon and `budgets` that of every budget, as plain data;
+    `directory` returns the models there are now, with their prices.
+    """
+
+    def __init__(
+        self,
+        report: Callable[[], dict[str, Any]],
+        ledger: Ledger,
+        budgets: Callable[[], Rows],
+        directory: Callable[[], Directory],
+    ) -> None:
         self._report = report
         self._ledger = ledger
+        money = MoneyCommands(ledger, budgets, directory)
         self._table: dict[str, Callable[[dict[str, Any]], Awaitable[Any]]] = {
             "status": self._status,
             "explain": self._explain,
+            "texts": self._texts,
             "calls": self._calls,
+            "spend": money.spend,
+            "budgets": money.budgets,
+            "reconcile": money.reconcile,
         }
 
     async def serve(self, request: CommandRequested, sink: Connection) -> None:
@@ -42,7 +72,8 @@ class Commands:
             command = self._table.get(request.name)
             if command is None:
                 known = ", ".join(sorted(self._table))
-                raise _refusal(f"there is no command {request.name!r}; known: {known}")
+                raise refusal(f"there is no command {request.name!r}; known: {known}")
+            _check_allowed(request, sink.peer_uid)
             answer = CommandAnswered(body=await command(request.arguments))
         except CallRefused as refused:
             answer = CommandAnswered(error=refused.info)
@@ -51,24 +82,47 @@ class Commands:
         sink.send((answer,))
 
     async def _status(self, arguments: dict[str, Any]) -> Any:
-        _expect(arguments)
+        read_arguments(arguments, NoArguments)
         return self._report()
 
     async def _explain(self, arguments: dict[str, Any]) -> Any:
-        _expect(arguments, decision_id=str)
+        return _plain(await self._find(read_arguments(arguments, ExplainQuestion).decision_id))
+
+    async def _texts(self, arguments: dict[str, Any]) -> Any:
+        record = await self._find(read_arguments(arguments, TextsQuestion).decision_id)
+        texts = await self._ledger.texts(record.decision_id)
+        if texts is None:
+            raise refusal(
+                "the texts of this call are not kept: they are for tenants that ledger.texts_of "
+                "names, and never for private calls"
+            )
+        messages, parts = (msgspec.json.decode(text) for text in texts)
+        return {"messages": messages, "answer": parts}
+
+    async def _find(self, decision_id: str) -> Record:
         try:
-            record = await self._ledger.find(arguments["decision_id"])
+            record = await self._ledger.find(decision_id)
         except (AmbiguousId, ValueError) as error:
-            raise _refusal(str(error)) from None
+            raise refusal(str(error)) from None
         if record is None:
-            raise _refusal(f"the ledger has no call {arguments['decision_id']}")
-        return _plain(record)
+            raise refusal(f"the ledger has no call {decision_id}")
+        return record
 
     async def _calls(self, arguments: dict[str, Any]) -> Any:
-        _expect(arguments, limit=int)
-        if not 1 <= arguments["limit"] <= MOST_CALLS:
-            raise _refusal(f"limit is {arguments['limit']}; expected 1 to {MOST_CALLS}")
-        return [_plain(record) for record in await self._ledger.recent(arguments["limit"])]
+        question = read_arguments(arguments, CallsQuestion)
+        if question == CallsQuestion(limit=question.limit):
+            # Also finds what waits for the disk.
+            records = await self._ledger.recent(question.limit)
+        else:
+            records = await self._ledger.ask(partial(list_calls, question=question))
+        return [_plain(record) for record in records]
+
+
+def _check_allowed(request: CommandRequested, peer_uid: int | None) -> None:
+    """Refuse what is not for everybody who may connect: texts, and what changes something."""
+    is_for_all = request.name != "texts" and not request.arguments.get("correct")
+    if not is_for_all and peer_uid not in (0, os.geteuid()):
+        raise CallRefused(error_info("forbidden", f"{request.name} is not for everybody"))
 
 
 def _plain(record: Record) -> dict[str, Any]:
@@ -78,17 +132,3 @@ def _plain(record: Record) -> dict[str, Any]:
     for holder, usage in zip((plain, *plain["attempts"]), usages, strict=True):
         holder["usage"] = structs.asdict(usage) if usage is not None else None
     return plain
-
-
-def _expect(arguments: dict[str, Any], **kinds: type) -> None:
-    """Refuse missing, unknown and mistyped arguments."""
-    for name, kind in kinds.items():
-        if type(arguments.get(name)) is not kind:  # True is no number of calls
-            raise _refusal(f"the argument {name} is missing or not {kind.__name__}")
-    unknown = arguments.keys() - kinds.keys()
-    if unknown:
-        raise _refusal(f"unknown argument {min(unknown)}")
-
-
-def _refusal(message: str) -> CallRefused:
-    return CallRefused(error_info("invalid_request", message))

@@ -62,7 +62,6 @@ def measure(messages: list[Message], options: CallOptions, seconds: float = 600.
                 document_tokens += _document_tokens(part)
             elif isinstance(part, ToolResult) and not isinstance(part.content, str):
                 images += sum(isinstance(inner, Image) for inner in part.content)
-                documents += sum(isinstance(inner, Document) for inner in part.content)
                 parts += len(part.content)
     size += sum(_tool_bytes(tool) for tool in options.tools)
     if options.output_schema is not None:

@@ -35,9 +35,13 @@ VERBS = {
     "status": ("asking", "show the state of the running daemon"),
     "ask": ("asking", "send one call and print the answer as it comes"),
     "explain": ("asking", "show what happened to one call and why"),
-    "calls": ("asking", "list the last calls"),
+    "calls": ("asking", "list the last calls, by who made them and how they ended"),
+    "spend": ("spending", "show what was spent, by whom and on what"),
+    "budgets": ("spending", "show every cap, what is spent and who holds it"),
+    "reconcile": ("reconciling", "compare the ledger with a provider's invoice"),
     "models": ("listing", "list the models of the directory"),
     "shortcuts": ("listing", "list the names apps can ask for"),
+    "prices": ("pricing", "take over the prices of a public list"),
     "simulate": ("simulating", "run a provider simulator to rehearse outages"),
 }
 EPILOG = """\

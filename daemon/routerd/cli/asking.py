@@ -40,10 +40,25 @@ The answer goes to standard output as it comes, what it took to standard error.
 Shows who asked for what, the rule that decided, every candidate with the reason for
 or against it, each attempt with its end and its cost, and how long it all took. The
 id is in every reply, log line and trace; its beginning is enough where no other call
-begins like it. Prompts and answers are not kept, so none can be shown.""",
+begins like it. Prompts and answers are kept only for tenants that ledger.texts_of
+names; root and the daemon's own user may see them with --texts.""",
     "calls": """\
 The newest call comes first. "end" says why the answer stopped, or the error that
-ended the call. `routerd explain DECISION` tells the whole story of one.""",
+ended the call. `routerd explain DECISION` tells the whole story of one.
+
+  routerd calls --tenant acme --error any          what went wrong for a tenant
+  routerd calls --cost-above 50 --since 2026-11    the dear ones of a month""",
+}
+CALL_FILTERS = {
+    "tenant": "who spent",
+    "team": "whose team spent",
+    "agent": "which agent asked",
+    "user": "for whom it was",
+    "feature": "what part of an app asked",
+    "task": "what it was for",
+    "model": "which model answered",
+    "provider": "which provider answered",
+    "target": "what was asked for",
 }
 
 
@@ -63,8 +78,11 @@ def configure(verb: str, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             "decision_id", help="the id in the reply, or its first 8 or more digits"
         )
+        parser.add_argument(
+            "--texts", action="store_true", help="show prompt and answer, where they are kept"
+        )
     if verb == "calls":
-        parser.add_argument("--limit", type=int, default=20, help="how many (default 20)")
+        _configure_calls(parser)
     if verb != "ask":
         parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -85,6 +103,26 @@ def _configure_ask(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-output-tokens", type=int, metavar="N", help="length of the answer")
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="for the whole call")
     parser.add_argument("--json", action="store_true", help="print the whole reply as JSON")
+
+
+def _configure_calls(parser: argparse.ArgumentParser) -> None:
+    from routerd.cli.typed import cents, moment  # noqa: PLC0415 - `status` never needs it
+
+    parser.add_argument("--limit", type=int, default=20, help="how many (default 20)")
+    for name, text in CALL_FILTERS.items():
+        parser.add_argument(f"--{name}", metavar="NAME", help=f"only where this is {text}")
+    parser.add_argument(
+        "--error", metavar="CODE", help="only calls that ended with this error, or with `any`"
+    )
+    parser.add_argument(
+        "--since", type=moment, metavar="TIME", help="from this day, month or time (UTC) on"
+    )
+    parser.add_argument(
+        "--until", type=moment, metavar="TIME", help="up to before this day, month or time (UTC)"
+    )
+    parser.add_argument(
+        "--cost-above", type=cents, metavar="CENTS", help="only calls that cost more than this"
+    )
 
 
 def _client(arguments: argparse.Namespace, patience: float = 2.0) -> Client:
@@ -151,6 +189,9 @@ def _print_status(report: dict[str, Any]) -> None:
         for item in report["providers"]
     ]
     print_table(("provider", "adapter", "server", "boundary", "deployments"), rows)
+    from routerd.cli.money_state import print_money  # noqa: PLC0415 - a probe never needs it
+
+    print_money(report)
 
 
 def ask(arguments: argparse.Namespace) -> int:
@@ -266,19 +307,28 @@ def explain(arguments: argparse.Namespace) -> int:
     """Show the decision, the attempts and the end of one call."""
     with _client(arguments) as client:
         record = client.command("explain", decision_id=arguments.decision_id)
+        texts = None
+        if arguments.texts:
+            texts = client.command("texts", decision_id=record["decision_id"])
     if arguments.json:
-        print_json(record)
+        print_json(record if texts is None else {**record, "texts": texts})
         return 0
-    from routerd.cli.explaining import print_record  # noqa: PLC0415 - `status` never needs it
+    from routerd.cli.explaining import print_record, print_texts  # noqa: PLC0415 - `status` never needs it
 
     print_record(record)
+    if texts is not None:
+        print_texts(texts)
     return 0
 
 
 def calls(arguments: argparse.Namespace) -> int:
     """List the last calls, the newest first."""
+    asked = {name: getattr(arguments, name) for name in (*CALL_FILTERS, "error")}
+    asked |= {"since_ms": arguments.since, "until_ms": arguments.until}
+    asked["above_nanodollars"] = arguments.cost_above
+    given = {name: value for name, value in asked.items() if value is not None}
     with _client(arguments) as client:
-        records = client.command("calls", limit=arguments.limit)
+        records = client.command("calls", limit=arguments.limit, **given)
     if arguments.json:
         print_json(records)
         return 0

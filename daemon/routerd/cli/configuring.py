@@ -18,13 +18,17 @@ from routerd.app.startup import (
     prepare,
     prepare_transport,
 )
+from routerd.budget.definitions import Definition
 from routerd.cli.starter import starter_file
 from routerd.cli.tables import print_json, print_table
+from routerd.domain import Unit
 from routerd.errors import StartError
+from routerd.models.rooms import amount_text
 from routerd.settings import ledger_path, socket_path
 
 __all__ = ["configure"]
 
+UNITS: tuple[Unit, ...] = ("nanodollars", "calls", "tokens")
 EPILOGS = {
     "check": (
         "Reads the configuration and the keys and looks for local servers as a start does, and "
@@ -75,6 +79,7 @@ def check(arguments: argparse.Namespace) -> int:
     columns = ("name", "adapter", "base_url", "boundary")
     rows = [[str(item[name]) for name in columns] for item in report["providers"]]
     print_table(("provider", *columns[1:]), rows)
+    _print_budgets(report["budgets"])
     print("\nno problem found")
     return 0
 
@@ -99,7 +104,48 @@ def _report(
             }
             for name, entry in entries.items()
         ],
+        "budgets": [
+            {
+                "name": budget.name,
+                "scope": _scope(budget),
+                "window": str(budget.window),
+                "nanodollars": budget.nanodollars,
+                "calls": budget.calls,
+                "tokens": budget.tokens,
+                "default": budget.is_default,
+            }
+            for budget in startup.budgets
+        ],
     }
+
+
+def _scope(budget: Definition) -> str:
+    """Say whose a budget is, as the configuration has it: `tenant acme, each user`."""
+    parts = [f"{dimension} {name}" for dimension, name in budget.filters]
+    if budget.each is not None:
+        parts.append(f"each {budget.each}")
+    return ", ".join(parts) or "all calls"
+
+
+def _print_budgets(budgets: list[dict[str, Any]]) -> None:
+    if not budgets:
+        return
+    print()
+    rows = [
+        (
+            budget["name"],
+            budget["scope"],
+            budget["window"],
+            *("-" if budget[unit] is None else amount_text(unit, budget[unit]) for unit in UNITS),
+        )
+        for budget in budgets
+    ]
+    print_table(("budget", "for", "window", "dollars", "calls", "tokens"), rows)
+    if any(budget["default"] for budget in budgets):
+        print(
+            "No budget of yours caps dollars: the default holds. Write [budgets.NAME] to replace "
+            "it, or set budgeting.default_daily_dollars."
+        )
 
 
 def init(arguments: argparse.Namespace) -> int:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from routerd.cli.tables import milliseconds, print_table
 from routerd.models.pricing import format_cents
+from routerd.models.rooms import amount_text
+from routerd_proto.frames import Part, TextDelta, ToolCallStarted
 
-__all__ = ["cost_text", "print_record", "time_text"]
+__all__ = ["cost_text", "print_record", "print_texts", "time_text"]
 
 
 def time_text(nanoseconds: int) -> str:
@@ -47,6 +51,10 @@ def print_record(record: dict[str, Any]) -> None:
         f"total {milliseconds(record['total_us'])}, of it "
         f"{milliseconds(own_us)} in routerd"
     )
+    if record["cached"]:
+        print("kept       given again from an identical call; no provider was asked")
+    for line in _money(record):
+        print(f"money      {line}")
     for note in record["notes"]:
         print(f"note       {note}")
     if plan:
@@ -80,6 +88,19 @@ def _end(record: dict[str, Any]) -> str:
     return text + (", simulated" if record["simulated"] else "")
 
 
+def _money(record: dict[str, Any]) -> list[str]:
+    """Say what the budgets had at the moment of the decision, and whom they did not let serve."""
+    rooms = record["snapshot"]["rooms"] if record["snapshot"] else []
+    lines = [
+        f"{room['budget']} ({room['scope']}): {amount_text(room['unit'], room['spent'])} spent and "
+        f"{amount_text(room['unit'], room['held'])} held of "
+        f"{amount_text(room['unit'], room['limit'])}"
+        for room in rooms
+        if room["provider"] is None and room["model"] is None
+    ]
+    return lines + [f"skipped {item['deployment']}: {item['detail']}" for item in record["skipped"]]
+
+
 def _print_plan(plan: dict[str, Any]) -> None:
     rows = [
         (
@@ -103,12 +124,36 @@ def _print_attempts(attempts: list[dict[str, Any]]) -> None:
             attempt["deployment"],
             str(attempt["status"] or "-"),
             attempt["error_class"] or attempt["finish"] or "-",
-            cost_text(attempt),
+            _held_text(attempt),
+            "free" if attempt["free"] else cost_text(attempt),
             milliseconds(attempt["started_us"]),
             milliseconds(attempt["first_content_us"]),
             milliseconds(attempt["ended_us"]),
         )
         for number, attempt in enumerate(attempts, 1)
     ]
-    headings = ("#", "attempt", "deployment", "status", "end", "cost")
+    headings = ("#", "attempt", "deployment", "status", "end", "held", "cost")
     print_table((*headings, "started", "first", "ended"), rows)
+
+
+def _held_text(attempt: dict[str, Any]) -> str:
+    held = attempt["held_nanodollars"]
+    return "-" if held is None else format_cents(held)
+
+
+def print_texts(texts: dict[str, Any]) -> None:
+    """Print prompt and answer as `texts` returns them; what is no text is named by its type."""
+    for message in texts["messages"]:
+        print(f"\n[{message['role']}]")
+        content = message["content"]
+        for part in [{"text": content}] if isinstance(content, str) else content:
+            print(part.get("text") or f"({part['type']})")
+    print("\n[answer]")
+    if texts["answer"] is None:
+        print("(too long to be kept)")
+        return
+    parts = msgspec.convert(texts["answer"], list[Part])
+    print("".join(part.text for part in parts if isinstance(part, TextDelta)))
+    for part in parts:
+        if isinstance(part, ToolCallStarted):
+            print(f"(calls {part.name})")

@@ -9,9 +9,11 @@ from typing import Any
 import anyio
 import pytest
 
-from routerd.accept.commands import MOST_CALLS, Commands
+from routerd.accept.commands import Commands
 from routerd.domain import Record
 from routerd.ledger import Ledger
+from routerd.ledger.listing import MOST_CALLS
+from routerd.models import load_directory
 from routerd_proto.frames import CommandAnswered, CommandRequested
 from tests.daemon.accept.app import HELLO, serving
 
@@ -33,7 +35,7 @@ async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
 
 
 async def ask(folder: Path, ledger: Ledger, name: str, **arguments: Any) -> CommandAnswered:
-    commands = Commands(lambda: {"ready": True}, ledger)
+    commands = Commands(lambda: {"ready": True}, ledger, list, load_directory)
     async with serving(folder, serve_command=commands.serve) as running:
         app = await running.connect()
         app.send(HELLO, CommandRequested(name, arguments))
@@ -66,18 +68,19 @@ async def test_the_newest_calls_come_first(tmp_path: Path, ledger: Ledger) -> No
 @pytest.mark.parametrize(
     ("name", "arguments", "expected"),
     [
-        ("shutdown", {}, "there is no command 'shutdown'; known: calls, explain, status"),
-        ("status", {"x": 1}, "unknown argument x"),
-        ("explain", {}, "the argument decision_id is missing or not str"),
-        ("explain", {"decision_id": 5}, "the argument decision_id is missing or not str"),
+        ("shutdown", {}, "known: budgets, calls, explain, reconcile, spend, status"),
+        ("status", {"x": 1}, "wrong arguments: Object contains unknown field `x`"),
+        ("explain", {}, "Object missing required field `decision_id`"),
+        ("explain", {"decision_id": 5}, "Expected `str`, got `int` - at `$.decision_id`"),
         ("explain", {"decision_id": "01234567"}, "give more digits"),
         ("explain", {"decision_id": "nonsense"}, "is no decision id"),
         ("explain", {"decision_id": "aaaaaaaa"}, "the ledger has no call aaaaaaaa"),
-        ("calls", {}, "the argument limit is missing or not int"),
-        ("calls", {"limit": "5"}, "the argument limit is missing or not int"),
-        ("calls", {"limit": True}, "the argument limit is missing or not int"),
-        ("calls", {"limit": 0}, f"limit is 0; expected 1 to {MOST_CALLS}"),
-        ("calls", {"limit": MOST_CALLS + 1}, f"expected 1 to {MOST_CALLS}"),
+        ("calls", {}, "Object missing required field `limit`"),
+        ("calls", {"limit": "5"}, "Expected `int`, got `str` - at `$.limit`"),
+        ("calls", {"limit": True}, "Expected `int`, got `bool` - at `$.limit`"),
+        ("calls", {"limit": 0}, "Expected `int` >= 1 - at `$.limit`"),
+        ("calls", {"limit": MOST_CALLS + 1}, f"Expected `int` <= {MOST_CALLS}"),
+        ("calls", {"limit": 1, "record": "x"}, "Object contains unknown field `record`"),
     ],
 )
 async def test_a_question_that_makes_no_sense_is_refused(
@@ -89,6 +92,12 @@ async def test_a_question_that_makes_no_sense_is_refused(
     assert expected in answer.error.message
 
 
+async def test_calls_are_found_by_what_is_said_of_them(tmp_path: Path, ledger: Ledger) -> None:
+    answer = await ask(tmp_path, ledger, "calls", limit=5, target="t", until_ms=1)
+    assert {item["decision_id"] for item in answer.body} == set(IDS)
+    assert (await ask(tmp_path, ledger, "calls", limit=5, error="any")).body == []
+
+
 async def test_a_ledger_that_cannot_be_read_is_said_so(tmp_path: Path, ledger: Ledger) -> None:
     await ask(tmp_path, ledger, "calls", limit=1)
     await anyio.Path(ledger.path).rename(tmp_path / "away.db")
@@ -96,3 +105,32 @@ async def test_a_ledger_that_cannot_be_read_is_said_so(tmp_path: Path, ledger: L
     assert answer.error is not None
     assert answer.error.code == "internal_error"
     assert "cannot be read" in answer.error.message
+
+
+async def test_texts_are_shown_where_they_are_kept(tmp_path: Path, ledger: Ledger) -> None:
+    ledger.keep_texts(IDS[0], b'[{"role":"user","content":"hello"}]', b'[[41,"hi"]]')
+    answer = await ask(tmp_path, ledger, "texts", decision_id=IDS[0])
+    assert answer.body == {
+        "messages": [{"role": "user", "content": "hello"}],
+        "answer": [[41, "hi"]],
+    }
+    answer = await ask(tmp_path, ledger, "texts", decision_id=IDS[1])
+    assert answer.error is not None
+    assert "ledger.texts_of" in answer.error.message
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [("texts", {"decision_id": IDS[0]}), ("reconcile", {"invoice": {}, "correct": True})],
+)
+async def test_what_is_for_operators_is_refused_to_others(
+    tmp_path: Path,
+    ledger: Ledger,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    arguments: dict[str, Any],
+) -> None:
+    monkeypatch.setattr("routerd.accept.connection._peer_uid", lambda _transport: 12345)
+    answer = await ask(tmp_path, ledger, name, **arguments)
+    assert answer.error is not None
+    assert (answer.error.code, answer.error.blame) == ("forbidden", "caller")

@@ -169,4 +169,3 @@ def test_the_bound_is_above_every_byte_and_grows_with_all_that_is_sent(
 def test_nothing_bounds_a_document_but_the_window_of_its_reader() -> None:
     document = Document(data=b"x", media_type="application/pdf")
     assert features(Text("a"), document).input_tokens_bound is None
-    assert features(ToolResult("1", [document])).input_tokens_bound is None

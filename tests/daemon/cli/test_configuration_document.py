@@ -9,9 +9,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from routerd.app.providers import wanted
 from routerd.app.startup import find_settings_file
+from routerd.budget.definitions import read_budgets
+from routerd.cli.starter import named_tables, settings_of
+from routerd.errors import SettingsError
 from routerd.models import load_directory
-from routerd.settings import ProviderSettings, Settings, parse_settings
+from routerd.settings import Settings, parse_settings
 from tools.configuration_tables import DOCUMENT, rewritten
 
 TEXT = DOCUMENT.read_text(encoding="utf-8")
@@ -23,14 +27,14 @@ def test_the_tables_are_those_of_the_schema() -> None:
 
 
 def test_every_setting_has_a_meaning_and_a_row() -> None:
-    kinds = [ProviderSettings, *(field.type for field in msgspec.structs.fields(Settings))]
+    kinds = [field.type for field in msgspec.structs.fields(Settings)]
     names = [
         field.name
-        for kind in kinds
+        for kind in (*kinds, *named_tables())
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct)
-        for field in msgspec.structs.fields(kind)
+        for field in settings_of(kind)
     ]
-    assert len(names) > 30
+    assert len(names) > 60
     for name in names:
         assert re.search(rf"^\| `{name}` \| [^|]+ \| [A-Z][^|]+\. \|$", TEXT, re.MULTILINE), name
 
@@ -43,12 +47,49 @@ def test_every_known_provider_and_its_key_is_named() -> None:
             assert provider.local_server
 
 
-@pytest.mark.parametrize("start", ["    [providers.anthropic]", "    [providers.gpu-box]"])
+def test_every_table_that_there_may_be_many_of_has_a_section() -> None:
+    places = [place for places in named_tables().values() for place in places]
+    assert "providers.NAME.keys.KEY.free.MODEL" in places
+    headings = [line for line in TEXT.splitlines() if line.startswith("### [")]
+    for place in places:
+        assert sum(f"[{place}]" in heading for heading in headings) == 1
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "    [providers.anthropic]",
+        "    [providers.gpu-box]",
+        "    [providers.mistral.keys.trial]",
+        "    [budgeting]",
+        "    [cache.shortcuts.extract]",
+    ],
+)
 def test_an_example_is_a_valid_configuration(start: str) -> None:
     block = start + TEXT.partition(start)[2].partition("\n\n")[0]
     example = "\n".join(line.removeprefix("    ") for line in block.splitlines())
     settings = parse_settings(tomllib.loads(example), "example")
-    assert settings.providers
+    assert settings != Settings()
+
+
+def test_the_examples_of_keys_and_budgets_can_be_used() -> None:
+    def example(start: str) -> Settings:
+        block = start + TEXT.partition(start)[2].partition("\n\n")[0]
+        text = "\n".join(line.removeprefix("    ") for line in block.splitlines())
+        return parse_settings(tomllib.loads(text), "example")
+
+    settings = example("    [providers.mistral.keys.trial]")
+    environ = {"MISTRAL_TRIAL_KEY": "trial"}
+    keys = settings.providers["mistral"].keys
+    assert keys["team"].key_file
+    keys["team"] = msgspec.structs.replace(keys["team"], key_file=None, key_env="MISTRAL_TRIAL_KEY")
+    with pytest.raises(SettingsError, match="is the same key as"):
+        wanted(settings, load_directory(), environ, "example")
+    keys["team"] = msgspec.structs.replace(keys["team"], key_env="TEAM_KEY")
+    found = wanted(settings, load_directory(), environ | {"TEAM_KEY": "team"}, "example")
+    assert [key.limits.name for key in found["mistral"].keys] == ["trial", "team"]
+    settings = example("    [budgeting]")
+    assert len(read_budgets(settings.budgets, settings.budgeting)) == 4
 
 
 def test_the_example_of_a_directory_is_valid(tmp_path: Path) -> None:

@@ -10,16 +10,18 @@ import msgspec
 import pytest
 
 from routerd.app.startup import prepare, prepare_transport
-from routerd.cli.starter import starter_file
-from routerd.settings import Settings, ledger_path, parse_settings, socket_path
+from routerd.cli.starter import named_tables, settings_of, starter_file
+from routerd.settings import Budgeting, Settings, ledger_path, parse_settings, socket_path
 
 KEYS = {"OPENAI_API_KEY": "sk-one-key", "MISTRAL_API_KEY": "sk-another-key"}
 SETTING = re.compile(r"# (\w+ = .*)")
+UNSET = re.compile(r"# (\w+): unset")
 
 
 def uncommented(text: str) -> str:
     """Return the file with every setting in force; tables that are commented out stay so."""
-    lines = text.partition("# [providers.")[0].splitlines()
+    text = re.split(r"# \[providers\.[a-z]", text)[0]
+    lines = text.splitlines()
     return "\n".join(match[1] if (match := SETTING.fullmatch(line)) else line for line in lines)
 
 
@@ -28,6 +30,7 @@ def test_every_default_survives_the_way_into_the_file_and_back(environ: dict[str
     text = starter_file(prepare(None, environ), [])
     raw = tomllib.loads(uncommented(text))
     settings = parse_settings(raw, "starter")
+    unset = set(UNSET.findall(text))
     for name in Settings.__struct_fields__:
         if name == "providers":
             continue
@@ -36,7 +39,8 @@ def test_every_default_survives_the_way_into_the_file_and_back(environ: dict[str
             # An unset text is written as an empty one, which means the same.
             read = {key: value or None for key, value in msgspec.structs.asdict(read).items()}
             default = {key: value or None for key, value in msgspec.structs.asdict(default).items()}
-            assert set(raw[name]) == set(default)
+            tables = {"shortcuts"} & default.keys()
+            assert set(raw[name]) == default.keys() - unset - tables
         assert read == default
     assert set(settings.providers) == ({"openai", "mistral"} if environ else set())
 
@@ -52,6 +56,25 @@ def test_it_holds_no_key_and_fits_a_screen() -> None:
     assert 'key_env = "OPENAI_API_KEY"  # found' in text
     assert '# key_env = "ANTHROPIC_API_KEY"' in text
     assert max(len(line) for line in text.splitlines()) <= 100
+
+
+def test_every_setting_of_every_table_is_in_it() -> None:
+    text = starter_file(prepare(None, {}), [])
+    for kind, places in named_tables().items():
+        first = "".join(f"# [{place}]\n" for place in places)
+        _, found, block = text.partition(first)
+        assert found, first
+        block = block.partition("\n\n")[0]
+        for field in settings_of(kind):
+            assert f"#   {field.name}: " in block
+    for field in settings_of(Budgeting):
+        assert f"# {field.name}" in text
+
+
+def test_choices_are_told() -> None:
+    text = " ".join(starter_file(prepare(None, {}), []).replace("\n#", "").split())
+    assert "One of refuse, allow." in text
+    assert "One of tenant, team, agent, user, feature, provider, model." in text
 
 
 def test_an_empty_text_is_an_unset_one(tmp_path: Path) -> None:
