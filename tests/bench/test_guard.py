@@ -17,9 +17,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from bench.counted_daemon import CallCounter
 from bench.drivers import TARGET, behaviour_of, complete_blocking, messages
 from bench.fake_provider import Counters
 from bench.machine import choose_cores, cpu_seconds, reference_cpu_seconds, write_calls
+from bench.money_holds import STEPS, Money
 from bench.systems import RunningDaemon, daemon, fake_provider
 from routerd.settings import Egress
 from routerd_client import Client, TextDelta
@@ -30,6 +32,9 @@ PARTS = 1000
 # and up by decision only.
 MOST_FUNCTIONS_A_CALL = 1050
 MOST_FUNCTIONS_A_PART = 50
+# Of an attempt under nine budgets; there were 118, and 167 with the choice between two keys.
+MOST_FUNCTIONS_A_HOLD = 150
+MOST_FUNCTIONS_A_HOLD_AND_KEY = 210
 # There were over seventy. It depends a little on how the kernel cuts what the provider sends.
 FEWEST_PARTS_A_WRITE = 5
 # In units of the reference work; there were 0.15.
@@ -129,6 +134,22 @@ def test_a_call_takes_no_detour(start: StartDaemon, tmp_path: Path) -> None:
 def test_a_part_takes_no_detour(start: StartDaemon, tmp_path: Path) -> None:
     functions = counted(start, tmp_path, lambda client: read_stream(client, PARTS)) / PARTS
     assert functions < MOST_FUNCTIONS_A_PART
+
+
+@pytest.mark.parametrize(
+    ("step", "most"), [("hold", MOST_FUNCTIONS_A_HOLD), ("key", MOST_FUNCTIONS_A_HOLD_AND_KEY)]
+)
+def test_the_money_of_an_attempt_takes_no_detour(step: str, most: int) -> None:
+    money, counter = Money(), CallCounter()
+    for number in range(CALLS):  # what is looked up once only is not counted
+        STEPS[step](money, number)
+    counter.begin(0, None)
+    try:
+        for number in range(CALLS):
+            STEPS[step](money, number)
+    finally:
+        counter.end(0, None)
+    assert 0 < counter.count / CALLS < most
 
 
 def test_a_call_takes_no_more_cpu_than_before(start: StartDaemon) -> None:

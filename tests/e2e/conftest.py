@@ -14,11 +14,14 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 
+import anyio
 import anyio.to_thread
 import pytest
 
-from routerd.simulate import Simulator
+from routerd.simulate import Price, Simulator
+from routerd.simulate.delivery import Delivery
 from routerd_client import Client
+from tests.e2e.money import prices_of_the_directory
 
 ROOT = Path(__file__).parents[2]
 BLOCKING = ROOT / "tests" / "blocking.py"
@@ -26,16 +29,18 @@ NO_DISCOVERY = """\
 [discovery]
 local_servers = false
 """
-PROVIDERS = """\
-[providers.anthropic]
-base_url = "{url}/anthropic"
-simulated = true
-keyless = true
+OPENAI = """\
 [providers.openai]
 base_url = "{url}/openai/v1"
 simulated = true
 keyless = true
 """
+PROVIDERS = f"""\
+[providers.anthropic]
+base_url = "{{url}}/anthropic"
+simulated = true
+keyless = true
+{OPENAI}"""
 READY_SECONDS = 15
 
 
@@ -108,26 +113,46 @@ def launch(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
         daemon.kill()
 
 
+@pytest.fixture(scope="session")
+def prices() -> dict[str, Price]:
+    """Return the shipped prices, by deployment."""
+    return prices_of_the_directory()
+
+
 @pytest.fixture
-async def simulator() -> AsyncIterator[Simulator]:
-    """Simulate both vendors in the test's own loop; answers come at once."""
-    async with Simulator() as simulator:
+async def simulator(prices: dict[str, Price]) -> AsyncIterator[Simulator]:
+    """Simulate both vendors in the test's own loop, at their prices; answers come at once."""
+    async with Simulator(prices=prices) as simulator:
         yield simulator
+
+
+@pytest.fixture
+async def door(monkeypatch: pytest.MonkeyPatch) -> anyio.Event:
+    """Let no simulated model answer before this is set, so that calls surely run at once."""
+    door = anyio.Event()
+
+    async def think(_delivery: Delivery) -> None:
+        await door.wait()
+
+    monkeypatch.setattr(Delivery, "think", think)
+    return door
 
 
 @pytest.fixture
 async def start_daemon(
     simulator: Simulator, launch: Callable[..., Daemon], tmp_path: Path
 ) -> Callable[..., Awaitable[Daemon]]:
-    """Start a daemon in front of the simulator: `await start_daemon(more_toml, environ=)`.
+    """Start a daemon in front of the simulator: `await start_daemon(more_toml, providers=)`.
 
     The order of the fixtures is that of the end, backwards: first the daemons, whose kept
     connections the simulator would wait for.
     """
 
-    async def start(more: str = "", *, environ: Mapping[str, str] | None = None) -> Daemon:
+    async def start(
+        more: str = "", *, providers: str = PROVIDERS, environ: Mapping[str, str] | None = None
+    ) -> Daemon:
         configuration = tmp_path / "routerd.toml"
-        text = NO_DISCOVERY + PROVIDERS.format(url=simulator.base_url) + more
+        text = NO_DISCOVERY + providers.format(url=simulator.base_url) + more
         await anyio.Path(configuration).write_text(text, encoding="utf-8")
 
         def run() -> Daemon:

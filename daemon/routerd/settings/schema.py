@@ -19,7 +19,6 @@ from routerd.settings.money import (
     Dollars,
     FreeTier,
     KeySettings,
-    Positive,
 )
 from routerd.settings.section import Section
 
@@ -144,8 +143,8 @@ class Ledger(Section, frozen=True):
         int,
         Meta(
             ge=0,
-            description="How long single calls are kept, at least; the sums of every month stay for "
-            "ever. 0: calls too.",
+            description="How long single calls are kept, at least; the sums of every month stay "
+            "for ever. 0: calls too.",
         ),
     ] = 400
     texts_of: Annotated[
