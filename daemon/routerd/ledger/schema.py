@@ -261,6 +261,7 @@ MONEY: Final = (
         sum(iif(cost_basis = 'estimated', ifnull(cost_nanodollars, 0), 0)),
         sum(sent AND cost_nanodollars IS NULL)
     FROM attempts
+    WHERE sent OR ifnull(cost_nanodollars, 0) OR input_tokens IS NOT NULL
     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13
     """,
     """

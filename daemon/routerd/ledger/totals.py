@@ -20,6 +20,22 @@ __all__ = ["ADD_TO_DAYS", "ADD_TO_MONTHS", "DAY_MS", "Totals", "month_of"]
 
 DAY_MS: Final = 86_400_000
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+# Where each of `SUMS` stands.
+(
+    CALLS,
+    CACHED,
+    REFUSED,
+    REQUESTS,
+    INPUT,
+    CACHE_READ,
+    CACHE_WRITE,
+    CACHE_WRITE_LONG,
+    OUTPUT,
+    REASONING,
+    COST,
+    ESTIMATED,
+    UNKNOWN,
+) = range(len(SUMS))
 Key = tuple[int | str, ...]
 
 
@@ -59,21 +75,23 @@ class Totals:
         """Add one attempt of a call."""
         attempt = record.attempts[number - 1]
         cost, usage = attempt.cost_nanodollars, attempt.usage
+        if not (attempt.sent or cost or usage):
+            return  # what never left would only be a row of zeros
         sums = self._sums(record, attempt, started_ms(record, attempt))
-        sums[0] += number == first_sent(record)
-        sums[3] += attempt.sent
+        sums[CALLS] += number == first_sent(record)
+        sums[REQUESTS] += attempt.sent
         if usage is not None:
-            sums[4] += usage.input_tokens
-            sums[5] += usage.cache_read_tokens
-            sums[6] += usage.cache_write_tokens
-            sums[7] += usage.cache_write_long_tokens
-            sums[8] += usage.output_tokens
-            sums[9] += usage.reasoning_tokens or 0
+            sums[INPUT] += usage.input_tokens
+            sums[CACHE_READ] += usage.cache_read_tokens
+            sums[CACHE_WRITE] += usage.cache_write_tokens
+            sums[CACHE_WRITE_LONG] += usage.cache_write_long_tokens
+            sums[OUTPUT] += usage.output_tokens
+            sums[REASONING] += usage.reasoning_tokens or 0
         if cost is not None:
-            sums[10] += cost
-            sums[11] += cost if attempt.cost_basis == "estimated" else 0
+            sums[COST] += cost
+            sums[ESTIMATED] += cost if attempt.cost_basis == "estimated" else 0
         else:
-            sums[12] += attempt.sent
+            sums[UNKNOWN] += attempt.sent
 
     def add_call(self, record: Record, times: int = 1) -> None:
         """Add what a call counts beside its attempts; `times` is -1 where it is replaced."""
@@ -81,9 +99,9 @@ class Totals:
         if was_sent and not record.cached:
             return
         sums = self._sums(record, record, record.received_at_ns // 1_000_000)
-        sums[0] += times * (not was_sent and record.cached)
-        sums[1] += times * record.cached
-        sums[2] += times * (not was_sent and not record.cached)
+        sums[CALLS] += times * (not was_sent and record.cached)
+        sums[CACHED] += times * record.cached
+        sums[REFUSED] += times * (not was_sent and not record.cached)
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Add everything to what the tables hold."""
