@@ -167,7 +167,7 @@ class Route(Struct, frozen=True):
     one request can cost at most at its price, None where that is not known; `bound_tokens` is the
     same in tokens, None where nothing bounds them. `max_output_tokens` is the limit to send, None
     for the caller's own; `lowered_by` names the budget that made it smaller than it would be.
-    `free` says that a free tier had room for it.
+    `free` says that a free tier had room for it. `surcharge` is in the bounds, in thousandths.
     """
 
     deployment: str
@@ -179,18 +179,20 @@ class Route(Struct, frozen=True):
     max_output_tokens: int | None = None
     lowered_by: str | None = None
     free: bool = False
+    surcharge: int = 1000
 
 
 class Dropped(Struct, frozen=True):
     """A candidate that may not serve, with the coded reason and the numbers compared.
 
-    `budget` names the budget that has no room for it, where that is the reason.
+    `budget` and `unit` name the cap that has no room for it, where that is the reason.
     """
 
     deployment: str
     code: str
     detail: str = ""
     budget: str | None = None
+    unit: Unit | None = None
 
 
 class Plan(Struct, frozen=True):

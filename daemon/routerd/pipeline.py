@@ -8,6 +8,7 @@ event and one last frame, whatever happened to it and whatever a provider report
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 
 from routerd.cache import Answers, Collected, WaitedTooLong
 from routerd.classify.checks import check_request
@@ -61,10 +62,12 @@ class Pipeline:
         record = begin_record(call, simulated=self.rules.simulated)
         story = Story(call, record, Delivery(sink, call.received_at))
         error: ErrorInfo | None = None
+        has_begun = not call.sends
         is_a_call = True
         key = (peer_uid, call.call_id)
         try:
             await self.in_flight.begin(key, sink, record, again=call.sends > 0)
+            has_begun = True
             if call.sends:
                 await join_earlier(story, self._ledger)
             error = await self._answer(story, sink)
@@ -76,6 +79,8 @@ class Pipeline:
             error = error_info("deadline_exceeded", WAITED)
         except asyncio.CancelledError:
             error = sink.ended or error_info("cancelled", HUNG_UP)
+            # A copy that left before its turn came is told of by the record of the others.
+            is_a_call = has_begun or record.decision_id != call.decision_id
             raise
         except Exception as bug:  # noqa: BLE001 - a bug ends the one call it hit, with a record
             error = error_info("internal_error", f"{type(bug).__name__} in routerd")
@@ -118,7 +123,7 @@ class Pipeline:
         key = self.answers.key(
             call.target, call.messages, options, directory_hash=rules.directory_hash
         )
-        async with self.answers.share(key, seconds) as turn:
+        async with self.answers.share(key, call.deadline - monotonic()) as turn:
             if turn.answer is not None:
                 sink.send((CallStarted(record.decision_id, record.trace_id),))
                 give_kept(turn.answer, record, story.delivery)

@@ -340,7 +340,8 @@ async def test_a_last_frame_that_cannot_be_sent_is_an_end_all_the_same(tmp_path:
     assert not any(isinstance(frame, CallEnded) for frame in frames)
     assert [event.decision_id for event in told] == [record.decision_id]
     assert (record.finish, record.deployment) == ("error", "vendor/m")
-    assert (record.cost_nanodollars, record.cost_basis) == (None, "unknown")
+    # What it cost is known, and counted; the usage may be what cannot be written.
+    assert (record.cost_nanodollars, record.cost_basis, record.usage) == (20_000, "measured", None)
 
 
 # --- the pieces ----------------------------------------------------------------------------------

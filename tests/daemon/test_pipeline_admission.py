@@ -107,6 +107,26 @@ async def test_a_copy_that_comes_after_the_end_of_the_first_goes_on_from_its_rec
     assert record.attempts[1].started_us > (record.attempts[0].ended_us or 0)
 
 
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_copy_that_leaves_before_its_turn_has_no_record_of_its_own(
+    tmp_path: Path, turns: int
+) -> None:
+    scenes = [stalling("Hel"), stalling("Hel")]
+    async with Vendor(*scenes) as vendor, house(tmp_path, vendor) as made:
+        first = await made.begin("c1")
+        await vendor.waiting.wait()
+        second = await made.begin("c1", sends=1)
+        for _ in range(turns):
+            await checkpoint()
+        await second.close()
+        await first.receive_all()
+        await made.running.until_empty()
+        while made.running.server.in_flight:
+            await checkpoint()
+        assert [item.call_id for item in await made.ledger.recent(10)] == ["c1"]
+        assert made.pipeline.served == 1
+
+
 async def test_a_call_that_comes_again_after_its_end_is_another_call(tmp_path: Path) -> None:
     async with Vendor(answer("a"), answer("b")) as vendor, house(tmp_path, vendor) as made:
         for _ in range(2):

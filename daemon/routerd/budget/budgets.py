@@ -22,8 +22,11 @@ from routerd.telemetry.events import BudgetNearlySpent, Event
 
 __all__ = ["Budgets", "Seed"]
 
-# With more counters or look-ups than this, those that are empty are forgotten.
-SWEEP_EVERY: Final = 4096
+# With more counters than this, empty ones are looked for; no more look-ups than this are kept.
+MANY: Final = 4096
+AT_A_TIME: Final = 32
+# More do not help a person, and would not fit into a frame.
+MOST_ROWS: Final = 1000
 
 Key = tuple[Identity, str | None]
 Place = tuple[str | None, str | None]
@@ -57,13 +60,15 @@ class Budgets:
         self._tell = tell
         self._meters: dict[Key, Meter] = {}
         self._found: dict[tuple[tuple[str | None, ...], Place], tuple[Line, ...]] = {}
-        self._sweep_at = SWEEP_EVERY
+        self._to_look_at: list[Key] = []
+        self._look_beyond = MANY
         self._sort()
 
     def rooms(
         self, spending: Spending, places: Iterable[tuple[str, str]], now: float
     ) -> tuple[BudgetRoom, ...]:
         """Return what every cap leaves for a call; `places` are those of its candidates."""
+        self._forget_some(now)
         rooms = [
             room
             for line in self._lines(spending, (None, None))
@@ -103,25 +108,22 @@ class Budgets:
         `place` is deployment, provider and model. `at` is the moment of the attempt: what it costs
         is spent then, whenever it ends.
         """
-        if len(self._meters) > self._sweep_at:
-            self.sweep(at)
+        self._forget_some(at)
         lines = self._lines(spending, place[1:])
         amount = nanodollars or 0
         first = 0 if spending.is_counted else 1
         for line in lines:
             if nanodollars is None and self._refuse_unknown and line.nanodollars is not None:
                 detail = f"no price is known, and {line.budget.name} caps dollars"
-                return HoldRefused("unknown_price", detail, line.budget.name, at)
+                return HoldRefused("unknown_price", detail, line.room("nanodollars", at))
             lack = line.lacking(amount, 1 if line.of_route else first, tokens, at)
             if lack is not None:
                 unit, needed = lack
                 room = line.room(unit, at)
-                return HoldRefused("budget", lacking(room, needed), room.budget, room.resets_at)
+                return HoldRefused("budget", lacking(room, needed), room)
         hold = Hold(spending, place, at, nanodollars, tokens, self._ended)
         for line in lines:
-            tally, calls = line.meter.tally(at), 1 if line.of_route else first
-            tally.hold(amount, calls, tokens)
-            hold.tallies.append((tally, calls))
+            hold.take(line.meter.tally(at), 1 if line.of_route else first)
         if first:
             hold.counts_call = spending.is_counted = True
         self.holds.add(hold)
@@ -148,34 +150,41 @@ class Budgets:
             for line in self._lines(hold.spending, (hold.provider, hold.model)):
                 if (line.budget.identity, line.name) in before:
                     continue
-                tally = line.meter.earlier(hold.at, now)
                 calls = 1 if line.of_route else int(hold.counts_call)
-                tally.hold(hold.nanodollars or 0, calls, hold.tokens)
-                hold.tallies.append((tally, calls))
+                hold.take(line.meter.earlier(hold.at, now), calls)
 
     def seed(self, seeds: Iterable[Seed], now: float) -> None:
         """Count what was spent before; of one counter in the order of time."""
         for seed in seeds:
             self._meter((seed.identity, seed.name)).add_earlier(seed.at, now, seed.amounts)
 
-    def report(self, now: float) -> list[dict[str, Any]]:
-        """Return every counter in use as plain data, with who holds something in it."""
+    def report(self, now: float, most: int = MOST_ROWS) -> list[dict[str, Any]]:
+        """Return the caps that count something now as plain data, with who holds something.
+
+        Of more than `most`, those that are the fullest.
+        """
+        names: dict[Identity, list[str | None]] = {}
+        for identity, name in self._meters:
+            names.setdefault(identity, []).append(name)
+        rows = [
+            (budget, line, room)
+            for budget in self.definitions
+            for name in (names.get(budget.identity, []) if budget.each else [None])
+            if name not in budget.apart
+            for line in (Line(budget, name, self._meter((budget.identity, name))),)
+            if budget.each is None or not line.meter.total(now).is_empty
+            for room in line.rooms(now)
+        ]
+        if len(rows) > most:
+            rows.sort(key=lambda row: left_in(row[2]) / max(1, row[2].limit))
+            del rows[most:]
         holders: dict[int, list[Hold]] = {}
-        for hold in self.holds:
+        for hold in sorted(self.holds, key=lambda hold: hold.at):
             for line in self._lines(hold.spending, (hold.provider, hold.model)):
                 holders.setdefault(id(line.meter), []).append(hold)
-        rows = []
-        for budget in self.definitions:
-            names = [name for identity, name in self._meters if identity == budget.identity]
-            if budget.each is None and not names:
-                names = [None]
-            for name in sorted(names, key=lambda name: name or ""):
-                line = Line(budget, name, self._meter((budget.identity, name)))
-                if budget.each is not None and line.meter.total(now).is_empty:
-                    continue
-                own = sorted(holders.get(id(line.meter), ()), key=lambda hold: hold.at)
-                rows += [_row(budget, room, own, now) for room in line.rooms(now)]
-        return rows
+        return [
+            _row(budget, room, holders.get(id(line.meter), []), now) for budget, line, room in rows
+        ]
 
     def _sort(self) -> None:
         self._found.clear()
@@ -188,7 +197,7 @@ class Budgets:
         key = (spending.names, place)
         lines = self._found.get(key)
         if lines is None:
-            if len(self._found) >= SWEEP_EVERY:
+            if len(self._found) >= MANY:
                 self._found.clear()
             lines = self._found[key] = tuple(self._find(spending.names, place))
         return lines
@@ -210,19 +219,25 @@ class Budgets:
             meter = self._meters[key] = Meter(key[0][2])
         return meter
 
-    def sweep(self, now: float) -> None:
-        """Forget the counters in which nothing is, such as those of yesterday's users."""
-        open_tallies = {id(tally) for hold in self.holds for tally, _ in hold.tallies}
-        empty = [
-            key
-            for key, meter in self._meters.items()
-            if meter.total(now).is_empty and id(meter.tally(now)) not in open_tallies
-        ]
-        for key in empty:
-            del self._meters[key]
-        # The look-ups hold the counters too.
-        self._found.clear()
-        self._sweep_at = SWEEP_EVERY + 2 * len(self._meters)
+    def _forget_some(self, now: float) -> None:
+        """Go through a few of very many counters, and forget those in which nothing is.
+
+        A few at a time, since calls wait for it; such are those of yesterday's users.
+        """
+        if not self._to_look_at:
+            if len(self._meters) <= self._look_beyond:
+                return
+            self._to_look_at = list(self._meters)
+            self._look_beyond = MANY + 2 * len(self._meters)
+        for key in self._to_look_at[-AT_A_TIME:]:
+            meter = self._meters.get(key)
+            if meter is not None and meter.is_idle(now):
+                del self._meters[key]
+                # The look-ups hold the counters too.
+                self._found.clear()
+        del self._to_look_at[-AT_A_TIME:]
+        if not self._to_look_at:
+            self._look_beyond = MANY + 2 * len(self._meters)
 
     def _ended(self, hold: Hold) -> None:
         self.holds.discard(hold)

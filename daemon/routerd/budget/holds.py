@@ -11,6 +11,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from routerd.budget.meters import Tally
+from routerd.domain import BudgetRoom
 
 __all__ = ["Hold", "HoldRefused", "Spending"]
 
@@ -30,15 +31,11 @@ class Spending:
 
 
 class HoldRefused(Struct, frozen=True):
-    """No hold was taken: the code of a `Dropped`, the numbers, and the budget that lacks them.
-
-    `resets_at` is when it may have room again.
-    """
+    """No hold was taken: the code of a `Dropped`, the numbers in words, and the cap at fault."""
 
     code: str
     detail: str
-    budget: str
-    resets_at: float
+    room: BudgetRoom
 
 
 class Hold:
@@ -81,6 +78,12 @@ class Hold:
         self.has_ended = False
         self._on_end = on_end
 
+    def take(self, tally: Tally, calls: int) -> None:
+        """Hold the amounts in one counter, where the call counts as so many."""
+        tally.open += 1
+        tally.hold(self.nanodollars or 0, calls, self.tokens)
+        self.tallies.append((tally, calls))
+
     def settle(self, nanodollars: int, tokens: int) -> None:
         """Put what was really spent in the place of what is held."""
         if self.has_ended:
@@ -103,4 +106,5 @@ class Hold:
         self.has_ended = True
         held = self.nanodollars or 0
         for tally, calls in self.tallies:
+            tally.open -= 1
             tally.hold(-held, -calls, -self.tokens)

@@ -17,7 +17,8 @@ __all__ = ["Meter", "Tally"]
 class Tally:
     """Nanodollars, calls and tokens of one stretch of time: spent, and held beside that.
 
-    `told` keeps which marks were told of, so that each is told once.
+    `told` keeps which marks were told of, so that each is told once; `open` counts the holds in it,
+    also those of nothing.
     """
 
     __slots__ = (
@@ -27,6 +28,7 @@ class Tally:
         "held_tokens",
         "leaves",
         "nanodollars",
+        "open",
         "together",
         "tokens",
         "told",
@@ -40,6 +42,7 @@ class Tally:
         self.nanodollars = self.calls = self.tokens = 0
         self.held_nanodollars = self.held_calls = self.held_tokens = 0
         self.told = 0
+        self.open = 0
 
     def hold(self, nanodollars: int, calls: int, tokens: int) -> None:
         """Set amounts aside; negative ones give them back."""
@@ -126,6 +129,15 @@ class Meter:
                 return step
         return self.tally(at)
 
+    def is_idle(self, now: float) -> bool:
+        """Say whether nothing is in it, so that it can be forgotten."""
+        current = self.tally(now)
+        return (
+            self.total(now).is_empty
+            and not current.open
+            and not any(step.open for step in self._steps)
+        )
+
     def resets_at(self, now: float) -> float:
         """Return when something will count no more: the end of the window, or of its first step."""
         total = self.total(now)
@@ -138,4 +150,3 @@ class Meter:
         step.together = None
         self._total.hold(-step.held_nanodollars, -step.held_calls, -step.held_tokens)
         self._total.spend(-step.nanodollars, -step.calls, -step.tokens)
-        self._total.told = 0

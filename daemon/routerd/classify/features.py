@@ -45,6 +45,7 @@ MOST_PER_IMAGE: Final = 16_384  # more than any vendor's largest picture at full
 def measure(messages: list[Message], options: CallOptions, seconds: float = 600.0) -> Features:
     """Count what a decision may want to know; the call may take so many seconds."""
     size = images = document_tokens = documents = parts = hidden = 0
+    has_tools = bool(options.tools) or options.output_schema is not None
     for message in messages:
         if isinstance(message.content, str):
             size += _bytes(message.content)
@@ -57,6 +58,8 @@ def measure(messages: list[Message], options: CallOptions, seconds: float = 600.
                 images += 1
             elif isinstance(part, Reasoning) and part.data:
                 hidden += len(encode_json(part.data))  # thinking that only its vendor can read
+            elif isinstance(part, ToolCall):
+                has_tools = True  # some vendors want the tools of earlier turns named again
             elif isinstance(part, Document):
                 documents += 1
                 document_tokens += _document_tokens(part)
@@ -86,7 +89,7 @@ def measure(messages: list[Message], options: CallOptions, seconds: float = 600.
             + MOST_PER_MESSAGE * len(messages)
             + MOST_PER_PART * parts
             + MOST_PER_IMAGE * images
-            + (MOST_FOR_TOOLS if options.tools or options.output_schema is not None else 0)
+            + (MOST_FOR_TOOLS if has_tools else 0)
             + MOST_PER_TOOL * len(options.tools)
             + hidden
         ),

@@ -175,7 +175,8 @@ def _print_status(report: dict[str, Any]) -> None:
     print(f"ledger         {ledger['path']}{' (degraded)' if ledger['degraded'] else ''}")
     print(
         f"calls          {report['calls_served']} served, {report['calls_in_flight']} in flight, "
-        f"{report['connections']} connections, {ledger['records_lost']} records lost"
+        f"{report['connections']} connections, {ledger['records_lost']} records lost, "
+        f"{ledger['intents_lost']} intents lost"
     )
     print()
     rows = [
@@ -271,6 +272,7 @@ def _plain(reply: Reply) -> dict[str, Any]:
         "usage": structs.asdict(reply.usage) if reply.usage else None,
         "attempts": reply.attempts,
         "degraded": reply.degraded,
+        "cached": reply.cached,
         "simulated": reply.simulated,
         "notes": reply.notes,
         "first_content_seconds": reply.first_content_seconds,
@@ -288,6 +290,7 @@ def _summary(reply: Reply) -> str:
         f"{reply.attempts} attempts" if reply.attempts > 1 else "",
         f"ended by {reply.finish}" if reply.finish != "stop" else "",
         f"degraded: {reply.degraded}" if reply.degraded else "",
+        "the answer of an identical call" if reply.cached else "",
         "simulated" if reply.simulated else "",
         f"routerd explain {reply.decision_id}",
     ]

@@ -8,7 +8,7 @@ because a cap needs a bound to hold.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
+from datetime import UTC, datetime
 from typing import Final
 
 from msgspec import Struct, structs
@@ -26,6 +26,8 @@ MONEY: Final = frozenset({"budget", "unknown_price"})
 # What is taken for a window nobody knows: wider than any there is.
 WIDEST_WINDOW: Final = 2**21
 THOUSAND: Final = 1000
+# How long a request whose time is over may still take until it has ended.
+ENDING_SECONDS: Final = 5.0
 
 
 class Terms(Struct, frozen=True):
@@ -36,6 +38,7 @@ class Terms(Struct, frozen=True):
     max_output_tokens: int | None = None
     lowered_by: str | None = None
     free: bool = False
+    surcharge: int = THOUSAND
 
 
 def terms_for(
@@ -43,28 +46,31 @@ def terms_for(
     features: Features,
     snapshot: Snapshot,
     policy: Budgeting,
-    today: date,
 ) -> Terms | Dropped:
     """Return the terms on which a candidate may serve, or the reason why no budget lets it."""
     rooms = [room for room in snapshot.rooms if _concerns(room, deployment)]
-    price = deployment.price.at(today) if deployment.price is not None else None
-    input_tokens = _most_input(deployment, features)
-    output_tokens, limit = _most_output(deployment, features, price, rooms, policy, input_tokens)
-    surcharge = snapshot.surcharges.get(deployment.id, THOUSAND)
     quotas = [quota for quota in snapshot.free if quota.deployment == deployment.id]
+    prices = _prices(deployment, snapshot.now, features.seconds)
+    input_tokens = _most_input(deployment, features)
+    output_tokens, limit = _most_output(deployment, features, prices, rooms, quotas, policy)
+    surcharge = snapshot.surcharges.get(deployment.id, THOUSAND)
 
     def terms(output: int) -> Terms:
         tokens = (input_tokens + output) * surcharge // THOUSAND
-        bound = _bound(price, input_tokens, output, features.seconds)
+        bound = _bound(prices, input_tokens, output, features.seconds)
         if bound is not None:
             bound = bound * surcharge // THOUSAND
-        return Terms(bound, tokens, free=any(_has_room(quota, tokens) for quota in quotas))
+        is_free = any(_has_room(quota, tokens) for quota in quotas)
+        return Terms(bound, tokens, free=is_free, surcharge=surcharge)
 
     found = terms(output_tokens)
+    if not found.free and quotas and all(item.exhausted_means == "refused" for item in quotas):
+        detail = f"resets at {min(quota.resets_at for quota in quotas):.0f} s since the epoch"
+        return Dropped(deployment.id, "free_tier", f"its free tier is used up and {detail}")
     problem = _problem(found, rooms, policy)
     lowered_by = None
-    if problem is not None and policy.least_output_tokens is not None and price is not None:
-        lowered = _lowered(price, input_tokens, rooms, surcharge, features.seconds)
+    if problem is not None and policy.least_output_tokens is not None:
+        lowered = _lowered(prices, input_tokens, rooms, surcharge, features.seconds)
         if policy.least_output_tokens <= lowered < output_tokens:
             lowered_by = problem[0].budget
             found, limit = terms(lowered), lowered
@@ -73,15 +79,15 @@ def terms_for(
         room, needed = problem
         if needed is None:
             detail = f"no price is known, and {room.budget} caps dollars"
-            return Dropped(deployment.id, "unknown_price", detail, room.budget)
-        return Dropped(deployment.id, "budget", lacking(room, needed), room.budget)
+            return Dropped(deployment.id, "unknown_price", detail, room.budget, room.unit)
+        return Dropped(deployment.id, "budget", lacking(room, needed), room.budget, room.unit)
     return structs.replace(found, max_output_tokens=limit, lowered_by=lowered_by)
 
 
 def blocking_room(snapshot: Snapshot, dropped: Iterable[Dropped]) -> BudgetRoom | None:
     """Return the cap that a refusal for money is told by: of those at fault the fullest."""
-    names = {item.budget for item in dropped if item.code == "budget"}
-    rooms = [room for room in snapshot.rooms if room.budget in names]
+    caps = {(item.budget, item.unit) for item in dropped if item.code == "budget"}
+    rooms = [room for room in snapshot.rooms if (room.budget, room.unit) in caps]
     return max(rooms, key=lambda room: (room.spent + room.held) / max(1, room.limit), default=None)
 
 
@@ -95,6 +101,17 @@ def _has_room(quota: FreeQuota, tokens: int) -> bool:
     )
 
 
+def _prices(deployment: Deployment, now: float, seconds: float) -> tuple[Price, ...]:
+    """Return the prices that may hold until the call is over: two where one changes meanwhile."""
+    price = deployment.price
+    if price is None:
+        return ()
+    if not price.changes:
+        return (price,)
+    days = (datetime.fromtimestamp(moment, UTC).date() for moment in (now, now + seconds))
+    return tuple(price.at(day) for day in days)
+
+
 def _most_input(deployment: Deployment, features: Features) -> int:
     """Bound the prompt by its bytes and by what the model can read at all."""
     window = deployment.max_input_tokens or deployment.context_window or WIDEST_WINDOW
@@ -105,18 +122,19 @@ def _most_input(deployment: Deployment, features: Features) -> int:
 def _most_output(
     deployment: Deployment,
     features: Features,
-    price: Price | None,
+    prices: tuple[Price, ...],
     rooms: list[BudgetRoom],
+    quotas: list[FreeQuota],
     policy: Budgeting,
-    input_tokens: int,
 ) -> tuple[int, int | None]:
     """Return the bound of the output, and the limit to send where the caller sets none."""
     most = deployment.max_output_tokens or deployment.context_window or WIDEST_WINDOW
     if features.max_output_tokens is not None:
         return min(features.max_output_tokens, most), None
-    is_free = price is not None and cost_bound(price, input_tokens=0, output_tokens=most) == 0
-    is_counted = any(
-        room.unit == "tokens" or (room.unit == "nanodollars" and not is_free) for room in rooms
+    is_counted = (
+        any(room.unit == "tokens" for room in rooms)
+        or any(quota.tokens_left is not None for quota in quotas)
+        or (any(room.unit == "nanodollars" for room in rooms) and _bound(prices, 0, most, 0) != 0)
     )
     if not is_counted:
         return most, None
@@ -128,16 +146,18 @@ def _most_output(
 
 
 def _bound(
-    price: Price | None, input_tokens: int, output_tokens: int, seconds: float
+    prices: tuple[Price, ...], input_tokens: int, output_tokens: int, seconds: float
 ) -> int | None:
-    if price is None:
-        return None
-    return cost_bound(
-        price,
-        input_tokens=input_tokens,
-        output_tokens=output_tokens,
-        duration_us=int(seconds * 1_000_000),
-    )
+    """Return what a request costs at most at the dearest price, None where one is not known."""
+    duration_us = int((seconds + ENDING_SECONDS) * 1_000_000)
+    bounds = [
+        cost_bound(
+            price, input_tokens=input_tokens, output_tokens=output_tokens, duration_us=duration_us
+        )
+        for price in prices
+    ]
+    known = [bound for bound in bounds if bound is not None]
+    return max(known) if known and len(known) == len(bounds) else None
 
 
 def _problem(
@@ -163,15 +183,22 @@ def _needed(terms: Terms, room: BudgetRoom) -> int:
 
 
 def _lowered(
-    price: Price, input_tokens: int, rooms: list[BudgetRoom], surcharge: int, seconds: float
+    prices: tuple[Price, ...],
+    input_tokens: int,
+    rooms: list[BudgetRoom],
+    surcharge: int,
+    seconds: float,
 ) -> int:
     """Return the largest output that all caps have room for; 0 where there is none."""
+    duration_us = int((seconds + ENDING_SECONDS) * 1_000_000)
     most = [WIDEST_WINDOW]
     for room in rooms:
         left = left_in(room) * THOUSAND // surcharge
         if room.unit == "nanodollars":
-            duration_us = int(seconds * 1_000_000)
-            most.append(largest_output(price, input_tokens, left, duration_us=duration_us) or 0)
+            most += [
+                largest_output(price, input_tokens, left, duration_us=duration_us) or 0
+                for price in prices
+            ]
         elif room.unit == "tokens":
             most.append(left - input_tokens)
     return max(0, min(most))

@@ -63,7 +63,7 @@ def make_plan(
         if len(routes) == MAX_ROUTES or (not routes and _asks_too_much(resolution, dropped)):
             break  # nobody falls back further than this
         kept: list[Deployment] = []
-        for deployment in _free_first(candidates, snapshot):
+        for deployment in _free_first(candidates, features, snapshot):
             if deployment.id in seen:
                 continue
             seen.add(deployment.id)
@@ -73,7 +73,7 @@ def make_plan(
             else:
                 dropped.append(reason)
         chosen, refused = _spread(
-            kept, routes, lambda item: terms_for(item, features, snapshot, policy, today)
+            kept, routes, lambda item: terms_for(item, features, snapshot, policy)
         )
         routes += [_route(item, terms, degraded) for item, terms in chosen]
         dropped += refused
@@ -106,15 +106,19 @@ def _route(deployment: Deployment, terms: Terms, degraded: str | None) -> Route:
         terms.max_output_tokens,
         terms.lowered_by,
         terms.free,
+        terms.surcharge,
     )
 
 
-def _free_first(candidates: tuple[Deployment, ...], snapshot: Snapshot) -> tuple[Deployment, ...]:
+def _free_first(
+    candidates: tuple[Deployment, ...], features: Features, snapshot: Snapshot
+) -> tuple[Deployment, ...]:
     """Within the deployments of one model, put those first whose free tier is not used up."""
     free = {
         quota.deployment
         for quota in snapshot.free
-        if 0 not in (quota.calls_left, quota.tokens_left)
+        if (quota.calls_left is None or quota.calls_left > 0)
+        and (quota.tokens_left is None or quota.tokens_left > features.input_tokens)
     }
     if not free:
         return candidates

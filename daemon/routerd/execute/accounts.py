@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from routerd.budget.budgets import Budgets
 from routerd.budget.holds import Hold, HoldRefused, Spending
 from routerd.budget.keys import KeyHold, KeyRefusal, Keys
-from routerd.domain import Attempt, Dropped, Intent, Record, Route, Snapshot, Usage
+from routerd.domain import Attempt, BudgetRoom, Dropped, Intent, Record, Route, Snapshot, Usage
 from routerd.errors import ErrorClass, Failure
 from routerd.execute.target import Target
 from routerd.models.schema import Deployment
@@ -33,13 +33,14 @@ OF_A_KEY: Final = (ErrorClass.RATE_LIMIT, ErrorClass.QUOTA, ErrorClass.AUTH)
 class NoRoom(Exception):  # noqa: N818 - it says what was found
     """Nothing has room for an attempt; nothing was set aside and nothing sent.
 
-    `seconds` is when that may change.
+    `seconds` is when that may change; `room` is the cap at fault, None where a key's limit is.
     """
 
-    def __init__(self, dropped: Dropped, seconds: float) -> None:
+    def __init__(self, dropped: Dropped, seconds: float, room: BudgetRoom | None = None) -> None:
         super().__init__(dropped.code)
         self.dropped = dropped
         self.seconds = max(0.0, seconds)
+        self.room = room
 
 
 class Journal(Protocol):
@@ -89,15 +90,19 @@ class Accounts:
             dict(self.surcharges) if self.surcharges else {},
         )
 
-    def learn(self, hold: Hold, billed: int, tokens: int) -> None:
-        """Raise the bound of a deployment that was billed above it, and tell."""
-        held, old = hold.nanodollars or 0, self.surcharges.get(hold.deployment, THOUSAND)
+    def learn(self, hold: Hold, surcharge_then: int, billed: int, tokens: int) -> None:
+        """Raise the bound of a deployment that was billed above it, and tell.
+
+        What was in the bound when it was held counts, not what others have raised it to since.
+        """
+        held, now = hold.nanodollars or 0, self.surcharges.get(hold.deployment, THOUSAND)
         ratios = [
             -(-actual * MARGIN // bound)
             for actual, bound in ((billed, held), (tokens, hold.tokens))
             if bound and actual > bound
         ]
-        surcharge = min(MOST_SURCHARGE, old * max(ratios, default=THOUSAND) // THOUSAND)
+        needed = surcharge_then * max(ratios, default=THOUSAND) // THOUSAND
+        surcharge = max(now, min(MOST_SURCHARGE, needed))
         self.surcharges[hold.deployment] = surcharge
         self.journal.learn_bound(hold.deployment, surcharge)
         self._tell(
@@ -137,8 +142,9 @@ class Purse:
         )
         if isinstance(hold, HoldRefused):
             key.release()
-            dropped = Dropped(target.deployment, hold.code, hold.detail, hold.budget)
-            raise NoRoom(dropped, hold.resets_at - at)
+            room = hold.room
+            dropped = Dropped(target.deployment, hold.code, hold.detail, room.budget, room.unit)
+            raise NoRoom(dropped, room.resets_at - at, room)
         attempt.key, attempt.free = key.name, key.free
         attempt.held_nanodollars = hold.nanodollars
         return Opened(self._accounts, self._record, route, hold, key)
@@ -216,7 +222,7 @@ class Opened:
         held = self._hold.nanodollars
         if tokens > self._hold.tokens > 0 or (held is not None and billed > held):
             attempt.notes.append(ABOVE_BOUND)
-            self._accounts.learn(self._hold, billed, tokens)
+            self._accounts.learn(self._hold, self._route.surcharge, billed, tokens)
 
 
 def spending_of(record: Record) -> Spending:

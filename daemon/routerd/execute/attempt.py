@@ -33,6 +33,7 @@ __all__ = ["run_attempt", "settle_attempt"]
 
 ERROR_BODY_SECONDS = 2.0
 OUTPUT_BYTES_PER_TOKEN = 4
+UNSEEN = "what the provider wrote was never seen: the most it can cost was charged"
 NO_RATE = "a rate that this usage needs is not known: the most it can cost was charged"
 SIMULATED_HEADER = "x-routerd-simulated"
 
@@ -69,14 +70,18 @@ def settle_attempt(
     input_tokens: int,
     output_bytes: int,
     output_limit: int | None = None,
+    *,
+    streamed: bool = True,
 ) -> None:
     """Put a price on an attempt, whatever its end.
 
     What the provider reported is measured. A request that went out and whose usage nobody told is
     estimated: the input is known, or told before the answer; the output is counted as it came, and
-    cannot be above its limit. What was refused, or never sent, costs nothing, and so does what a
-    free tier paid for. What has no known cost but was bounded costs its bound.
+    cannot be above its limit. Of an answer that is not streamed nobody saw what was written before
+    it was lost: it costs its bound. What was refused, or never sent, costs nothing,
+    and so does what a free tier paid for. What has no known cost but was bounded costs its bound.
     """
+    unseen = False
     if attempt.usage is not None and attempt.cost_basis != "estimated":
         attempt.cost_basis = "measured"
     elif not attempt.sent or attempt.status not in (None, 200):
@@ -84,6 +89,7 @@ def settle_attempt(
         attempt.cost_nanodollars, attempt.cost_basis = 0, "measured"
         return
     else:
+        unseen = not streamed
         output = -(-output_bytes // OUTPUT_BYTES_PER_TOKEN)
         if output_limit is not None:
             output = min(output, output_limit)
@@ -95,12 +101,11 @@ def settle_attempt(
         return
     duration_us = (attempt.ended_us or attempt.started_us) - attempt.started_us
     attempt.cost_nanodollars = cost(price, attempt.usage, duration_us=duration_us)
-    if attempt.cost_nanodollars is not None:
-        return
-    if attempt.held_nanodollars is not None:
+    known = attempt.cost_nanodollars is not None
+    if attempt.held_nanodollars is not None and (unseen or not known):
         attempt.cost_nanodollars, attempt.cost_basis = attempt.held_nanodollars, "estimated"
-        attempt.notes.append(NO_RATE)
-    else:
+        attempt.notes.append(UNSEEN if known else NO_RATE)
+    elif not known:
         attempt.cost_basis = "unknown"
 
 

@@ -28,6 +28,8 @@ __all__ = [
     "void_record",
 ]
 
+# What the ledger has room for.
+MOST_NANODOLLARS = 2**63 - 1
 # The worst of several bases is that of their sum.
 BASES: tuple[CostBasis, ...] = ("measured", "estimated", "unknown")
 
@@ -142,12 +144,15 @@ def _add_attempts(record: Record, execution: Execution | None) -> None:
 
 
 def void_record(record: Record) -> None:
-    """Keep of a record that cannot be written only what routerd knows by itself."""
+    """Keep of a record that cannot be written only what routerd knows by itself, costs included."""
     record.finish, record.error_code = "error", "internal_error"
     record.notes = []
-    record.usage, record.cost_nanodollars, record.cost_basis = None, None, "unknown"
+    holders: list[Record | Attempt] = [record, *record.attempts]
+    for holder in holders:
+        holder.usage = None
+        if not 0 <= (holder.cost_nanodollars or 0) <= MOST_NANODOLLARS:
+            holder.cost_nanodollars, holder.cost_basis = None, "unknown"
     for attempt in record.attempts:
-        attempt.usage, attempt.cost_nanodollars, attempt.cost_basis = None, None, "unknown"
         attempt.answered_model, attempt.response_id, attempt.notes = None, None, []
         attempt.finish, attempt.malformed_events = None, 0
 

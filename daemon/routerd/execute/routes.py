@@ -31,6 +31,7 @@ from routerd.execute.attempt import run_attempt, settle_attempt
 from routerd.execute.delivery import Delivery
 from routerd.execute.failover import FALLBACK, STOP, Step, next_step
 from routerd.execute.target import Target
+from routerd.models.rooms import facts_of
 from routerd.providers.base import ChatRequest, EncodedRequest, Outcome
 from routerd.settings import Timeouts
 from routerd.telemetry.plain import as_code
@@ -40,6 +41,8 @@ from routerd_proto.frames import CallOptions
 __all__ = ["Execution"]
 
 AT_ONCE: Final = Step("retry")
+# What a call is told that nothing was sent for; anything else is a limit of a key.
+CODES_OF: Final = {"budget": "budget_exceeded", "unknown_price": "no_candidates"}
 
 
 class Execution:
@@ -151,9 +154,10 @@ class Execution:
         dropped = no_room.dropped
         self.skipped.append(dropped)
         if self._first is None:
-            code = "no_candidates" if dropped.code == "unknown_price" else "budget_exceeded"
             message = f"{dropped.deployment}: {dropped.detail}"
-            self.error = error_info(code, message, retry_after=no_room.seconds)
+            facts = facts_of(no_room.room) if no_room.room is not None else {}
+            code = CODES_OF.get(dropped.code, "rate_limit")
+            self.error = error_info(code, message, retry_after=no_room.seconds, details=facts)
         elif self.error is not None:
             self.error = self._with_tried(self.error)
         return FALLBACK
@@ -219,7 +223,14 @@ class Execution:
             try:
                 output_bytes = self._delivery.output_bytes
                 price = target.price_at(self._received_at + attempt.started_us / 1e6)
-                settle_attempt(attempt, price, self._input_tokens, output_bytes, limit)
+                settle_attempt(
+                    attempt,
+                    price,
+                    self._input_tokens,
+                    output_bytes,
+                    limit,
+                    streamed=self._call.stream,
+                )
             finally:
                 opened.close(attempt)
 

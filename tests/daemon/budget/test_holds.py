@@ -49,7 +49,7 @@ def test_a_refusal_says_whose_cap_and_all_the_numbers() -> None:
     made = budgets(users=Budget(each="user", tenant="acme", dollars=1))
     held(made, 60)
     refusal = refused(made, 41)
-    assert (refusal.code, refusal.budget) == ("budget", "users")
+    assert (refusal.code, refusal.room.budget) == ("budget", "users")
     assert refusal.detail == (
         "users (tenant acme, user ann) has $0.40 left for up to $0.41: "
         "$0.00 spent and $0.60 held of $1.00, resets 2026-11-21 00:00:00 UTC"
@@ -90,7 +90,7 @@ def test_a_call_counts_once_and_at_a_provider_every_request() -> None:
         ("provider openai", "calls"): (2, 0),
     }
     held(made, 1).settle(CENT, 10)
-    assert refused(made, 1, call).budget == "requests"
+    assert refused(made, 1, call).room.budget == "requests"
 
 
 def test_what_was_never_sent_counts_for_nothing() -> None:
@@ -199,14 +199,36 @@ def test_rooms_are_what_a_decision_sees() -> None:
     }
 
 
+def test_the_mark_is_told_once_while_a_rolling_window_rolls() -> None:
+    told: list[Event] = []
+    made = budgets(told, rate=Budget(window="1m", calls=90, soft_percent=50))
+    for second in range(600):
+        held(made, 1, at=NOW + second).settle(0, 0)
+    assert len(told) == 1
+
+
 def test_many_users_of_yesterday_are_forgotten_and_nobody_who_runs() -> None:
     made = budgets(users=Budget(each="user", dollars=1))
-    running = held(made, 10, spender(user="running"))
-    for number in range(10_000):
-        held(made, 1, spender(user=f"u{number}"), at=NOW + number).release()
-    assert len(made._meters) < 5000
-    assert [row["held"] for row in made.report(NOW)] == [10 * CENT]
-    tomorrow = NOW + 86_400
-    made.sweep(tomorrow)
+    running = held(made, 0, spender(user="running"))
+    for number in range(20_000):
+        held(made, 1, spender(user=f"u{number}"), at=NOW + number / 1000).release()
+    assert len(made._meters) < 15_000
+    assert [row["scope"] for row in made.report(NOW)] == ["user running"]
     running.settle(30 * CENT, 1)
-    assert made.report(tomorrow) == []
+    assert made.report(NOW)[0]["spent"] == 30 * CENT
+
+
+def test_who_is_only_refused_is_forgotten_too() -> None:
+    made = budgets(all=Budget(dollars=0), users=Budget(each="user", dollars=1))
+    for number in range(30_000):
+        one = spender(user=f"u{number}")
+        made.rooms(one, [], NOW)
+        refused(made, 1, one)
+    assert len(made._meters) < 20_000
+
+
+def test_of_very_many_the_fullest_are_reported() -> None:
+    made = budgets(users=Budget(each="user", dollars=1))
+    for number in range(50):
+        held(made, number, spender(user=f"u{number}")).settle(number * CENT, 1)
+    assert [row["scope"] for row in made.report(NOW, 2)] == ["user u49", "user u48"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from msgspec import structs
 from routerd.decide import make_plan, refusal, resolve
 from routerd.domain import BudgetRoom, Features, FreeQuota, Plan, Snapshot
 from routerd.models.directory import Directory
-from routerd.models.pricing import Price, cost_bound
+from routerd.models.pricing import Price, PriceChange, cost_bound
 from routerd.models.schema import ModelClass
 from routerd.settings import Budgeting
 from tests.daemon.decide.known import (
@@ -199,6 +200,41 @@ def test_a_refusal_for_money_names_the_fullest_budget_at_fault() -> None:
         "held": 0,
         "resets_at": NOW.now + 3600,
     }
+
+
+def test_a_refusal_names_the_cap_at_fault_not_a_fuller_one() -> None:
+    seen = Snapshot(NOW.now, (room(5, "calls", spent=95), room(1, spent=1)))
+    made = known()
+    refused = make_plan(resolve(made, "fast"), {"p", "q"}, ASKED, seen)
+    assert refusal(refused, seen).details["unit"] == "nanodollars"
+
+
+def test_a_free_tier_that_is_used_up_and_never_paid_takes_no_route() -> None:
+    used_up = [
+        FreeQuota(name, "k", 0, None, NOW.now + 60, "refused") for name in ("p/dear", "q/cheap")
+    ]
+    made = plan(free=(used_up[0],))
+    assert route_ids(made) == ["q/cheap"]
+    assert reasons(made) == [("p/dear", "free_tier")]
+    paid = structs.replace(used_up[0], exhausted_means="paid")
+    assert len(plan(free=(paid,)).routes) == 2
+
+
+def test_a_price_that_changes_meanwhile_bounds_by_the_dearer_one() -> None:
+    tomorrow = datetime.fromtimestamp(NOW.now, UTC).date() + timedelta(days=1)
+    doubled = PriceChange(since=tomorrow, input=20 * DOLLAR, output=100 * DOLLAR)
+    made = known(dear=structs.replace(DEAR, changes=(doubled,)))
+    late = Snapshot(now=datetime.combine(tomorrow, time(), UTC).timestamp() - 10)
+    for now, dollars in ((NOW, 60_000_000), (late, 120_000_000)):
+        planned = make_plan(resolve(made, "fast"), {"p", "q"}, ASKED, now)
+        assert planned.routes[0].bound_nanodollars == dollars
+
+
+def test_a_limit_is_lowered_for_tokens_without_a_known_price_too() -> None:
+    made = known(dear=None)
+    policy = Budgeting(least_output_tokens=100)
+    lowered = plan(room(1400, "tokens"), made=made, policy=policy).routes[0]
+    assert (lowered.max_output_tokens, lowered.bound_nanodollars) == (400, None)
 
 
 def test_budgets_beyond_their_mark_are_in_the_plan() -> None:

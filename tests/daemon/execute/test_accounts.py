@@ -281,3 +281,39 @@ async def test_with_one_key_a_long_wait_goes_to_the_backup() -> None:
         run = await bounded(Run(one.target(), two.target(), budgets=budgets())).go()
     assert [item.provider for item in run.attempts] == ["one", "two"]
     await until(lambda: is_idle(run))
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_what_nobody_saw_costs_its_bound(stream: bool) -> None:
+    async with Vendor(silent) as vendor:
+        run = bounded(Run(vendor.target(), budgets=budgets(), stream=stream, seconds=0.05))
+        await run.go()
+    (attempt,) = run.attempts
+    # Of a stream what came was counted, and nothing came.
+    expected = INPUT_TOKENS * 1000 if stream else BOUND
+    assert (attempt.cost_nanodollars, attempt.cost_basis) == (expected, "estimated")
+    assert state(run)["nanodollars"] == (expected, 0)
+
+
+async def test_many_at_once_learn_what_one_would() -> None:
+    scenes = [answer("a", used=(10, 5))] * 10
+    async with Vendor(*scenes) as vendor:
+        first = bounded(Run(vendor.target(), budgets=budgets({"all": Budget(dollars=1)})), 16_000)
+        runs = [first]
+        for _ in range(9):
+            run = bounded(Run(vendor.target()), 16_000)
+            run.accounts, run.execution._purse = first.accounts, first.execution._purse
+            runs.append(run)
+        async with anyio.create_task_group() as tasks:
+            for run in runs:
+                tasks.start_soon(run.go)
+    assert first.accounts.surcharges == {"vendor/m": 1375}
+
+
+async def test_a_limit_of_a_key_is_told_as_what_it_is() -> None:
+    keys = Keys({"vendor": [KeyLimits("a", calls_a_minute=1)]}, ())
+    async with Vendor(answer("a")) as vendor:
+        await bounded(Run(with_keys(vendor, "a"), keys=keys)).go()
+        second = await bounded(Run(with_keys(vendor, "a"), keys=keys)).go()
+    assert second.error.code == "rate_limit"
+    assert second.error.retry_after is not None
