@@ -144,6 +144,7 @@ async def compare(made: House, budgets: Budgets) -> None:
             partial(
                 window_sums,
                 since_ms=int(budget.window.earliest(now) * 1000),
+                now_ms=int(now * 1000),
                 each=budget.each,
                 filters=budget.filters,
             )

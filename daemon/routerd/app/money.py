@@ -7,7 +7,8 @@ the ledger once and off the event loop.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 
 import msgspec
 
@@ -15,7 +16,9 @@ from routerd.app.startup import Startup
 from routerd.budget.budgets import Budgets, Seed
 from routerd.budget.definitions import DEFAULT_NAME, Definition
 from routerd.budget.keys import Keys
-from routerd.execute.accounts import Accounts
+from routerd.domain import Record
+from routerd.errors import SettingsError
+from routerd.execute.accounts import Accounts, spending_of, tokens_of
 from routerd.ledger import Connection, Ledger
 from routerd.ledger.sums import WindowSum, key_sums, window_sums
 from routerd.models.directory import Directory
@@ -43,6 +46,11 @@ async def open_accounts(
     budgets.seed(spent, now)
     for (deployment, key, since), amounts in used:
         keys.seed(deployment, key, since, now, amounts)
+    # If the disk refuses, what a crash left behind is known, and in no table yet.
+    waiting = {record.decision_id for record in await ledger.flush()}
+    left = [record for record in ledger.recovered if record.decision_id in waiting]
+    _charge(budgets, keys, left, now)
+    _check_models(startup, directory)
     for budget in startup.budgets:
         if budget.is_default and budget.nanodollars is not None:
             tell(DefaultBudgetApplied(daily_cents=budget.nanodollars / 10_000_000))
@@ -73,6 +81,7 @@ def _ask(
         for found in window_sums(
             connection,
             since_ms=int(budget.window.earliest(now) * 1000),
+            now_ms=int(now * 1000),
             each=budget.each,
             filters=budget.filters,
             bucket_ms=budget.window.step * 1000 if budget.window.kind == "rolling" else None,
@@ -94,3 +103,30 @@ def _seed(budget: Definition, found: WindowSum) -> Seed:
         found.at_ms / 1000,
         (found.nanodollars, calls, found.tokens),
     )
+
+
+def _charge(budgets: Budgets, keys: Keys, records: Iterable[Record], now: float) -> None:
+    """Count calls that were sent by a process that died."""
+    for record in records:
+        spending = spending_of(record)
+        spending.is_counted = False
+        for attempt in record.attempts:
+            at = record.received_at_ns / 1e9 + attempt.started_us / 1e6
+            tokens = tokens_of(attempt.usage)
+            if attempt.sent:
+                amounts = (attempt.cost_nanodollars or 0, tokens)
+                budgets.charge(spending, (attempt.provider, attempt.model), at, amounts)
+                keys.seed(attempt.deployment, attempt.key, at, now, (1, tokens))
+
+
+def _check_models(startup: Startup, directory: Directory) -> None:
+    """Refuse a budget for a model that is nowhere: it would cap nothing."""
+    for budget in startup.budgets:
+        model = dict(budget.filters).get("model")
+        if model is not None and model not in directory.models:
+            near = get_close_matches(model, directory.models, n=3)
+            raise SettingsError(
+                f"{model!r} is no known model{'; near: ' + ', '.join(near) if near else ''}",
+                file=startup.file or "",
+                key=f"budgets.{budget.name}.model",
+            )

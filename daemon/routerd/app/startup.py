@@ -6,7 +6,7 @@ SettingsError or a StartError that says what to do; `routerd check` runs the sam
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -134,12 +134,26 @@ def prepare(file: Path | None, environ: Mapping[str, str], *, simulated: bool = 
             item.entry.boundary == "vendor" and not item.simulated for item in providers.values()
         ),
     )
+    _check_keeping(settings, budgets, file or "")
     if not providers and not settings.discovery.local_servers:
         raise nothing_found(file)
     # Here, because finding out reads files.
     return Startup(
         file, settings, directory, providers, environ, version("routerd"), simulated, budgets
     )
+
+
+def _check_keeping(settings: Settings, budgets: Iterable[Definition], file: Path | str) -> None:
+    """Refuse to forget calls that a budget still counts: a restart would not find them."""
+    for budget in budgets:
+        days = budget.window.days
+        if 0 < settings.ledger.keep_days < days:
+            raise SettingsError(
+                f"expected {days} or more, or 0: budgets.{budget.name} counts what was spent in "
+                f"{budget.window}, and a restart must find it",
+                file=file,
+                key="ledger.keep_days",
+            )
 
 
 def prepare_transport(startup: Startup) -> Transport:

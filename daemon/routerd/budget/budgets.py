@@ -158,6 +158,24 @@ class Budgets:
         for seed in seeds:
             self._meter((seed.identity, seed.name)).add_earlier(seed.at, now, seed.amounts)
 
+    def charge(
+        self,
+        spending: Spending,
+        place: tuple[str, str],
+        at: float,
+        amounts: tuple[int, int],
+    ) -> None:
+        """Count a request that was sent without a hold, in nanodollars and tokens.
+
+        `place` is provider and model.
+        """
+        nanodollars, tokens = amounts
+        first = 0 if spending.is_counted else 1
+        spending.is_counted = True
+        for line in self._lines(spending, place):
+            calls = 1 if line.of_route else first
+            line.meter.add_earlier(at, at, (nanodollars, calls, tokens))
+
     def report(self, now: float, most: int = MOST_ROWS) -> list[dict[str, Any]]:
         """Return the caps that count something now as plain data, with who holds something.
 

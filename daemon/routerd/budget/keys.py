@@ -1,4 +1,4 @@
-"""Which key of a provider serves an attempt: free quota first, then who is ready and least busy.
+"""Which key of a provider serves an attempt: of those that are ready the free ones first.
 
 Rules of this file: plain and synchronous, the time passed in. A cool-down only changes the order:
 no call is refused because of one. Nothing is awaited between the choice and the hold.

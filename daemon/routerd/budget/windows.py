@@ -43,6 +43,13 @@ class Window(Struct, frozen=True):
     begins: int = 0
 
     @property
+    def days(self) -> int:
+        """The days of UTC that a window may touch."""
+        if self.kind == "rolling":
+            return -(-self.seconds // 86_400) + 2
+        return 2 if self.kind == "day" else 33
+
+    @property
     def step(self) -> int:
         """The seconds that a rolling window adds up together."""
         return max(1, self.seconds // STEPS)

@@ -18,7 +18,7 @@ from routerd.execute.target import Target
 from routerd.models.schema import Deployment
 from routerd.telemetry.events import BoundExceeded, Event
 
-__all__ = ["Accounts", "NoRoom", "Opened", "Purse", "tokens_of"]
+__all__ = ["Accounts", "NoRoom", "Opened", "Purse", "spending_of", "tokens_of"]
 
 THOUSAND: Final = 1000
 # A bound that was exceeded is raised by a little more than by what it was exceeded, and never

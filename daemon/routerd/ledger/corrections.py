@@ -48,17 +48,20 @@ REMEMBER: Final = """
 """
 
 
-def _change_totals(period: str) -> str:
+def _change_totals(table: str, period: str) -> str:
     key = " AND ".join(f"{name} = ?" for name in (period, *DIMENSIONS))
     return (
-        f"UPDATE {period}_totals SET cost_nanodollars = cost_nanodollars + ?, "  # noqa: S608 - names of the schema
+        f"UPDATE {table} SET cost_nanodollars = cost_nanodollars + ?, "  # noqa: S608 - names of the schema
         "estimated_nanodollars = estimated_nanodollars + ?, "
         f"unknown_requests = unknown_requests - ? WHERE {key}"
     )
 
 
-CHANGE_DAY: Final = _change_totals("day")
-CHANGE_MONTH: Final = _change_totals("month")
+CHANGE_DAY: Final = _change_totals("day_totals", "day")
+CHANGE_MONTH: Final = _change_totals("month_totals", "month")
+CHANGE_DAY_WITHOUT_USER: Final = _change_totals("day_totals_without_user", "day")
+CHANGE_MONTH_WITHOUT_USER: Final = _change_totals("month_totals_without_user", "month")
+USER: Final = DIMENSIONS.index("user")
 
 
 class Corrected(Struct, frozen=True, kw_only=True):
@@ -171,6 +174,12 @@ def _apply(connection: sqlite3.Connection, day: int, changes: list[tuple[_Attemp
     )
     for statement, period in ((CHANGE_DAY, day), (CHANGE_MONTH, month_of(day))):
         connection.executemany(statement, [(*sums, period, *key) for key, sums in totals.items()])
+    for statement, period in (
+        (CHANGE_DAY_WITHOUT_USER, day),
+        (CHANGE_MONTH_WITHOUT_USER, month_of(day)),
+    ):
+        rows = [(*sums, period, *key[:USER], "", *key[USER + 1 :]) for key, sums in totals.items()]
+        connection.executemany(statement, rows)
 
 
 def _named(attempt: _Attempt) -> tuple[str | int | None, str, int]:

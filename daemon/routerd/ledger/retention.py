@@ -28,11 +28,14 @@ DELETE_CALL: Final = tuple(
 )
 # For each: the first day to keep, and how many to take at a time.
 DELETE_DAYS: Final = (
-    f"""
-    DELETE FROM day_totals WHERE ({DAY_KEY}) IN (
-        SELECT {DAY_KEY} FROM day_totals WHERE day < ? LIMIT ?
-    )
-    """,  # noqa: S608 - only names of the schema
+    *(
+        f"""
+        DELETE FROM {table} WHERE ({DAY_KEY}) IN (
+            SELECT {DAY_KEY} FROM {table} WHERE day < ? LIMIT ?
+        )
+        """  # noqa: S608 - only names of the schema
+        for table in ("day_totals", "day_totals_without_user")
+    ),
     "DELETE FROM corrections WHERE id IN (SELECT id FROM corrections WHERE day < ? LIMIT ?)",
 )
 OLD_DOCUMENTS: Final = "SELECT hash FROM documents WHERE last_day < ?"

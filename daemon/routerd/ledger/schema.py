@@ -173,6 +173,9 @@ MONEY: Final = (
     # Days are counted from the epoch, months are written as 202611. '' stands for none.
     TOTALS.format(table="day_totals", period="day"),
     TOTALS.format(table="month_totals", period="month"),
+    # The same with `user` left empty: users are by far the most, and few questions are about them.
+    TOTALS.format(table="day_totals_without_user", period="day"),
+    TOTALS.format(table="month_totals_without_user", period="month"),
     # What reconciling with an invoice changed.
     """
     CREATE TABLE corrections (
@@ -288,6 +291,21 @@ MONEY: Final = (
     FROM day_totals
     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13
     """,
+    *(
+        f"""
+        INSERT INTO {period}_totals_without_user
+        SELECT
+            {period}, tenant, model, provider, feature, task, team, agent, '', target, model_class,
+            deployment, simulated,
+            sum(calls), sum(cached), sum(refused), sum(requests), sum(input_tokens),
+            sum(cache_read_tokens), sum(cache_write_tokens), sum(cache_write_long_tokens),
+            sum(output_tokens), sum(reasoning_tokens), sum(cost_nanodollars),
+            sum(estimated_nanodollars), sum(unknown_requests)
+        FROM {period}_totals
+        GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13
+        """  # noqa: S608 - only names of this file
+        for period in ("day", "month")
+    ),
 )
 
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (CALLS, MONEY)

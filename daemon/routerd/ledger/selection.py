@@ -81,10 +81,11 @@ class _Source(Struct, frozen=True):
     period: str
     first: int
     last: int
+    with_user: bool
 
     @property
     def table(self) -> str:
-        return f"{self.period}_totals"
+        return f"{self.period}_totals" + ("" if self.with_user else "_without_user")
 
 
 def sums_of(connection: sqlite3.Connection, selection: Selection) -> dict[Group, list[int]]:
@@ -111,7 +112,7 @@ def sums_of(connection: sqlite3.Connection, selection: Selection) -> dict[Group,
 
 def users_of(connection: sqlite3.Connection, selection: Selection) -> dict[Group, int]:
     """Count the users of every group; one who came back is still one."""
-    source = _source(selection)
+    source = _source(selection, of_users=True)
     where, values = _conditions(selection)
     labels = {"day": "day", "month": "month" if source.period == "month" else MONTH_OF_DAY}
     columns = [labels[name] if name in labels else NAMES[name] for name in selection.by]
@@ -153,15 +154,16 @@ def missing_days(connection: sqlite3.Connection, selection: Selection) -> date |
     return None if kept == there_were else _date(oldest)
 
 
-def _source(selection: Selection) -> _Source:
-    """Choose months where they are enough: they are fewer, and kept for ever."""
+def _source(selection: Selection, *, of_users: bool = False) -> _Source:
+    """Choose months where they are enough: they are fewer, and kept for ever; users if need be."""
+    with_user = of_users or "user" in selection.by or "user" in selection.filters
     since, until = selection.since or EPOCH, selection.until
     first = _days(since)
     last = _days(date.max if until is None else until) - 1
     is_of_days = "day" in selection.by or any(edge.day != 1 for edge in (since, until or EPOCH))
     if is_of_days:
-        return _Source("day", first, last)
-    return _Source("month", month_of(first), month_of(last))
+        return _Source("day", first, last, with_user)
+    return _Source("month", month_of(first), month_of(last), with_user)
 
 
 def _columns(selection: Selection) -> list[str]:

@@ -1,8 +1,9 @@
-"""What was spent in a stretch of time, to the millisecond: counters begin with it.
+"""What was spent in a stretch of time: counters begin with it.
 
 Rules of this file: pure functions on a connection that may only read. Every request counts when it
 began, and a call with its first one, as holds do. Simulated ones count too: a counter that is
-filled as they go must be found as full after a restart.
+filled as they go must be found as full after a restart. Whole days are read from the totals, and
+only their edges request by request, so that a start does not take longer with every call.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from msgspec import Struct
+
+from routerd.ledger.totals import DAY_MS
 
 __all__ = ["WindowSum", "key_sums", "window_sums"]
 
@@ -24,6 +27,12 @@ TOKENS: Final = (
 SPENT: Final = (
     "sum(ifnull(cost_nanodollars, 0) + correction_nanodollars), sum(first), sum(sent), " + TOKENS
 )
+# In totals corrections are in the cost, and calls that needed no request are among the calls.
+SPENT_IN_DAYS: Final = f"sum(cost_nanodollars), sum(calls - cached), sum(requests), {TOKENS}"
+# Of a rolling window the last days are read to the step they belong to.
+EXACT_DAYS: Final = 2
+
+Filters = tuple[tuple[str, str], ...]
 
 
 class WindowSum(Struct, frozen=True):
@@ -44,29 +53,90 @@ def window_sums(
     connection: sqlite3.Connection,
     *,
     since_ms: int,
+    now_ms: int,
     each: str | None = None,
     filters: Iterable[tuple[str, str]] = (),
     bucket_ms: int | None = None,
 ) -> list[WindowSum]:
     """Add up what began from `since_ms` on, in the order of time.
 
-    It is told apart by the names of `each`, and by stretches of `bucket_ms` of the clock; without
-    these there is one. ValueError for a name that nothing is counted by.
+    It is told apart by the names of `each`, and by stretches of `bucket_ms` since the epoch,
+    without which there is one. With stretches, days long past count as if all of them had been
+    spent in their last one: such an amount leaves a rolling window up to a day too late, never too
+    early. ValueError for a name that nothing is counted by.
     """
     filters = tuple(filters)
-    columns = [name for name, _ in filters]
-    for name in (each, *columns):
+    for name in (each, *(name for name, _ in filters)):
         if name is not None and name not in COLUMNS:
             raise ValueError(f"nothing is counted by {name!r}")
-    at_ms = f"{since_ms:d}" if bucket_ms is None else f"started_ms / {bucket_ms:d} * {bucket_ms:d}"
+    first_day = -(-since_ms // DAY_MS)
+    exact_from = now_ms // DAY_MS + 1 if bucket_ms is None else now_ms // DAY_MS - EXACT_DAYS
+    if first_day >= exact_from:
+        return _of_attempts(connection, since_ms, None, each, filters, since_ms, bucket_ms)
+    edge = _of_attempts(
+        connection, since_ms, first_day * DAY_MS, each, filters, since_ms, bucket_ms
+    )
+    days = _of_days(connection, first_day, exact_from, each, filters)
+    if bucket_ms is None:
+        return _together(since_ms, [*edge, *days])
+    last = [
+        WindowSum(item.name, (item.at_ms + DAY_MS - 1) // bucket_ms * bucket_ms, *_amounts(item))
+        for item in days
+    ]
+    rest = _of_attempts(connection, exact_from * DAY_MS, None, each, filters, since_ms, bucket_ms)
+    return [*edge, *last, *rest]
+
+
+def _of_attempts(
+    connection: sqlite3.Connection,
+    since_ms: int,
+    until_ms: int | None,
+    each: str | None,
+    filters: Filters,
+    at_ms: int,
+    bucket_ms: int | None,
+) -> list[WindowSum]:
+    """Add up single requests; without stretches all of it is said to be of `at_ms`."""
+    at = f"{at_ms:d}" if bucket_ms is None else f"started_ms / {bucket_ms:d} * {bucket_ms:d}"
     rows = connection.execute(
-        f"SELECT {each or 'NULL'} AS name, {at_ms} AS at_ms, {SPENT} "  # noqa: S608 - known names
+        f"SELECT {each or 'NULL'} AS name, {at} AS at_ms, {SPENT} "  # noqa: S608 - known names
         "FROM attempts WHERE started_ms >= ?"
-        + "".join(f" AND {column} = ?" for column in columns)
+        + ("" if until_ms is None else f" AND started_ms < {until_ms:d}")
+        + "".join(f" AND {column} = ?" for column, _ in filters)
         + " GROUP BY name, at_ms ORDER BY at_ms",
         (since_ms, *(value for _, value in filters)),
     )
     return [WindowSum(*row) for row in rows]
+
+
+def _of_days(
+    connection: sqlite3.Connection, first: int, beyond: int, each: str | None, filters: Filters
+) -> list[WindowSum]:
+    """Add up whole days, day by day, in their order."""
+    names = (each, *(name for name, _ in filters))
+    table = "day_totals" if "user" in names else "day_totals_without_user"
+    rows = connection.execute(
+        f"SELECT {each or 'NULL'} AS name, day * {DAY_MS}, "  # noqa: S608 - known names
+        f"{SPENT_IN_DAYS} FROM {table} WHERE day >= ? AND day < ?"
+        + "".join(f" AND {column} = ?" for column, _ in filters)
+        + " GROUP BY day, name HAVING sum(requests) ORDER BY day",
+        (first, beyond, *(value for _, value in filters)),
+    )
+    # In totals an empty name stands for none.
+    return [WindowSum(name or None, *amounts) for name, *amounts in rows]
+
+
+def _together(at_ms: int, found: list[WindowSum]) -> list[WindowSum]:
+    """Add up what is of the same name."""
+    sums: dict[str | None, list[int]] = {}
+    for item in found:
+        known = sums.get(item.name, [0, 0, 0, 0])
+        sums[item.name] = [a + b for a, b in zip(known, _amounts(item), strict=True)]
+    return [WindowSum(name, at_ms, *amounts) for name, amounts in sums.items()]
+
+
+def _amounts(item: WindowSum) -> tuple[int, int, int, int]:
+    return item.nanodollars, item.calls, item.requests, item.tokens
 
 
 def key_sums(

@@ -8,6 +8,7 @@ as its record says. `calls` and `refused` together are the calls there were.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
@@ -50,6 +51,10 @@ def _upsert(table: str, period: str) -> str:
 
 ADD_TO_DAYS: Final = _upsert("day_totals", "day")
 ADD_TO_MONTHS: Final = _upsert("month_totals", "month")
+ADD_TO_DAYS_WITHOUT_USER: Final = _upsert("day_totals_without_user", "day")
+ADD_TO_MONTHS_WITHOUT_USER: Final = _upsert("month_totals_without_user", "month")
+# In a key the period comes before the names.
+USER: Final = 1 + DIMENSIONS.index("user")
 
 
 @lru_cache(maxsize=64)
@@ -94,26 +99,25 @@ class Totals:
             sums[UNKNOWN] += attempt.sent
 
     def add_call(self, record: Record, times: int = 1) -> None:
-        """Add what a call counts beside its attempts; `times` is -1 where it is replaced."""
-        was_sent = first_sent(record) > 0
-        if was_sent and not record.cached:
+        """Add a call that no request was sent for; `times` is -1 where it is replaced."""
+        if first_sent(record):
             return
         sums = self._sums(record, record, record.received_at_ns // 1_000_000)
-        sums[CALLS] += times * (not was_sent and record.cached)
+        sums[CALLS] += times * record.cached
         sums[CACHED] += times * record.cached
-        sums[REFUSED] += times * (not was_sent and not record.cached)
+        sums[REFUSED] += times * (not record.cached)
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Add everything to what the tables hold."""
-        months: dict[Key, list[int]] = {}
-        for (day, *others), sums in self._days.items():
-            key = (month_of(int(day)), *others)
-            known = months.get(key)
-            months[key] = (
-                sums if known is None else [a + b for a, b in zip(known, sums, strict=True)]
-            )
-        connection.executemany(ADD_TO_DAYS, [(*key, *sums) for key, sums in self._days.items()])
-        connection.executemany(ADD_TO_MONTHS, [(*key, *sums) for key, sums in months.items()])
+        days = self._days
+        months = _merged(days, lambda key: (month_of(int(key[0])), *key[1:]))
+        for statement, sums in (
+            (ADD_TO_DAYS, days),
+            (ADD_TO_MONTHS, months),
+            (ADD_TO_DAYS_WITHOUT_USER, _merged(days, _without_user)),
+            (ADD_TO_MONTHS_WITHOUT_USER, _merged(months, _without_user)),
+        ):
+            connection.executemany(statement, [(*key, *values) for key, values in sums.items()])
 
     def _sums(self, record: Record, answered: Attempt | Record, at_ms: int) -> list[int]:
         """Return the sums of a call's names, of who answered, and of a day."""
@@ -136,3 +140,19 @@ class Totals:
         if sums is None:
             sums = self._days[key] = [0] * len(SUMS)
         return sums
+
+
+def _merged(sums: dict[Key, list[int]], change: Callable[[Key], Key]) -> dict[Key, list[int]]:
+    """Return the same sums by other keys."""
+    merged: dict[Key, list[int]] = {}
+    for key, values in sums.items():
+        changed = change(key)
+        known = merged.get(changed)
+        merged[changed] = (
+            values if known is None else [a + b for a, b in zip(known, values, strict=True)]
+        )
+    return merged
+
+
+def _without_user(key: Key) -> Key:
+    return (*key[:USER], "", *key[USER + 1 :])

@@ -11,7 +11,7 @@ from pathlib import Path
 from routerd.domain import Attempt, Record
 from routerd.ledger.schema import DIMENSIONS, SUMS
 
-__all__ = ["by_month", "stored_sums", "sums_of"]
+__all__ = ["by_month", "stored_sums", "sums_of", "without_user"]
 
 Sums = dict[tuple[int | str, ...], dict[str, int]]
 DAY_NS = 86_400 * 10**9
@@ -42,7 +42,7 @@ def sums_of(records: Iterable[Record]) -> Sums:
             for name in TOKENS if attempt.usage is not None else ():
                 counter[name] += getattr(attempt.usage, name) or 0
         counter = sums[(record.received_at_ns // DAY_NS, *dimensions(record, record))]
-        counter["cached"] += record.cached
+        counter["cached"] += record.cached and not sent
         counter["calls"] += record.cached and not sent
         counter["refused"] += not record.cached and not sent
     return _without_zeros(sums)
@@ -70,11 +70,20 @@ def by_month(days: Sums) -> Sums:
     return _without_zeros(sums)
 
 
-def stored_sums(path: Path, period: str) -> Sums:
+def without_user(sums: Sums) -> Sums:
+    """Return the same with all users together."""
+    place = 1 + DIMENSIONS.index("user")
+    merged: defaultdict[tuple[int | str, ...], Counter[str]] = defaultdict(Counter)
+    for key, counts in sums.items():
+        merged[(*key[:place], "", *key[place + 1 :])] += Counter(counts)
+    return _without_zeros(merged)
+
+
+def stored_sums(path: Path, period: str, more: str = "") -> Sums:
     """Return what the totals of days or months in a file say, without what is nothing but zeros."""
     connection = sqlite3.connect(path)
     names = ", ".join((period, *DIMENSIONS, *SUMS))
-    rows = connection.execute(f"SELECT {names} FROM {period}_totals").fetchall()
+    rows = connection.execute(f"SELECT {names} FROM {period}_totals{more}").fetchall()
     connection.close()
     length = 1 + len(DIMENSIONS)
     return _without_zeros(

@@ -15,7 +15,7 @@ from routerd.domain import Attempt, Plan, Record, Usage
 from routerd.ledger import Ledger, WriterSettings
 from routerd.ledger.schema import DIMENSIONS, MIGRATIONS, SUMS
 from tests.daemon.ledger.records import decision_id, full_record, small_record
-from tests.daemon.ledger.sums import by_month, stored_sums, sums_of
+from tests.daemon.ledger.sums import by_month, stored_sums, sums_of, without_user
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "ledger"
 DAY = 86_400_000
@@ -42,6 +42,8 @@ def assert_totals(path: Path, records: list[Record]) -> None:
     expected = sums_of(records)
     assert stored_sums(path, "day") == expected
     assert stored_sums(path, "month") == by_month(expected)
+    assert stored_sums(path, "day", "_without_user") == without_user(expected)
+    assert stored_sums(path, "month", "_without_user") == without_user(by_month(expected))
 
 
 @pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
