@@ -92,7 +92,7 @@ async def test_what_a_crash_left_is_in_the_counters_also_if_the_disk_refuses(
     # No record follows: it died.
     await before.close()
 
-    def refuse(_writer: BatchWriter, _kept: object) -> None:
+    def refuse(*_arguments: object) -> None:
         raise sqlite3.OperationalError("disk is full")
 
     if refuses:
@@ -116,7 +116,8 @@ async def test_what_was_spent_before_is_in_the_counters(tmp_path: Path) -> None:
     record.received_at_ns = time.time_ns() - 2_000_000_000
     await ledger.start()
     ledger.write(record)
-    accounts = await open_accounts(made, made.directory, ledger, [].append)
+    told: list[Event] = []
+    accounts = await open_accounts(made, made.directory, ledger, told.append)
     await ledger.close()
     assert spent(accounts)["all", "nanodollars"] == record.cost_nanodollars
 
