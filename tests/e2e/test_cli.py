@@ -27,8 +27,12 @@ VERBS = (
     "ask",
     "explain",
     "calls",
+    "spend",
+    "budgets",
+    "reconcile",
     "models",
     "shortcuts",
+    "prices",
     "simulate",
 )
 COMMAND = [sys.executable, "-m", "routerd"]
@@ -269,7 +273,7 @@ def test_calls_lists_the_newest_first(daemon: Daemon) -> None:
     assert [record["decision_id"] for record in listed] == [ids[2]]
     refused = told(daemon, "calls", "--limit=0")
     assert refused.returncode == 1
-    assert "expected 1 to 1000" in refused.stderr
+    assert "Expected `int` >= 1 - at `$.limit`" in refused.stderr
 
 
 # --- the directory ----------------------------------------------------------------------------

@@ -147,6 +147,12 @@ async def test_a_call_without_content_is_sent_again_to_the_successor(
         record = await explain(client, one.decision_id)
         # Twice where the old socket still took a connection while its process was ending.
         assert record.sends in (1, 2)
+        # One record for both copies: what the first one held is charged, for nobody knows better.
+        died, answered = record.attempts
+        assert (died.error_class, died.cost_basis) == ("connection_lost", "estimated")
+        assert died.cost_nanodollars == died.held_nanodollars
+        assert (answered.error_class, answered.cost_basis) == (None, "measured")
+        assert len(await client.acommand("calls", limit=10)) == 1
         await until_idle(client)
     assert [attempt.outcome for attempt in simulator.account.attempts] == ["aborted", "completed"]
 

@@ -298,9 +298,16 @@ async def test_a_call_sent_again_cuts_the_first(daemon: Daemon, simulator: Simul
     assert [attempt.outcome for attempt in simulator.account.attempts] == ["aborted", "completed"]
     async with daemon.client() as client:
         await until_idle(client)
-        calls = await client.acommand("calls", limit=10)
-    assert [call["error_code"] for call in calls] == [None, "cancelled"]
-    assert {call["call_id"] for call in calls} == {"same"}
+        # One record with the attempts of both copies, at the cost of both.
+        [record] = await client.acommand("calls", limit=10)
+    assert (record["call_id"], record["sends"], record["error_code"]) == ("same", 1, None)
+    assert [attempt["error_class"] for attempt in record["attempts"]] == ["cancelled", None]
+    started = frames[1]
+    assert isinstance(started, CallStarted)
+    assert started.decision_id == ended.decision_id == record["decision_id"]
+    costs = [attempt["cost_nanodollars"] for attempt in record["attempts"]]
+    assert min(costs) > 0
+    assert ended.cost_nanodollars == record["cost_nanodollars"] == sum(costs)
 
 
 async def test_calls_of_different_names_do_not_cut_each_other(

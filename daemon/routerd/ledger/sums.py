@@ -14,7 +14,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from routerd.ledger.totals import DAY_MS
+from routerd.ledger.totals import DAY_MS, month_of
 
 __all__ = ["WindowSum", "key_sums", "window_sums"]
 
@@ -28,7 +28,7 @@ SPENT: Final = (
     "sum(ifnull(cost_nanodollars, 0) + correction_nanodollars), sum(first), sum(sent), " + TOKENS
 )
 # In totals corrections are in the cost, and calls that needed no request are among the calls.
-SPENT_IN_DAYS: Final = f"sum(cost_nanodollars), sum(calls - cached), sum(requests), {TOKENS}"
+SPENT_IN_TOTALS: Final = f"sum(cost_nanodollars), sum(calls - cached), sum(requests), {TOKENS}"
 # Of a rolling window the last days are read to the step they belong to.
 EXACT_DAYS: Final = 2
 
@@ -76,9 +76,12 @@ def window_sums(
     edge = _of_attempts(
         connection, since_ms, first_day * DAY_MS, each, filters, since_ms, bucket_ms
     )
-    days = _of_days(connection, first_day, exact_from, each, filters)
     if bucket_ms is None:
-        return _together(since_ms, [*edge, *days])
+        whole = _of_month(connection, first_day, now_ms // DAY_MS, each, filters)
+        if whole is None:
+            whole = _of_days(connection, first_day, exact_from, each, filters)
+        return _together(since_ms, [*edge, *whole])
+    days = _of_days(connection, first_day, exact_from, each, filters)
     last = [
         WindowSum(item.name, (item.at_ms + DAY_MS - 1) // bucket_ms * bucket_ms, *_amounts(item))
         for item in days
@@ -109,18 +112,41 @@ def _of_attempts(
     return [WindowSum(*row) for row in rows]
 
 
+def _of_month(
+    connection: sqlite3.Connection, first: int, today: int, each: str | None, filters: Filters
+) -> list[WindowSum] | None:
+    """Add up the month of today, if that is what the days from the first one on are; else None."""
+    month = month_of(today)
+    if month_of(first) != month or month_of(first - 1) == month:
+        return None
+    return _of_totals(connection, "month", "month = ?", (month,), each, filters)
+
+
 def _of_days(
     connection: sqlite3.Connection, first: int, beyond: int, each: str | None, filters: Filters
 ) -> list[WindowSum]:
     """Add up whole days, day by day, in their order."""
+    days = (first, beyond)
+    return _of_totals(connection, "day", "day >= ? AND day < ?", days, each, filters)
+
+
+def _of_totals(
+    connection: sqlite3.Connection,
+    period: str,
+    condition: str,
+    values: tuple[int, ...],
+    each: str | None,
+    filters: Filters,
+) -> list[WindowSum]:
+    """Add up totals, period by period; those of days say when the day began."""
     names = (each, *(name for name, _ in filters))
-    table = "day_totals" if "user" in names else "day_totals_without_user"
+    table = f"{period}_totals" + ("" if "user" in names else "_without_user")
     rows = connection.execute(
-        f"SELECT {each or 'NULL'} AS name, day * {DAY_MS}, "  # noqa: S608 - known names
-        f"{SPENT_IN_DAYS} FROM {table} WHERE day >= ? AND day < ?"
+        f"SELECT {each or 'NULL'} AS name, {period} * {DAY_MS}, "  # noqa: S608 - known names
+        f"{SPENT_IN_TOTALS} FROM {table} WHERE {condition}"
         + "".join(f" AND {column} = ?" for column, _ in filters)
-        + " GROUP BY day, name HAVING sum(requests) ORDER BY day",
-        (first, beyond, *(value for _, value in filters)),
+        + f" GROUP BY {period}, name HAVING sum(requests) ORDER BY {period}",
+        (*values, *(value for _, value in filters)),
     )
     # In totals an empty name stands for none.
     return [WindowSum(name or None, *amounts) for name, *amounts in rows]

@@ -109,7 +109,8 @@ moments = st.floats(-20 * DAY, 0)
         st.tuples(moments, st.sampled_from(["acme", "beta", None]), st.sampled_from(["a", "b"])),
         max_size=12,
     ),
-    st.floats(0, 20 * DAY),
+    # Also from the edge of a month, which has a total of its own.
+    st.floats(0, 20 * DAY) | st.just(19.5 * DAY),
     st.sampled_from([None, "tenant", "user", "provider"]),
     st.sampled_from([(), (("tenant", "acme"),), (("user", "a"),)]),
 )
