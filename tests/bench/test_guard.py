@@ -29,8 +29,9 @@ from routerd_client import Client, TextDelta
 CALLS = 200
 PARTS = 1000
 # On Python 3.11 there were 840 and 40; the limits are a quarter above. They go down with the code,
-# and up by decision only.
-MOST_FUNCTIONS_A_CALL = 1050
+# and up by decision only: the first did on 2026-11-21, when every call got a bound, a hold, an
+# intent and a settlement (1,116 then).
+MOST_FUNCTIONS_A_CALL = 1200
 MOST_FUNCTIONS_A_PART = 50
 # Of an attempt under nine budgets; there were 118, and 167 with the choice between two keys.
 MOST_FUNCTIONS_A_HOLD = 150

@@ -74,6 +74,8 @@ class Budgets:
             for line in self._lines(spending, (None, None))
             if line.marks
             for room in line.rooms(now)
+            # Of a call that was counted before, by an earlier copy, no other is asked for.
+            if line.of_route or not (spending.is_counted and room.unit == "calls")
         ]
         if self._by_route:
             rooms += self._rooms_by_route(spending, set(places), now)
@@ -154,7 +156,7 @@ class Budgets:
                 hold.take(line.meter.earlier(hold.at, now), calls)
 
     def seed(self, seeds: Iterable[Seed], now: float) -> None:
-        """Count what was spent before; of one counter in the order of time."""
+        """."""
         for seed in seeds:
             self._meter((seed.identity, seed.name)).add_earlier(seed.at, now, seed.amounts)
 

@@ -135,6 +135,8 @@ class Keys:
 
     def free_quotas(self, deployments: Iterable[str], now: float) -> tuple[FreeQuota, ...]:
         """Return what is left of the free tiers of candidates, for a decision."""
+        if not self._free:
+            return ()  # nearly always
         return tuple(
             quota.as_seen(now, means)
             for deployment in deployments

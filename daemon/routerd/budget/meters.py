@@ -112,10 +112,7 @@ class Meter:
         return self._current
 
     def add_earlier(self, at: float, now: float, amounts: tuple[int, int, int]) -> None:
-        """Count what was spent at a time before; nothing if that is no longer in the window.
-
-        Of a rolling window the earlier times must come first.
-        """
+        """Count what was spent at a time before; nothing if that is no longer in the window."""
         self.earlier(at, now).spend(*amounts)
 
     def earlier(self, at: float, now: float) -> Tally:
@@ -124,7 +121,12 @@ class Meter:
             return Tally(0.0, 0.0)  # counted by nobody any more
         if self.window.kind != "rolling":
             return self.tally(now)
-        for step in self._steps:
+        for place, step in enumerate(self._steps):
+            if at < step.until - self.window.step:
+                span = self.window.span(at)
+                between = Tally(span.until, span.leaves, together=self._total)
+                self._steps.insert(place, between)
+                return between
             if at < step.until:
                 return step
         return self.tally(at)

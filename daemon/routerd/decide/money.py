@@ -7,7 +7,7 @@ because a cap needs a bound to hold.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -48,8 +48,8 @@ def terms_for(
     policy: Budgeting,
 ) -> Terms | Dropped:
     """Return the terms on which a candidate may serve, or the reason why no budget lets it."""
-    rooms = [room for room in snapshot.rooms if _concerns(room, deployment)]
-    quotas = [quota for quota in snapshot.free if quota.deployment == deployment.id]
+    rooms = snapshot.rooms and [room for room in snapshot.rooms if _concerns(room, deployment)]
+    quotas = snapshot.free and [item for item in snapshot.free if item.deployment == deployment.id]
     prices = _prices(deployment, snapshot.now, features.seconds)
     input_tokens = _most_input(deployment, features)
     output_tokens, limit = _most_output(deployment, features, prices, rooms, quotas, policy)
@@ -60,7 +60,7 @@ def terms_for(
         bound = _bound(prices, input_tokens, output, features.seconds)
         if bound is not None:
             bound = bound * surcharge // THOUSAND
-        is_free = any(_has_room(quota, tokens) for quota in quotas)
+        is_free = bool(quotas) and any(_has_room(quota, tokens) for quota in quotas)
         return Terms(bound, tokens, free=is_free, surcharge=surcharge)
 
     found = terms(output_tokens)
@@ -81,6 +81,8 @@ def terms_for(
             detail = f"no price is known, and {room.budget} caps dollars"
             return Dropped(deployment.id, "unknown_price", detail, room.budget, room.unit)
         return Dropped(deployment.id, "budget", lacking(room, needed), room.budget, room.unit)
+    if limit is None:
+        return found
     return structs.replace(found, max_output_tokens=limit, lowered_by=lowered_by)
 
 
@@ -123,14 +125,16 @@ def _most_output(
     deployment: Deployment,
     features: Features,
     prices: tuple[Price, ...],
-    rooms: list[BudgetRoom],
-    quotas: list[FreeQuota],
+    rooms: Sequence[BudgetRoom],
+    quotas: Sequence[FreeQuota],
     policy: Budgeting,
 ) -> tuple[int, int | None]:
     """Return the bound of the output, and the limit to send where the caller sets none."""
     most = deployment.max_output_tokens or deployment.context_window or WIDEST_WINDOW
     if features.max_output_tokens is not None:
         return min(features.max_output_tokens, most), None
+    if not rooms and not quotas:
+        return most, None
     is_counted = (
         any(room.unit == "tokens" for room in rooms)
         or any(quota.tokens_left is not None for quota in quotas)
@@ -150,18 +154,19 @@ def _bound(
 ) -> int | None:
     """Return what a request costs at most at the dearest price, None where one is not known."""
     duration_us = int((seconds + ENDING_SECONDS) * 1_000_000)
-    bounds = [
-        cost_bound(
+    most: int | None = None
+    for price in prices:
+        bound = cost_bound(
             price, input_tokens=input_tokens, output_tokens=output_tokens, duration_us=duration_us
         )
-        for price in prices
-    ]
-    known = [bound for bound in bounds if bound is not None]
-    return max(known) if known and len(known) == len(bounds) else None
+        if bound is None:
+            return None
+        most = bound if most is None or bound > most else most
+    return most
 
 
 def _problem(
-    terms: Terms, rooms: list[BudgetRoom], policy: Budgeting
+    terms: Terms, rooms: Sequence[BudgetRoom], policy: Budgeting
 ) -> tuple[BudgetRoom, int | None] | None:
     """Return the first cap without room, and what would be needed; None for an unknown price."""
     for room in rooms:
@@ -185,7 +190,7 @@ def _needed(terms: Terms, room: BudgetRoom) -> int:
 def _lowered(
     prices: tuple[Price, ...],
     input_tokens: int,
-    rooms: list[BudgetRoom],
+    rooms: Sequence[BudgetRoom],
     surcharge: int,
     seconds: float,
 ) -> int:

@@ -114,14 +114,14 @@ def _free_first(
     candidates: tuple[Deployment, ...], features: Features, snapshot: Snapshot
 ) -> tuple[Deployment, ...]:
     """Within the deployments of one model, put those first whose free tier is not used up."""
+    if not snapshot.free:
+        return candidates
     free = {
         quota.deployment
         for quota in snapshot.free
         if (quota.calls_left is None or quota.calls_left > 0)
         and (quota.tokens_left is None or quota.tokens_left > features.input_tokens)
     }
-    if not free:
-        return candidates
     return tuple(
         item
         for _, same_model in groupby(candidates, key=lambda item: item.model)
