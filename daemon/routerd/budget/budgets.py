@@ -156,7 +156,7 @@ class Budgets:
                 hold.take(line.meter.earlier(hold.at, now), calls)
 
     def seed(self, seeds: Iterable[Seed], now: float) -> None:
-        """."""
+        """Count what was spent before."""
         for seed in seeds:
             self._meter((seed.identity, seed.name)).add_earlier(seed.at, now, seed.amounts)
 
