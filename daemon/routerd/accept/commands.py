@@ -29,6 +29,9 @@ from routerd_proto.frames import CommandAnswered, CommandRequested
 __all__ = ["Commands"]
 
 
+OF_OPERATORS = frozenset({"texts", "reconcile"})
+
+
 class ExplainQuestion(Struct, frozen=True, forbid_unknown_fields=True):
     """Which call is to be explained: its id, or the first 8 or more digits of it."""
 
@@ -119,9 +122,8 @@ class Commands:
 
 
 def _check_allowed(request: CommandRequested, peer_uid: int | None) -> None:
-    """Refuse what is not for everybody who may connect: texts, and what changes something."""
-    is_for_all = request.name != "texts" and not request.arguments.get("correct")
-    if not is_for_all and peer_uid not in (0, os.geteuid()):
+    """Refuse what is not for everybody who may connect: texts, and what takes long or changes."""
+    if request.name in OF_OPERATORS and peer_uid not in (0, os.geteuid()):
         raise CallRefused(error_info("forbidden", f"{request.name} is not for everybody"))
 
 

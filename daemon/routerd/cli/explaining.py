@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from routerd.cli.tables import milliseconds, print_table
+from routerd.cli.tables import milliseconds, print_table, printable
 from routerd.models.pricing import format_cents
 from routerd.models.rooms import amount_text
 from routerd_proto.frames import Part, TextDelta, ToolCallStarted
@@ -37,7 +37,7 @@ def print_record(record: dict[str, Any]) -> None:
     ]
     print(f"decision   {record['decision_id']}")
     print(f"asked      {record['target']!r} at {time_text(record['received_at_ns'])} UTC")
-    print(f"for        {', '.join(who) or 'nobody named'}")
+    print(f"for        {printable(', '.join(who)) or 'nobody named'}")
     if record["features"]:
         print(f"facts      {_facts(record['features'])}")
     plan = record["plan"]
@@ -54,9 +54,9 @@ def print_record(record: dict[str, Any]) -> None:
     if record["cached"]:
         print("kept       given again from an identical call; no provider was asked")
     for line in _money(record):
-        print(f"money      {line}")
+        print(f"money      {printable(line)}")
     for note in record["notes"]:
-        print(f"note       {note}")
+        print(f"note       {printable(note)}")
     if plan:
         print()
         _print_plan(plan)
@@ -147,13 +147,21 @@ def print_texts(texts: dict[str, Any]) -> None:
         print(f"\n[{message['role']}]")
         content = message["content"]
         for part in [{"text": content}] if isinstance(content, str) else content:
-            print(part.get("text") or f"({part['type']})")
+            print(_text(part.get("text") or f"({part['type']})"))
     print("\n[answer]")
     if texts["answer"] is None:
         print("(too long to be kept)")
         return
     parts = msgspec.convert(texts["answer"], list[Part])
-    print("".join(part.text for part in parts if isinstance(part, TextDelta)))
+    print(_text("".join(part.text for part in parts if isinstance(part, TextDelta))))
     for part in parts:
         if isinstance(part, ToolCallStarted):
             print(f"(calls {part.name})")
+
+
+def _text(text: str) -> str:
+    """Show a text of several lines, without what would change the terminal."""
+    return "".join(
+        character if character.isprintable() or character in "\n\t" else "\ufffd"
+        for character in text
+    )

@@ -37,9 +37,11 @@ Several pages, or costs and usage together, make one invoice:
   routerd reconcile costs.json usage.json
   routerd reconcile october.csv --since 2026-10 --until 2026-11 --correct
 
-Each day (UTC) and model is compared; a dated snapshot and its alias are the same.
-Every difference is named, with what may explain it. Exit code 0 says that all days
-and models agree to a cent, 1 that some do not or that a row could not be read.
+Each day (UTC) that the exports cover is compared, model by model; a dated snapshot and
+its alias are the same. Every difference is named, with what may explain it.
+
+Exit code 0 says that all days and models agree to a cent, 1 that some do not or that
+a row could not be read.
 
 --correct spreads a difference over the requests of that day and model whose cost was
 only estimated or not known, never over what was measured, and leaves a day alone

@@ -205,8 +205,8 @@ def _cost(row: Row) -> str:
 
 
 def _shown(name: str) -> str:
-    """Show a caller's name: it may be empty, or hold what would move the cursor."""
-    return (name if name.isprintable() else repr(name)) or "-"
+    """Show a caller's name, which may be empty."""
+    return name or "-"
 
 
 def _print_csv(by: list[str], answer: Row) -> None:

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 import msgspec
 
-__all__ = ["dimmed", "milliseconds", "print_json", "print_table"]
+__all__ = ["dimmed", "milliseconds", "print_json", "print_table", "printable"]
 
 GAP = "  "
 
@@ -22,7 +22,7 @@ def print_json(value: Any) -> None:
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print aligned columns; the last one is cut at the width of a terminal."""
-    lines = [list(headings), *(list(row) for row in rows)]
+    lines = [list(headings), *([printable(cell) for cell in row] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
     room = shutil.get_terminal_size((0, 0)).columns if sys.stdout.isatty() else 0
     for number, line in enumerate(lines):
@@ -31,6 +31,11 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         if room and len(text) > room:
             text = text[: room - 1] + "…"
         print(dimmed(text, sys.stdout) if number == 0 else text)
+
+
+def printable(text: str) -> str:
+    """Keep a stranger's text from moving the cursor, changing colours or ending the line."""
+    return text if text.isprintable() else repr(text)
 
 
 def dimmed(text: str, stream: TextIO) -> str:

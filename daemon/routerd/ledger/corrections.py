@@ -57,6 +57,9 @@ def _change_totals(table: str, period: str) -> str:
     )
 
 
+# More than an estimate can be wrong by is somebody else's: another program on the account, or
+# another price.
+MOST_TIMES: Final = 10
 CHANGE_DAY: Final = _change_totals("day_totals", "day")
 CHANGE_MONTH: Final = _change_totals("month_totals", "month")
 CHANGE_DAY_WITHOUT_USER: Final = _change_totals("day_totals_without_user", "day")
@@ -154,7 +157,7 @@ def _changes(attempts: list[_Attempt], row: Compared) -> list[tuple[_Attempt, in
     known = [attempt for attempt in attempts if attempt.amount is not None]
     weights = [attempt.amount or 0 for attempt in known]
     size = difference if difference > 0 else min(-difference, sum(weights))
-    if not size or not known:
+    if not size or not known or size > MOST_TIMES * sum(weights):
         return []
     sign = 1 if difference > 0 else -1
     deltas = [sign * share for share in shares_of(size, weights)]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from routerd.domain import Usage
 from routerd.ledger import Ledger
 from routerd.ledger.comparing import compare
-from routerd.ledger.corrections import Corrected, correct, shares_of
+from routerd.ledger.corrections import MOST_TIMES, Corrected, correct, shares_of
 from routerd.ledger.exports import Invoice, InvoiceLine
 from routerd.ledger.schema import DIMENSIONS
 from routerd.ledger.spending import SpendQuestion, SpendRow, spend
@@ -116,6 +116,12 @@ def test_a_day_that_has_enough_estimated_spend_becomes_the_invoice(
         if earlier.ledger_nanodollars - earlier.estimated_nanodollars > billed:
             # What was measured is above the invoice alone.
             expected = earlier.ledger_nanodollars - earlier.estimated_nanodollars
+        elif (
+            not earlier.unknown_requests
+            and billed - earlier.ledger_nanodollars > MOST_TIMES * earlier.estimated_nanodollars
+        ):
+            # No estimate is wrong by as much.
+            expected = earlier.ledger_nanodollars
         elif earlier.estimated_nanodollars or (
             earlier.unknown_requests and billed > earlier.ledger_nanodollars
         ):

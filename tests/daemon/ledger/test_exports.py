@@ -219,7 +219,11 @@ def test_a_page_that_goes_on_says_so_and_several_are_one_invoice() -> None:
     assert export.notes == ("the export goes on: fetch the next page too (has_more is true)",)
     last = page | {"has_more": False}
     assert read_export(json.dumps([page, last]).encode()).notes == ()
-    assert [line.nanodollars for line in invoice_of([export, export]).lines] == [200 * CENT]
+    next_page = read_export(json.dumps(last).replace("a, input", "b, input").encode())
+    lines = invoice_of([export, next_page]).lines
+    assert [line.nanodollars for line in lines] == [100 * CENT, 100 * CENT]
+    with pytest.raises(MixedExports):
+        invoice_of([export, export])
 
 
 @given(

@@ -120,9 +120,9 @@ def _recognise(buckets: list[Any]) -> Page:
             isinstance(mark, dict) and page.mark in mark for mark in marks
         ):
             return page
-    # Nothing was billed on any day.
+    # Nothing says what it is about: it must not pass for a bill of nothing.
     for page in PAGES:
-        if any(page.time in bucket for bucket in known):
+        if page.kind == "usage" and any(page.time in bucket for bucket in known):
             return page
     raise UnknownExport(f"it is no export of a provider; {KNOWN}")
 

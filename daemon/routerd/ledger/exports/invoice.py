@@ -79,16 +79,23 @@ def invoice_of(
     last_day: date | None = None,
     tolerance_nanodollars: int = NANODOLLARS_PER_CENT,
 ) -> Invoice:
-    """Sum exports up. Without days, for those that every kind of export is about.
+    """Sum exports up, for the days that every kind of export is about.
 
-    MixedExports where they are of several providers, or about no day in common.
+    Of these only from the first to the last day that is asked for.
+
+    MixedExports where they are of several providers, about no day in common, or two about the same.
     """
     vendors = {export.vendor for export in exports}
     if len(vendors) != 1:
         raise MixedExports(f"they are of several providers: {', '.join(sorted(vendors))}")
     kinds: set[Kind] = {export.kind for export in exports}
-    first_day, last_day = first_day or _edge(exports, 0), last_day or _edge(exports, -1)
-    if first_day is None or last_day is None or last_day < first_day:
+    _refuse_repeated(exports)
+    first, last = _edge(exports, 0), _edge(exports, -1)
+    if first is None or last is None:
+        raise MixedExports("there is no day that they are about")
+    # A day that no export is about was not billed nothing: nobody knows.
+    first_day, last_day = max(first, first_day or first), min(last, last_day or last)
+    if last_day < first_day:
         raise MixedExports("there is no day that they are about")
     lines = _lines(exports, "usage" if "usage" in kinds else "costs")
     lines = [line for line in lines if first_day <= line.day <= last_day]
@@ -103,6 +110,19 @@ def invoice_of(
         source=source,
         tolerance_nanodollars=tolerance_nanodollars,
     )
+
+
+def _refuse_repeated(exports: Sequence[Export]) -> None:
+    """Refuse the same given twice, such as a file and the page it was made of: it would add up."""
+    seen: dict[tuple[Kind, Key], int] = {}
+    for number, export in enumerate(exports):
+        for row in export.amounts:
+            key = (export.kind, (row.day, row.model, row.item))
+            if seen.setdefault(key, number) != number:
+                raise MixedExports(
+                    f"two of them are about {row.model or row.item or 'the same'} on {row.day}: "
+                    "give each export once"
+                )
 
 
 def _edge(exports: Sequence[Export], end: int) -> date | None:

@@ -50,7 +50,7 @@ def read_costs(reading: Reading, bucket: Mapping[str, Any], results: list[Any], 
                     result.get("line_item"),
                     amount.get("value"),
                     amount.get("currency"),
-                    count_of(result, "quantity"),
+                    result,
                 )
             )
 
@@ -60,8 +60,8 @@ def read_cost_row(reading: Reading, row: Mapping[str, str]) -> None:
     day = day_of(row.get("start_time") or row.get("start_time_iso"))
     reading.about(day)
     if row.get("amount_value"):
-        currency, quantity = row.get("amount_currency"), count_of(row, "quantity")
-        reading.add(_cost(day, row.get("line_item"), row["amount_value"], currency, quantity))
+        currency = row.get("amount_currency")
+        reading.add(_cost(day, row.get("line_item"), row["amount_value"], currency, row))
     elif row.get("line_item"):
         raise OddRow(f"{row['line_item']!r} has no amount")
 
@@ -83,12 +83,14 @@ def read_usage_row(reading: Reading, row: Mapping[str, str]) -> None:
         reading.add(_usage(day, row))
 
 
-def _cost(day: date, line_item: Any, value: Any, currency: Any, quantity: int | None) -> Amounts:
+def _cost(day: date, line_item: Any, value: Any, currency: Any, row: Mapping[str, Any]) -> Amounts:
     if value is None:
         raise OddRow("it has no amount")
     if str(currency or "usd").lower() != "usd":
         raise OddRow(f"its amount is in {currency}")
     model, item, bucket = _split(str(line_item or ""))
+    # What is not tokens may be sold in fractions, and is not counted here.
+    quantity = count_of(row, "quantity") if bucket is not None else None
     counts = {bucket: quantity} if bucket is not None and quantity is not None else {}
     return Amounts(day=day, model=model, item=item, dollars=amount_of(value), counts=counts)
 
