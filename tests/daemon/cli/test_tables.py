@@ -20,6 +20,11 @@ def test_columns_are_as_wide_as_their_widest_cell(capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out == "a     long heading\n1234  x\n\n"
 
 
+def test_what_a_stranger_wrote_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(("tenant",), [("\x1b[2J\nacme",), ("café",)])
+    assert capsys.readouterr().out == "tenant\n'\\x1b[2J\\nacme'\ncafé\n"
+
+
 def test_a_table_without_rows_is_its_heading(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(("a", "b"), [])
     assert capsys.readouterr().out == "a  b\n"

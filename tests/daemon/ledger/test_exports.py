@@ -257,3 +257,10 @@ def test_exports_that_make_no_invoice() -> None:
         invoice_of([read_export(b"usage_date_utc,cost_usd\n")])
     with pytest.raises(MixedExports, match="no day"):
         invoice_of([one], first_day=SECOND, last_day=FIRST)
+
+
+def test_days_that_an_export_is_not_about_are_left_out() -> None:
+    export = read_export((EXPORTS / "openai_costs_clean.json").read_bytes())
+    whole = invoice_of([export])
+    asked = invoice_of([export], first_day=date(2020, 1, 1), last_day=date(2040, 1, 1))
+    assert (asked.first_day, asked.last_day) == (whole.first_day, whole.last_day)
