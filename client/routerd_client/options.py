@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias, TypedDict
 
 from routerd_proto.content import Message, ReasoningEffort, Tool, ToolChoice
-from routerd_proto.frames import CallOptions, CallRequested, Sensitivity, TraceContext
+from routerd_proto.frames import CallOptions, CallRequested, Latency, Sensitivity, TraceContext
 
 __all__ = ["Messages", "Options", "Trace", "request_call"]
 
@@ -25,9 +25,12 @@ class Options(TypedDict, total=False):
 
     Who spends and for what: `tenant`, `team`, `agent`, `user`, `feature`, `task`. How private it
     is: `sensitivity`. `timeout` bounds the whole call, in seconds. `restart` allows a whole new
-    answer from a backup after parts were delivered. `trace` is a W3C `traceparent`, or a mapping
-    with `traceparent` and `tracestate`; left out, the current OpenTelemetry span is the parent if
-    the app uses OpenTelemetry.
+    answer from a backup after parts were delivered. What the decision looks at: `critical` (stay
+    where you are when money runs short), `latency` ("interactive", "batch" or milliseconds to the
+    first content), `region`, `session` (its calls stay at one deployment), `max_cost_cents`, and
+    `flags` for the rules of the daemon's configuration. `trace` is a W3C `traceparent`, or a
+    mapping with `traceparent` and `tracestate`; left out, the current OpenTelemetry span is the
+    parent if the app uses OpenTelemetry.
     """
 
     tenant: str | None
@@ -49,6 +52,12 @@ class Options(TypedDict, total=False):
     reasoning: ReasoningEffort | None
     timeout: float | None
     restart: bool | None
+    critical: bool | None
+    latency: Latency | None
+    region: str | None
+    session: str | None
+    max_cost_cents: float | None
+    flags: Sequence[str] | None
     trace: Trace | None
 
 

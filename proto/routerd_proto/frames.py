@@ -51,6 +51,8 @@ PROTOCOL_VERSION: Final = 1
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "pause", "error"]
 CostBasis = Literal["measured", "estimated", "unknown"]
 Sensitivity = Literal["public", "internal", "private"]
+# How long a call may wait for its first content: a kind of waiting, or milliseconds.
+Latency = Literal["interactive", "batch"] | int
 
 
 # --- from the client -------------------------------------------------------------------------
@@ -68,6 +70,10 @@ class CallOptions(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields
 
     `timeout` is in seconds and bounds the whole call. `restart` allows a whole new answer from a
     backup after content has been delivered. `tenant` to `task` say who spends, and for what.
+    `critical` calls stay where they are when money runs short. `latency` is how long the first
+    content may take: "interactive", "batch", or milliseconds. Only deployments in `region` may
+    serve. The calls of a `session` stay at one deployment while it is well. `max_cost_cents` bounds
+    what the call may cost. `flags` are for the rules of the daemon's configuration.
     """
 
     tenant: str | None = None
@@ -89,6 +95,12 @@ class CallOptions(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields
     reasoning: ReasoningEffort | None = None
     timeout: float | None = None
     restart: bool = False
+    critical: bool = False
+    latency: Latency | None = None
+    region: str | None = None
+    session: str | None = None
+    max_cost_cents: float | None = None
+    flags: list[str] = []
 
 
 class TraceContext(Struct, array_like=True, frozen=True):
