@@ -27,7 +27,7 @@ __all__ = [
 
 WIDTH = 96
 # What stands for the name of a table that there may be many of.
-PLACEHOLDERS: Final = {"keys": "KEY", "free": "MODEL"}
+PLACEHOLDERS: Final = {"keys": "KEY", "free": "MODEL", "arms": "ARM"}
 HEAD = """\
 # The configuration of routerd. Every setting is here; what is commented out shows its default.
 # Check it with:  routerd check --config FILE

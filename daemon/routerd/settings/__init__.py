@@ -5,6 +5,7 @@ from routerd.settings.load import (
     load_settings,
     parse_settings,
     read_key,
+    shipped_rules,
     socket_path,
 )
 from routerd.settings.money import (
@@ -15,6 +16,15 @@ from routerd.settings.money import (
     FreeTier,
     KeySettings,
     Spender,
+)
+from routerd.settings.routing import (
+    BALANCE,
+    Arm,
+    Balance,
+    Experiment,
+    PolicySettings,
+    Rule,
+    Shadow,
 )
 from routerd.settings.schema import (
     Discovery,
@@ -29,19 +39,26 @@ from routerd.settings.schema import (
 )
 
 __all__ = [
+    "BALANCE",
+    "Arm",
+    "Balance",
     "Budget",
     "Budgeting",
     "CachedShortcut",
     "Caching",
     "Discovery",
     "Egress",
+    "Experiment",
     "FreeTier",
     "KeySettings",
     "Ledger",
     "Limits",
     "Log",
+    "PolicySettings",
     "ProviderSettings",
+    "Rule",
     "Settings",
+    "Shadow",
     "Socket",
     "Spender",
     "Timeouts",
@@ -49,5 +66,6 @@ __all__ = [
     "load_settings",
     "parse_settings",
     "read_key",
+    "shipped_rules",
     "socket_path",
 ]

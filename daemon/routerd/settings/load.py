@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -18,15 +19,25 @@ import msgspec
 from routerd.errors import SettingsError
 from routerd.settings.mistakes import explain_mistake
 from routerd.settings.money import Budget, CachedShortcut, Caching, FreeTier, KeySettings
+from routerd.settings.routing import Arm, Experiment, PolicySettings, Rule, Shadow
 from routerd.settings.schema import ProviderSettings, Settings
 
-__all__ = ["ledger_path", "load_settings", "read_key", "socket_path"]
+__all__ = ["ledger_path", "load_settings", "read_key", "shipped_rules", "socket_path"]
 
 Section = TypeVar("Section", bound=msgspec.Struct)
 
 # Tables of tables are read one by one, so that a mistake is named with its place.
 TABLES: Final[dict[type, dict[str, type]]] = {
-    Settings: {"providers": ProviderSettings, "budgets": Budget, "cache": Caching},
+    Settings: {
+        "providers": ProviderSettings,
+        "budgets": Budget,
+        "cache": Caching,
+        "rules": Rule,
+        "policies": PolicySettings,
+        "experiments": Experiment,
+        "shadows": Shadow,
+    },
+    Experiment: {"arms": Arm},
     Caching: {"shortcuts": CachedShortcut},
     ProviderSettings: {"keys": KeySettings, "free": FreeTier},
     KeySettings: {"free": FreeTier},
@@ -45,6 +56,13 @@ def load_settings(path: Path) -> Settings:
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"is not TOML: {error}", file=path) from error
     return parse_settings(raw, path)
+
+
+def shipped_rules() -> dict[str, Rule]:
+    """Return the rules that come with routerd; reading them blocks."""
+    file = files(__package__) / "data" / "rules.toml"
+    raw = tomllib.loads(file.read_text(encoding="utf-8"))
+    return parse_settings(raw, str(file)).rules
 
 
 def parse_settings(raw: dict[str, Any], file: Path | str) -> Settings:

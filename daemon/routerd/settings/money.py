@@ -20,6 +20,7 @@ __all__ = [
     "Dollars",
     "FreeTier",
     "KeySettings",
+    "Percent",
     "Positive",
     "Spender",
 ]

@@ -20,6 +20,7 @@ from routerd.settings.money import (
     FreeTier,
     KeySettings,
 )
+from routerd.settings.routing import Experiment, PolicySettings, Rule, Shadow
 from routerd.settings.section import Section
 
 __all__ = [
@@ -235,6 +236,13 @@ class ProviderSettings(Section, frozen=True):
         Boundary | None,
         Meta(description="Where text sent there ends up: machine, own-network or vendor."),
     ] = None
+    contracted: Annotated[
+        bool,
+        Meta(
+            description="For a vendor: whether a contract lets it see internal calls. Private ones "
+            "it never sees."
+        ),
+    ] = False
     simulated: Annotated[
         bool, Meta(description="Whether it is a simulator; every reply then says so.")
     ] = False
@@ -286,3 +294,7 @@ class Settings(Section, frozen=True):
     ] = field(default_factory=list)
     providers: dict[str, ProviderSettings] = field(default_factory=dict)
     budgets: dict[str, Budget] = field(default_factory=dict)
+    rules: dict[str, Rule] = field(default_factory=dict)
+    policies: dict[str, PolicySettings] = field(default_factory=dict)
+    experiments: dict[str, Experiment] = field(default_factory=dict)
+    shadows: dict[str, Shadow] = field(default_factory=dict)
