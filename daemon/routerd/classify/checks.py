@@ -33,7 +33,8 @@ ALLOWED_PARTS: Final[dict[str, tuple[type, ...]]] = {
     "assistant": (Text, Reasoning, ToolCall),
     "tool": (ToolResult,),
 }
-NAMES: Final = ("tenant", "team", "agent", "user", "feature", "task")
+NAMES: Final = ("tenant", "team", "agent", "user", "feature", "task", "region", "session")
+MOST_FLAGS: Final = 32
 TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
@@ -107,10 +108,20 @@ def _check_options(options: CallOptions) -> None:
     _check_range("max_output_tokens", options.max_output_tokens, 1, 10_000_000)
     _check_range("temperature", options.temperature, 0, 2)
     _check_range("top_p", options.top_p, 0, 1)
+    _check_range("max_cost_cents", options.max_cost_cents, 0, 100_000_000)
+    if not isinstance(options.latency, str):
+        _check_range("latency", options.latency, 1, 86_400_000)
+    _check_flags(options.flags)
     if options.timeout is not None and not options.timeout > 0:
         raise refusal("options.timeout", "is not above 0 seconds")
     if not all(options.stop):
         raise refusal("options.stop", "holds an empty string")
+    _check_tools(options)
+    if options.output_schema is not None:
+        check_schema(options.output_schema, "options.output_schema")
+
+
+def _check_tools(options: CallOptions) -> None:
     names = {tool.name for tool in options.tools}
     for index, tool in enumerate(options.tools):
         _check_tool(tool, f"options.tools[{index}]")
@@ -121,8 +132,13 @@ def _check_options(options: CallOptions) -> None:
         raise refusal("options.tool_choice", f"names {choice.name!r:.80}, which is no given tool")
     if choice == "required" and not names:
         raise refusal("options.tool_choice", "requires a tool, and none is given")
-    if options.output_schema is not None:
-        check_schema(options.output_schema, "options.output_schema")
+
+
+def _check_flags(flags: list[str]) -> None:
+    if len(flags) > MOST_FLAGS:
+        raise refusal("options.flags", f"holds more than {MOST_FLAGS} flags")
+    if not all(0 < len(flag) <= MAX_NAME_CHARACTERS for flag in flags):
+        raise refusal("options.flags", f"expected flags of 1 to {MAX_NAME_CHARACTERS} characters")
 
 
 def _check_range(name: str, value: float | None, low: float, high: float) -> None:

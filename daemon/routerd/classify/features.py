@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from routerd.domain import Features
+from routerd.classify.words import WordRules, holds_code, texts_of
+from routerd.domain import Features, Kind
+from routerd.models.amounts import NANODOLLARS_PER_CENT
 from routerd.providers.json_text import encode_json
 from routerd_proto.content import (
     Content,
@@ -42,7 +44,19 @@ MOST_PER_TOOL: Final = 128
 MOST_PER_IMAGE: Final = 16_384  # more than any vendor's largest picture at full detail
 
 
-def measure(messages: list[Message], options: CallOptions, seconds: float = 600.0) -> Features:
+# Efforts that a call asks for that has something to think about.
+MUCH_REASONING: Final = frozenset({"medium", "high", "xhigh", "max"})
+NO_WORDS: Final = WordRules({})
+
+
+def measure(
+    messages: list[Message],
+    options: CallOptions,
+    seconds: float = 600.0,
+    *,
+    words: WordRules = NO_WORDS,
+    kind: Kind = "chat",
+) -> Features:
     """Count what a decision may want to know; the call may take so many seconds."""
     size = images = document_tokens = documents = parts = hidden = 0
     has_tools = bool(options.tools) or options.output_schema is not None
@@ -70,6 +84,8 @@ def measure(messages: list[Message], options: CallOptions, seconds: float = 600.
     if options.output_schema is not None:
         size += len(encode_json(options.output_schema))
     tokens = int(size / BYTES_PER_TOKEN) + TOKENS_PER_MESSAGE * len(messages)
+    texts = texts_of(messages)
+    most_cents = options.max_cost_cents
     return Features(
         input_tokens=tokens + TOKENS_PER_IMAGE * images + document_tokens,
         images=images,
@@ -94,6 +110,16 @@ def measure(messages: list[Message], options: CallOptions, seconds: float = 600.
             + hidden
         ),
         seconds=seconds,
+        text_rules=words.results(texts),
+        kind=kind,
+        reasoning=options.reasoning in MUCH_REASONING,
+        code=holds_code(texts.question),
+        critical=options.critical,
+        latency=options.latency,
+        region=options.region,
+        session=options.session,
+        max_nanodollars=None if most_cents is None else int(most_cents * NANODOLLARS_PER_CENT),
+        flags=tuple(options.flags),
     )
 
 

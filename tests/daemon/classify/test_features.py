@@ -147,7 +147,7 @@ def test_no_word_of_the_text_goes_on(text: str) -> None:
         for name in Features.__struct_fields__
         if isinstance(value := getattr(found, name), str)
     ]
-    assert texts == ["public"]
+    assert texts == ["public", "chat"]
 
 
 @given(st.lists(st.text(max_size=200), min_size=1, max_size=5), st.integers(0, 3))
