@@ -17,6 +17,7 @@ from routerd_proto.frames import (
     CallOptions,
     CostBasis,
     FinishReason,
+    Latency,
     Part,
     Sensitivity,
     TraceContext,
@@ -29,13 +30,17 @@ __all__ = [
     "Boundary",
     "BudgetRoom",
     "Call",
+    "Caller",
     "Capabilities",
+    "Complexity",
     "CostBasis",
     "Dropped",
     "Features",
     "FinishReason",
     "FreeQuota",
     "Intent",
+    "Kind",
+    "Latency",
     "Part",
     "Plan",
     "Record",
@@ -50,6 +55,9 @@ __all__ = [
 Boundary = Literal["machine", "own-network", "vendor"]
 AttemptReason = Literal["first", "retry", "fallback"]
 SamplingParameters = Literal["yes", "no", "without_reasoning"]
+Complexity = Literal["simple", "medium", "complex"]
+# What a model does.
+Kind = Literal["chat", "embedding", "rerank"]
 # What a budget counts.
 Unit = Literal["nanodollars", "calls", "tokens"]
 MAX_ROUTES: Final = 3
@@ -66,6 +74,7 @@ class Capabilities(Struct, frozen=True, forbid_unknown_fields=True, omit_default
     reasoning: bool = False
     sampling: SamplingParameters = "yes"
     prefill: bool = False
+    logprobs: bool = False
 
 
 class Call(Struct, frozen=True):
@@ -89,13 +98,30 @@ class Call(Struct, frozen=True):
     peer_uid: int | None = None
 
 
+class Caller(Struct, frozen=True):
+    """Whose call it is and what it is for, as far as a decision looks at that.
+
+    `decision_id` is what lots are drawn by, so that a decision made again draws the same.
+    """
+
+    tenant: str | None = None
+    team: str | None = None
+    agent: str | None = None
+    user: str | None = None
+    feature: str | None = None
+    task: str | None = None
+    decision_id: str = ""
+
+
 class Features(Struct, frozen=True):
     """Cheap facts of a call that a decision may look at. Never its text.
 
     `input_tokens` is an estimate, `input_tokens_bound` what the prompt cannot be above whoever
     counts its tokens, None where nothing but a model's window bounds it. `max_output_tokens` is
     what the caller asked for, if anything, `seconds` how long the call may take. `text_rules` are
-    the rules on words that were looked at, with their results.
+    the rules on words that were looked at, with their results. `reasoning` is whether medium or
+    more of it was asked for, `code` whether the question holds some. `critical` calls stay where
+    they are when money runs short. `max_nanodollars` is what the call may cost at most.
     """
 
     input_tokens: int
@@ -110,6 +136,15 @@ class Features(Struct, frozen=True):
     input_tokens_bound: int | None = None
     seconds: float = 600.0
     text_rules: dict[str, bool] = {}
+    kind: Kind = "chat"
+    reasoning: bool = False
+    code: bool = False
+    critical: bool = False
+    latency: Latency | None = None
+    region: str | None = None
+    session: str | None = None
+    max_nanodollars: int | None = None
+    flags: tuple[str, ...] = ()
 
 
 class BudgetRoom(Struct, frozen=True):
@@ -151,13 +186,23 @@ class Snapshot(Struct, frozen=True):
 
     `now` is seconds since the epoch. `rooms` are the caps that hold for the call, `free` the free
     tiers of its candidates. `surcharges` are, by deployment, the thousandths by which its bound is
-    raised, because it was billed above its bound before.
+    raised, because it was billed above its bound before. By deployment too: `latency_ms` to the
+    first content as last seen, the requests `in_flight`, and `headroom`, the thousandths of its
+    rate limits that are left. `unhealthy` says of providers and deployments why nothing is sent
+    there, `gone` of deployments that their provider says it has no more. `session_on` is the
+    deployment that served the call's session last.
     """
 
     now: float
     rooms: tuple[BudgetRoom, ...] = ()
     free: tuple[FreeQuota, ...] = ()
     surcharges: dict[str, int] = {}
+    latency_ms: dict[str, int] = {}
+    in_flight: dict[str, int] = {}
+    headroom: dict[str, int] = {}
+    unhealthy: dict[str, str] = {}
+    gone: dict[str, str] = {}
+    session_on: str | None = None
 
 
 class Route(Struct, frozen=True):
@@ -168,6 +213,7 @@ class Route(Struct, frozen=True):
     same in tokens, None where nothing bounds them. `max_output_tokens` is the limit to send, None
     for the caller's own; `lowered_by` names the budget that made it smaller than it would be.
     `free` says that a free tier had room for it. `surcharge` is in the bounds, in thousandths.
+    `code` says what put it in its place, `detail` with which numbers.
     """
 
     deployment: str
@@ -180,6 +226,8 @@ class Route(Struct, frozen=True):
     lowered_by: str | None = None
     free: bool = False
     surcharge: int = 1000
+    code: str = "order"
+    detail: str = ""
 
 
 class Dropped(Struct, frozen=True):
@@ -198,8 +246,9 @@ class Dropped(Struct, frozen=True):
 class Plan(Struct, frozen=True):
     """The decision before anything is sent.
 
-    `rule` says in words what chose the candidates. `nearly_spent` names the budgets beyond their
-    soft mark.
+    `rule` says in words what chose the candidates, `serves` is the name they stand behind.
+    `nearly_spent` names the budgets beyond their soft mark. `arm` is the experiment's, as
+    `experiment/arm`; `shadows` are those that copy the call.
     """
 
     target: str
@@ -208,6 +257,11 @@ class Plan(Struct, frozen=True):
     routes: tuple[Route, ...]
     dropped: tuple[Dropped, ...] = ()
     nearly_spent: tuple[str, ...] = ()
+    serves: str = ""
+    policy: str = "default"
+    complexity: Complexity | None = None
+    arm: str | None = None
+    shadows: tuple[str, ...] = ()
 
 
 class Attempt(Struct, kw_only=True):
@@ -334,3 +388,4 @@ class Record(Struct, kw_only=True):
     arm: str | None = None
     gate: str | None = None
     feedback: str | None = None
+    shadow_of: str | None = None

@@ -8,12 +8,12 @@ event and one last frame, whatever happened to it and whatever a provider report
 from __future__ import annotations
 
 import asyncio
-from time import monotonic
+from time import monotonic, time
 
 from routerd.cache import Answers, Collected, WaitedTooLong
 from routerd.classify.checks import check_request
 from routerd.classify.features import measure
-from routerd.decide import candidates_of, make_plan, refusal, resolve, with_defaults
+from routerd.decide import Choice, filled, make_plan, refusal, with_defaults
 from routerd.domain import Features, Plan
 from routerd.errors import CallRefused
 from routerd.execute.accounts import Accounts, Purse
@@ -22,6 +22,7 @@ from routerd.execute.in_flight import CallsInFlight, SentOnceMore
 from routerd.execute.keeping import give_kept, keep_answer
 from routerd.execute.recording import (
     begin_record,
+    caller_of,
     finish_record,
     last_frame,
     read_call,
@@ -30,7 +31,6 @@ from routerd.execute.recording import (
 from routerd.execute.routes import Execution
 from routerd.execute.story import Rules, Story, join_earlier
 from routerd.ledger import Ledger
-from routerd.models.directory import Resolution
 from routerd.telemetry.events import BugSeen, CallFinished, Events
 from routerd_proto.errors import ErrorInfo, error_info
 from routerd_proto.frames import CallRequested, CallStarted
@@ -50,7 +50,6 @@ class Pipeline:
         self.rules = rules
         self.accounts = accounts
         self.answers = answers
-        self._providers = rules.providers
         self._ledger = ledger
         self._events = events
         self.in_flight = CallsInFlight(rules.limits.in_flight)
@@ -105,6 +104,7 @@ class Pipeline:
         """Hand the record on; nothing changes it any more."""
         self.served += 1
         self._ledger.write(story.record)
+        self.accounts.traffic.learn(story.record, time())
         if story.texts is not None:
             self._ledger.keep_texts(story.record.decision_id, *story.texts.encoded())
         self._events.emit(CallFinished(record=story.record, trace=story.call.trace))
@@ -113,15 +113,16 @@ class Pipeline:
         """Answer a call, from what is kept or by its routes; returns why there is no answer."""
         call, record, rules = story.call, story.record, self.rules
         check_request(call.messages, call.options)
-        resolution = resolve(rules.directory, call.target)
-        record.target = call.target
-        options = with_defaults(call.options, resolution.defaults)
         seconds = call.deadline - call.received_at
-        record.features = measure(call.messages, options, seconds)
+        features = measure(call.messages, call.options, seconds, words=rules.book.words)
+        choice = rules.book.choose(call.target, features, caller_of(record))
+        record.target, record.arm = call.target, choice.arm
+        options = with_defaults(call.options, choice.defaults)
+        record.features = features = filled(features, choice.defaults)
         if options.tenant in rules.texts_of and options.sensitivity != "private":
             story.keep_texts()
         key = self.answers.key(
-            call.target, call.messages, options, directory_hash=rules.directory_hash
+            call.target, call.messages, options, serves=choice.serves, decided_by=rules.decided_by
         )
         async with self.answers.share(key, call.deadline - monotonic()) as turn:
             if turn.answer is not None:
@@ -132,12 +133,12 @@ class Pipeline:
             if collected is not None:
                 story.delivery.listeners.append(collected)
             purse = Purse(self.accounts, record)
-            plan = self._plan(story, resolution, record.features, purse)
+            plan = self._plan(story, choice, features, purse)
             sink.send((CallStarted(record.decision_id, record.trace_id),))
             execution = story.execution = Execution(
                 call,
                 options,
-                record.features.input_tokens,
+                features.input_tokens,
                 story.delivery,
                 rules.timeouts,
                 purse,
@@ -147,12 +148,13 @@ class Pipeline:
             keep_answer(turn, collected, record, execution)
             return execution.error
 
-    def _plan(self, story: Story, resolution: Resolution, features: Features, purse: Purse) -> Plan:
+    def _plan(self, story: Story, choice: Choice, features: Features, purse: Purse) -> Plan:
         """Decide who may serve; CallRefused where nobody may."""
         record, rules = story.record, self.rules
         now = purse.received_at + story.delivery.elapsed_us() / 1e6
-        snapshot = self.accounts.snapshot(purse.spending, lambda: candidates_of(resolution), now)
-        plan = make_plan(resolution, self._providers, features, snapshot, rules.budgeting)
+        candidates = rules.book.candidates(choice)
+        snapshot = self.accounts.snapshot(purse.spending, candidates, now, features.session)
+        plan = make_plan(rules.book, choice, features, snapshot)
         record.plan, record.snapshot = plan, snapshot
         record.directory_hash, record.policy_hash = rules.directory_hash, rules.policy_hash
         if not plan.routes:

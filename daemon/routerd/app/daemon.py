@@ -22,8 +22,9 @@ from routerd.accept.listener import Listener
 from routerd.accept.server import Server
 from routerd.app.contracts import local_price
 from routerd.app.local_servers import list_models, without_models
-from routerd.app.money import open_accounts, policy_document
+from routerd.app.money import open_accounts
 from routerd.app.notify import Notifier, watchdog_seconds
+from routerd.app.policy import build_book, policy_text
 from routerd.app.providers import LiveProvider, build_providers, build_targets
 from routerd.app.startup import Startup, local_servers, nothing_found
 from routerd.app.status import Status
@@ -117,15 +118,15 @@ def _rules(
     ledger: Ledger,
 ) -> Rules:
     settings = startup.settings
+    book = build_book(startup, directory, providers)
     return Rules(
-        directory=directory,
+        book=book,
         targets=build_targets(directory, providers),
         limits=settings.limits,
         timeouts=settings.timeouts,
-        budgeting=settings.budgeting,
         texts_of=frozenset(settings.ledger.texts_of),
         directory_hash=ledger.keep_document("directory", directory.document()),
-        policy_hash=ledger.keep_document("policy", policy_document(startup)),
+        policy_hash=ledger.keep_document("policy", policy_text(book.document)),
         simulated=all(provider.simulated for provider in providers.values()),
     )
 

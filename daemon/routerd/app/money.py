@@ -10,11 +10,9 @@ import time
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
-import msgspec
-
 from routerd.app.startup import Startup
 from routerd.budget.budgets import Budgets, Seed
-from routerd.budget.definitions import DEFAULT_NAME, Definition
+from routerd.budget.definitions import Definition
 from routerd.budget.keys import Keys
 from routerd.domain import Record
 from routerd.errors import SettingsError
@@ -24,7 +22,7 @@ from routerd.ledger.sums import WindowSum, key_sums, window_sums
 from routerd.models.directory import Directory
 from routerd.telemetry.events import DefaultBudgetApplied, Event
 
-__all__ = ["open_accounts", "policy_document"]
+__all__ = ["open_accounts"]
 
 Day = tuple[str, str | None, float]
 
@@ -55,21 +53,6 @@ async def open_accounts(
         if budget.is_default and budget.nanodollars is not None:
             tell(DefaultBudgetApplied(daily_cents=budget.nanodollars / 10_000_000))
     return Accounts(budgets, keys, ledger, tell)
-
-
-def policy_document(startup: Startup) -> bytes:
-    """Return what calls are decided by besides the directory, as JSON; it holds no key."""
-    settings = startup.settings
-    return msgspec.json.encode(
-        {
-            "budgeting": settings.budgeting,
-            "budgets": settings.budgets,
-            "default": [item.name for item in startup.budgets if item.name == DEFAULT_NAME],
-            "cache": settings.cache,
-            "timeouts": settings.timeouts,
-        },
-        order="deterministic",
-    )
 
 
 def _ask(

@@ -37,6 +37,15 @@ class Allowance:
         calls = _left(self.calls, total.calls + total.held_calls)
         return calls, _left(self.tokens, total.tokens + total.held_tokens)
 
+    def headroom(self, now: float) -> int:
+        """Return the thousandths of the scarcer limit that are left."""
+        shares = [
+            1000 * left // limit
+            for left, limit in zip(self.left(now), (self.calls, self.tokens), strict=True)
+            if left is not None and limit
+        ]
+        return min(shares, default=1000)
+
     def hold(self, tokens: int | None, now: float) -> tuple[Tally, int]:
         """Set one request aside; returns where, and the tokens that are held there."""
         # What nothing bounds may take all there is.

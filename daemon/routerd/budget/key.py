@@ -101,6 +101,15 @@ class Key:
             until = max(until, quota.exhausted_until)
         return until if until > now else 0.0
 
+    def headroom(self, now: float) -> int | None:
+        """Return the thousandths of its minute that are left, None where nothing limits it.
+
+        A key that the provider refused for its rate has none.
+        """
+        if self.because is ErrorClass.RATE_LIMIT and self.cooling_until > now:
+            return 0
+        return self._minute.headroom(now) if self._minute is not None else None
+
     def lacking(self, now: float) -> str:
         """Say what its minute has left."""
         return f"its minute has {self._minute.words(now)} left" if self._minute is not None else ""

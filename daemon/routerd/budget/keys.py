@@ -145,6 +145,24 @@ class Keys:
             for quota in quotas
         )
 
+    def headroom(self, deployments: Iterable[Deployment], now: float) -> dict[str, int]:
+        """Return the thousandths of its rate limits that each deployment has left.
+
+        Of several keys that of the one with the most; nothing where one is not limited.
+        """
+        by_provider: dict[str, int | None] = {}
+        found = {}
+        for deployment in deployments:
+            provider = deployment.provider
+            if provider not in by_provider:
+                left = [key.headroom(now) for key in self._rings.get(provider, ())]
+                known = [item for item in left if item is not None]
+                by_provider[provider] = max(known) if left and len(known) == len(left) else None
+            headroom = by_provider[provider]
+            if headroom is not None:
+                found[deployment.id] = headroom
+        return found
+
     def days(self, now: float) -> list[tuple[str, str | None, float]]:
         """Return deployment and key of every free tier, and since when its day is counted."""
         return [(quota.deployment, quota.key, quota.starts_at(now)) for quota in self._quotas()]

@@ -47,16 +47,18 @@ class Answers:
         messages: list[Message],
         options: CallOptions,
         *,
-        directory_hash: str | None,
+        serves: str,
+        decided_by: str,
     ) -> Key | None:
         """Return what a call has in common with identical ones; None if nothing of it is kept.
 
-        `options` are the caller's with the shortcut's defaults filled in.
+        `options` are the caller's with the shortcut's defaults filled in. `serves` is the name that
+        serves `target` for this call, `decided_by` the policy and the directory that say so.
         """
         shortcut = self._shortcuts.get(target)
         if shortcut is None:
             return None
-        return make_key(target, messages, options, directory_hash=directory_hash, shortcut=shortcut)
+        return make_key((target, serves, decided_by), messages, options, shortcut=shortcut)
 
     def share(self, key: Key | None, seconds: float | None = None) -> Turn:
         """Return a call's turn, to be entered: `async with answers.share(key, seconds) as turn`.

@@ -29,17 +29,17 @@ class Key(Struct, frozen=True, gc=False):
 
 
 def make_key(
-    target: str,
+    target: tuple[str, ...],
     messages: list[Message],
     options: CallOptions,
     *,
-    directory_hash: str | None,
     shortcut: CachedShortcut,
 ) -> Key | None:
     """Return the key of a call to a cached shortcut; None if it must not be kept.
 
-    `options` are the caller's with the shortcut's defaults filled in. A call without a tenant is
-    identical only to others without one.
+    `target` says what was asked for, and all that chose who serves it. `options` are the caller's
+    with the shortcut's defaults filled in. A call without a tenant is identical only to others
+    without one.
     """
     if options.sensitivity == "private" and not shortcut.private:
         return None
@@ -52,7 +52,10 @@ def make_key(
         task=None,
         timeout=None,
         restart=False,
+        critical=False,
+        session=None,
+        max_cost_cents=None,
     )
     # msgpack says where each value ends: what differs in any of them differs in the whole.
-    encoded = _encoder.encode((target, directory_hash, shaping, messages))
+    encoded = _encoder.encode((target, shaping, messages))
     return Key(sha256(encoded).digest(), shortcut.seconds)

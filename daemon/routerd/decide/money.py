@@ -15,7 +15,7 @@ from msgspec import Struct, structs
 
 from routerd.domain import BudgetRoom, Dropped, Features, FreeQuota, Snapshot
 from routerd.models.pricing import Price, cost_bound, largest_output
-from routerd.models.rooms import lacking, left_in
+from routerd.models.rooms import amount_text, lacking, left_in
 from routerd.models.schema import Deployment
 from routerd.settings import Budgeting
 
@@ -26,6 +26,9 @@ MONEY: Final = frozenset({"budget", "unknown_price"})
 # What is taken for a window nobody knows: wider than any there is.
 WIDEST_WINDOW: Final = 2**21
 THOUSAND: Final = 1000
+OWN_CAP: Final = "max_cost_cents"
+# An answer cut shorter than this is none.
+LEAST_OUTPUT: Final = 256
 # How long a request whose time is over may still take until it has ended.
 ENDING_SECONDS: Final = 5.0
 
@@ -48,42 +51,91 @@ def terms_for(
     policy: Budgeting,
 ) -> Terms | Dropped:
     """Return the terms on which a candidate may serve, or the reason why no budget lets it."""
-    rooms = snapshot.rooms and [room for room in snapshot.rooms if _concerns(room, deployment)]
+    rooms = [room for room in snapshot.rooms if _concerns(room, deployment)]
     quotas = snapshot.free and [item for item in snapshot.free if item.deployment == deployment.id]
-    prices = _prices(deployment, snapshot.now, features.seconds)
-    input_tokens = _most_input(deployment, features)
-    output_tokens, limit = _most_output(deployment, features, prices, rooms, quotas, policy)
-    surcharge = snapshot.surcharges.get(deployment.id, THOUSAND)
-
-    def terms(output: int) -> Terms:
-        tokens = (input_tokens + output) * surcharge // THOUSAND
-        bound = _bound(prices, input_tokens, output, features.seconds)
-        if bound is not None:
-            bound = bound * surcharge // THOUSAND
-        is_free = bool(quotas) and any(_has_room(quota, tokens) for quota in quotas)
-        return Terms(bound, tokens, free=is_free, surcharge=surcharge)
-
-    found = terms(output_tokens)
+    offer = _Offer(deployment, features, snapshot, quotas)
+    output_tokens, limit = _most_output(deployment, features, offer.prices, rooms, quotas, policy)
+    found = offer.terms(output_tokens)
     if not found.free and quotas and all(item.exhausted_means == "refused" for item in quotas):
         detail = f"resets at {min(quota.resets_at for quota in quotas):.0f} s since the epoch"
         return Dropped(deployment.id, "free_tier", f"its free tier is used up and {detail}")
-    problem = _problem(found, rooms, policy)
+    own = _own_cap(features, snapshot.now)
+    if own is not None:
+        rooms.append(own)
+    problem = _problem(found, rooms, policy) if rooms else None
     lowered_by = None
-    if problem is not None and policy.least_output_tokens is not None:
-        lowered = _lowered(prices, input_tokens, rooms, surcharge, features.seconds)
-        if policy.least_output_tokens <= lowered < output_tokens:
+    if problem is not None:
+        least = _least_output(problem[0], features, policy)
+        lowered = offer.largest_output(rooms) if least else 0
+        if least and least <= lowered < output_tokens:
             lowered_by = problem[0].budget
-            found, limit = terms(lowered), lowered
+            found, limit = offer.terms(lowered), lowered
             problem = _problem(found, rooms, policy)
     if problem is not None:
-        room, needed = problem
-        if needed is None:
-            detail = f"no price is known, and {room.budget} caps dollars"
-            return Dropped(deployment.id, "unknown_price", detail, room.budget, room.unit)
-        return Dropped(deployment.id, "budget", lacking(room, needed), room.budget, room.unit)
+        return _refused(deployment, *problem)
     if limit is None:
         return found
     return structs.replace(found, max_output_tokens=limit, lowered_by=lowered_by)
+
+
+class _Offer:
+    """What one candidate would take for the call."""
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        features: Features,
+        snapshot: Snapshot,
+        quotas: Sequence[FreeQuota],
+    ) -> None:
+        self.prices = _prices(deployment, snapshot.now, features.seconds)
+        self._input_tokens = _most_input(deployment, features)
+        self._seconds = features.seconds
+        self._surcharge = snapshot.surcharges.get(deployment.id, THOUSAND)
+        self._quotas = quotas
+
+    def terms(self, output: int) -> Terms:
+        """Return the terms for an answer of at most so many tokens."""
+        surcharge = self._surcharge
+        tokens = (self._input_tokens + output) * surcharge // THOUSAND
+        bound = _bound(self.prices, self._input_tokens, output, self._seconds)
+        if bound is not None:
+            bound = bound * surcharge // THOUSAND
+        is_free = any(_has_room(quota, tokens) for quota in self._quotas)
+        return Terms(bound, tokens, None, None, is_free, surcharge)
+
+    def largest_output(self, rooms: Sequence[BudgetRoom]) -> int:
+        """Return the longest answer that all caps have room for; 0 where there is none."""
+        return _lowered(self.prices, self._input_tokens, rooms, self._surcharge, self._seconds)
+
+
+def _least_output(room: BudgetRoom, features: Features, policy: Budgeting) -> int | None:
+    """Return how far an answer may be shortened because a cap has too little room; None: not.
+
+    Who says what a call may cost, and not how long the answer may be, leaves that to its price.
+    """
+    if room.budget == OWN_CAP and features.max_output_tokens is None:
+        return policy.least_output_tokens or LEAST_OUTPUT
+    return policy.least_output_tokens
+
+
+def _refused(deployment: Deployment, room: BudgetRoom, needed: int | None) -> Dropped:
+    if needed is None:
+        detail = f"no price is known, and {room.budget} caps dollars"
+        return Dropped(deployment.id, "unknown_price", detail, room.budget, room.unit)
+    if room.budget == OWN_CAP:
+        allowed = amount_text("nanodollars", room.limit)
+        detail = f"up to {amount_text('nanodollars', needed)}, the call may cost {allowed}"
+        return Dropped(deployment.id, "max_cost", detail)
+    return Dropped(deployment.id, "budget", lacking(room, needed), room.budget, room.unit)
+
+
+def _own_cap(features: Features, now: float) -> BudgetRoom | None:
+    """Return what the call itself may cost, as a cap like those of budgets."""
+    most = features.max_nanodollars
+    if most is None:
+        return None
+    return BudgetRoom(OWN_CAP, "this call", "nanodollars", most, 0, 0, 0, now)
 
 
 def blocking_room(snapshot: Snapshot, dropped: Iterable[Dropped]) -> BudgetRoom | None:
@@ -133,10 +185,11 @@ def _most_output(
     most = deployment.max_output_tokens or deployment.context_window or WIDEST_WINDOW
     if features.max_output_tokens is not None:
         return min(features.max_output_tokens, most), None
-    if not rooms and not quotas:
+    if not rooms and not quotas and features.max_nanodollars is None:
         return most, None
     is_counted = (
-        any(room.unit == "tokens" for room in rooms)
+        features.max_nanodollars is not None
+        or any(room.unit == "tokens" for room in rooms)
         or any(quota.tokens_left is not None for quota in quotas)
         or (any(room.unit == "nanodollars" for room in rooms) and _bound(prices, 0, most, 0) != 0)
     )
@@ -171,7 +224,8 @@ def _problem(
     """Return the first cap without room, and what would be needed; None for an unknown price."""
     for room in rooms:
         if room.unit == "nanodollars" and terms.bound_nanodollars is None and not terms.free:
-            if policy.unknown_price == "refuse":
+            # What is not known cannot be kept below what one call may cost either.
+            if policy.unknown_price == "refuse" or room.budget == OWN_CAP:
                 return room, None
             continue
         needed = _needed(terms, room)

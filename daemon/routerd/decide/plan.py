@@ -1,212 +1,246 @@
 """The decision: a pure function from what a call needs and what there is to a Plan.
 
-Rules of this file: no await, no clock, no text of the call. Every candidate that may not serve is
-in the plan with a code and the numbers compared. Candidates keep the order the directory gives
-them, with two exceptions: of the deployments of one model those with a free tier left come first,
-and the second route goes to another provider where one may serve, since that is what a backup is
-for. The same inputs give the same plan, for a live call as for an explanation.
+Rules of this file: no await, no clock, no text of the call. Every candidate that was looked at is
+in the plan, with a code and the numbers compared. Candidates come in the order of what was asked
+for, as `order` lets the state of the system change it; the second route goes to another provider
+where one may serve, since that is what a backup is for. The same inputs give the same plan, for a
+live call as for an explanation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
-from datetime import UTC, datetime
-from itertools import groupby
+from collections.abc import Sequence
 from typing import Final
 
-from routerd.decide.money import MONEY, Terms, blocking_room, terms_for
-from routerd.decide.reasons import INCAPABLE, NOT_HERE, reason_against
-from routerd.domain import MAX_ROUTES, Boundary, Dropped, Features, Plan, Route, Snapshot
-from routerd.models.directory import BOUNDARIES, Resolution
-from routerd.models.rooms import facts_of
-from routerd.models.schema import Deployment
-from routerd.settings import Budgeting
-from routerd_proto.errors import ErrorInfo, error_info
-from routerd_proto.frames import Sensitivity
+from routerd.decide.book import Book, Choice
+from routerd.decide.candidates import Candidate, Group
+from routerd.decide.money import Terms, terms_for
+from routerd.decide.order import Placed, in_order
+from routerd.decide.policy import Policy
+from routerd.decide.reasons import INCAPABLE, needs_of, reason_against
+from routerd.decide.resolving import filled
+from routerd.domain import (
+    MAX_ROUTES,
+    BudgetRoom,
+    Caller,
+    Dropped,
+    Features,
+    Plan,
+    Route,
+    Snapshot,
+)
+from routerd.models.rooms import amount_text
 
-__all__ = ["candidates_of", "make_plan", "refusal"]
+__all__ = ["make_plan", "plan_call"]
 
-# How far the text of a call may go. A private call stays on this machine.
-FARTHEST: Final[dict[Sensitivity, Boundary]] = {
-    "public": "vendor",
-    "internal": "own-network",
-    "private": "machine",
-}
-BEYOND_THREE: Final = "beyond_three"
-NO_POLICY: Final = Budgeting()
-
-
-def candidates_of(resolution: Resolution) -> Iterator[Deployment]:
-    """Yield every deployment that a plan may look at."""
-    for candidates, _ in _groups(resolution):
-        yield from candidates
+NAMED: Final = ("model", "deployment")
 
 
-def make_plan(
-    resolution: Resolution,
-    providers: Container[str],
-    features: Features,
-    snapshot: Snapshot,
-    policy: Budgeting = NO_POLICY,
+def plan_call(
+    book: Book, target: str, features: Features, caller: Caller, snapshot: Snapshot
 ) -> Plan:
-    """Choose at most three routes. `providers` are those that can be called at all.
+    """Decide a call at one go; CallRefused where no such name exists."""
+    choice = book.choose(target, features, caller)
+    return make_plan(book, choice, filled(features, choice.defaults), snapshot)
+
+
+def make_plan(book: Book, choice: Choice, features: Features, snapshot: Snapshot) -> Plan:
+    """Choose at most three routes.
 
     A route that is not of what was asked for says so in `degraded`. What would only be fallen back
     to beyond the third route is not looked at, and so not among the dropped.
     """
-    allowed = _allowed(features.sensitivity, resolution.boundary)
-    today = datetime.fromtimestamp(snapshot.now, UTC).date()
-    routes: list[Route] = []
-    dropped: list[Dropped] = []
-    seen: set[str] = set()
-    for candidates, degraded in _groups(resolution):
-        if len(routes) == MAX_ROUTES or (not routes and _asks_too_much(resolution, dropped)):
-            break  # nobody falls back further than this
-        kept: list[Deployment] = []
-        for deployment in _free_first(candidates, features, snapshot):
-            if deployment.id in seen:
-                continue
-            seen.add(deployment.id)
-            reason = reason_against(deployment, allowed, providers, features, today)
-            if reason is None:
-                kept.append(deployment)
-            else:
-                dropped.append(reason)
-        chosen, refused = _spread(
-            kept, routes, lambda item: terms_for(item, features, snapshot, policy)
-        )
-        routes += [_route(item, terms, degraded) for item, terms in chosen]
-        dropped += refused
-        settled = {item.id for item, _ in chosen} | {item.deployment for item in refused}
-        dropped += [
-            Dropped(item.id, BEYOND_THREE, f"a plan has at most {MAX_ROUTES} routes")
-            for item in kept
-            if item.id not in settled
-        ]
+    prepared = book.prepared(choice, features, snapshot)
+    policy = choice.policy
+    nearly = _nearly_spent(snapshot.rooms, policy) if snapshot.rooms else ()
+    planning = _Planning(book, choice, features, snapshot)
+    groups: Sequence[Group] = prepared.groups
+    full = _full(snapshot.rooms) if policy.at_cap == "refuse" and snapshot.rooms else None
+    if full is not None:
+        planning.refuse(groups[0], full)
+    elif nearly and not features.critical and policy.near_cap == "cheaper":
+        planning.take_cheaper_first(groups, nearly[0])
+    else:
+        planning.take(groups)
     return Plan(
-        target=resolution.name,
-        rule=f"{resolution.kind} {resolution.name}",
-        model_class=resolution.model_class,
-        routes=tuple(routes),
-        dropped=tuple(dropped),
-        nearly_spent=tuple(
-            dict.fromkeys(room.budget for room in snapshot.rooms if 0 < room.soft <= room.spent)
-        ),
+        choice.target,
+        choice.rule,
+        choice.resolution.model_class,
+        tuple(planning.routes),
+        tuple(planning.dropped),
+        tuple(room.budget for room in nearly),
+        choice.serves,
+        policy.name,
+        choice.complexity,
+        choice.arm,
+        choice.shadows,
     )
 
 
-def _route(deployment: Deployment, terms: Terms, degraded: str | None) -> Route:
+class _Planning:
+    """A plan as it grows."""
+
+    def __init__(self, book: Book, choice: Choice, features: Features, snapshot: Snapshot) -> None:
+        self.routes: list[Route] = []
+        self.dropped: list[Dropped] = []
+        self._used: set[str] = set()
+        self._choice = choice
+        self._features = features
+        self._snapshot = snapshot
+        self._budgeting = book.budgeting
+        self._needs = needs_of(features)
+        self._region = features.region or choice.policy.region
+
+    def take(self, groups: Sequence[Group]) -> None:
+        """Take routes from group after group, until there are three."""
+        for group in groups:
+            if len(self.routes) == MAX_ROUTES or self._asks_too_much():
+                return  # nobody falls back further than this
+            self._take_from(self._able(group), "")
+
+    def take_cheaper_first(self, groups: Sequence[Group], room: BudgetRoom) -> None:
+        """Let a cheaper class serve, and what was asked for only where none can.
+
+        All of what was asked for is judged even so, so that an explanation can say who would have
+        had the money.
+        """
+        because = f"{_share(room)}: "
+        for group in groups:
+            if group.is_cheaper and len(self.routes) < MAX_ROUTES:
+                self._take_from(self._able(group), because)
+        for group in groups:
+            if group.is_cheaper:
+                continue
+            able = self._able(group)
+            room_left = MAX_ROUTES - len(self.routes)
+            if room_left:
+                self._take_from(able, "")
+            elif group.is_asked:
+                self._judge_money(able, room)
+
+    def refuse(self, group: Group, room: BudgetRoom) -> None:
+        """Drop everything: the budget is used up, and the policy wants nothing to be served."""
+        detail = f"{_share(room)}, and policy {self._choice.policy.name} refuses every call then"
+        self.dropped += group.dropped
+        self.dropped += [
+            Dropped(item.deployment.id, "budget", detail, room.budget, room.unit)
+            for item in group.candidates
+        ]
+
+    def _able(self, group: Group) -> list[Placed]:
+        """Return the candidates of a group that can serve this call, in order."""
+        self.dropped += group.dropped
+        kept: list[Candidate] = []
+        features, snapshot = self._features, self._snapshot
+        needs, region = self._needs, self._region
+        wanted = features.max_output_tokens or 0
+        for candidate in group.candidates:
+            reason = reason_against(candidate, needs, features, wanted, region, snapshot)
+            if reason is None:
+                kept.append(candidate)
+            else:
+                self.dropped.append(reason)
+        return in_order(
+            kept,
+            has_equals=group.has_equals,
+            features=features,
+            snapshot=snapshot,
+            policy=self._choice.policy,
+            draw=self._choice.draw,
+        )
+
+    def _take_from(self, placed: list[Placed], because: str) -> None:
+        """Take what there is room for, preferring providers that no route uses yet.
+
+        Money is looked at last, and only for those that would be taken.
+        """
+        rest = list(placed)
+        while rest and len(self.routes) < MAX_ROUTES:
+            index = self._elsewhere(rest) if self.routes else 0
+            pick = rest.pop(index)
+            if index:
+                pick = Placed(pick.candidate, "other_provider", "a backup at another provider")
+            terms = self._terms(pick)
+            if isinstance(terms, Dropped):
+                self.dropped.append(terms)
+                continue
+            self._used.add(pick.candidate.deployment.provider)
+            self.routes.append(_route(pick, terms, because))
+        self.dropped += [item.candidate.beyond for item in rest]
+
+    def _elsewhere(self, rest: list[Placed]) -> int:
+        """Return the place of the first at a provider that no route uses yet, else the first."""
+        for index, item in enumerate(rest):
+            if item.candidate.deployment.provider not in self._used:
+                return index
+        return 0
+
+    def _judge_money(self, placed: list[Placed], room: BudgetRoom) -> None:
+        for item in placed:
+            terms = self._terms(item)
+            if isinstance(terms, Dropped):
+                self.dropped.append(terms)
+            else:
+                name = item.candidate.deployment.id
+                self.dropped.append(Dropped(name, "near_cap", _share(room), room.budget, room.unit))
+
+    def _terms(self, item: Placed) -> Terms | Dropped:
+        return terms_for(
+            item.candidate.deployment,
+            self._features,
+            self._snapshot,
+            self._budgeting,
+        )
+
+    def _asks_too_much(self) -> bool:
+        """Say whether a model asked for by name cannot do it: that is no backup's to answer for."""
+        return (
+            not self.routes
+            and self._choice.resolution.kind in NAMED
+            and bool(self.dropped)
+            and all(item.code in INCAPABLE for item in self.dropped)
+        )
+
+
+def _route(placed: Placed, terms: Terms, because: str) -> Route:
+    deployment = placed.candidate.deployment
+    degraded = placed.candidate.degraded
     return Route(
         deployment.id,
         deployment.model,
         deployment.provider,
-        degraded,
+        because + degraded if because and degraded else degraded,
         terms.bound_nanodollars,
         terms.bound_tokens,
         terms.max_output_tokens,
         terms.lowered_by,
         terms.free,
         terms.surcharge,
+        placed.code,
+        placed.detail,
     )
 
 
-def _free_first(
-    candidates: tuple[Deployment, ...], features: Features, snapshot: Snapshot
-) -> tuple[Deployment, ...]:
-    """Within the deployments of one model, put those first whose free tier is not used up."""
-    if not snapshot.free:
-        return candidates
-    free = {
-        quota.deployment
-        for quota in snapshot.free
-        if (quota.calls_left is None or quota.calls_left > 0)
-        and (quota.tokens_left is None or quota.tokens_left > features.input_tokens)
-    }
-    return tuple(
-        item
-        for _, same_model in groupby(candidates, key=lambda item: item.model)
-        for item in sorted(same_model, key=lambda item: item.id not in free)
-    )
+def _nearly_spent(rooms: Sequence[BudgetRoom], policy: Policy) -> tuple[BudgetRoom, ...]:
+    """Return the budgets beyond their soft mark, each once; not those of a provider or model."""
+    nearly: dict[str, BudgetRoom] = {}
+    percent = policy.soft_percent
+    for room in rooms:
+        soft = room.soft if percent is None else int(room.limit * percent / 100)
+        if 0 < soft <= room.spent:
+            nearly.setdefault(room.budget, room)
+    return tuple(nearly.values())
 
 
-def _asks_too_much(resolution: Resolution, dropped: list[Dropped]) -> bool:
-    """Say whether a model asked for by name cannot do what is asked: no backup's to answer for."""
-    named = resolution.kind in ("model", "deployment")
-    return named and bool(dropped) and all(item.code in INCAPABLE for item in dropped)
+def _full(rooms: Sequence[BudgetRoom]) -> BudgetRoom | None:
+    """Return a cap in dollars that is used up, whoever serves."""
+    for room in rooms:
+        is_general = room.provider is None and room.model is None
+        if room.unit == "nanodollars" and is_general and room.spent >= room.limit:
+            return room
+    return None
 
 
-def refusal(plan: Plan, snapshot: Snapshot) -> ErrorInfo:
-    """Say why nothing may serve a call: the reasons against the candidates, most frequent first.
-
-    Where all that is here lacks what the call needs, the request is at fault; where money is what
-    the others lack, the fullest of the budgets at fault is told, and when it has room again.
-    """
-    codes: dict[str, list[str]] = {}
-    for item in plan.dropped:
-        codes.setdefault(item.code, []).append(f"{item.deployment} ({item.detail})")
-    ranked = sorted(codes.items(), key=lambda entry: -len(entry[1]))
-    reasons = "; ".join(
-        f"{code}: {', '.join(items[:3])}{', ...' if len(items) > 3 else ''}"
-        for code, items in ranked
-    )
-    here = codes.keys() - NOT_HERE
-    room = blocking_room(snapshot, plan.dropped)
-    if room is not None and here & MONEY:
-        return error_info(
-            "budget_exceeded",
-            f"no budget has room for this call: {'; '.join(codes['budget'][:3])}",
-            retry_after=max(0.0, room.resets_at - snapshot.now),
-            details=facts_of(room) | {"codes": {code: len(items) for code, items in ranked}},
-        )
-    return error_info(
-        "invalid_request" if here and here <= INCAPABLE else "no_candidates",
-        f"nothing may serve {plan.target!r}: {reasons or 'it has no deployments here'}",
-        details={"codes": {code: len(items) for code, items in ranked}},
-    )
-
-
-def _groups(resolution: Resolution) -> list[tuple[tuple[Deployment, ...], str | None]]:
-    """List what may serve, in order of preference, each with why it is not what was asked for."""
-    groups: list[tuple[tuple[Deployment, ...], str | None]] = [(resolution.candidates, None)]
-    if resolution.backups:
-        groups.append((resolution.backups, f"backup of {resolution.name}"))
-    groups += [
-        (step.candidates, f"class {step.model_class} in place of {resolution.name}")
-        for step in resolution.degraded
-    ]
-    return groups
-
-
-def _allowed(sensitivity: Sensitivity, limit: Boundary | None) -> tuple[Boundary, ...]:
-    """Return the boundaries a call's text may reach, the farthest last."""
-    farthest = FARTHEST[sensitivity]
-    if limit is not None:
-        farthest = min(farthest, limit, key=BOUNDARIES.index)
-    return BOUNDARIES[: BOUNDARIES.index(farthest) + 1]
-
-
-def _spread(
-    kept: list[Deployment],
-    routes: list[Route],
-    terms_of: Callable[[Deployment], Terms | Dropped],
-) -> tuple[list[tuple[Deployment, Terms]], list[Dropped]]:
-    """Take what there is room for, preferring providers that no route uses yet.
-
-    Money is looked at last, and only for those that would be taken; returns them with their terms,
-    and those that no budget lets serve.
-    """
-    used = {route.provider for route in routes}
-    chosen: list[tuple[Deployment, Terms]] = []
-    refused: list[Dropped] = []
-    rest = list(kept)
-    while rest and len(routes) + len(chosen) < MAX_ROUTES:
-        fresh = (item for item in rest if item.provider not in used)
-        pick = rest[0] if not chosen and not routes else next(fresh, rest[0])
-        rest.remove(pick)
-        terms = terms_of(pick)
-        if isinstance(terms, Dropped):
-            refused.append(terms)
-        else:
-            chosen.append((pick, terms))
-            used.add(pick.provider)
-    return chosen, refused
+def _share(room: BudgetRoom) -> str:
+    spent, limit = amount_text(room.unit, room.spent), amount_text(room.unit, room.limit)
+    return f"{room.budget} ({room.scope}) has spent {spent} of {limit}"

@@ -1,72 +1,107 @@
-"""Why a candidate may not serve: one check after the other, each with its code.
+"""Why a candidate may not serve this call: what it lacks, or what holds right now.
 
-Rules of this file: a reason has a code that programs may count and a detail with the numbers that
-were compared. The checks run from what is settled for longest to what changes with the call.
+Rules of this file: pure. A reason has a code that programs may count and a detail with the numbers
+that were compared. What is settled before a call comes is in `candidates`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
-from datetime import date
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from routerd.domain import Boundary, Dropped, Features
-from routerd.models.schema import Deployment
+from routerd.domain import Dropped, Features, Snapshot
 
-__all__ = ["INCAPABLE", "NOT_HERE", "reason_against"]
+if TYPE_CHECKING:
+    from routerd.decide.candidates import Candidate
 
+__all__ = ["CAN", "INCAPABLE", "NOT_HERE", "needs_of", "reason_against"]
+
+# A bit for each thing a call may need, so that one comparison tells whether any is missing.
+CAN: Final = {
+    "vision": 1,
+    "tools": 2,
+    "forced_tool_choice": 4,
+    "json_schema": 8,
+    "prefill": 16,
+}
 # The caller asked for what the model cannot do: another time, or another key, changes nothing.
 INCAPABLE: Final = frozenset(
-    {"no_vision", "no_tools", "no_forced_tool", "no_json_schema", "no_prefill", "window"}
+    {
+        "no_vision",
+        "no_tools",
+        "no_forced_tool",
+        "no_json_schema",
+        "no_prefill",
+        "no_chat",
+        "no_embedding",
+        "no_rerank",
+        "window",
+        "max_cost",
+    }
 )
 # The model is not to be had here, whatever the call asks of it.
-NOT_HERE: Final = frozenset({"provider_not_configured", "retired"})
+NOT_HERE: Final = frozenset({"provider_not_configured", "retired", "gone"})
+
+
+def needs_of(features: Features) -> int:
+    """Return the capabilities a call needs, as bits."""
+    return (
+        (1 if features.images else 0)
+        | (2 if features.tools else 0)
+        | (4 if features.forced_tool else 0)
+        | (8 if features.output_schema else 0)
+        | (16 if features.prefill else 0)
+    )
 
 
 def reason_against(
-    deployment: Deployment,
-    allowed: Sequence[Boundary],
-    providers: Container[str],
+    candidate: Candidate,
+    needs: int,
     features: Features,
-    today: date,
+    max_output_tokens: int,
+    region: str | None,
+    snapshot: Snapshot,
 ) -> Dropped | None:
-    """Return the first reason why `deployment` may not serve, None if it may.
-
-    `allowed` are the boundaries the call's text may reach, the farthest last.
-    """
-    if deployment.provider not in providers:
-        detail = f"no key or address for {deployment.provider}"
-        return Dropped(deployment.id, "provider_not_configured", detail)
-    if deployment.retires_on is not None and deployment.retires_on <= today:
-        return Dropped(deployment.id, "retired", f"on {deployment.retires_on}")
-    if deployment.boundary not in allowed:
-        detail = f"its text goes to {deployment.boundary}, this call's at most to {allowed[-1]}"
-        return Dropped(deployment.id, "boundary", detail)
-    return _missing_capability(deployment, features) or _too_small(deployment, features)
-
-
-def _missing_capability(deployment: Deployment, features: Features) -> Dropped | None:
-    can = deployment.capabilities
-    if features.images and not can.vision:
-        return Dropped(deployment.id, "no_vision", f"{features.images} images in the call")
-    if features.tools and not can.tools:
-        return Dropped(deployment.id, "no_tools", f"{features.tools} tools in the call")
-    if features.forced_tool and not can.forced_tool_choice:
-        return Dropped(deployment.id, "no_forced_tool", "the call forces a tool")
-    if features.output_schema and not can.json_schema:
-        return Dropped(deployment.id, "no_json_schema", "the call asks for a JSON schema")
-    if features.prefill and not can.prefill:
-        return Dropped(deployment.id, "no_prefill", "the last message is the assistant's")
+    """Return the first reason why a candidate may not serve, None if it may."""
+    deployment = candidate.deployment
+    if needs & ~candidate.can:
+        return _missing(candidate, needs, features)
+    tokens = features.input_tokens
+    if tokens > candidate.most_input or tokens + max_output_tokens > candidate.window:
+        return _too_small(candidate, tokens, max_output_tokens)
+    if region is not None and not is_in(region, deployment.region):
+        detail = f"it is in {deployment.region or 'no known region'}, the call asks for {region}"
+        return Dropped(deployment.id, "region", detail)
+    if snapshot.unhealthy:
+        for name in (deployment.provider, deployment.id):
+            why = snapshot.unhealthy.get(name)
+            if why is not None:
+                return Dropped(deployment.id, "unhealthy", f"{name}: {why}")
     return None
 
 
-def _too_small(deployment: Deployment, features: Features) -> Dropped | None:
-    needed, limit = features.input_tokens, deployment.max_input_tokens
-    if limit is not None and needed > limit:
-        return Dropped(deployment.id, "window", f"about {needed} tokens in, takes {limit}")
-    window = deployment.context_window
-    wanted = features.max_output_tokens or 0
-    if window is not None and needed + wanted > window:
-        detail = f"about {needed} tokens in and {wanted} out, window {window}"
-        return Dropped(deployment.id, "window", detail)
-    return None
+def is_in(wanted: str, region: str | None) -> bool:
+    """Say whether a region is the wanted one or a part of it: `eu` holds `eu-west-1`."""
+    return region is not None and (region == wanted or region.startswith(f"{wanted}-"))
+
+
+def _missing(candidate: Candidate, needs: int, features: Features) -> Dropped:
+    missing = needs & ~candidate.can
+    name = candidate.deployment.id
+    if missing & CAN["vision"]:
+        return Dropped(name, "no_vision", f"{features.images} images in the call")
+    if missing & CAN["tools"]:
+        return Dropped(name, "no_tools", f"{features.tools} tools in the call")
+    if missing & CAN["forced_tool_choice"]:
+        return Dropped(name, "no_forced_tool", "the call forces a tool")
+    if missing & CAN["json_schema"]:
+        return Dropped(name, "no_json_schema", "the call asks for a JSON schema")
+    return Dropped(name, "no_prefill", "the last message is the assistant's")
+
+
+def _too_small(candidate: Candidate, tokens: int, wanted: int) -> Dropped:
+    deployment = candidate.deployment
+    limit = deployment.max_input_tokens
+    if limit is not None and tokens > limit:
+        return Dropped(deployment.id, "window", f"about {tokens} tokens in, takes {limit}")
+    detail = f"about {tokens} tokens in and {wanted} out, window {deployment.context_window}"
+    return Dropped(deployment.id, "window", detail)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from msgspec import structs
 
+from routerd.domain import Features
 from routerd.errors import CallRefused
 from routerd.models.directory import Directory, Resolution, UnknownTarget
 from routerd.models.schema import Defaults
 from routerd_proto.errors import error_info
 from routerd_proto.frames import CallOptions
 
-__all__ = ["resolve", "with_defaults"]
+__all__ = ["filled", "resolve", "with_defaults"]
 
 
 def resolve(directory: Directory, target: str) -> Resolution:
@@ -36,3 +37,17 @@ def with_defaults(options: CallOptions, defaults: Defaults) -> CallOptions:
         if (value := getattr(defaults, name)) is not None and getattr(options, name) is None
     }
     return structs.replace(options, **missing) if missing else options
+
+
+def filled(features: Features, defaults: Defaults) -> Features:
+    """Return the facts of a call with what its shortcut sets and the caller did not."""
+    limit, latency = defaults.max_output_tokens, defaults.latency
+    if (limit is None or features.max_output_tokens is not None) and (
+        latency is None or features.latency is not None
+    ):
+        return features
+    return structs.replace(
+        features,
+        max_output_tokens=features.max_output_tokens or limit,
+        latency=latency if features.latency is None else features.latency,
+    )

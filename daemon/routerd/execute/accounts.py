@@ -1,4 +1,4 @@
-"""The money of the daemon as calls meet it: holds, intents and settlements of attempts.
+"""What running calls share: money, keys and traffic, as holds, intents and settlements.
 
 Rules of this file: nothing is awaited. Whatever is opened here is closed on every end of an
 attempt: settled where the provider may have seen the request, given back where it cannot have.
@@ -15,6 +15,7 @@ from routerd.budget.keys import KeyHold, KeyRefusal, Keys
 from routerd.domain import Attempt, BudgetRoom, Dropped, Intent, Record, Route, Snapshot, Usage
 from routerd.errors import ErrorClass, Failure
 from routerd.execute.target import Target
+from routerd.health.traffic import Traffic
 from routerd.models.schema import Deployment
 from routerd.telemetry.events import BoundExceeded, Event
 
@@ -60,7 +61,7 @@ class Journal(Protocol):
 
 
 class Accounts:
-    """Budgets, keys and journal, as far as a call needs them.
+    """Budgets, keys, journal and traffic, as far as a call needs them.
 
     `surcharges` are, by deployment, the thousandths by which bounds are raised.
     """
@@ -68,6 +69,7 @@ class Accounts:
     def __init__(
         self, budgets: Budgets, keys: Keys, journal: Journal, tell: Callable[[Event], None]
     ) -> None:
+        self.traffic = Traffic()
         self.budgets = budgets
         self.keys = keys
         self.journal = journal
@@ -75,19 +77,26 @@ class Accounts:
         self._tell = tell
 
     def snapshot(
-        self, spending: Spending, candidates: Callable[[], Iterable[Deployment]], now: float
+        self,
+        spending: Spending,
+        candidates: Iterable[Deployment],
+        now: float,
+        session: str | None = None,
     ) -> Snapshot:
-        """Return what a decision may know of money: the caps of a call, the free tiers.
-
-        The candidates are asked for only where some of it depends on them.
-        """
+        """Return what a decision may know: the caps of a call, free tiers, limits and traffic."""
+        candidates = tuple(candidates)
+        seen = self.traffic.seen((item.id for item in candidates), spending.names[0], session, now)
         return Snapshot(
             now,
-            self.budgets.rooms(
-                spending, ((item.provider, item.model) for item in candidates()), now
-            ),
-            self.keys.free_quotas((item.id for item in candidates()), now),
+            self.budgets.rooms(spending, ((item.provider, item.model) for item in candidates), now),
+            self.keys.free_quotas((item.id for item in candidates), now),
             dict(self.surcharges) if self.surcharges else {},
+            seen.latency_ms,
+            seen.in_flight,
+            self.keys.headroom(candidates, now),
+            {},
+            seen.gone,
+            seen.session_on,
         )
 
     def learn(self, hold: Hold, surcharge_then: int, billed: int, tokens: int) -> None:
@@ -145,6 +154,7 @@ class Purse:
             room = hold.room
             dropped = Dropped(target.deployment, hold.code, hold.detail, room.budget, room.unit)
             raise NoRoom(dropped, room.resets_at - at, room)
+        self._accounts.traffic.begin(target.deployment)
         attempt.key, attempt.free = key.name, key.free
         attempt.held_nanodollars = hold.nanodollars
         return Opened(self._accounts, self._record, route, hold, key)
@@ -213,6 +223,8 @@ class Opened:
     def close(self, attempt: Attempt) -> None:
         """Settle what an attempt cost, which is known by now, or give back what was not sent."""
         tokens = tokens_of(attempt.usage)
+        if not self._key.has_ended:
+            self._accounts.traffic.end(attempt.deployment)
         self._key.settle(tokens, sent=attempt.sent)
         if not attempt.sent:
             self._hold.release()

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Iterable
 
-from routerd.domain import Attempt, Call, CostBasis, Plan, Record
+from routerd.domain import Attempt, Call, Caller, CostBasis, Plan, Record
 from routerd.execute.delivery import Delivery
 from routerd.execute.routes import Execution
 from routerd.telemetry.plain import MAX_NAME_CHARACTERS, as_code, as_name
@@ -21,6 +21,7 @@ from routerd_proto.frames import CallEnded, CallRequested
 
 __all__ = [
     "begin_record",
+    "caller_of",
     "continue_record",
     "finish_record",
     "last_frame",
@@ -85,6 +86,19 @@ def begin_record(call: Call, *, simulated: bool = False) -> Record:
         trace_id=trace_id_of(call),
         peer_uid=call.peer_uid,
         simulated=simulated,
+    )
+
+
+def caller_of(record: Record) -> Caller:
+    """Return whose call it is, as a decision looks at it."""
+    return Caller(
+        record.tenant,
+        record.team,
+        record.agent,
+        record.user,
+        record.feature,
+        record.task,
+        record.decision_id,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from routerd.decide import Book
 from routerd.domain import Call, Record
 from routerd.execute.delivery import Delivery
 from routerd.execute.keeping import KeptTexts
@@ -19,7 +20,7 @@ from routerd.execute.routes import Execution
 from routerd.execute.target import Target
 from routerd.ledger import Ledger, LedgerUnreadable
 from routerd.models.directory import Directory
-from routerd.settings import Budgeting, Limits, Timeouts
+from routerd.settings import Limits, Timeouts
 
 __all__ = ["Rules", "Story", "join_earlier"]
 
@@ -30,25 +31,30 @@ COPIES_WITHIN_MS: Final = 3_600_000
 class Rules(Struct, frozen=True, eq=False):
     """What calls are decided and served by.
 
-    `targets` are the deployments that can be called, by id. `texts_of` are the tenants whose
-    prompts and answers are kept. The hashes name directory and policy as the ledger keeps them.
+    `book` is what decisions are made by, `targets` are the deployments that can be called, by id.
+    `texts_of` are the tenants whose prompts and answers are kept. The hashes name directory and
+    policy as the ledger keeps them.
     `simulated` says that all providers are simulators, so that a refusal is told to be one too.
     """
 
-    directory: Directory
+    book: Book
     targets: Mapping[str, Target]
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
-    budgeting: Budgeting = Budgeting()
     texts_of: frozenset[str] = frozenset()
     directory_hash: str | None = None
     policy_hash: str | None = None
     simulated: bool = False
 
     @property
-    def providers(self) -> frozenset[str]:
-        """The names of the providers that can be called."""
-        return frozenset(target.provider for target in self.targets.values())
+    def decided_by(self) -> str:
+        """One name for policy and directory."""
+        return f"{self.policy_hash}/{self.directory_hash}"
+
+    @property
+    def directory(self) -> Directory:
+        """The models there are."""
+        return self.book.directory
 
 
 class Story(Struct, eq=False):

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from routerd.domain import Boundary
+from routerd.domain import Boundary, Kind
 from routerd.models.entries import Entries
 from routerd.models.local import (
     LOCAL_PRICE,
@@ -79,6 +79,9 @@ class Resolution(Struct, frozen=True):
     defaults: Defaults = Defaults()
     degraded: tuple[DegradedStep, ...] = ()
     boundary: Boundary | None = None
+    serves: Kind = "chat"
+    ranks: Mapping[str, str] = {}
+    by_complexity: Mapping[str, str] = {}
 
 
 class Directory:
@@ -295,6 +298,8 @@ def _complete(
         max_output_tokens=entry.max_output_tokens or model.max_output_tokens,
         retires_on=entry.retires_on or model.retires_on,
         discovered=discovered,
+        pinned=model.pinned,
+        model_class=model.model_class,
     )
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct, field
 
-from routerd.domain import Boundary, Capabilities
+from routerd.domain import Boundary, Capabilities, Kind, Latency
 from routerd.models.pricing import Price
 from routerd_proto.content import ReasoningEffort
 
@@ -118,6 +118,15 @@ class DeploymentEntry(_Entry, frozen=True, kw_only=True):
     retires_on: date | None = None
 
 
+class Speed(_Entry, frozen=True, kw_only=True):
+    """How fast somebody found a deployment, and who."""
+
+    output_tokens_per_second: float | None = None
+    first_token_seconds: float | None = None
+    source: str = ""
+    confidence: float = 0.0
+
+
 class Deployment(Struct, frozen=True, kw_only=True):
     """One model on one endpoint of one provider, with everything it takes over filled in.
 
@@ -139,6 +148,12 @@ class Deployment(Struct, frozen=True, kw_only=True):
     max_output_tokens: int | None = None
     retires_on: date | None = None
     discovered: bool = False
+    kind: Kind = "chat"
+    model_class: str = ""
+    pinned: Pinned = "dated"
+    speed: Speed | None = None
+    weight: int = 1
+    replacement: str | None = None
 
 
 class Provider(_Entry, frozen=True, kw_only=True):
@@ -177,6 +192,7 @@ class Defaults(_Entry, frozen=True, kw_only=True):
     max_output_tokens: Tokens | None = None
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     reasoning: ReasoningEffort | None = None
+    latency: Latency | None = None
 
 
 class Shortcut(_Entry, frozen=True, kw_only=True):

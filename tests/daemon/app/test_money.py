@@ -11,7 +11,8 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from routerd.app.money import open_accounts, policy_document
+from routerd.app.money import open_accounts
+from routerd.app.policy import build_book, policy_text
 from routerd.app.startup import Startup, prepare
 from routerd.domain import Intent
 from routerd.errors import SettingsError
@@ -161,6 +162,6 @@ def test_calls_that_a_budget_counts_are_not_forgotten(
 
 def test_the_policy_that_is_kept_holds_no_key(tmp_path: Path) -> None:
     made = startup(tmp_path, BUDGETS)
-    document = policy_document(made)
+    document = policy_text(build_book(made, made.directory, made.providers).document)
     assert b"acme" in document
     assert SECRET.encode() not in document + made.directory.document()

@@ -42,10 +42,12 @@ def ask(
     *,
     target: str = "kept",
     options: CallOptions = PLAIN,
-    directory_hash: str | None = "d1",
+    serves: str = "fast",
+    decided_by: str = "p1/d1",
 ) -> Key | None:
     """Return the key of a call with one message."""
-    return cache.key(target, [Message("user", text)], options, directory_hash=directory_hash)
+    messages = [Message("user", text)]
+    return cache.key(target, messages, options, serves=serves, decided_by=decided_by)
 
 
 def answer(text: str = "Hi.", *, finish: FinishReason = "stop", **more: Any) -> KeptAnswer:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from hypothesis import strategies as st
 
-from routerd.decide import make_plan, resolve
+from routerd.decide import Book, PolicyDocument, plan_call
 from routerd.decide.reasons import INCAPABLE
-from routerd.domain import MAX_ROUTES, Boundary, Capabilities, Features, Plan, Snapshot
+from routerd.domain import MAX_ROUTES, Boundary, Caller, Capabilities, Features, Plan, Snapshot
 from routerd.models.directory import BOUNDARIES, Directory, Resolution
 from routerd.models.entries import Entries
 from routerd.models.schema import (
@@ -65,10 +66,24 @@ def small(boundary: Boundary = "vendor", **more: Any) -> Directory:
     return directory([provider("p", boundary)], [model("m", **more)], [deployment("p", "m")])
 
 
+NOBODY = Caller()
+
+
+def book(known: Directory, providers: Iterable[str] | None = None, **more: Any) -> Book:
+    """Policies for a directory whose providers, or those named, can be called."""
+    callable_ones = known.providers if providers is None else providers
+    return Book(known, PolicyDocument(providers=tuple(callable_ones), **more))
+
+
 def plan_for(
-    known: Directory, target: str = "m", features: Features = PLAIN, snapshot: Snapshot = NOW
+    known: Directory,
+    target: str = "m",
+    features: Features = PLAIN,
+    snapshot: Snapshot = NOW,
+    providers: Iterable[str] | None = None,
+    **more: Any,
 ) -> Plan:
-    return make_plan(resolve(known, target), set(known.providers), features, snapshot)
+    return plan_call(book(known, providers, **more), target, features, NOBODY, snapshot)
 
 
 def route_ids(plan: Plan) -> list[str]:
@@ -163,7 +178,7 @@ def decisions(draw: st.DrawFn) -> tuple[Directory, Resolution, set[str], Feature
     known = draw(directories())
     targets = [*known.shortcuts, *known.classes, *known.models, *known.deployments]
     target = draw(st.sampled_from(targets))
-    return known, resolve(known, target), draw(configured), draw(features)
+    return known, known.resolve(target), draw(configured), draw(features)
 
 
 def candidates_of(resolution: Resolution, plan: Plan) -> dict[str, str | None]:

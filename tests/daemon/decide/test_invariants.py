@@ -6,15 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from routerd.decide import make_plan
 from routerd.domain import MAX_ROUTES, Boundary, Features
 from routerd.models.directory import BOUNDARIES, Directory, Resolution
 from tests.daemon.decide.known import (
-    NOW,
     PROVIDER_NAMES,
     TODAY,
     candidates_of,
     decisions,
+    plan_for,
     route_ids,
 )
 
@@ -25,7 +24,7 @@ def test_the_invariants_of_every_plan(
     decision: tuple[Directory, Resolution, set[str], Features],
 ) -> None:
     known, resolution, providers, wanted = decision
-    plan = make_plan(resolution, providers, wanted, NOW)
+    plan = plan_for(known, resolution.name, wanted, providers=providers)
     routed = route_ids(plan)
     dropped = [item.deployment for item in plan.dropped]
     expected = candidates_of(resolution, plan)
@@ -61,7 +60,7 @@ def test_text_never_goes_beyond_what_the_call_and_the_shortcut_allow(
     allowed = {"public": 3, "internal": 2, "private": 1}[wanted.sensitivity]
     if resolution.boundary is not None:
         allowed = min(allowed, BOUNDARIES.index(resolution.boundary) + 1)
-    for route in make_plan(resolution, providers, wanted, NOW).routes:
+    for route in plan_for(known, resolution.name, wanted, providers=providers).routes:
         own = known.providers[route.provider].boundary
         assert own in BOUNDARIES[:allowed]
         assert known.deployments[route.deployment].boundary == own
@@ -74,9 +73,8 @@ def test_a_private_call_follows_a_provider_that_moved(
     """A provider whose boundary the configuration changes takes its deployments with it."""
     known, resolution, _, wanted = decision
     after = known.with_provider(replace(known.providers[moved], boundary=boundary))
-    again = after.resolve(resolution.name)
     private = replace(wanted, sensitivity="private")
-    for route in make_plan(again, set(PROVIDER_NAMES), private, NOW).routes:
+    for route in plan_for(after, resolution.name, private).routes:
         assert after.providers[route.provider].boundary == "machine"
     for item in after.deployments.values():
         assert item.boundary == after.providers[item.provider].boundary
@@ -86,8 +84,8 @@ def test_a_private_call_follows_a_provider_that_moved(
 def test_the_same_inputs_give_the_same_plan(
     decision: tuple[Directory, Resolution, set[str], Features],
 ) -> None:
-    _, resolution, providers, wanted = decision
-    plans = [make_plan(resolution, set(providers), wanted, NOW) for _ in range(2)]
+    known, resolution, providers, wanted = decision
+    plans = [plan_for(known, resolution.name, wanted, providers=providers) for _ in range(2)]
     assert plans[0] == plans[1]
 
 
@@ -95,8 +93,8 @@ def test_the_same_inputs_give_the_same_plan(
 def test_the_first_route_is_the_first_that_may_serve(
     decision: tuple[Directory, Resolution, set[str], Features],
 ) -> None:
-    _, resolution, providers, wanted = decision
-    plan = make_plan(resolution, providers, wanted, NOW)
+    known, resolution, providers, wanted = decision
+    plan = plan_for(known, resolution.name, wanted, providers=providers)
     refused = {item.deployment for item in plan.dropped if item.code != "beyond_three"}
     may_serve = [name for name in candidates_of(resolution, plan) if name not in refused]
     assert route_ids(plan)[:1] == may_serve[:1]
@@ -108,7 +106,7 @@ def test_the_second_route_is_at_another_provider_where_one_of_them_may_serve(
     decision: tuple[Directory, Resolution, set[str], Features],
 ) -> None:
     known, resolution, providers, wanted = decision
-    plan = make_plan(resolution, providers, wanted, NOW)
+    plan = plan_for(known, resolution.name, wanted, providers=providers)
     if len(plan.routes) < 2:
         return
     expected = candidates_of(resolution, plan)

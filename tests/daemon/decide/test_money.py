@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from routerd.decide import make_plan, refusal, resolve
+from routerd.decide import refusal
 from routerd.domain import BudgetRoom, Features, FreeQuota, Plan, Snapshot
 from routerd.models.directory import Directory
 from routerd.models.pricing import Price, PriceChange, cost_bound
@@ -21,6 +21,7 @@ from tests.daemon.decide.known import (
     deployment,
     directory,
     model,
+    plan_for,
     provider,
     reasons,
     route_ids,
@@ -71,7 +72,7 @@ def plan(
 ) -> Plan:
     made = made or known()
     seen = Snapshot(now=NOW.now, rooms=rooms, **snapshot)
-    return make_plan(resolve(made, "fast"), set(made.providers), features, seen, policy)
+    return plan_for(made, "fast", features, seen, budgeting=policy)
 
 
 def test_the_bound_is_what_the_request_can_cost_at_its_own_price() -> None:
@@ -177,7 +178,7 @@ def test_of_one_model_the_deployment_with_a_free_tier_left_comes_first() -> None
     # Another model is never put before one that is preferred.
     assert order[0] == "p/n"
     assert order.index("q/m") < order.index("p/m")
-    known_free = make_plan(resolve(made, "m"), {"p", "q"}, ASKED, Snapshot(NOW.now, free=(free,)))
+    known_free = plan_for(made, "m", ASKED, Snapshot(NOW.now, free=(free,)))
     assert route_ids(known_free) == ["q/m", "p/m"]
 
 
@@ -186,7 +187,7 @@ def test_a_refusal_for_money_names_the_fullest_budget_at_fault() -> None:
         NOW.now, (room(2_000_000, spent=8, budget="loose"), room(1, spent=10**9, budget="full"))
     )
     made = known()
-    refused = make_plan(resolve(made, "fast"), {"p", "q"}, ASKED, seen)
+    refused = plan_for(made, "fast", ASKED, seen)
     error = refusal(refused, seen)
     assert (error.code, error.blame, error.retryable) == ("budget_exceeded", "caller", True)
     assert error.retry_after == 3600
@@ -205,7 +206,7 @@ def test_a_refusal_for_money_names_the_fullest_budget_at_fault() -> None:
 def test_a_refusal_names_the_cap_at_fault_not_a_fuller_one() -> None:
     seen = Snapshot(NOW.now, (room(5, "calls", spent=95), room(1, spent=1)))
     made = known()
-    refused = make_plan(resolve(made, "fast"), {"p", "q"}, ASKED, seen)
+    refused = plan_for(made, "fast", ASKED, seen)
     assert refusal(refused, seen).details["unit"] == "nanodollars"
 
 
@@ -226,7 +227,7 @@ def test_a_price_that_changes_meanwhile_bounds_by_the_dearer_one() -> None:
     made = known(dear=structs.replace(DEAR, changes=(doubled,)))
     late = Snapshot(now=datetime.combine(tomorrow, time(), UTC).timestamp() - 10)
     for now, dollars in ((NOW, 60_000_000), (late, 120_000_000)):
-        planned = make_plan(resolve(made, "fast"), {"p", "q"}, ASKED, now)
+        planned = plan_for(made, "fast", ASKED, now)
         assert planned.routes[0].bound_nanodollars == dollars
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from routerd.decide import make_plan, refusal, resolve
+from routerd.decide import refusal, resolve
 from routerd.domain import Boundary, Capabilities, Features, Snapshot
 from routerd.errors import CallRefused
 from routerd.models.directory import Directory
@@ -35,7 +35,7 @@ from tests.daemon.decide.known import (
 @pytest.mark.parametrize(
     ("more", "wanted", "code", "detail"),
     [
-        ({"retires_on": TODAY}, PLAIN, "retired", "on 2026-11-20"),
+        ({"retires_on": TODAY}, PLAIN, "retired", "ended on 2026-11-20"),
         ({}, Features(1, images=2), "no_vision", "2 images"),
         ({}, Features(1, tools=3), "no_tools", "3 tools"),
         ({}, Features(1, forced_tool=True), "no_forced_tool", "forces a tool"),
@@ -92,7 +92,7 @@ def test_how_far_a_call_may_go(boundary: Boundary, sensitivity: Any, *, served: 
 
 
 def test_a_provider_that_cannot_be_called_is_named() -> None:
-    plan = make_plan(resolve(small(), "m"), set(), PLAIN, NOW)
+    plan = plan_for(small(), providers=())
     assert reasons(plan) == [("p/m", "provider_not_configured")]
     assert "p" in plan.dropped[0].detail
 
@@ -150,7 +150,7 @@ def test_a_class_goes_to_its_degraded_path_when_its_own_candidates_are_used_up()
     ]
     assert reasons(plan) == []
     assert (plan.rule, plan.model_class) == ("shortcut smart", "flagship")
-    only_b = make_plan(resolve(classes_and_shortcut(), "smart"), {"b"}, PLAIN, NOW)
+    only_b = plan_for(classes_and_shortcut(), "smart", providers={"b"})
     assert [(r.deployment, r.degraded) for r in only_b.routes] == [
         ("b/n", None),
         ("b/o", "class fast in place of smart"),
@@ -220,7 +220,7 @@ def test_a_named_model_that_cannot_see_leaves_pictures_to_nobody() -> None:
     assert plan.routes == ()
     assert [item.code for item in plan.dropped] == ["no_vision"]
     assert refusal(plan, NOW).blame == "caller"
-    away = make_plan(resolve(known, "blind"), {"b"}, Features(5, images=1), NOW)
+    away = plan_for(known, "blind", Features(5, images=1), providers={"b"})
     assert route_ids(away) == ["b/seeing"]
 
 

@@ -16,6 +16,7 @@ from routerd.budget.budgets import Budgets
 from routerd.budget.definitions import read_budgets
 from routerd.budget.keys import Keys
 from routerd.cache import Answers
+from routerd.decide import Book, PolicyDocument
 from routerd.domain import Record
 from routerd.execute.accounts import Accounts
 from routerd.execute.story import Rules
@@ -135,6 +136,7 @@ async def house(
     budgets: dict[str, Budget] | None = None,
     cached: dict[str, CachedShortcut] | None = None,
     texts_of: Iterable[str] = (),
+    **policy: Any,
 ) -> AsyncIterator[House]:
     told: list[Event] = []
     ledger = Ledger(folder / "ledger.db", on_event=told.append)
@@ -143,7 +145,10 @@ async def house(
     budgets_of_calls = Budgets(read_budgets(budgets or {}, Budgeting()), tell=events.emit)
     pipeline = Pipeline(
         rules=Rules(
-            directory=directory(vendors),
+            book=Book(
+                directory(vendors),
+                PolicyDocument(providers=tuple(vendor.name for vendor in vendors), **policy),
+            ),
             targets={f"{vendor.name}/m": vendor.target() for vendor in vendors},
             limits=Limits(in_flight=in_flight),
             timeouts=timeouts,

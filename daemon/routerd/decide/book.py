@@ -1,0 +1,229 @@
+"""Directory and policies as one book: what a name stands for, for this call, before it is planned.
+
+Rules of this file: pure. A book never changes; another directory or policy is another book. What it
+works out once it keeps, for as long as it holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
+from typing import Final
+
+from msgspec import Struct, structs
+
+from routerd.classify.rules import Rules
+from routerd.classify.words import WordRules
+from routerd.decide.candidates import Prepared, Terrain, prepare
+from routerd.decide.experiments import arm_of, lot, shadows_of
+from routerd.decide.policy import Policies, Policy
+from routerd.decide.resolving import resolve
+from routerd.domain import Caller, Complexity, Features, Kind, Sensitivity, Snapshot
+from routerd.models.directory import Directory, Resolution
+from routerd.models.schema import Defaults, Deployment
+from routerd.settings import (
+    Budget,
+    Budgeting,
+    Caching,
+    Experiment,
+    PolicySettings,
+    Rule,
+    Shadow,
+    Timeouts,
+)
+
+__all__ = ["Book", "Choice", "PolicyDocument"]
+
+# What `auto` takes a call for that no rule says anything of.
+UNSAID: Final[Complexity] = "medium"
+SECONDS_A_DAY: Final = 86_400
+# More targets with more policies than anybody has; beyond it everything is worked out anew.
+MOST_PREPARED: Final = 20_000
+
+
+class PolicyDocument(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """All that calls are decided by besides the directory, as it is kept with their records.
+
+    `rules` are the user's, then those that come with routerd. `providers` are those that can be
+    called, `contracted` the vendors that may see internal calls. Budgets, cache and timeouts decide
+    nothing here; they tell a reader what else held.
+    """
+
+    providers: tuple[str, ...]
+    contracted: tuple[str, ...] = ()
+    budgeting: Budgeting = Budgeting()
+    rules: dict[str, Rule] = {}
+    policies: dict[str, PolicySettings] = {}
+    experiments: dict[str, Experiment] = {}
+    shadows: dict[str, Shadow] = {}
+    budgets: dict[str, Budget] = {}
+    default_budgets: tuple[str, ...] = ()
+    cache: Caching = Caching()
+    timeouts: Timeouts = Timeouts()
+
+
+class Choice(Struct, frozen=True, eq=False):
+    """What a call asks for, once rules, policy and experiments have spoken.
+
+    `target` is what was asked for, `serves` the name that stands in for it, `rule` says why. `draw`
+    is the call's lot, 0 to 1. `resolution` is what the name stands for.
+    """
+
+    target: str
+    serves: str
+    rule: str
+    policy: Policy
+    complexity: Complexity | None
+    arm: str | None
+    shadows: tuple[str, ...]
+    defaults: Defaults
+    resolution: Resolution
+    draw: float
+
+
+class Book:
+    """Directory and policies, prepared; PolicyMistake where the policies contradict themselves."""
+
+    def __init__(self, directory: Directory, document: PolicyDocument) -> None:
+        self.directory = directory
+        self.document = document
+        self.budgeting = document.budgeting
+        self.words = WordRules(document.rules)
+        self.policies = Policies(document.policies)
+        self._rules = Rules(document.rules)
+        self._providers = frozenset(document.providers)
+        self._contracted = frozenset(document.contracted)
+        self._experiments = {
+            item.target: (name, item) for name, item in document.experiments.items()
+        }
+        self._shadows: dict[str, dict[str, Shadow]] = {}
+        for name, item in document.shadows.items():
+            self._shadows.setdefault(item.target, {})[name] = item
+        self._prepared: dict[tuple[str, str, Sensitivity, Kind], tuple[date, Prepared]] = {}
+
+    def choose(self, target: str, features: Features, caller: Caller) -> Choice:
+        """Say who is to serve a call; CallRefused where no such name exists."""
+        policy = self.policies.of(caller)
+        name = policy.shortcuts.get(target, target)
+        because = [] if name == target else [f"policy {policy.name}: {name} for {target}"]
+        complexity: Complexity | None = None
+        hit = self._rules.first(target, features, caller)
+        if hit is not None:
+            rule_name, rule = hit
+            because.append(f"rule {rule_name}")
+            name, complexity = rule.use or name, rule.complexity
+        name, arm, own = self._experiment(name, features, caller)
+        resolution = resolve(self.directory, name)
+        if resolution.by_complexity:
+            complexity = complexity or UNSAID
+            because.append(f"{name} takes it for {complexity}")
+            own = _joined(own, resolution.defaults)
+            name = resolution.by_complexity[complexity]
+            if arm is None:
+                name, arm, more = self._experiment(name, features, caller)
+                own = _joined(own, more)
+            resolution = resolve(self.directory, name)
+        if arm is not None:
+            because.append(f"experiment {arm}")
+        because.append(f"{resolution.kind} {resolution.name}")
+        return Choice(
+            target,
+            name,
+            because[0] if len(because) == 1 else ", ".join(because),
+            policy,
+            complexity,
+            arm,
+            self._copies(target, name, caller),
+            _joined(own, resolution.defaults),
+            resolution,
+            lot("call", caller.decision_id) if "weights" in policy.balance else 0.0,
+        )
+
+    def prepared(self, choice: Choice, features: Features, snapshot: Snapshot) -> Prepared:
+        """Return the candidates of a choice, sorted as far as the call does not matter."""
+        day = date.fromordinal(int(snapshot.now) // SECONDS_A_DAY + EPOCH)
+        if snapshot.gone:
+            return self._prepare(choice, features, snapshot, day)
+        key = (choice.resolution.name, choice.policy.name, features.sensitivity, features.kind)
+        kept = self._prepared.get(key)
+        if kept is not None:
+            since, prepared = kept
+            if since <= day and (prepared.until is None or day < prepared.until):
+                return prepared
+        if len(self._prepared) >= MOST_PREPARED:
+            self._prepared.clear()
+        prepared = self._prepare(choice, features, snapshot, day)
+        self._prepared[key] = (day, prepared)
+        return prepared
+
+    def candidates(self, choice: Choice) -> Iterable[Deployment]:
+        """Yield every deployment that a plan for a choice may look at, at most once each."""
+        resolution = choice.resolution
+        yield from resolution.candidates
+        yield from resolution.backups
+        for step in resolution.degraded:
+            yield from step.candidates
+        for deployment in (*resolution.candidates, *resolution.backups):
+            replacement = self.directory.models[deployment.model].replacement
+            if replacement is not None:
+                yield from self.directory.deployments_of(replacement)
+
+    def _prepare(
+        self, choice: Choice, features: Features, snapshot: Snapshot, day: date
+    ) -> Prepared:
+        return prepare(
+            choice.resolution,
+            Terrain(
+                self.directory,
+                self._providers,
+                self._contracted,
+                choice.policy,
+                features.sensitivity,
+                features.kind,
+                day,
+                snapshot.gone,
+            ),
+        )
+
+    def _experiment(
+        self, name: str, features: Features, caller: Caller
+    ) -> tuple[str, str | None, Defaults]:
+        """Return the name that serves, the arm, and what the arm sets."""
+        if name not in self._experiments:
+            return name, None, NOTHING
+        experiment, settings = self._experiments[name]
+        found = arm_of(experiment, settings, features, caller)
+        if found is None:
+            return name, None, NOTHING
+        arm_name, arm = found
+        own = Defaults(
+            max_output_tokens=arm.max_output_tokens,
+            temperature=arm.temperature,
+            reasoning=arm.reasoning,
+        )
+        return arm.use or name, f"{experiment}/{arm_name}", own
+
+    def _copies(self, target: str, name: str, caller: Caller) -> tuple[str, ...]:
+        if not self._shadows:
+            return ()
+        asked: Mapping[str, Shadow] = {
+            **self._shadows.get(target, {}),
+            **self._shadows.get(name, {}),
+        }
+        return shadows_of(asked, caller)
+
+
+NOTHING: Final = Defaults()
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC).toordinal()
+
+
+def _joined(first: Defaults, others: Defaults) -> Defaults:
+    """Return defaults that are the others' where the first say nothing."""
+    if first is NOTHING or others is NOTHING:
+        return others if first is NOTHING else first
+    missing = {
+        name: getattr(others, name)
+        for name in Defaults.__struct_fields__
+        if getattr(first, name) is None
+    }
+    return structs.replace(first, **missing)

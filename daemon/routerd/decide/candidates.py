@@ -1,0 +1,282 @@
+"""What is settled about the candidates of a target before a call is looked at.
+
+Rules of this file: pure. Here stands what depends on directory, policy, sensitivity and day alone,
+so that it is worked out once and not for every call. Who is left out has its reason already; who is
+left has what a call compares as plain numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Iterator
+from datetime import date
+from typing import Final
+
+from msgspec import Struct
+
+from routerd.decide.policy import Policy
+from routerd.decide.reasons import CAN
+from routerd.domain import MAX_ROUTES, Boundary, Dropped, Kind, Sensitivity
+from routerd.models.directory import BOUNDARIES, Directory, Resolution
+from routerd.models.schema import Deployment
+
+__all__ = ["Candidate", "Group", "Prepared", "Terrain", "prepare"]
+
+# Larger than any window: stands for one that nobody knows.
+NO_LIMIT: Final = 2**62
+# A replacement may itself have been replaced; nobody goes on for ever.
+MOST_REPLACEMENTS: Final = 5
+DEAREST: Final = 2**62
+
+
+class Candidate(Struct, frozen=True, eq=False):
+    """A deployment that may serve, as far as that is settled.
+
+    `can` has a bit for each capability. `price` is nanodollars for three million tokens in and one
+    out, None where that is not known. `expected_ms` is the time to the first content that somebody
+    measured. `code` and `detail` say what put it in its place; `degraded` why it is not what was
+    asked for. `beyond` is what is said of it once there are enough routes.
+    """
+
+    deployment: Deployment
+    can: int
+    most_input: int
+    window: int
+    price: int | None
+    expected_ms: int | None
+    code: str
+    detail: str
+    degraded: str | None
+    beyond: Dropped
+
+
+class Group(Struct, frozen=True, eq=False):
+    """Candidates that one step of a target's path offers, and those it cannot.
+
+    `has_equals` says that deployments of one model follow each other, `is_cheaper` that it costs
+    less than what was asked for, `is_asked` that it is what was asked for.
+    """
+
+    candidates: tuple[Candidate, ...]
+    dropped: tuple[Dropped, ...]
+    has_equals: bool
+    is_cheaper: bool
+    is_asked: bool
+
+
+class Prepared(Struct, frozen=True, eq=False):
+    """The groups of a target in order; `until` is the first day on which they are others."""
+
+    resolution: Resolution
+    groups: tuple[Group, ...]
+    until: date | None
+
+
+class Terrain(Struct, frozen=True):
+    """What the candidates are judged by: all that changes rarely."""
+
+    directory: Directory
+    providers: Container[str]
+    contracted: Container[str]
+    policy: Policy
+    sensitivity: Sensitivity
+    kind: Kind
+    day: date
+    gone: dict[str, str]
+
+
+def prepare(resolution: Resolution, terrain: Terrain) -> Prepared:
+    """Sort the candidates of a target into those that may serve and those that may not."""
+    judge = _Judge(resolution, terrain)
+    groups = []
+    asked_price: int | None = None
+    for index, (deployments, degraded) in enumerate(_steps(resolution)):
+        kept, dropped = judge.group(deployments, degraded)
+        if terrain.policy.prefer == "price":
+            kept.sort(key=lambda item: DEAREST if item.price is None else item.price)
+        if index == 0:
+            asked_price = kept[0].price if kept else None
+        models = [item.deployment.model for item in kept]
+        groups.append(
+            Group(
+                tuple(kept),
+                tuple(dropped),
+                len(set(models)) < len(models),
+                is_cheaper=index > 0 and _is_cheaper(kept, asked_price),
+                is_asked=index == 0,
+            )
+        )
+    return Prepared(resolution, tuple(groups), judge.until)
+
+
+def _steps(resolution: Resolution) -> Iterator[tuple[tuple[Deployment, ...], str | None]]:
+    """Yield what may serve, in order of preference, each with why it is not what was asked for."""
+    yield resolution.candidates, None
+    if resolution.backups:
+        yield resolution.backups, f"backup of {resolution.name}"
+    for step in resolution.degraded:
+        yield step.candidates, f"class {step.model_class} in place of {resolution.name}"
+
+
+def _is_cheaper(kept: list[Candidate], asked: int | None) -> bool:
+    prices = [item.price for item in kept if item.price is not None]
+    return bool(prices) and (asked is None or min(prices) < asked)
+
+
+class _Judge:
+    """Judges each deployment once."""
+
+    def __init__(self, resolution: Resolution, terrain: Terrain) -> None:
+        self._resolution = resolution
+        self._terrain = terrain
+        self._seen: set[str] = set()
+        # In a class one member follows another; a model that was asked for by name is missed.
+        self._is_named = resolution.kind in ("model", "deployment")
+        self._allowed = _models_of(terrain)
+        self.until: date | None = None
+
+    def group(
+        self, deployments: Iterable[Deployment], degraded: str | None
+    ) -> tuple[list[Candidate], list[Dropped]]:
+        kept: list[Candidate] = []
+        dropped: list[Dropped] = []
+        for deployment in deployments:
+            if deployment.id in self._seen:
+                continue
+            self._seen.add(deployment.id)
+            ended = self._ended(deployment)
+            if ended is not None:
+                code, why = ended
+                dropped.append(Dropped(deployment.id, code, why))
+                self._replace(deployment, why, degraded, kept, dropped)
+            else:
+                detail = self._resolution.ranks.get(deployment.id, "")
+                place = ("score" if detail else "order", detail)
+                self._judge(deployment, place, degraded, kept, dropped)
+        return kept, dropped
+
+    def _replace(
+        self,
+        deployment: Deployment,
+        why: str,
+        degraded: str | None,
+        kept: list[Candidate],
+        dropped: list[Dropped],
+    ) -> None:
+        """Put the replacement of what has ended in its place."""
+        models = self._terrain.directory.models
+        model = models[deployment.model]
+        for _ in range(MOST_REPLACEMENTS):
+            if model.replacement is None:
+                return
+            text = f"{deployment.model} {why}: {model.replacement} in its place"
+            model = models[model.replacement]
+            others = self._terrain.directory.deployments_of(model.id)
+            living = [item for item in others if self._ended(item) is None]
+            for item in living:
+                if item.id not in self._seen:
+                    self._seen.add(item.id)
+                    said = text if degraded is None and self._is_named else degraded
+                    self._judge(item, ("replacement", text), said, kept, dropped)
+            if living:
+                return
+
+    def _judge(
+        self,
+        deployment: Deployment,
+        place: tuple[str, str],
+        degraded: str | None,
+        kept: list[Candidate],
+        dropped: list[Dropped],
+    ) -> None:
+        reason = self._reason(deployment)
+        if reason is None:
+            kept.append(_candidate(deployment, place, degraded))
+        else:
+            dropped.append(Dropped(deployment.id, *reason))
+
+    def _ended(self, deployment: Deployment) -> tuple[str, str] | None:
+        """Say since when a deployment is no more, with the code for it; None if it lives."""
+        gone = self._terrain.gone.get(deployment.id)
+        if gone is not None:
+            return "gone", gone
+        ends = deployment.retires_on
+        if ends is None:
+            return None
+        if ends <= self._terrain.day:
+            return "retired", f"ended on {ends}"
+        self.until = ends if self.until is None else min(self.until, ends)
+        return None
+
+    def _reason(self, deployment: Deployment) -> tuple[str, str] | None:
+        """Return code and detail of the first reason against a deployment that lives."""
+        terrain, policy = self._terrain, self._terrain.policy
+        if deployment.kind != terrain.kind:
+            detail = f"it does {deployment.kind}, the call asks for {terrain.kind}"
+            return f"no_{terrain.kind}", detail
+        if deployment.provider not in terrain.providers:
+            return "provider_not_configured", f"no key or address for {deployment.provider}"
+        if not policy.without.isdisjoint((deployment.id, deployment.model, deployment.provider)):
+            return "policy", f"policy {policy.name} leaves it out"
+        if self._allowed is not None and deployment.model not in self._allowed:
+            return "policy", f"policy {policy.name} allows other classes and models"
+        if deployment.pinned == "moving" and not policy.moving_aliases:
+            return "moving_alias", (
+                f"its vendor may put other weights behind this id; policies.{policy.name}."
+                "moving_aliases allows it"
+            )
+        return self._too_far(deployment)
+
+    def _too_far(self, deployment: Deployment) -> tuple[str, str] | None:
+        terrain, boundary = self._terrain, deployment.boundary
+        limit = self._resolution.boundary
+        if limit is not None and BOUNDARIES.index(boundary) > BOUNDARIES.index(limit):
+            what = f"{self._resolution.name} at most to {limit}"
+            return "boundary", f"its text goes to {boundary}, that of {what}"
+        farthest: Boundary = "vendor"
+        if terrain.sensitivity == "private":
+            named = deployment.provider in terrain.policy.private_reaches
+            farthest = "own-network" if named else "machine"
+        elif terrain.sensitivity == "internal":
+            farthest = "vendor" if deployment.provider in terrain.contracted else "own-network"
+        if BOUNDARIES.index(boundary) > BOUNDARIES.index(farthest):
+            return "boundary", f"its text goes to {boundary}, this call's at most to {farthest}"
+        return None
+
+
+def _models_of(terrain: Terrain) -> frozenset[str] | None:
+    """Return the models that the policy lets serve, None for all."""
+    policy, directory = terrain.policy, terrain.directory
+    if policy.classes is None and policy.models is None:
+        return None
+    classes = policy.classes or frozenset()
+    named = {
+        name
+        for item in classes
+        if item in directory.classes
+        for name in directory.classes[item].candidates
+    }
+    of_class = {item.id for item in directory.models.values() if item.model_class in classes}
+    return frozenset(named | of_class | (policy.models or frozenset()))
+
+
+def _candidate(deployment: Deployment, place: tuple[str, str], degraded: str | None) -> Candidate:
+    capabilities = deployment.capabilities
+    window = deployment.context_window or NO_LIMIT
+    price, speed = deployment.price, deployment.speed
+    code, detail = place
+    return Candidate(
+        deployment,
+        sum(bit for name, bit in CAN.items() if getattr(capabilities, name)),
+        min(deployment.max_input_tokens or NO_LIMIT, window),
+        window,
+        None
+        if price is None or price.input is None or price.output is None
+        else 3 * price.input + price.output,
+        None
+        if speed is None or speed.first_token_seconds is None
+        else int(speed.first_token_seconds * 1000),
+        code,
+        detail,
+        degraded,
+        Dropped(deployment.id, "beyond_three", f"a plan has at most {MAX_ROUTES} routes"),
+    )

@@ -1,0 +1,121 @@
+"""What traffic shows of deployments: how fast they begin, how busy they are, and which are gone.
+
+Rules of this file: plain and synchronous, the time passed in as seconds since the epoch. Only what
+calls saw counts; what is older than its time says nothing any more, so that a deployment that was
+slow or gone once is tried again.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Final
+
+from msgspec import Struct
+
+from routerd.domain import Attempt, Record
+from routerd.errors import ErrorClass
+
+__all__ = ["Seen", "Traffic"]
+
+# How much one call moves an estimate: five of them are two thirds of it.
+NEWEST_COUNTS: Final = 0.2
+LATENCY_SECONDS: Final = 600.0
+# A provider that has no such model will not have it in the next minutes either.
+GONE_SECONDS: Final = 600.0
+# The longest time that a vendor keeps a prompt for cheap.
+SESSION_SECONDS: Final = 3_600.0
+MOST_SESSIONS: Final = 10_000
+
+# A session is one of a tenant: two tenants may call theirs alike.
+Session = tuple[str | None, str]
+
+
+class Seen(Struct, frozen=True):
+    """What was seen of some deployments, by their ids; see `Snapshot`."""
+
+    latency_ms: dict[str, int] = {}
+    in_flight: dict[str, int] = {}
+    gone: dict[str, str] = {}
+    session_on: str | None = None
+
+
+NOTHING: Final = Seen()
+
+
+class Traffic:
+    """Estimates and counters of all deployments that calls went to."""
+
+    def __init__(self) -> None:
+        self._latency: dict[str, tuple[float, float]] = {}
+        self._in_flight: dict[str, int] = {}
+        self._gone: dict[str, tuple[float, str]] = {}
+        self._sessions: OrderedDict[Session, tuple[float, str]] = OrderedDict()
+
+    def seen(
+        self, deployments: Iterable[str], tenant: str | None, session: str | None, now: float
+    ) -> Seen:
+        """Return what is known of some deployments, and where a session was last."""
+        if not (self._latency or self._in_flight or self._gone):
+            return NOTHING
+        latency_ms, in_flight, gone = {}, {}, {}
+        for name in deployments:
+            known = self._latency.get(name)
+            if known is not None and now - known[0] < LATENCY_SECONDS:
+                latency_ms[name] = round(known[1])
+            busy = self._in_flight.get(name)
+            if busy:
+                in_flight[name] = busy
+            if self._gone and name in self._gone and now - self._gone[name][0] < GONE_SECONDS:
+                gone[name] = self._gone[name][1]
+        return Seen(latency_ms, in_flight, gone, self._session(tenant, session, now))
+
+    def begin(self, deployment: str) -> None:
+        """Count a request that is about to be sent."""
+        self._in_flight[deployment] = self._in_flight.get(deployment, 0) + 1
+
+    def end(self, deployment: str) -> None:
+        """Count it no more."""
+        left = self._in_flight[deployment] - 1
+        if left:
+            self._in_flight[deployment] = left
+        else:
+            del self._in_flight[deployment]
+
+    def learn(self, record: Record, now: float) -> None:
+        """Take from a call that ended what its attempts showed."""
+        for attempt in record.attempts:
+            if attempt.error_class == ErrorClass.NOT_FOUND:
+                self._gone[attempt.deployment] = now, _not_found(attempt)
+            elif attempt.first_content_us is not None:
+                self._gone.pop(attempt.deployment, None)
+                # An answer that is not streamed has its first content when all of it is there.
+                if record.stream:
+                    self._time(
+                        attempt.deployment, attempt.first_content_us - attempt.started_us, now
+                    )
+        session = record.features.session if record.features is not None else None
+        if session is not None and record.deployment and not record.cached:
+            key = (record.tenant, session)
+            self._sessions[key] = now, record.deployment
+            self._sessions.move_to_end(key)
+            if len(self._sessions) > MOST_SESSIONS:
+                self._sessions.popitem(last=False)
+
+    def _time(self, deployment: str, microseconds: int, now: float) -> None:
+        milliseconds = microseconds / 1000
+        at, before = self._latency.get(deployment, (0.0, milliseconds))
+        if now - at >= LATENCY_SECONDS:
+            before = milliseconds
+        self._latency[deployment] = now, before + NEWEST_COUNTS * (milliseconds - before)
+
+    def _session(self, tenant: str | None, session: str | None, now: float) -> str | None:
+        if session is None:
+            return None
+        at, deployment = self._sessions.get((tenant, session), (0.0, None))
+        return deployment if now - at < SESSION_SECONDS else None
+
+
+def _not_found(attempt: Attempt) -> str:
+    said = f"{attempt.status or 'error'} {attempt.error_code or ''}".strip()
+    return f"its provider does not have it: {said}"
