@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 from time import monotonic, time
 
-from routerd.cache import Answers, Collected, WaitedTooLong
+from routerd.cache import Answers, Collected, Key, WaitedTooLong
 from routerd.classify.checks import check_request
-from routerd.classify.features import measure
-from routerd.decide import Choice, filled, make_plan, refusal, with_defaults
-from routerd.domain import Features, Plan
+from routerd.decide import refusal
+from routerd.domain import Plan
 from routerd.errors import CallRefused
 from routerd.execute.accounts import Accounts, Purse
+from routerd.execute.deciding import Asked, decide, understand
 from routerd.execute.delivery import Delivery, Sink
 from routerd.execute.in_flight import CallsInFlight, SentOnceMore
 from routerd.execute.keeping import give_kept, keep_answer
@@ -28,7 +28,7 @@ from routerd.execute.recording import (
     read_call,
     void_record,
 )
-from routerd.execute.routes import Execution
+from routerd.execute.shadows import Copy, Shadows
 from routerd.execute.story import Rules, Story, join_earlier
 from routerd.ledger import Ledger
 from routerd.telemetry.events import BugSeen, CallFinished, Events
@@ -53,13 +53,17 @@ class Pipeline:
         self._ledger = ledger
         self._events = events
         self.in_flight = CallsInFlight(rules.limits.in_flight)
+        self.shadows: Shadows | None = None
         self.served = 0
 
-    async def serve(self, request: CallRequested, sink: Sink, peer_uid: int | None) -> None:
+    async def serve(
+        self, request: CallRequested, sink: Sink, peer_uid: int | None, copy: Copy | None = None
+    ) -> None:
         """Answer one call; on every end a record is written and a last frame is sent."""
-        call = read_call(request, peer_uid, self.rules.timeouts.total)
-        record = begin_record(call, simulated=self.rules.simulated)
-        story = Story(call, record, Delivery(sink, call.received_at))
+        rules = self.rules  # others may hold for the next call
+        call = read_call(request, peer_uid, rules.timeouts.total)
+        record = begin_record(call, simulated=rules.simulated, copy=copy)
+        story = Story(call, record, Delivery(sink, call.received_at), rules, copy)
         error: ErrorInfo | None = None
         has_begun = not call.sends
         is_a_call = True
@@ -102,7 +106,7 @@ class Pipeline:
 
     def _write(self, story: Story) -> None:
         """Hand the record on; nothing changes it any more."""
-        self.served += 1
+        self.served += story.copy is None
         self._ledger.write(story.record)
         self.accounts.traffic.learn(story.record, time())
         if story.texts is not None:
@@ -111,20 +115,17 @@ class Pipeline:
 
     async def _answer(self, story: Story, sink: Sink) -> ErrorInfo | None:
         """Answer a call, from what is kept or by its routes; returns why there is no answer."""
-        call, record, rules = story.call, story.record, self.rules
-        check_request(call.messages, call.options)
+        call, record, rules = story.call, story.record, story.rules
+        check_request(call.messages, call.options, is_copy=story.copy is not None)
         seconds = call.deadline - call.received_at
-        features = measure(call.messages, call.options, seconds, words=rules.book.words)
-        choice = rules.book.choose(call.target, features, caller_of(record))
-        record.target, record.arm = call.target, choice.arm
-        options = with_defaults(call.options, choice.defaults)
-        record.features = features = filled(features, choice.defaults)
-        if options.tenant in rules.texts_of and options.sensitivity != "private":
-            story.keep_texts()
-        key = self.answers.key(
-            call.target, call.messages, options, serves=choice.serves, decided_by=rules.decided_by
+        asked = understand(
+            rules.book, call.target, call.messages, call.options, seconds, caller_of(record)
         )
-        async with self.answers.share(key, call.deadline - monotonic()) as turn:
+        record.target, record.features = call.target, asked.features
+        record.arm = record.arm or asked.choice.arm
+        if story.keeps_texts:
+            story.keep_texts()
+        async with self.answers.share(self._key(story, asked), call.deadline - monotonic()) as turn:
             if turn.answer is not None:
                 sink.send((CallStarted(record.decision_id, record.trace_id),))
                 give_kept(turn.answer, record, story.delivery)
@@ -133,30 +134,34 @@ class Pipeline:
             if collected is not None:
                 story.delivery.listeners.append(collected)
             purse = Purse(self.accounts, record)
-            plan = self._plan(story, choice, features, purse)
+            plan = self._plan(story, asked, purse)
             sink.send((CallStarted(record.decision_id, record.trace_id),))
-            execution = story.execution = Execution(
-                call,
-                options,
-                features.input_tokens,
-                story.delivery,
-                rules.timeouts,
-                purse,
-                made_before=story.made_before,
-            )
+            execution = story.begin(asked, purse)
             await execution.run(plan, rules.targets)
             keep_answer(turn, collected, record, execution)
             return execution.error
 
-    def _plan(self, story: Story, choice: Choice, features: Features, purse: Purse) -> Plan:
+    def _plan(self, story: Story, asked: Asked, purse: Purse) -> Plan:
         """Decide who may serve; CallRefused where nobody may."""
-        record, rules = story.record, self.rules
+        record, rules = story.record, story.rules
         now = purse.received_at + story.delivery.elapsed_us() / 1e6
-        candidates = rules.book.candidates(choice)
-        snapshot = self.accounts.snapshot(purse.spending, candidates, now, features.session)
-        plan = make_plan(rules.book, choice, features, snapshot)
+        plan, snapshot = decide(rules.book, self.accounts, asked, purse.spending, now)
         record.plan, record.snapshot = plan, snapshot
         record.directory_hash, record.policy_hash = rules.directory_hash, rules.policy_hash
         if not plan.routes:
             raise CallRefused(refusal(plan, snapshot))
+        if plan.shadows and self.shadows is not None and story.copy is None:
+            self.shadows.copy(story.call, record, rules.shadows, texts=story.texts is not None)
         return plan
+
+    def _key(self, story: Story, asked: Asked) -> Key | None:
+        """Return what the call has in common with identical ones; a copy is to be asked for."""
+        if story.copy is not None:
+            return None
+        return self.answers.key(
+            story.call.target,
+            story.call.messages,
+            asked.options,
+            serves=asked.choice.serves,
+            decided_by=story.rules.decided_by,
+        )

@@ -133,6 +133,7 @@ def prepare(file: Path | None, environ: Mapping[str, str], *, simulated: bool = 
         can_be_billed=any(
             item.entry.boundary == "vendor" and not item.simulated for item in providers.values()
         ),
+        shadows=settings.shadows,
     )
     _check_keeping(settings, budgets, file or "")
     if not providers and not settings.discovery.local_servers:

@@ -17,9 +17,17 @@ from routerd.budget.windows import Window, parse_window, read_zone
 from routerd.domain import Unit
 from routerd.errors import SettingsError
 from routerd.models.pricing import dollars_to_nanodollars
-from routerd.settings import Budget, Budgeting, Spender
+from routerd.settings import SHADOW_PREFIX, Budget, Budgeting, Shadow, Spender
 
-__all__ = ["CALLERS", "DEFAULT_NAME", "SERVERS", "Definition", "Identity", "read_budgets"]
+__all__ = [
+    "CALLERS",
+    "DEFAULT_NAME",
+    "SERVERS",
+    "Definition",
+    "Identity",
+    "read_budgets",
+    "shadow_feature",
+]
 
 # Who spends, in the order in which a call's names are passed around.
 CALLERS: Final[tuple[Spender, ...]] = ("tenant", "team", "agent", "user", "feature")
@@ -88,11 +96,12 @@ def read_budgets(
     *,
     known: Mapping[str, Collection[str]] | None = None,
     can_be_billed: bool = False,
+    shadows: Mapping[str, Shadow] | None = None,
 ) -> tuple[Definition, ...]:
     """Check the budgets; with vendors that bill and no cap in dollars, add the daily default.
 
-    `known` are the providers and models there are, by `provider` and `model`. SettingsError names
-    the first mistake.
+    `known` are the providers and models there are, by `provider` and `model`. Each of the `shadows`
+    has a budget of its own. SettingsError names the first mistake.
     """
     try:
         zone = read_zone(budgeting.time_zone)
@@ -119,7 +128,22 @@ def read_budgets(
                 is_default=True,
             )
         )
+    definitions += [
+        Definition(
+            name=shadow_feature(name),
+            window=Window("day", zone),
+            filters=(("feature", shadow_feature(name)),),
+            nanodollars=_nanodollars(shadow.daily_dollars, file, f"shadows.{name}.daily_dollars"),
+            soft_percent=budgeting.soft_percent,
+        )
+        for name, shadow in (shadows or {}).items()
+    ]
     return tuple(_with_apart(item, definitions) for item in definitions)
+
+
+def shadow_feature(shadow: str) -> str:
+    """Return the feature that the copies of a shadow are counted under."""
+    return f"{SHADOW_PREFIX}{shadow}"
 
 
 def _read(

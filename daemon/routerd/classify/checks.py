@@ -10,6 +10,7 @@ import re
 from typing import Final
 
 from routerd.classify.schemas import check_plain_data, check_schema, refusal
+from routerd.settings import SHADOW_PREFIX
 from routerd.telemetry.plain import MAX_NAME_CHARACTERS
 from routerd_proto.content import (
     Content,
@@ -38,8 +39,8 @@ MOST_FLAGS: Final = 32
 TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
-def check_request(messages: list[Message], options: CallOptions) -> None:
-    """Raise CallRefused for the first thing that cannot be meant."""
+def check_request(messages: list[Message], options: CallOptions, *, is_copy: bool = False) -> None:
+    """Raise CallRefused for the first thing that cannot be meant; `is_copy`: a shadow's call."""
     if not messages:
         raise refusal("messages", "is empty; expected at least one user message")
     if not any(message.role in ("user", "tool") for message in messages):
@@ -48,6 +49,8 @@ def check_request(messages: list[Message], options: CallOptions) -> None:
     for index, message in enumerate(messages):
         _check_message(message, f"messages[{index}]", open_calls)
     _check_options(options)
+    if not is_copy and (options.feature or "").startswith(SHADOW_PREFIX):
+        raise refusal("options.feature", f"begins with {SHADOW_PREFIX}, which is for shadows")
 
 
 def _check_message(message: Message, place: str, open_calls: set[str]) -> None:

@@ -133,7 +133,7 @@ class Book:
             policy,
             complexity,
             arm,
-            self._copies(target, name, caller),
+            self._copies(target, name, caller) if self._shadows else (),
             _joined(own, resolution.defaults),
             resolution,
             lot("call", caller.decision_id) if "weights" in policy.balance else 0.0,
@@ -204,8 +204,6 @@ class Book:
         return arm.use or name, f"{experiment}/{arm_name}", own
 
     def _copies(self, target: str, name: str, caller: Caller) -> tuple[str, ...]:
-        if not self._shadows:
-            return ()
         asked: Mapping[str, Shadow] = {
             **self._shadows.get(target, {}),
             **self._shadows.get(name, {}),

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from routerd.domain import Attempt, Call, Caller, CostBasis, Plan, Record
 from routerd.execute.delivery import Delivery
 from routerd.execute.routes import Execution
+from routerd.execute.shadows import Copy
 from routerd.telemetry.plain import MAX_NAME_CHARACTERS, as_code, as_name
 from routerd.telemetry.trace_ids import trace_id_of
 from routerd_proto.content import Message
@@ -63,7 +64,7 @@ def read_call(request: CallRequested, peer_uid: int | None, longest_seconds: flo
     )
 
 
-def begin_record(call: Call, *, simulated: bool = False) -> Record:
+def begin_record(call: Call, *, simulated: bool = False, copy: Copy | None = None) -> Record:
     """Start the record of a call with what is known when it comes in.
 
     A target nobody knows yet may be a prompt in the wrong place: kept if it looks like a name.
@@ -86,6 +87,8 @@ def begin_record(call: Call, *, simulated: bool = False) -> Record:
         trace_id=trace_id_of(call),
         peer_uid=call.peer_uid,
         simulated=simulated,
+        arm=f"shadow/{copy.shadow}" if copy is not None else None,
+        shadow_of=copy.decision_id if copy is not None else None,
     )
 
 

@@ -13,14 +13,17 @@ from msgspec import Struct
 
 from routerd.decide import Book
 from routerd.domain import Call, Record
+from routerd.execute.accounts import Purse
+from routerd.execute.deciding import Asked
 from routerd.execute.delivery import Delivery
 from routerd.execute.keeping import KeptTexts
 from routerd.execute.recording import continue_record
 from routerd.execute.routes import Execution
+from routerd.execute.shadows import Copy
 from routerd.execute.target import Target
 from routerd.ledger import Ledger, LedgerUnreadable
 from routerd.models.directory import Directory
-from routerd.settings import Limits, Timeouts
+from routerd.settings import Limits, Shadow, Timeouts
 
 __all__ = ["Rules", "Story", "join_earlier"]
 
@@ -47,6 +50,11 @@ class Rules(Struct, frozen=True, eq=False):
     simulated: bool = False
 
     @property
+    def shadows(self) -> Mapping[str, Shadow]:
+        """The shadows that copy calls, by name."""
+        return self.book.document.shadows
+
+    @property
     def decided_by(self) -> str:
         """One name for policy and directory."""
         return f"{self.policy_hash}/{self.directory_hash}"
@@ -58,14 +66,43 @@ class Rules(Struct, frozen=True, eq=False):
 
 
 class Story(Struct, eq=False):
-    """One call on its way. `made_before` counts the attempts of earlier copies of it."""
+    """One call on its way, by the rules that held when it came.
+
+    `copy` says which call it copies, if it is a shadow's. `made_before` counts the attempts of
+    earlier copies of it.
+    """
 
     call: Call
     record: Record
     delivery: Delivery
+    rules: Rules
+    copy: Copy | None = None
     execution: Execution | None = None
     texts: KeptTexts | None = None
     made_before: int = 0
+
+    @property
+    def keeps_texts(self) -> bool:
+        """Whether prompt and answer are for the ledger: its tenant's operator says so."""
+        options = self.call.options
+        if options.sensitivity == "private":
+            return False
+        if self.copy is not None:
+            return self.copy.keeps_texts
+        return options.tenant in self.rules.texts_of
+
+    def begin(self, asked: Asked, purse: Purse) -> Execution:
+        """Make what runs the routes of the call."""
+        self.execution = Execution(
+            self.call,
+            asked.options,
+            asked.features.input_tokens,
+            self.delivery,
+            self.rules.timeouts,
+            purse,
+            made_before=self.made_before,
+        )
+        return self.execution
 
     def keep_texts(self) -> None:
         """Keep the prompt, and the answer as it passes."""

@@ -19,6 +19,7 @@ from routerd.settings.money import (
 )
 from routerd.settings.routing import (
     BALANCE,
+    SHADOW_PREFIX,
     Arm,
     Balance,
     Experiment,
@@ -40,6 +41,7 @@ from routerd.settings.schema import (
 
 __all__ = [
     "BALANCE",
+    "SHADOW_PREFIX",
     "Arm",
     "Balance",
     "Budget",

@@ -17,6 +17,7 @@ from routerd_proto.content import ReasoningEffort
 
 __all__ = [
     "BALANCE",
+    "SHADOW_PREFIX",
     "Arm",
     "Balance",
     "Experiment",
@@ -28,6 +29,8 @@ __all__ = [
 Balance = Literal["headroom", "weights", "price", "latency", "in_flight"]
 Tokens = Annotated[int, Meta(ge=1)]
 
+# What a shadow's copies are paid by: a feature of this name; no caller may use one like it.
+SHADOW_PREFIX: Final = "shadow:"
 # Who shares a call among equals where nobody says otherwise: see PolicySettings.balance.
 BALANCE: Final[tuple[Balance, ...]] = ("headroom", "price", "latency", "in_flight")
 

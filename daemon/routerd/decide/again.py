@@ -1,0 +1,90 @@
+"""A past decision made once more, from what was recorded, and where the two differ.
+
+Rules of this file: pure. Nothing of today counts: facts, state, policy and directory are those of
+then. A difference means that the record is not what was decided, or that the code decides otherwise
+by now; either is said aloud, never smoothed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from routerd.decide.book import Book, PolicyDocument
+from routerd.decide.plan import plan_call
+from routerd.decide.policy import PolicyMistake
+from routerd.domain import Caller, Plan, Record
+from routerd.errors import CallRefused
+from routerd.models.directory import Directory
+
+__all__ = ["Again", "CannotReplay", "book_of", "decide_again"]
+
+
+class CannotReplay(Exception):  # noqa: N818 - it says what cannot be done
+    """A decision that cannot be made again; the message says why."""
+
+
+class Again(Struct, frozen=True):
+    """The decision made again, and in sentences what is different about it; empty: nothing."""
+
+    plan: Plan
+    differences: list[str]
+
+
+def book_of(directory: bytes, policy: bytes) -> Book:
+    """Return the book of then from the documents that were kept; CannotReplay where that fails."""
+    try:
+        document = msgspec.json.decode(policy, type=PolicyDocument)
+        return Book(Directory.from_document(directory), document)
+    except (msgspec.MsgspecError, PolicyMistake) as error:
+        raise CannotReplay(
+            f"policy or directory of then were written by another version: {error}"
+        ) from error
+
+
+def decide_again(record: Record, caller: Caller, book: Book) -> Again:
+    """Make the decision of a record again; CannotReplay where too little was recorded."""
+    then, features, snapshot = record.plan, record.features, record.snapshot
+    if then is None or features is None or snapshot is None:
+        raise CannotReplay("no plan was made: the call was refused before, or answered from memory")
+    try:
+        now = plan_call(book, record.target, features, caller, snapshot)
+    except CallRefused as refused:
+        raise CannotReplay(f"the directory of then does not know it: {refused.info.message}") from None
+    return Again(now, list(_differences(then, now)))
+
+
+def _differences(then: Plan, now: Plan) -> Iterator[str]:
+    for field in Plan.__struct_fields__:
+        before, after = getattr(then, field), getattr(now, field)
+        if before == after:
+            continue
+        if field in ("routes", "dropped"):
+            yield from _differing_candidates(field, before, after)
+        else:
+            yield f"{field} was {_text(before)}, is {_text(after)}"
+
+
+def _differing_candidates(field: str, then: tuple[Any, ...], now: tuple[Any, ...]) -> Iterator[str]:
+    names_then = [item.deployment for item in then]
+    names_now = [item.deployment for item in now]
+    if names_then != names_now:
+        yield f"{field} were {_text(names_then)}, are {_text(names_now)}"
+    after = {item.deployment: item for item in now}
+    for item in then:
+        other = after.get(item.deployment)
+        if other is None or other == item:
+            continue
+        for name in item.__struct_fields__:
+            before, value = getattr(item, name), getattr(other, name)
+            if before != value:
+                yield f"{item.deployment}: {name} was {_text(before)}, is {_text(value)}"
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(str(item) for item in value) or "none"
+    return repr(value)

@@ -1,0 +1,51 @@
+"""From a call to its plan: what is measured, who is asked for, and what the system has right now.
+
+Rules of this file: nothing is awaited. A call that is only asked about takes the same way as one
+that is made.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from routerd.budget.holds import Spending
+from routerd.classify.features import measure
+from routerd.decide import Book, Choice, filled, make_plan, with_defaults
+from routerd.domain import Caller, Features, Plan, Snapshot
+from routerd.execute.accounts import Accounts
+from routerd_proto.content import Message
+from routerd_proto.frames import CallOptions
+
+__all__ = ["Asked", "decide", "understand"]
+
+
+class Asked(Struct, frozen=True, eq=False):
+    """What a call asks for: its facts, and its options, with what the shortcut sets filled in."""
+
+    features: Features
+    options: CallOptions
+    choice: Choice
+
+
+def understand(
+    book: Book,
+    target: str,
+    messages: list[Message],
+    options: CallOptions,
+    seconds: float,
+    caller: Caller,
+) -> Asked:
+    """Measure a call that may take so many seconds; CallRefused where its target is unknown."""
+    features = measure(messages, options, seconds, words=book.words)
+    choice = book.choose(target, features, caller)
+    defaults = choice.defaults
+    return Asked(filled(features, defaults), with_defaults(options, defaults), choice)
+
+
+def decide(
+    book: Book, accounts: Accounts, asked: Asked, spending: Spending, now: float
+) -> tuple[Plan, Snapshot]:
+    """Plan a call at a time, in seconds since the epoch; there may be no route in it."""
+    candidates = book.candidates(asked.choice)
+    snapshot = accounts.snapshot(spending, candidates, now, asked.features.session)
+    return make_plan(book, asked.choice, asked.features, snapshot), snapshot
