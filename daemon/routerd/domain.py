@@ -65,7 +65,11 @@ MAX_ATTEMPTS_PER_ROUTE: Final = 2
 
 
 class Capabilities(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What a model can take and do. `sampling` is for temperature and top_p."""
+    """What a model can take and do.
+
+    `sampling` is for temperature and top_p. `logprobs` is for every call: what a model does only
+    with its reasoning off is not claimed.
+    """
 
     vision: bool = False
     tools: bool = False

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
-from routerd.domain import Boundary, Kind
+from routerd.domain import Boundary
 from routerd.models.entries import Entries
 from routerd.models.local import (
     LOCAL_PRICE,
@@ -27,8 +26,8 @@ from routerd.models.local import (
     strip_format,
 )
 from routerd.models.pricing import Price
+from routerd.models.resolution import DegradedStep, Resolution, Resolver, TargetKind
 from routerd.models.schema import (
-    Defaults,
     Deployment,
     DeploymentEntry,
     Model,
@@ -39,8 +38,8 @@ from routerd.models.schema import (
 
 __all__ = ["BOUNDARIES", "DegradedStep", "Directory", "Resolution", "TargetKind", "UnknownTarget"]
 
-TargetKind = Literal["shortcut", "class", "model", "deployment"]
 LONGEST_NAME: Final = 100
+Document = tuple[Entries, dict[str, tuple[DeploymentEntry, ...]]]
 # From near to far: text that may go to one of these may go to those before it.
 BOUNDARIES: Final[tuple[Boundary, ...]] = ("machine", "own-network", "vendor")
 
@@ -53,35 +52,6 @@ class UnknownTarget(Exception):  # noqa: N818 - it states a fact; the caller is 
         super().__init__(f"{target!r} is not known{hint}")
         self.target = target
         self.near = near
-
-
-class DegradedStep(Struct, frozen=True):
-    """A class to fall back to, with its deployments in order."""
-
-    model_class: str
-    candidates: tuple[Deployment, ...]
-
-
-class Resolution(Struct, frozen=True):
-    """What a name stands for.
-
-    `candidates` are the deployments of what was asked for, in order; empty where nothing serves
-    it. `backups` are other models declared to stand in for a named model or deployment.
-    `degraded` are the classes to go to, in order, when none of these can serve; empty: fail.
-    `boundary` is how far the text may go, None: as far as the call itself allows.
-    """
-
-    kind: TargetKind
-    name: str
-    model_class: str | None
-    candidates: tuple[Deployment, ...]
-    backups: tuple[Deployment, ...] = ()
-    defaults: Defaults = Defaults()
-    degraded: tuple[DegradedStep, ...] = ()
-    boundary: Boundary | None = None
-    serves: Kind = "chat"
-    ranks: Mapping[str, str] = {}
-    by_complexity: Mapping[str, str] = {}
 
 
 class Directory:
@@ -101,7 +71,10 @@ class Directory:
         self, entries: Entries, listed: Mapping[str, tuple[DeploymentEntry, ...]] | None = None
     ) -> None:
         self._entries = entries
-        self._listed = dict(listed or {})
+        # In the order of the providers: who answered first must not decide who serves.
+        self._listed = {
+            name: listed[name] for name in entries.providers if listed and name in listed
+        }
         # A deployment that a file describes is better known than what a server lists.
         found = [
             item
@@ -124,7 +97,13 @@ class Directory:
         self.classes = MappingProxyType(entries.classes)
         self.shortcuts = MappingProxyType(entries.shortcuts)
         self._serving = self._deployments_by_model()
-        self._resolutions = self._resolve_everything()
+        self._resolutions = Resolver(
+            models=self.models,
+            deployments=self.deployments,
+            serving=self._serving,
+            classes=self.classes,
+            shortcuts=self.shortcuts,
+        ).resolve_everything()
 
     def resolve(self, target: str) -> Resolution:
         """Return what a name stands for; UnknownTarget names what resembles it.
@@ -157,8 +136,20 @@ class Directory:
         return Directory(replace(self._entries, deployments=deployments), self._listed)
 
     def document(self) -> bytes:
-        """Return all that decisions are made by, as JSON: what two directories share if alike."""
-        return msgspec.json.encode((self._entries, self._listed), order="deterministic")
+        """Return all that decisions are made by, as JSON: what two directories share if alike.
+
+        The order of the entries is part of it, because candidates stand in that order.
+        """
+        return msgspec.json.encode((self._entries, self._listed))
+
+    @classmethod
+    def from_document(cls, document: bytes) -> Directory:
+        """Return the directory that `document` was of; ValueError where it is none."""
+        try:
+            entries, listed = msgspec.json.decode(document, type=Document)
+        except msgspec.DecodeError as error:
+            raise ValueError(f"is no directory: {error}") from None
+        return cls(entries, listed)
 
     def with_local_models(
         self, provider: str, listed: Iterable[ListedLocally], *, price: Price = LOCAL_PRICE
@@ -194,91 +185,6 @@ class Directory:
             for model, items in serving.items()
         }
 
-    def _resolve_everything(self) -> dict[str, Resolution]:
-        # The last to write a name wins: deployments first, shortcuts last.
-        resolutions: dict[str, Resolution] = {}
-        for deployment in self.deployments.values():
-            resolutions[deployment.id] = self._resolve_deployment(deployment)
-        for model in self.models.values():
-            resolutions[model.id] = self._resolve_model(model)
-        for model_class in self.classes.values():
-            resolutions[model_class.name] = Resolution(
-                "class",
-                model_class.name,
-                model_class.name,
-                self._class_candidates(model_class),
-                degraded=self._degraded_path(model_class.degraded),
-            )
-        for shortcut in self.shortcuts.values():
-            resolutions[shortcut.name] = self._resolve_shortcut(shortcut)
-        return resolutions
-
-    def _resolve_deployment(self, deployment: Deployment) -> Resolution:
-        model = self.models[deployment.model]
-        others = [item for item in self.deployments_of(model.id) if item != deployment]
-        backups = _distinct((*others, *self._backups(model)))
-        return Resolution(
-            "deployment", deployment.id, model.model_class, (deployment,), backups=backups
-        )
-
-    def _resolve_model(self, model: Model) -> Resolution:
-        return Resolution(
-            "model",
-            model.id,
-            model.model_class,
-            self.deployments_of(model.id),
-            backups=self._backups(model),
-        )
-
-    def _resolve_shortcut(self, shortcut: Shortcut) -> Resolution:
-        if shortcut.model_class is not None:
-            model_class = self.classes[shortcut.model_class]
-            candidates = self._class_candidates(model_class)
-            degraded = model_class.degraded
-        else:
-            candidates = self._deployments_of_all(shortcut.candidates)
-            degraded = shortcut.degraded or ""
-        return Resolution(
-            "shortcut",
-            shortcut.name,
-            shortcut.model_class,
-            candidates,
-            defaults=shortcut.defaults,
-            degraded=self._degraded_path(degraded),
-            boundary=shortcut.boundary,
-        )
-
-    def _backups(self, model: Model) -> tuple[Deployment, ...]:
-        names = [name for name in (model.backup, model.secondary_backup) if name is not None]
-        return self._deployments_of_all(names)
-
-    def _class_candidates(self, model_class: ModelClass) -> tuple[Deployment, ...]:
-        names = list(model_class.candidates)
-        if model_class.local:
-            # In the order of the directory, the models nobody described last.
-            names += [
-                name
-                for name in self.models
-                if any(item.discovered for item in self.deployments_of(name))
-            ]
-        return self._deployments_of_all(names)
-
-    def _degraded_path(self, following: str) -> tuple[DegradedStep, ...]:
-        path = []
-        while following in self.classes:
-            model_class = self.classes[following]
-            path.append(DegradedStep(model_class.name, self._class_candidates(model_class)))
-            following = model_class.degraded
-        return tuple(path)
-
-    def _deployments_of_all(self, names: Iterable[str]) -> tuple[Deployment, ...]:
-        return _distinct(item for name in names for item in self.deployments_of(name))
-
-
-def _distinct(deployments: Iterable[Deployment]) -> tuple[Deployment, ...]:
-    """Return each deployment once, where it came first."""
-    return tuple({item.id: item for item in deployments}.values())
-
 
 def _complete(
     entry: DeploymentEntry, model: Model, provider: Provider, *, discovered: bool
@@ -291,15 +197,19 @@ def _complete(
         provider_model=entry.provider_model,
         boundary=provider.boundary,
         capabilities=entry.capabilities or model.capabilities,
+        kind=model.kind,
+        model_class=entry.model_class or model.model_class,
+        pinned=model.pinned,
         region=entry.region,
+        weight=entry.weight,
         price=entry.price,
+        speed=entry.speed,
         context_window=entry.context_window or model.context_window,
         max_input_tokens=entry.max_input_tokens or model.max_input_tokens,
         max_output_tokens=entry.max_output_tokens or model.max_output_tokens,
         retires_on=entry.retires_on or model.retires_on,
+        replacement=model.replacement,
         discovered=discovered,
-        pinned=model.pinned,
-        model_class=model.model_class,
     )
 
 

@@ -45,7 +45,11 @@ SECTIONS: Final = {
 # A section that is one table, not a table of tables.
 LISTING: Final = "local"
 # What a shortcut cannot have beside a field, and loses when a later file sets that field.
-EXCLUDING: Final = {"class": {"candidates", "degraded"}, "candidates": {"class"}}
+SERVED_BY: Final = frozenset({"class", "candidates", "choose", "by_complexity", "alias_of"})
+EXCLUDING: Final = {
+    name: SERVED_BY - {name} | (set() if name in {"candidates", "choose"} else {"degraded"})
+    for name in sorted(SERVED_BY)
+} | {"alias_of": SERVED_BY - {"alias_of"} | {"degraded", "defaults", "boundary"}}
 # What of a price is no rate: it may change by any factor, and leaves announced changes as they are.
 NO_RATES: Final = frozenset({"above", "discount_ppm", "source", "changes"})
 

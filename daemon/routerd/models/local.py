@@ -80,12 +80,17 @@ def is_local_chat_model(listed_id: str, listing: LocalListing) -> bool:
 
 
 def ad_hoc_model(deployment_id: str, provider: str) -> Model:
-    """Describe a model nobody knows: nothing is claimed but that it takes and writes text."""
+    """Describe a model nobody knows: nothing is claimed but that it takes and writes text.
+
+    Its weights are held still by whoever runs the server: they change when that person loads
+    others, and never behind anybody's back. So it counts as fixed by its vendor, as the named
+    releases of open weights do.
+    """
     return Model(
         id=deployment_id,
         vendor="unknown",
         model_class="open-weight",
-        pinned="moving",
+        pinned="vendor",
         capabilities=Capabilities(),
         source=f"listed by {provider}",
     )

@@ -12,16 +12,23 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct, field
 
-from routerd.domain import Boundary, Capabilities, Kind, Latency
+from routerd.domain import Boundary, Capabilities
 from routerd.models.pricing import Price
 from routerd_proto.content import ReasoningEffort
 
 __all__ = [
     "DIMENSIONS",
     "FAIL",
+    "INTERACTIVE",
+    "ByComplexity",
+    "Capability",
+    "Choice",
     "Defaults",
     "Deployment",
     "DeploymentEntry",
+    "Dimension",
+    "Kind",
+    "LatencyTarget",
     "LocalListing",
     "Model",
     "ModelClass",
@@ -30,15 +37,44 @@ __all__ = [
     "Score",
     "Scores",
     "Shortcut",
+    "Speed",
 ]
 
 # What a degraded path says where there is none.
 FAIL: Final = "fail"
 
+# The latency target of a call that says nothing else.
+INTERACTIVE: Final = "interactive"
+
+Kind = Literal["chat", "embedding", "rerank"]
+# What a model either can or cannot; the fields of Capabilities that are yes or no.
+Capability = Literal[
+    "vision",
+    "tools",
+    "forced_tool_choice",
+    "json_schema",
+    "reasoning",
+    "prefill",
+    "logprobs",
+]
+Dimension = Literal[
+    "reasoning",
+    "coding",
+    "math",
+    "instruction_following",
+    "tool_calling",
+    "creative_writing",
+    "factuality",
+    "long_context",
+]
 Pinned = Literal["dated", "vendor", "moving"]
 ScoreMethod = Literal["direct", "linked", "linked_extrapolated"]
 Tokens = Annotated[int, Meta(ge=1)]
 Name = Annotated[str, Meta(min_length=1)]
+Weight = Annotated[float, Meta(ge=0)]
+Confidence = Annotated[float, Meta(ge=0, le=1)]
+# How soon an answer is wanted: while somebody waits, whenever it is cheap, or within milliseconds.
+LatencyTarget = Literal["interactive", "batch"] | Annotated[int, Meta(ge=1)]
 
 
 class _Entry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -56,7 +92,7 @@ class Score(_Entry, frozen=True, kw_only=True):
     value: Annotated[float, Meta(ge=0, le=100)]
     benchmark: str
     version: str
-    confidence: Annotated[float, Meta(ge=0, le=1)]
+    confidence: Confidence
     method: ScoreMethod
     variant: str | None = None
 
@@ -80,18 +116,22 @@ DIMENSIONS: Final = Scores.__struct_fields__
 class Model(_Entry, frozen=True, kw_only=True):
     """Pinned weights, wherever they are served.
 
-    `pinned` says what holds the weights still: a date in the id, the vendor's word, or nothing (a
-    moving alias). `max_input_tokens` and `max_output_tokens` are absent where `context_window` is
-    the only limit. `local_names` are the names local servers know it by, see `local.py`.
+    `pinned` says what holds the weights still: a date in the id, the vendor's word or a named
+    release of open weights, or nothing (a moving alias). `max_input_tokens` and
+    `max_output_tokens` are absent where `context_window` is the only limit.
+    `embedding_dimensions` is the length of a vector unless a call asks for another. `local_names`
+    are the names local servers know it by, see `local.py`.
     """
 
     id: Name
     vendor: Name
     model_class: Name
+    kind: Kind = "chat"
     pinned: Pinned
     context_window: Tokens | None = None
     max_input_tokens: Tokens | None = None
     max_output_tokens: Tokens | None = None
+    embedding_dimensions: Tokens | None = None
     capabilities: Capabilities = Capabilities()
     scores: Scores = Scores()
     backup: str | None = None
@@ -102,15 +142,34 @@ class Model(_Entry, frozen=True, kw_only=True):
     source: str
 
 
+class Speed(_Entry, frozen=True, kw_only=True):
+    """How fast a deployment was when somebody measured it; a start, until own measurements are in.
+
+    Only figures of these very metrics: the time of a whole request is neither.
+    """
+
+    output_tokens_per_second: Annotated[float, Meta(gt=0)] | None = None
+    first_token_seconds: Annotated[float, Meta(gt=0)] | None = None
+    source: str
+    confidence: Confidence
+
+
 class DeploymentEntry(_Entry, frozen=True, kw_only=True):
-    """A deployment as a file describes it; limits and capabilities left out are the model's."""
+    """A deployment as a file describes it; class, limits and capabilities left out are the model's.
+
+    `weight` is its share of the calls beside other deployments of the same model. `model_class` is
+    for weights that are of another tier where they are hosted than at home.
+    """
 
     id: Name
     model: Name
+    model_class: Name | None = None
     provider: Name
     provider_model: Name
     region: str | None = None
+    weight: Annotated[int, Meta(ge=1)] = 1
     price: Price | None = None
+    speed: Speed | None = None
     context_window: Tokens | None = None
     max_input_tokens: Tokens | None = None
     max_output_tokens: Tokens | None = None
@@ -118,21 +177,13 @@ class DeploymentEntry(_Entry, frozen=True, kw_only=True):
     retires_on: date | None = None
 
 
-class Speed(_Entry, frozen=True, kw_only=True):
-    """How fast somebody found a deployment, and who."""
-
-    output_tokens_per_second: float | None = None
-    first_token_seconds: float | None = None
-    source: str = ""
-    confidence: float = 0.0
-
-
 class Deployment(Struct, frozen=True, kw_only=True):
     """One model on one endpoint of one provider, with everything it takes over filled in.
 
     `provider_model` is the provider's id for it, `boundary` where a call's text ends up. Limits
     are tokens, None where not known; `max_input_tokens` and `max_output_tokens` are None where the
-    window, which holds both, is the only limit. `discovered` marks what a local server listed.
+    window, which holds both, is the only limit. `replacement` is the model that stands in from
+    `retires_on` on. `discovered` marks what a local server listed.
     """
 
     id: str
@@ -141,19 +192,19 @@ class Deployment(Struct, frozen=True, kw_only=True):
     provider_model: str
     boundary: Boundary
     capabilities: Capabilities
+    kind: Kind = "chat"
+    model_class: str = ""
+    pinned: Pinned = "dated"
     region: str | None = None
+    weight: int = 1
     price: Price | None = None
+    speed: Speed | None = None
     context_window: int | None = None
     max_input_tokens: int | None = None
     max_output_tokens: int | None = None
     retires_on: date | None = None
-    discovered: bool = False
-    kind: Kind = "chat"
-    model_class: str = ""
-    pinned: Pinned = "dated"
-    speed: Speed | None = None
-    weight: int = 1
     replacement: str | None = None
+    discovered: bool = False
 
 
 class Provider(_Entry, frozen=True, kw_only=True):
@@ -175,37 +226,70 @@ class Provider(_Entry, frozen=True, kw_only=True):
 class ModelClass(_Entry, frozen=True, kw_only=True):
     """A tier of models: `candidates` in order, and where to go when none of them can serve.
 
-    `degraded` is another class or "fail". `local` adds every model that a local server lists and
-    `candidates` does not name, behind them.
+    All are of one `kind`. `degraded` is another class of that kind or "fail". `local` adds what
+    your own servers list and `candidates` does not name, behind them; never what a vendor hosts.
     """
 
     name: Name
     description: str
+    kind: Kind = "chat"
     candidates: tuple[str, ...]
     degraded: str
     local: bool = False
 
 
 class Defaults(_Entry, frozen=True, kw_only=True):
-    """What a shortcut sets where the caller does not. A model that cannot take it goes without."""
+    """What a shortcut sets where the caller does not. A model that cannot take it goes without.
+
+    `latency` is for the choice of a deployment and is not sent to anybody.
+    """
 
     max_output_tokens: Tokens | None = None
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     reasoning: ReasoningEffort | None = None
-    latency: Latency | None = None
+    latency: LatencyTarget | None = None
+
+
+class Choice(_Entry, frozen=True, kw_only=True):
+    """A rule that puts the models of some classes in order; `ranking.py` says how.
+
+    `weights` and `least` are by dimension, of the scores. `price_weight` is how many points each
+    doubling of the blended price takes off, `most_output_dollars` for a million tokens. `needs` are
+    capabilities.
+    """
+
+    classes: Annotated[tuple[str, ...], Meta(min_length=1)]
+    weights: dict[Dimension, Weight] = {}
+    least: dict[Dimension, Annotated[float, Meta(ge=0, le=100)]] = {}
+    price_weight: Weight = 0
+    most_output_dollars: Annotated[float, Meta(gt=0)] | None = None
+    needs: tuple[Capability, ...] = ()
+    least_context_tokens: Tokens | None = None
+
+
+class ByComplexity(_Entry, frozen=True, kw_only=True):
+    """What stands in for a shortcut once it is known how hard a call is: names of targets."""
+
+    simple: Name
+    medium: Name
+    complex: Name
 
 
 class Shortcut(_Entry, frozen=True, kw_only=True):
-    """The name an app asks for: a job, served by a class or by candidates in order.
+    """The name an app asks for: a job. What serves it is exactly one of five.
 
-    `boundary` is how far a call's text may go. `degraded` belongs to `candidates`; a class has
-    its own.
+    `class`, `candidates` in order, a rule to `choose` by, targets `by_complexity`, or `alias_of`
+    another shortcut, with all that one sets. `boundary` is how far a call's text may go.
+    `degraded` belongs to `candidates` and `choose`; a class has its own.
     """
 
     name: Name
     description: str
     model_class: str | None = field(default=None, name="class")
     candidates: tuple[str, ...] = ()
+    choose: Choice | None = None
+    by_complexity: ByComplexity | None = None
+    alias_of: str | None = None
     degraded: str | None = None
     boundary: Boundary | None = None
     defaults: Defaults = Defaults()

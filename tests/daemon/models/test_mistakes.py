@@ -218,12 +218,12 @@ MISTAKES = {
     "a shortcut of a class and candidates": (
         '[shortcuts.x]\ndescription = "x"\nclass = "fast"\ncandidates = ["gpt-6-luna"]',
         "shortcuts.x",
-        "either `class` or `candidates`",
+        "exactly one of `class`, `candidates`",
     ),
     "a shortcut of nothing": (
         '[shortcuts.x]\ndescription = "x"',
         "shortcuts.x",
-        "either `class` or `candidates`",
+        "exactly one of `class`, `candidates`",
     ),
     "a shortcut whose class has its own degraded path": (
         '[shortcuts.smart]\ndegraded = "fail"',
