@@ -34,10 +34,7 @@ def with_defaults(options: CallOptions, defaults: Defaults) -> CallOptions:
     missing = {
         name: value
         for name in defaults.__struct_fields__
-        # What chooses a deployment, and is no option of a call, is for the plan alone.
-        if name in options.__struct_fields__
-        and (value := getattr(defaults, name)) is not None
-        and getattr(options, name) is None
+        if (value := getattr(defaults, name)) is not None and getattr(options, name) is None
     }
     return structs.replace(options, **missing) if missing else options
 
