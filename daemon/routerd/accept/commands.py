@@ -13,16 +13,18 @@ from functools import partial
 from typing import Any
 
 import msgspec
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from routerd.accept.arguments import NoArguments, read_arguments, refusal
 from routerd.accept.connection import Connection
+from routerd.accept.decision_commands import DecisionCommands
 from routerd.accept.money_commands import MoneyCommands, Rows
-from routerd.domain import Record
+from routerd.accept.records import find_record, plain_record
 from routerd.errors import CallRefused
-from routerd.ledger import AmbiguousId, Ledger, LedgerUnreadable
+from routerd.execute.accounts import Accounts
+from routerd.execute.story import Rules
+from routerd.ledger import Ledger, LedgerUnreadable
 from routerd.ledger.listing import CallsQuestion, list_calls
-from routerd.models import Directory
 from routerd_proto.errors import error_info
 from routerd_proto.frames import CommandAnswered, CommandRequested
 
@@ -32,21 +34,17 @@ __all__ = ["Commands"]
 OF_OPERATORS = frozenset({"texts", "reconcile"})
 
 
-class ExplainQuestion(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which call is to be explained: its id, or the first 8 or more digits of it."""
+class TextsQuestion(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose prompt and answer are asked for: the id of the call, or the first digits of it."""
 
     decision_id: str
-
-
-class TextsQuestion(ExplainQuestion, frozen=True, forbid_unknown_fields=True):
-    """Whose prompt and answer are asked for."""
 
 
 class Commands:
     """Answer commands.
 
     `report` returns the state of the daemon and `budgets` that of every budget, as plain data;
-    `directory` returns the models there are now, with their prices.
+    `rules` returns what calls are decided by now.
     """
 
     def __init__(
@@ -54,14 +52,17 @@ class Commands:
         report: Callable[[], dict[str, Any]],
         ledger: Ledger,
         budgets: Callable[[], Rows],
-        directory: Callable[[], Directory],
+        rules: Callable[[], Rules],
+        accounts: Accounts,
     ) -> None:
         self._report = report
         self._ledger = ledger
-        money = MoneyCommands(ledger, budgets, directory)
+        money = MoneyCommands(ledger, budgets, lambda: rules().directory)
+        decisions = DecisionCommands(ledger, rules, accounts)
         self._table: dict[str, Callable[[dict[str, Any]], Awaitable[Any]]] = {
             "status": self._status,
-            "explain": self._explain,
+            "explain": decisions.explain,
+            "plan": decisions.plan,
             "texts": self._texts,
             "calls": self._calls,
             "spend": money.spend,
@@ -88,11 +89,9 @@ class Commands:
         read_arguments(arguments, NoArguments)
         return self._report()
 
-    async def _explain(self, arguments: dict[str, Any]) -> Any:
-        return _plain(await self._find(read_arguments(arguments, ExplainQuestion).decision_id))
-
     async def _texts(self, arguments: dict[str, Any]) -> Any:
-        record = await self._find(read_arguments(arguments, TextsQuestion).decision_id)
+        question = read_arguments(arguments, TextsQuestion)
+        record = await find_record(self._ledger, question.decision_id)
         texts = await self._ledger.texts(record.decision_id)
         if texts is None:
             raise refusal(
@@ -102,15 +101,6 @@ class Commands:
         messages, parts = (msgspec.json.decode(text) for text in texts)
         return {"messages": messages, "answer": parts}
 
-    async def _find(self, decision_id: str) -> Record:
-        try:
-            record = await self._ledger.find(decision_id)
-        except (AmbiguousId, ValueError) as error:
-            raise refusal(str(error)) from None
-        if record is None:
-            raise refusal(f"the ledger has no call {decision_id}")
-        return record
-
     async def _calls(self, arguments: dict[str, Any]) -> Any:
         question = read_arguments(arguments, CallsQuestion)
         if question == CallsQuestion(limit=question.limit):
@@ -118,19 +108,10 @@ class Commands:
             records = await self._ledger.recent(question.limit)
         else:
             records = await self._ledger.ask(partial(list_calls, question=question))
-        return [_plain(record) for record in records]
+        return [plain_record(record) for record in records]
 
 
 def _check_allowed(request: CommandRequested, peer_uid: int | None) -> None:
     """Refuse what is not for everybody who may connect: texts, and what takes long or changes."""
     if request.name in OF_OPERATORS and peer_uid not in (0, os.geteuid()):
         raise CallRefused(error_info("forbidden", f"{request.name} is not for everybody"))
-
-
-def _plain(record: Record) -> dict[str, Any]:
-    """Return a record as plain data in which usage has names: on the wire it is an array."""
-    plain: dict[str, Any] = msgspec.to_builtins(record)
-    usages = (record.usage, *(attempt.usage for attempt in record.attempts))
-    for holder, usage in zip((plain, *plain["attempts"]), usages, strict=True):
-        holder["usage"] = structs.asdict(usage) if usage is not None else None
-    return plain

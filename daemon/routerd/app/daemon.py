@@ -31,6 +31,7 @@ from routerd.app.status import Status
 from routerd.app.stopping import Stop
 from routerd.app.warming import keep_warm
 from routerd.cache import Answers
+from routerd.execute.shadows import Shadows
 from routerd.execute.story import Rules
 from routerd.ledger import Ledger
 from routerd.models.directory import Directory
@@ -79,6 +80,7 @@ async def run_daemon(
         status = Status(listener.path, startup, providers, pipeline, ledger)
         server = _server(listener, startup, pipeline, status, ledger, events)
         async with anyio.create_task_group() as serving:
+            pipeline.shadows = Shadows(pipeline.serve, serving.start_soon)
             # Apps may connect from here on; what they ask waits for nothing but a route.
             await serving.start(server.run, name="socket server")
             egress = startup.settings.egress
@@ -139,7 +141,9 @@ def _server(
     ledger: Ledger,
     events: Events,
 ) -> Server:
-    commands = Commands(status.report, ledger, status.budgets, lambda: pipeline.rules.directory)
+    commands = Commands(
+        status.report, ledger, status.budgets, lambda: pipeline.rules, pipeline.accounts
+    )
 
     async def serve_call(request: CallRequested, sink: Connection) -> None:
         await pipeline.serve(request, sink, sink.peer_uid)

@@ -53,7 +53,8 @@ def decide_again(record: Record, caller: Caller, book: Book) -> Again:
     try:
         now = plan_call(book, record.target, features, caller, snapshot)
     except CallRefused as refused:
-        raise CannotReplay(f"the directory of then does not know it: {refused.info.message}") from None
+        why = f"the directory of then does not know it: {refused.info.message}"
+        raise CannotReplay(why) from None
     return Again(now, list(_differences(then, now)))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Final, Protocol
+from typing import Final
 
 from msgspec import Struct, structs
 
@@ -20,7 +20,7 @@ from routerd.settings import Shadow
 from routerd_proto.errors import ErrorInfo
 from routerd_proto.frames import CallOptions, CallRequested
 
-__all__ = ["Copy", "Shadows", "Spawn"]
+__all__ = ["Copy", "Shadows"]
 
 
 class Copy(Struct, frozen=True):
@@ -31,15 +31,8 @@ class Copy(Struct, frozen=True):
     keeps_texts: bool
 
 
-class Spawn(Protocol):
-    """Starts a task that nobody waits for, such as a task group's `start_soon`."""
-
-    def __call__(
-        self, function: Callable[..., Awaitable[None]], /, *arguments: object, name: object = None
-    ) -> None:
-        """Start it."""
-
-
+# Starts a task that nobody waits for, such as a task group's `start_soon`.
+Spawn = Callable[..., object]
 Serve = Callable[[CallRequested, Sink, int | None, Copy], Awaitable[None]]
 
 

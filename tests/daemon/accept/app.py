@@ -14,9 +14,17 @@ import anyio
 from anyio.lowlevel import checkpoint
 from msgspec import Struct
 
+from routerd.accept.commands import Commands
 from routerd.accept.connection import Connection
 from routerd.accept.listener import open_listener
 from routerd.accept.server import Server
+from routerd.budget.budgets import Budgets
+from routerd.budget.keys import Keys
+from routerd.decide import Book, PolicyDocument
+from routerd.execute.accounts import Accounts
+from routerd.execute.story import Rules
+from routerd.ledger import Ledger
+from routerd.models import load_directory
 from routerd.settings import Limits, Socket
 from routerd.telemetry.events import Event, Events
 from routerd_proto import PROTOCOL_VERSION, daemon_frame_reader, encode_frames
@@ -35,6 +43,22 @@ ENDED = CallEnded("stop", "d1")
 
 ServeCall = Callable[[CallRequested, Connection], Awaitable[None]]
 ServeCommand = Callable[[CommandRequested, Connection], Awaitable[None]]
+
+
+# What questions are answered by where a test does not say otherwise.
+RULES = Rules(Book(load_directory(), PolicyDocument(providers=("openai",))), {})
+
+
+def commands_of(
+    ledger: Ledger,
+    *,
+    report: Callable[[], dict[str, Any]] = dict,
+    budgets: Callable[[], list[dict[str, Any]]] = list,
+    rules: Rules = RULES,
+) -> Commands:
+    """The commands of a daemon with a ledger, and with whatever else a test gives it."""
+    accounts = Accounts(Budgets(()), Keys({}, ()), ledger, lambda _event: None)
+    return Commands(report, ledger, budgets, lambda: rules, accounts)
 
 
 def call(text: str = "hello") -> CallRequested:

@@ -9,13 +9,11 @@ from typing import Any
 import anyio
 import pytest
 
-from routerd.accept.commands import Commands
 from routerd.domain import Record
 from routerd.ledger import Ledger
 from routerd.ledger.listing import MOST_CALLS
-from routerd.models import load_directory
 from routerd_proto.frames import CommandAnswered, CommandRequested
-from tests.daemon.accept.app import HELLO, serving
+from tests.daemon.accept.app import HELLO, commands_of, serving
 
 IDS = ("0123456789abcdef" * 2, "01234567ffffffff" * 2, "fedcba9876543210" * 2)
 
@@ -35,7 +33,7 @@ async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
 
 
 async def ask(folder: Path, ledger: Ledger, name: str, **arguments: Any) -> CommandAnswered:
-    commands = Commands(lambda: {"ready": True}, ledger, list, load_directory)
+    commands = commands_of(ledger, report=lambda: {"ready": True})
     async with serving(folder, serve_command=commands.serve) as running:
         app = await running.connect()
         app.send(HELLO, CommandRequested(name, arguments))
@@ -68,7 +66,7 @@ async def test_the_newest_calls_come_first(tmp_path: Path, ledger: Ledger) -> No
 @pytest.mark.parametrize(
     ("name", "arguments", "expected"),
     [
-        ("shutdown", {}, "known: budgets, calls, explain, reconcile, spend, status"),
+        ("shutdown", {}, "known: budgets, calls, explain, plan, reconcile, spend, status"),
         ("status", {"x": 1}, "wrong arguments: Object contains unknown field `x`"),
         ("explain", {}, "Object missing required field `decision_id`"),
         ("explain", {"decision_id": 5}, "Expected `str`, got `int` - at `$.decision_id`"),

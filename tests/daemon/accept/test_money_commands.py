@@ -11,18 +11,15 @@ import msgspec
 import pytest
 
 from routerd.accept import money_commands
-from routerd.accept.commands import Commands
 from routerd.domain import Usage
 from routerd.ledger import Ledger
 from routerd.ledger.exports import Invoice, InvoiceLine
-from routerd.models import load_directory
 from routerd_proto.frames import CommandAnswered, CommandRequested
-from tests.daemon.accept.app import HELLO, serving
+from tests.daemon.accept.app import HELLO, RULES, commands_of, serving
 from tests.daemon.ledger.book import bought
 
 CENT = 10_000_000
 BUDGETS = [{"budget": "all", "spent": 5}]
-DIRECTORY = load_directory()
 
 
 @pytest.fixture
@@ -39,7 +36,7 @@ async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
 
 async def ask(folder: Path, ledger: Ledger, name: str, **arguments: Any) -> Any:
     """Return the body of the answer, or the sentence it was refused with."""
-    commands = Commands(dict, ledger, lambda: BUDGETS, lambda: DIRECTORY)
+    commands = commands_of(ledger, budgets=lambda: BUDGETS)
     async with serving(folder, serve_command=commands.serve) as running:
         app = await running.connect()
         app.send(HELLO, CommandRequested(name, arguments))
@@ -103,7 +100,7 @@ async def test_a_baseline_is_a_model_or_a_deployment(
     tmp_path: Path, ledger: Ledger, name: str
 ) -> None:
     answer = await ask(tmp_path, ledger, "spend", baseline=name)
-    price = DIRECTORY.deployments["openai/gpt-6.1-terra"].price
+    price = RULES.directory.deployments["openai/gpt-6.1-terra"].price
     assert price is not None
     assert answer["total"]["baseline_nanodollars"] == price.input
 

@@ -10,16 +10,13 @@ from typing import Any
 import anyio.to_thread
 import pytest
 
-from routerd.accept.commands import Commands
 from routerd.cli import main
 from routerd.domain import Record
 from routerd.ledger import Ledger
-from routerd.models import load_directory
-from tests.daemon.accept.app import serving
+from tests.daemon.accept.app import commands_of, serving
 
 __all__ = ["Run", "house"]
 
-DIRECTORY = load_directory()
 # Runs a verb; returns its exit code, and what it printed to standard output and standard error.
 Run = Callable[..., Awaitable[tuple[int, str, str]]]
 
@@ -36,7 +33,7 @@ async def house(
     await ledger.start()
     for record in records:
         ledger.write(record)
-    commands = Commands(dict, ledger, lambda: list(budgets), lambda: DIRECTORY)
+    commands = commands_of(ledger, budgets=lambda: list(budgets))
     async with serving(folder, serve_command=commands.serve) as running:
 
         async def run(*arguments: str) -> tuple[int, str, str]:

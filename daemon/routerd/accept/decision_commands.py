@@ -1,0 +1,126 @@
+"""The commands about decisions: why a call went where it went, and where one would go.
+
+Rules of this file: a past decision is made again from what was kept of it, and a difference is told
+as one. A call that is only asked about is neither sent nor counted nor recorded.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+import anyio.to_thread
+import msgspec
+from msgspec import Struct, field
+
+from routerd.accept.arguments import read_arguments
+from routerd.accept.records import find_record, plain_record
+from routerd.budget.holds import Spending
+from routerd.classify.checks import check_request
+from routerd.decide import Book, CannotReplay, book_of, decide_again, refusal
+from routerd.domain import Caller, Record
+from routerd.execute.accounts import Accounts
+from routerd.execute.deciding import decide, understand
+from routerd.execute.recording import caller_of
+from routerd.execute.story import Rules
+from routerd.ledger import Ledger
+from routerd_proto.content import Message
+from routerd_proto.frames import CallOptions
+
+__all__ = ["DecisionCommands"]
+
+# Books of then that are kept: whoever explains calls does so for several of one time.
+MOST_BOOKS: Final = 4
+
+
+class ExplainQuestion(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which call is to be explained: its id, or the first 8 or more digits of it."""
+
+    decision_id: str
+
+
+class PlanQuestion(Struct, frozen=True, forbid_unknown_fields=True):
+    """A call that is not made: what it would ask for."""
+
+    target: str
+    messages: str | list[Message]
+    options: CallOptions = field(default_factory=CallOptions)
+
+
+class DecisionCommands:
+    """Answers from the ledger, and from the rules and the state of now."""
+
+    def __init__(self, ledger: Ledger, rules: Callable[[], Rules], accounts: Accounts) -> None:
+        self._ledger = ledger
+        self._rules = rules
+        self._accounts = accounts
+        self._books: OrderedDict[tuple[str, str], Book] = OrderedDict()
+
+    async def explain(self, arguments: dict[str, Any]) -> Any:
+        """Return a record, with what comes out if its decision is made again."""
+        question = read_arguments(arguments, ExplainQuestion)
+        record = await find_record(self._ledger, question.decision_id)
+        return {**plain_record(record), "again": await self._again(record)}
+
+    async def plan(self, arguments: dict[str, Any]) -> Any:
+        """Return the plan for a call that is not made, by what holds now."""
+        question = read_arguments(arguments, PlanQuestion)
+        messages, options = question.messages, question.options
+        if isinstance(messages, str):
+            messages = [Message("user", messages)]
+        check_request(messages, options)
+        rules = self._rules()
+        caller = Caller(
+            options.tenant,
+            options.team,
+            options.agent,
+            options.user,
+            options.feature,
+            options.task,
+        )
+        total = rules.timeouts.total
+        seconds = min(options.timeout or total, total)
+        asked = understand(rules.book, question.target, messages, options, seconds, caller)
+        names = (options.tenant, options.team, options.agent, options.user, options.feature)
+        plan, snapshot = decide(rules.book, self._accounts, asked, Spending(names), time.time())
+        refused = None if plan.routes else refusal(plan, snapshot)
+        return {
+            "target": question.target,
+            "features": msgspec.to_builtins(asked.features),
+            "plan": msgspec.to_builtins(plan),
+            "snapshot": msgspec.to_builtins(snapshot),
+            "refusal": None if refused is None else f"{refused.code}: {refused.message}",
+            "directory_hash": rules.directory_hash,
+            "policy_hash": rules.policy_hash,
+        }
+
+    async def _again(self, record: Record) -> dict[str, Any]:
+        try:
+            book = await self._book(record.directory_hash, record.policy_hash)
+            again = decide_again(record, caller_of(record), book)
+        except CannotReplay as error:
+            return {"possible": False, "why": str(error), "differences": []}
+        return {"possible": True, "why": "", "differences": again.differences}
+
+    async def _book(self, directory_hash: str | None, policy_hash: str | None) -> Book:
+        if directory_hash is None or policy_hash is None:
+            raise CannotReplay("no plan was made: the call was refused before, or was kept")
+        rules = self._rules()
+        key = (directory_hash, policy_hash)
+        if key == (rules.directory_hash, rules.policy_hash):
+            return rules.book
+        if key not in self._books:
+            directory = await self._ledger.document(directory_hash)
+            policy = await self._ledger.document(policy_hash)
+            if directory is None or policy is None:
+                raise CannotReplay("the ledger does not have policy and directory of then any more")
+            # Long enough to be felt by calls, so not on their loop.
+            book = await anyio.to_thread.run_sync(partial(book_of, directory, policy))
+            self._books[key] = book
+            if len(self._books) > MOST_BOOKS:
+                self._books.popitem(last=False)
+        self._books.move_to_end(key)
+        return self._books[key]
