@@ -34,7 +34,7 @@ VERBS = {
     "check": ("configuring", "check the configuration without starting"),
     "status": ("asking", "show the state of the running daemon"),
     "ask": ("asking", "send one call and print the answer as it comes"),
-    "explain": ("asking", "show what happened to one call and why"),
+    "explain": ("explaining", "show what happened to one call and why, or what would"),
     "calls": ("asking", "list the last calls, by who made them and how they ended"),
     "spend": ("spending", "show what was spent, by whom and on what"),
     "budgets": ("spending", "show every cap, what is spent and who holds it"),

@@ -1,4 +1,4 @@
-"""`routerd status | ask | explain | calls`: what a running daemon is asked over its socket."""
+"""`routerd status | ask | calls`: what a running daemon is asked over its socket."""
 
 from __future__ import annotations
 
@@ -36,12 +36,6 @@ The answer goes to standard output as it comes, what it took to standard error.
   git diff | routerd ask code --system "Review this."
   routerd ask fast --image photo.png "What is this?"
   routerd ask extract --schema ticket.json < mail.txt""",
-    "explain": """\
-Shows who asked for what, the rule that decided, every candidate with the reason for
-or against it, each attempt with its end and its cost, and how long it all took. The
-id is in every reply, log line and trace; its beginning is enough where no other call
-begins like it. Prompts and answers are kept only for tenants that ledger.texts_of
-names; root and the daemon's own user may see them with --texts.""",
     "calls": """\
 The newest call comes first. "end" says why the answer stopped, or the error that
 ended the call. `routerd explain DECISION` tells the whole story of one.
@@ -74,13 +68,6 @@ def configure(verb: str, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--quiet", action="store_true", help="print nothing")
     if verb == "ask":
         _configure_ask(parser)
-    if verb == "explain":
-        parser.add_argument(
-            "decision_id", help="the id in the reply, or its first 8 or more digits"
-        )
-        parser.add_argument(
-            "--texts", action="store_true", help="show prompt and answer, where they are kept"
-        )
     if verb == "calls":
         _configure_calls(parser)
     if verb != "ask":
@@ -304,24 +291,6 @@ def _cents(reply: Reply) -> str:
         return "cost unknown"
     estimated = "about " if reply.cost_basis == "estimated" else ""
     return estimated + format_cents(reply.cost_nanodollars)
-
-
-def explain(arguments: argparse.Namespace) -> int:
-    """Show the decision, the attempts and the end of one call."""
-    with _client(arguments) as client:
-        record = client.command("explain", decision_id=arguments.decision_id)
-        texts = None
-        if arguments.texts:
-            texts = client.command("texts", decision_id=record["decision_id"])
-    if arguments.json:
-        print_json(record if texts is None else {**record, "texts": texts})
-        return 0
-    from routerd.cli.explaining import print_record, print_texts  # noqa: PLC0415 - `status` never needs it
-
-    print_record(record)
-    if texts is not None:
-        print_texts(texts)
-    return 0
 
 
 def calls(arguments: argparse.Namespace) -> int:

@@ -1,18 +1,117 @@
-"""One record, told to a person: who asked, what was decided and why, and how it ended."""
+"""`routerd explain`: one call told to a person, and its decision made again; or one not made."""
 
 from __future__ import annotations
 
+import argparse
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from routerd.cli.tables import milliseconds, print_table, printable
+from routerd.cli.tables import milliseconds, print_json, print_table, printable
+from routerd.cli.telling import facts_text, money_lines, print_plan, rule_text
+from routerd.errors import StartError
 from routerd.models.pricing import format_cents
-from routerd.models.rooms import amount_text
+from routerd_client import Client
 from routerd_proto.frames import Part, TextDelta, ToolCallStarted
 
-__all__ = ["cost_text", "print_record", "print_texts", "time_text"]
+__all__ = ["configure", "cost_text", "time_text"]
+
+EPILOG = """\
+Shows who asked for what, the facts that were measured, the rule that decided, every
+candidate with the reason for or against it, each attempt with its end and its cost,
+and how long it all took. The id is in every reply, log line and trace; its beginning
+is enough where no other call begins like it.
+
+The decision is made again from what was recorded, with the policy and the directory
+of then. Where something else comes out, that is said, and the exit code is 1.
+
+  routerd explain 019ac3f2                      what happened, and why
+  routerd explain --dry-run request.json        what would happen; nothing is sent
+  echo '{"target": "smart", "messages": "Hi"}' | routerd explain --dry-run -
+
+A request has `target`, `messages` and, if need be, `options`, as a client sends them.
+Prompts and answers are kept only for tenants that ledger.texts_of names; root and the
+daemon's own user may see them with --texts."""
+
+
+def configure(verb: str, parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments of the verb."""
+    parser.set_defaults(run=explain, verb=verb)
+    parser.epilog = EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--socket", metavar="PATH", help="the daemon's socket")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument(
+        "decision_id", nargs="?", help="the id in the reply, or its first 8 or more digits"
+    )
+    which.add_argument(
+        "--dry-run",
+        metavar="FILE",
+        help="plan the request in this file (- for standard input), and send nothing",
+    )
+    parser.add_argument(
+        "--texts", action="store_true", help="show prompt and answer, where they are kept"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def explain(arguments: argparse.Namespace) -> int:
+    """Show the decision, the attempts and the end of one call, or the plan of one not made."""
+    with Client(arguments.socket, connect_patience=2.0) as client:
+        if arguments.dry_run is not None:
+            return _plan(client, arguments)
+        record = client.command("explain", decision_id=arguments.decision_id)
+        texts = None
+        if arguments.texts:
+            texts = client.command("texts", decision_id=record["decision_id"])
+    differences = record["again"]["differences"]
+    if arguments.json:
+        print_json(record if texts is None else {**record, "texts": texts})
+    else:
+        _print_record(record)
+        if texts is not None:
+            _print_texts(texts)
+    for difference in differences:
+        print(f"routerd: DECIDED DIFFERENTLY: {printable(difference)}", file=sys.stderr)
+    return 1 if differences else 0
+
+
+def _plan(client: Client, arguments: argparse.Namespace) -> int:
+    """Show who would serve a request; 1 where nobody would."""
+    planned = client.command("plan", **_request(arguments.dry_run))
+    if arguments.json:
+        print_json(planned)
+    else:
+        print(f"asked      {planned['target']!r}; nothing is sent")
+        print(f"facts      {facts_text(planned['features'])}")
+        print(f"rule       {rule_text(planned['plan'])}")
+        for line in money_lines(planned["snapshot"], []):
+            print(f"money      {printable(line)}")
+        print()
+        print_plan(planned["plan"])
+    if planned["refusal"] is not None:
+        print(f"routerd: it would be refused: {printable(planned['refusal'])}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _request(file: str) -> dict[str, Any]:
+    """Read a request; StartError says what is wrong with the file."""
+    name = "standard input" if file == "-" else file
+    try:
+        text = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    except OSError as error:
+        raise StartError(f"cannot read {name}: {error.strerror}.") from error
+    try:
+        request = msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise StartError(f"{name} is not JSON: {error}.") from error
+    if not isinstance(request, dict) or not {"target", "messages"} <= request.keys():
+        raise StartError(f"{name} is no request: expected an object with `target` and `messages`.")
+    return request
 
 
 def time_text(nanoseconds: int) -> str:
@@ -28,7 +127,7 @@ def cost_text(record: dict[str, Any]) -> str:
     return about + format_cents(record["cost_nanodollars"])
 
 
-def print_record(record: dict[str, Any]) -> None:
+def _print_record(record: dict[str, Any]) -> None:
     """Print a record as `explain` returns it."""
     who = [
         f"{name} {record[name]}"
@@ -39,10 +138,10 @@ def print_record(record: dict[str, Any]) -> None:
     print(f"asked      {record['target']!r} at {time_text(record['received_at_ns'])} UTC")
     print(f"for        {printable(', '.join(who)) or 'nobody named'}")
     if record["features"]:
-        print(f"facts      {_facts(record['features'])}")
+        print(f"facts      {facts_text(record['features'])}")
     plan = record["plan"]
     if plan:
-        print(f"rule       {plan['rule']}")
+        print(f"rule       {rule_text(plan)}")
     print(f"end        {_end(record)}")
     print(f"cost       {cost_text(record)} ({record['cost_basis']})")
     own_us = record["total_us"] - record["upstream_us"] - record["waited_us"]
@@ -53,29 +152,29 @@ def print_record(record: dict[str, Any]) -> None:
     )
     if record["cached"]:
         print("kept       given again from an identical call; no provider was asked")
-    for line in _money(record):
+    for line in money_lines(record["snapshot"], record["skipped"]):
         print(f"money      {printable(line)}")
+    print(f"again      {_again(record['again'])}")
+    if record["shadow_of"]:
+        print(f"copies     {record['shadow_of']}")
     for note in record["notes"]:
         print(f"note       {printable(note)}")
     if plan:
         print()
-        _print_plan(plan)
+        print_plan(plan)
     if record["attempts"]:
         print()
         _print_attempts(record["attempts"])
 
 
-def _facts(features: dict[str, Any]) -> str:
-    facts = [f"about {features['input_tokens']} tokens in", features["sensitivity"]]
-    facts += [
-        f"{features[name]} {name}" for name in ("images", "documents", "tools") if features[name]
-    ]
-    facts += [
-        name.replace("_", " ")
-        for name in ("forced_tool", "output_schema", "prefill")
-        if features[name]
-    ]
-    return ", ".join(facts)
+def _again(again: dict[str, Any]) -> str:
+    if not again["possible"]:
+        return f"cannot be decided again: {printable(again['why'])}"
+    if not again["differences"]:
+        return "decided again from the record: the same"
+    return (
+        f"DECIDED DIFFERENTLY FROM WHAT WAS DONE, in {len(again['differences'])} points: see below"
+    )
 
 
 def _end(record: dict[str, Any]) -> str:
@@ -86,34 +185,6 @@ def _end(record: dict[str, Any]) -> str:
     if record["degraded"]:
         text += f", degraded: {record['degraded']}"
     return text + (", simulated" if record["simulated"] else "")
-
-
-def _money(record: dict[str, Any]) -> list[str]:
-    """Say what the budgets had at the moment of the decision, and whom they did not let serve."""
-    rooms = record["snapshot"]["rooms"] if record["snapshot"] else []
-    lines = [
-        f"{room['budget']} ({room['scope']}): {amount_text(room['unit'], room['spent'])} spent and "
-        f"{amount_text(room['unit'], room['held'])} held of "
-        f"{amount_text(room['unit'], room['limit'])}"
-        for room in rooms
-        if room["provider"] is None and room["model"] is None
-    ]
-    return lines + [f"skipped {item['deployment']}: {item['detail']}" for item in record["skipped"]]
-
-
-def _print_plan(plan: dict[str, Any]) -> None:
-    rows = [
-        (
-            ("primary", "backup", "secondary backup")[number],
-            route["deployment"],
-            route["degraded"] or "",
-        )
-        for number, route in enumerate(plan["routes"])
-    ]
-    rows += [
-        (f"not: {item['code']}", item["deployment"], item["detail"]) for item in plan["dropped"]
-    ]
-    print_table(("candidate", "deployment", "why"), rows)
 
 
 def _print_attempts(attempts: list[dict[str, Any]]) -> None:
@@ -141,7 +212,7 @@ def _held_text(attempt: dict[str, Any]) -> str:
     return "-" if held is None else format_cents(held)
 
 
-def print_texts(texts: dict[str, Any]) -> None:
+def _print_texts(texts: dict[str, Any]) -> None:
     """Print prompt and answer as `texts` returns them; what is no text is named by its type."""
     for message in texts["messages"]:
         print(f"\n[{message['role']}]")

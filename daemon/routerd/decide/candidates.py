@@ -222,7 +222,7 @@ class _Judge:
         if deployment.pinned == "moving" and not policy.moving_aliases:
             return "moving_alias", (
                 f"its vendor may put other weights behind this id; policies.{policy.name}."
-                "moving_aliases allows it"
+                "moving_aliases = true allows it"
             )
         return self._too_far(deployment)
 

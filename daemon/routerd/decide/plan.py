@@ -159,7 +159,7 @@ class _Planning:
             index = self._elsewhere(rest) if self.routes else 0
             pick = rest.pop(index)
             if index:
-                pick = Placed(pick.candidate, "other_provider", "a backup at another provider")
+                pick = Placed(pick.candidate, "other_provider", "")
             terms = self._terms(pick)
             if isinstance(terms, Dropped):
                 self.dropped.append(terms)
