@@ -21,7 +21,7 @@ from routerd.execute.target import Key, Target
 from routerd.models.directory import Directory
 from routerd.models.schema import Provider
 from routerd.providers.base import Adapter
-from routerd.providers.registry import build_adapter
+from routerd.providers.registry import ADAPTERS, build_adapter
 from routerd.providers.transport import Channel, Transport
 from routerd.settings import ProviderSettings, Settings
 
@@ -66,11 +66,14 @@ class LiveProvider(Struct, frozen=True, eq=False):
 
 
 def found_in(environ: Mapping[str, str], directory: Directory) -> dict[str, ProviderSettings]:
-    """Return the providers whose keys are in the environment."""
+    """Return the providers whose keys are in the environment, as far as they can be spoken to.
+
+    A key for a format that is not there is nobody's mistake: it may be for another program.
+    """
     return {
         name: ProviderSettings()
         for name, entry in directory.providers.items()
-        if entry.key_env and environ.get(entry.key_env, "").strip()
+        if entry.key_env and environ.get(entry.key_env, "").strip() and entry.adapter in ADAPTERS
     }
 
 

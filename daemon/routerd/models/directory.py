@@ -15,7 +15,6 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from routerd.domain import Boundary
 from routerd.models.entries import Entries
 from routerd.models.local import (
     LOCAL_PRICE,
@@ -26,7 +25,13 @@ from routerd.models.local import (
     strip_format,
 )
 from routerd.models.pricing import Price
-from routerd.models.resolution import DegradedStep, Resolution, Resolver, TargetKind
+from routerd.models.resolution import (
+    BOUNDARIES,
+    DegradedStep,
+    Resolution,
+    Resolver,
+    TargetKind,
+)
 from routerd.models.schema import (
     Deployment,
     DeploymentEntry,
@@ -40,8 +45,6 @@ __all__ = ["BOUNDARIES", "DegradedStep", "Directory", "Resolution", "TargetKind"
 
 LONGEST_NAME: Final = 100
 Document = tuple[Entries, dict[str, tuple[DeploymentEntry, ...]]]
-# From near to far: text that may go to one of these may go to those before it.
-BOUNDARIES: Final[tuple[Boundary, ...]] = ("machine", "own-network", "vendor")
 
 
 class UnknownTarget(Exception):  # noqa: N818 - it states a fact; the caller is told unknown_target

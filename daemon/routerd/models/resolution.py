@@ -8,7 +8,7 @@ never leads to a vendor that it does not name.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -24,9 +24,11 @@ from routerd.models.schema import (
     Shortcut,
 )
 
-__all__ = ["DegradedStep", "Resolution", "Resolver", "TargetKind"]
+__all__ = ["BOUNDARIES", "DegradedStep", "Resolution", "Resolver", "TargetKind"]
 
 TargetKind = Literal["shortcut", "class", "model", "deployment"]
+# From near to far: text that may go to one of these may go to those before it.
+BOUNDARIES: Final[tuple[Boundary, ...]] = ("machine", "own-network", "vendor")
 
 
 class DegradedStep(Struct, frozen=True):
@@ -110,7 +112,13 @@ class Resolver:
 
     def _resolve_deployment(self, deployment: Deployment) -> Resolution:
         model = self._models[deployment.model]
-        others = [item for item in self._serving[model.id] if item != deployment]
+        # Who names a server of their own has named a boundary too.
+        farthest = BOUNDARIES.index(deployment.boundary)
+        others = [
+            item
+            for item in self._serving[model.id]
+            if item != deployment and BOUNDARIES.index(item.boundary) <= farthest
+        ]
         return Resolution(
             "deployment",
             deployment.id,

@@ -6,11 +6,12 @@ An empty cell means: not known.
 
 from __future__ import annotations
 
+import msgspec
 from msgspec import Struct
 
 from routerd.models.directory import Directory
 from routerd.models.pricing import format_dollars
-from routerd.models.schema import DIMENSIONS, Defaults, Deployment, Model
+from routerd.models.schema import DIMENSIONS, Defaults, Deployment, Model, Shortcut
 
 __all__ = ["ModelRow", "ShortcutRow", "model_rows", "shortcut_rows"]
 
@@ -66,7 +67,7 @@ def shortcut_rows(directory: Directory) -> list[ShortcutRow]:
             ShortcutRow(
                 name=shortcut.name,
                 description=shortcut.description,
-                serves=f"class {shortcut.model_class}" if shortcut.model_class else "own list",
+                serves=_serves(shortcut),
                 models=tuple(dict.fromkeys(item.model for item in resolution.candidates)),
                 defaults=_defaults(shortcut.defaults),
                 boundary=shortcut.boundary or "",
@@ -74,6 +75,16 @@ def shortcut_rows(directory: Directory) -> list[ShortcutRow]:
             )
         )
     return rows
+
+
+def _serves(shortcut: Shortcut) -> str:
+    if shortcut.model_class is not None:
+        return f"class {shortcut.model_class}"
+    if shortcut.choose is not None:
+        return f"chosen from {', '.join(shortcut.choose.classes)}"
+    if shortcut.by_complexity is not None:
+        return f"by complexity: {', '.join(msgspec.structs.astuple(shortcut.by_complexity))}"
+    return f"alias of {shortcut.alias_of}" if shortcut.alias_of is not None else "own list"
 
 
 def _model_row(model: Model, deployment: Deployment | None) -> ModelRow:

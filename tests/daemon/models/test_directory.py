@@ -25,11 +25,13 @@ def load_text(folder: Path, text: str) -> Directory:
 
 
 def test_a_shortcut_of_a_class_has_its_candidates_defaults_and_path() -> None:
-    resolution = PACKAGED.resolve("extract")
+    resolution = PACKAGED.resolve("vision")
     assert resolution.kind == "shortcut"
-    assert resolution.model_class == "fast"
-    assert resolution.candidates == PACKAGED.resolve("fast").candidates
-    assert resolution.defaults.temperature == 0
+    assert resolution.model_class == "vision"
+    assert resolution.candidates[0].model == PACKAGED.classes["vision"].candidates[0]
+    assert resolution.ranks == {}
+    resolution = PACKAGED.resolve("fast")
+    assert resolution.defaults.reasoning == "none"
     assert [step.model_class for step in resolution.degraded] == ["open-weight"]
     assert resolution.boundary is None
     assert resolution.backups == ()
@@ -39,7 +41,7 @@ def test_a_shortcut_of_candidates_has_them_in_order() -> None:
     resolution = PACKAGED.resolve("workhorse")
     assert resolution.kind == "shortcut"
     assert resolution.model_class is None
-    assert [item.model for item in resolution.candidates][:2] == [
+    assert list(dict.fromkeys(item.model for item in resolution.candidates))[:2] == [
         "claude-sonnet-5-5",
         "gpt-6.1-terra",
     ]
@@ -183,7 +185,11 @@ def test_rows_of_models() -> None:
 def test_rows_of_shortcuts() -> None:
     rows = {row.name: row for row in shortcut_rows(PACKAGED)}
     assert list(rows) == list(PACKAGED.shortcuts)
-    assert rows["extract"].serves == "class fast"
+    assert rows["smart"].serves == "class flagship"
+    assert rows["extract"].serves == "chosen from fast"
+    assert rows["workhorse"].serves == "own list"
+    assert rows["balanced"].serves == "alias of workhorse"
+    assert rows["auto"].serves == "by complexity: fast, workhorse, smart"
     assert "temperature=0" in rows["extract"].defaults
     assert rows["workhorse"].models[0] == "claude-sonnet-5-5"
     assert rows["private"].boundary == "machine"

@@ -35,12 +35,15 @@ MODEL_COLUMNS = [
     "long_output_per_mtok",
     "long_cache_read_per_mtok",
     "long_cache_write_per_mtok",
+    "per_query_usd",
+    "embedding_dim",
     "vision",
     "tools",
     "forced_tool_choice",
     "json_schema",
     "reasoning",
     "sampling_params",
+    "logprobs",
     "deprecation_date",
     "successor_hint",
     "source",
@@ -59,6 +62,7 @@ SCORE_COLUMNS = [
     "variant",
 ]
 
+SPEED_COLUMNS = ["model", "variant", "metric", "value", "benchmark", "date", "confidence"]
 BIG = {
     "provider": "acme",
     "model_id": "big-1",
@@ -119,6 +123,33 @@ SCORES = [
         "variant": "default",
     },
 ]
+SPEEDS = [
+    {
+        "model": "big-1",
+        "variant": "low",
+        "metric": metric,
+        "value": value,
+        "benchmark": "A stopwatch",
+        "date": day,
+        "confidence": confidence,
+    }
+    for metric, value, day, confidence in (
+        ("output_tokens_per_second", "50", "2026-01-01", "0.5"),
+        ("output_tokens_per_second", "70.5", "2026-02-01", "0.5"),
+        ("time_to_first_token", "0.4", "2025-01-01", "0.2"),
+        ("latency_mean_per_call", "9", "2026-02-01", "0.9"),
+    )
+]
+VECTORS = BIG | {
+    "model_id": "vectors-1",
+    "mode": "embedding",
+    "output_per_mtok": "0",
+    "long_context_above": "",
+    "embedding_dim": "1024",
+    "deprecation_date": "",
+    "successor_hint": "",
+    "notes": "",
+}
 SELECTION = """
 as_of = 2026-11-20
 [models.big-1]
@@ -180,14 +211,17 @@ def run_import(tmp_path: Path, out: Path) -> Import:
         models: list[dict[str, str]],
         scores: list[dict[str, str]] = SCORES,
         selection: str = SELECTION,
+        speeds: list[dict[str, str]] = SPEEDS,
     ) -> subprocess.CompletedProcess[str]:
         write_csv(tmp_path / "models.csv", MODEL_COLUMNS, models)
         write_csv(tmp_path / "scores.csv", SCORE_COLUMNS, scores)
+        write_csv(tmp_path / "speed.csv", SPEED_COLUMNS, speeds)
         (tmp_path / "selection.toml").write_text(selection, encoding="utf-8")
         command = [sys.executable, str(SCRIPT)]
         for name, file in (
             ("models", "models.csv"),
             ("scores", "scores.csv"),
+            ("speed", "speed.csv"),
             ("selection", "selection.toml"),
         ):
             command += [f"--{name}", str(tmp_path / file)]
@@ -241,6 +275,88 @@ def test_what_is_not_known_or_not_agreed_is_absent(run_import: Import, out: Path
     assert small["capabilities"]["prefill"] is True
 
 
+def test_what_has_ended_is_taken_with_what_replaces_it(run_import: Import, out: Path) -> None:
+    assert run_import([BIG | {"deprecation_date": "2026-11-19"}, SMALL]).returncode == 0
+    models = tomllib.loads((out / "models/acme.toml").read_text(encoding="utf-8"))["models"]
+    assert models["big-1"]["replacement"] == "small-1"
+    ours = SELECTION.replace("[models.small-1]", 'replacement = "other-1"\n[models.small-1]')
+    ours += '[models.other-1]\nprovider = "acme"\nclass = "fast"\npinned = "moving"\n'
+    assert run_import([BIG, SMALL, SMALL | {"model_id": "other-1"}], selection=ours).returncode == 0
+    models = tomllib.loads((out / "models/acme.toml").read_text(encoding="utf-8"))["models"]
+    assert models["big-1"]["replacement"] == "other-1"
+
+
+def test_speed_is_what_is_trusted_most_then_newest(run_import: Import, out: Path) -> None:
+    assert run_import([BIG, SMALL]).returncode == 0
+    written = tomllib.loads((out / "deployments/acme.toml").read_text(encoding="utf-8"))
+    assert written["deployments"]["acme/big-1"]["speed"] == {
+        "output_tokens_per_second": 70.5,
+        "first_token_seconds": 0.4,
+        "source": "A stopwatch, 2025-01-01, low; A stopwatch, 2026-02-01, low",
+        "confidence": 0.2,
+    }
+    assert "speed" not in written["deployments"]["acme/small-1"]
+
+
+def test_embeddings_have_dimensions_and_no_price_of_output(run_import: Import, out: Path) -> None:
+    chosen = '[models.vectors-1]\nprovider = "acme"\nclass = "flagship"\npinned = "vendor"\n'
+    assert run_import([BIG, SMALL, VECTORS], selection=SELECTION + chosen).returncode == 0
+    models = tomllib.loads((out / "models/acme.toml").read_text(encoding="utf-8"))["models"]
+    assert models["vectors-1"]["kind"] == "embedding"
+    assert models["vectors-1"]["embedding_dimensions"] == 1024
+    assert "capabilities" not in models["vectors-1"]
+    written = tomllib.loads((out / "deployments/acme.toml").read_text(encoding="utf-8"))
+    assert "output" not in written["deployments"]["acme/vectors-1"]["price"]
+
+
+def test_more_deployments_of_the_same_weights(run_import: Import, out: Path) -> None:
+    more = """
+[deployments."cloud/eu.big"]
+model = "big-1"
+provider = "cloud"
+provider_model = "eu.big"
+row = "cloud/big"
+region = "eu"
+class = "fast"
+percent_more = 10
+why = "the regional price"
+[deployments."cloud/open"]
+model = "open-1"
+provider = "cloud"
+row = "cloud/open"
+"""
+    differ = {"provider": "cloud", "price_cross_check": "differ(another list in=1)", "notes": ""}
+    cloud = BIG | differ | {"model_id": "big", "context_window": "128000", "vision": "no"}
+    weights = BIG | differ | {"model_id": "open", "logprobs": "yes"}
+    rows = [BIG, SMALL, cloud, weights]
+    assert run_import(rows, selection=SELECTION + more).returncode == 0
+    written = tomllib.loads((out / "deployments/cloud.toml").read_text(encoding="utf-8"))
+    entry = written["deployments"]["cloud/eu.big"]
+    assert (entry["provider_model"], entry["region"], entry["model_class"]) == (
+        "eu.big",
+        "eu",
+        "fast",
+    )
+    assert entry["context_window"] == 128_000
+    assert "vision" not in entry["capabilities"]
+    # How the model takes sampling parameters is its own matter.
+    assert entry["capabilities"]["sampling"] == "without_reasoning"
+    assert entry["price"]["input"] == 82_500_000
+    assert entry["price"]["source"].endswith("; the regional price")
+    weights_entry = written["deployments"]["cloud/open"]
+    assert "price" not in weights_entry
+    assert weights_entry["capabilities"]["logprobs"] is True
+
+
+def test_nothing_is_claimed_of_a_model_that_nobody_describes(run_import: Import, out: Path) -> None:
+    columns = ("vision", "tools", "forced_tool_choice", "json_schema", "reasoning")
+    unknown = dict.fromkeys((*columns, "sampling_params"), "")
+    selection = SELECTION.replace('like = "acme/big-1"', 'like = "acme/small-1"')
+    assert run_import([BIG | unknown, SMALL], selection=selection).returncode == 0
+    models = tomllib.loads((out / "models/acme.toml").read_text(encoding="utf-8"))["models"]
+    assert models["big-1"]["capabilities"] == {"sampling": "no"}
+
+
 def test_open_weights_are_taken_from_their_card_or_a_row(run_import: Import, out: Path) -> None:
     assert run_import([BIG, SMALL]).returncode == 0
     text = (out / "models/open_weight.toml").read_text(encoding="utf-8")
@@ -269,8 +385,11 @@ def test_the_same_tables_give_the_same_bytes_whatever_was_there(
     ("models", "scores", "said"),
     [
         ([SMALL], SCORES, "acme/big-1: selected and not in the table"),
-        ([BIG | {"mode": "embedding"}, SMALL], SCORES, "acme/big-1: not a chat model"),
-        ([BIG | {"deprecation_date": "2026-11-20"}, SMALL], SCORES, "big-1: ended on 2026-11-20"),
+        (
+            [BIG | {"deprecation_date": "2026-11-20", "successor_hint": ""}, SMALL],
+            SCORES,
+            "big-1: ended on 2026-11-20, and nothing replaces it",
+        ),
         ([BIG | {"vision": ""}, SMALL], SCORES, "big-1: vision is ''"),
         ([BIG | {"sampling_params": "often"}, SMALL], SCORES, "sampling_params is 'often'"),
         ([BIG | {"context_window": "1M"}, SMALL], SCORES, "context_window is '1M'"),
@@ -301,9 +420,13 @@ def test_the_packaged_data_is_what_the_selection_names(tmp_path: Path) -> None:
         model = directory.models[name]
         assert model.model_class == chosen["class"]
         assert model.pinned == chosen["pinned"]
-        assert model.backup == chosen["backup"]
-        assert model.secondary_backup == chosen["secondary_backup"]
-        assert f"{chosen['provider']}/{name}" in directory.deployments
+        assert model.backup == chosen.get("backup")
+        assert model.secondary_backup == chosen.get("secondary_backup")
+        assert "replacement" not in chosen or model.replacement == chosen["replacement"]
+        row_id = chosen.get("row", f"{chosen['provider']}/{name}").partition("/")[2]
+        assert directory.deployments[f"{chosen['provider']}/{row_id}"].model == name
+    for name, chosen in selection["deployments"].items():
+        assert directory.deployments[name].model == chosen["model"]
     for name, chosen in selection["open_weight"].items():
         assert list(directory.models[name].local_names) == chosen["names"]
     # A copy of the data elsewhere is the same directory: nothing depends on where it is installed.

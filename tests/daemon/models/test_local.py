@@ -167,9 +167,8 @@ def test_listing_again_replaces_what_the_same_server_listed_before() -> None:
 
 def test_a_local_name_never_captures_a_vendors_model() -> None:
     directory = PACKAGED.with_local_models("llamacpp", [Listed("claude-opus-5-5")])
-    assert [item.id for item in directory.resolve("claude-opus-5-5").candidates] == [
-        "anthropic/claude-opus-5-5"
-    ]
+    candidates = directory.resolve("claude-opus-5-5").candidates
+    assert {item.provider for item in candidates} == {"anthropic", "bedrock"}
     assert directory.deployments["llamacpp/claude-opus-5-5"].model == "llamacpp/claude-opus-5-5"
 
 
@@ -224,3 +223,20 @@ def test_normalise(listed_id: str, name: str) -> None:
 @pytest.mark.parametrize("name", ["q4", "gguf", "qwen3-8b", "phi-4", "gemma-3-4b-it", ""])
 def test_a_bare_name_has_no_packaging(name: str) -> None:
     assert strip_format(name) == name
+
+
+def test_own_servers_do_not_bring_in_who_else_hosts_their_weights() -> None:
+    directory = with_ollama("gpt-oss:120b")
+    for name in ("open-weight", "local", "private"):
+        assert [item.id for item in directory.resolve(name).candidates] == ["ollama/gpt-oss:120b"]
+    named = directory.resolve("gpt-oss-120b").candidates
+    assert [item.provider for item in named] == ["ollama", "bedrock", "groq"]
+    assert [item.model_class for item in named] == ["open-weight", "open-hosted", "open-hosted"]
+    assert directory.resolve("open").candidates[0].id == "ollama/gpt-oss:120b"
+
+
+def test_who_names_a_deployment_at_home_is_not_sent_to_a_vendor() -> None:
+    directory = with_ollama("gpt-oss:120b")
+    assert directory.resolve("ollama/gpt-oss:120b").backups == ()
+    hosted = directory.resolve("groq/openai/gpt-oss-120b").backups
+    assert [item.provider for item in hosted] == ["ollama", "bedrock"]

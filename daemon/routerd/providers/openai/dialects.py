@@ -118,6 +118,19 @@ _ALL: Final = (
         reasoning_off={"thinking": {"type": "disabled"}},
     ),
     Dialect(
+        # Refuses a history whose calls of tools come without their reasoning, as DeepSeek does.
+        name="moonshot",
+        models=(ModelRule(efforts=NONE_TO_HIGH),),
+        reasoning_back="reasoning_content",
+        reasoning_required=True,
+    ),
+    Dialect(
+        # Takes its reasoning back.
+        name="zai",
+        models=(ModelRule(efforts=NONE_TO_HIGH),),
+        reasoning_back="reasoning_content",
+    ),
+    Dialect(
         name="groq",
         models=(
             ModelRule(pattern="qwen", efforts=("none",)),
