@@ -17,7 +17,7 @@ model_class = "fast"
 pinned = "moving"
 source = "my own notes"
 """
-
+COMPLEX = "[shortcuts.x]\ndescription = 'x'\nby_complexity = { "
 
 MISTAKES = {
     "an unknown key": (
@@ -229,6 +229,111 @@ MISTAKES = {
         '[shortcuts.smart]\ndegraded = "fail"',
         "shortcuts.smart",
         "a class has its own",
+    ),
+    "a rule and candidates": (
+        '[shortcuts.x]\ndescription = "x"\nchoose = {classes = ["fast"]}\ncandidates = ["phi-4"]',
+        "shortcuts.x",
+        "exactly one of",
+    ),
+    "a rule over an unknown class": (
+        '[shortcuts.x]\ndescription = "x"\nchoose = { classes = ["fsat"] }',
+        "shortcuts.x.choose.classes[0]",
+        "near: fast",
+    ),
+    "a rule over classes of two kinds": (
+        '[shortcuts.x]\ndescription = "x"\nchoose = { classes = ["fast", "rerank"] }',
+        "shortcuts.x.choose.classes[1]",
+        "'rerank' is for rerank",
+    ),
+    "a rule over no class": (
+        '[shortcuts.x]\ndescription = "x"\nchoose = { classes = [] }',
+        "shortcuts.x.choose.classes",
+        ">= 1",
+    ),
+    "a weight of an unknown score": (
+        '[shortcuts.x]\ndescription = "x"\nchoose = { classes = ["fast"], weights = {charm = 1} }',
+        "shortcuts.x.choose.weights",
+        "'charm'; expected one of reasoning, coding",
+    ),
+    "a need that is no capability": (
+        '[shortcuts.x]\ndescription = "x"\nchoose = { classes = ["fast"], needs = ["charm"] }',
+        "shortcuts.x.choose.needs[0]",
+        "'charm'; expected one of vision, tools",
+    ),
+    "a target by complexity that is not there": (
+        COMPLEX + "simple = 'fsat', medium = 'fast', complex = 'smart' }",
+        "shortcuts.x.by_complexity.simple",
+        "is no known shortcut, class or model; near: fast",
+    ),
+    "a target by complexity that leads on": (
+        COMPLEX + "simple = 'auto', medium = 'fast', complex = 'smart' }",
+        "shortcuts.x.by_complexity.simple",
+        "only leads to others",
+    ),
+    "a target by complexity that is not for chat": (
+        COMPLEX + "simple = 'embed', medium = 'fast', complex = 'smart' }",
+        "shortcuts.x.by_complexity.simple",
+        "is not for chat",
+    ),
+    "a complexity left out": (
+        COMPLEX + "simple = 'fast', medium = 'fast' }",
+        "shortcuts.x.by_complexity",
+        "missing required field `complex`",
+    ),
+    "an alias of nothing": (
+        "[shortcuts.x]\ndescription = 'x'\nalias_of = 'smrt'",
+        "shortcuts.x.alias_of",
+        "is no known shortcut; near: smart",
+    ),
+    "an alias of an alias": (
+        "[shortcuts.x]\ndescription = 'x'\nalias_of = 'balanced'",
+        "shortcuts.x.alias_of",
+        "is an alias itself",
+    ),
+    "an alias with something of its own": (
+        "[shortcuts.x]\ndescription = 'x'\nalias_of = 'smart'\ndefaults = { temperature = 0 }",
+        "shortcuts.x",
+        "sets nothing of its own",
+    ),
+    "a latency that is neither": (
+        "[shortcuts.smart]\ndefaults = { latency = 'soon' }",
+        "shortcuts.smart.defaults.latency",
+        "",
+    ),
+    "a candidate of another kind": (
+        '[classes.fast]\ncandidates = ["gpt-6-luna", "rerank-3"]',
+        "classes.fast.candidates[1]",
+        "'rerank-3' is for rerank, not for chat",
+    ),
+    "a degraded path of another kind": (
+        '[classes.rerank]\ndegraded = "fast"',
+        "classes.rerank.degraded",
+        "'fast' is for chat, not for rerank",
+    ),
+    "a backup of another kind": (
+        '[models.gpt-6-luna]\nbackup = "rerank-3"',
+        "models.gpt-6-luna.backup",
+        "is for rerank, not for chat",
+    ),
+    "a backup of another vector space": (
+        '[models.voyage-4]\nbackup = "voyage-4-lite"',
+        "models.voyage-4.backup",
+        "no other model makes the same vectors",
+    ),
+    "a deployment of an unknown class": (
+        '[deployments."openai/gpt-6-luna"]\nmodel_class = "fsat"',
+        'deployments."openai/gpt-6-luna".model_class',
+        "is no known class; near: fast",
+    ),
+    "a weight of nothing": (
+        '[deployments."openai/gpt-6-luna"]\nweight = 0',
+        'deployments."openai/gpt-6-luna".weight',
+        ">= 1",
+    ),
+    "a speed of nothing": (
+        '[deployments."openai/gpt-6-luna".speed]\nfirst_token_seconds = 0',
+        'deployments."openai/gpt-6-luna".speed.first_token_seconds',
+        "> 0",
     ),
     "a default that no call has": (
         "[shortcuts.smart]\ndefaults = { top_k = 1 }",
