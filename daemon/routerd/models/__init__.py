@@ -23,6 +23,7 @@ from routerd.models.pricing import (
     largest_output,
     own_price,
 )
+from routerd.models.prompt import PromptAdjustments
 from routerd.models.schema import (
     DIMENSIONS,
     Defaults,
@@ -51,6 +52,7 @@ __all__ = [
     "ModelRow",
     "Price",
     "PriceChange",
+    "PromptAdjustments",
     "Provider",
     "Resolution",
     "Score",

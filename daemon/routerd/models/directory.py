@@ -25,13 +25,8 @@ from routerd.models.local import (
     strip_format,
 )
 from routerd.models.pricing import Price
-from routerd.models.resolution import (
-    BOUNDARIES,
-    DegradedStep,
-    Resolution,
-    Resolver,
-    TargetKind,
-)
+from routerd.models.prompt import added_tokens
+from routerd.models.resolution import DegradedStep, Resolution, Resolver, TargetKind
 from routerd.models.schema import (
     Deployment,
     DeploymentEntry,
@@ -193,6 +188,7 @@ def _complete(
     entry: DeploymentEntry, model: Model, provider: Provider, *, discovered: bool
 ) -> Deployment:
     """Fill in what a deployment takes over from its model and its provider."""
+    prompt_tokens, prompt_tokens_bound = added_tokens(model.prompt)
     return Deployment(
         id=entry.id,
         model=entry.model,
@@ -213,6 +209,9 @@ def _complete(
         retires_on=entry.retires_on or model.retires_on,
         replacement=model.replacement,
         discovered=discovered,
+        prompt=model.prompt,
+        prompt_tokens=prompt_tokens,
+        prompt_tokens_bound=prompt_tokens_bound,
     )
 
 

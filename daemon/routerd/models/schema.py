@@ -14,6 +14,7 @@ from msgspec import Meta, Struct, field
 
 from routerd.domain import Boundary, Capabilities
 from routerd.models.pricing import Price
+from routerd.models.prompt import PromptAdjustments
 from routerd_proto.content import ReasoningEffort
 
 __all__ = [
@@ -120,7 +121,8 @@ class Model(_Entry, frozen=True, kw_only=True):
     release of open weights, or nothing (a moving alias). `max_input_tokens` and
     `max_output_tokens` are absent where `context_window` is the only limit.
     `embedding_dimensions` is the length of a vector unless a call asks for another. `local_names`
-    are the names local servers know it by, see `local.py`.
+    are the names local servers know it by, see `local.py`. `prompt` is how prompts are changed for
+    it, wherever it is served.
     """
 
     id: Name
@@ -139,6 +141,7 @@ class Model(_Entry, frozen=True, kw_only=True):
     retires_on: date | None = None
     replacement: str | None = None
     local_names: tuple[str, ...] = ()
+    prompt: PromptAdjustments | None = None
     source: str
 
 
@@ -183,7 +186,8 @@ class Deployment(Struct, frozen=True, kw_only=True):
     `provider_model` is the provider's id for it, `boundary` where a call's text ends up. Limits
     are tokens, None where not known; `max_input_tokens` and `max_output_tokens` are None where the
     window, which holds both, is the only limit. `replacement` is the model that stands in from
-    `retires_on` on. `discovered` marks what a local server listed.
+    `retires_on` on. `discovered` marks what a local server listed. `prompt` adds about
+    `prompt_tokens` to a prompt, and never more than `prompt_tokens_bound`.
     """
 
     id: str
@@ -205,6 +209,9 @@ class Deployment(Struct, frozen=True, kw_only=True):
     retires_on: date | None = None
     replacement: str | None = None
     discovered: bool = False
+    prompt: PromptAdjustments | None = None
+    prompt_tokens: int = 0
+    prompt_tokens_bound: int = 0
 
 
 class Provider(_Entry, frozen=True, kw_only=True):
