@@ -9,7 +9,7 @@ added as headers by `authorize`, so that nothing else of an adapter ever sees on
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Literal, Protocol
 
 from msgspec import Struct, field
 
@@ -37,7 +37,9 @@ class ChatRequest(Struct, frozen=True):
     """What one attempt asks of one deployment.
 
     `model_id` is the provider's own id for it. `options` has the shortcut's defaults filled in.
-    `output_limit` is the most the model can write, None where that is not known.
+    `output_limit` is the most the model can write, None where that is not known. `system_role` is
+    the role of system messages where the format has more than one, `stop_parameter` the name of the
+    stop sequences, None for the format's own.
     """
 
     model_id: str
@@ -46,6 +48,8 @@ class ChatRequest(Struct, frozen=True):
     stream: bool
     capabilities: Capabilities
     output_limit: int | None = None
+    system_role: Literal["system", "developer"] = "system"
+    stop_parameter: str | None = None
 
 
 class EncodedRequest(Struct, frozen=True):

@@ -186,7 +186,7 @@ def _add_sampling(body: Json, request: ChatRequest, notes: Notes) -> None:
         notes.add("seed was left out: this provider has none")
     stops = [stop for stop in options.stop if stop.strip()]
     if stops:
-        body["stop_sequences"] = stops
+        body[request.stop_parameter or "stop_sequences"] = stops
     if len(stops) < len(options.stop):
         notes.add("a stop sequence of white space was left out: this provider refuses it")
 

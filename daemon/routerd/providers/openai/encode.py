@@ -52,6 +52,8 @@ def encode_request(request: ChatRequest, dialect: Dialect, rule: ModelRule) -> E
     body["messages"] = encode_messages(
         request.messages, dialect, notes, reasons=not _switched_off(request, dialect)
     )
+    if request.system_role != "system":
+        _rename_system(body["messages"], request.system_role, notes)
     return EncodedRequest(
         path=PATH,
         headers=[(b"content-type", b"application/json")],
@@ -71,6 +73,13 @@ def rule_for(model_id: str, dialect: Dialect) -> ModelRule:
 
 def _switched_off(request: ChatRequest, dialect: Dialect) -> bool:
     return bool(dialect.reasoning_off) and request.options.reasoning == "none"
+
+
+def _rename_system(messages: list[Json], role: str, notes: Notes) -> None:
+    for message in messages:
+        if message["role"] == "system":
+            message["role"] = role
+            notes.add(f"system text was sent in the role {role}")
 
 
 def _add_reasoning(
@@ -123,7 +132,7 @@ def _add_sampling(
     elif stops:
         if len(stops) > dialect.max_stops:
             notes.add(f"only the first {dialect.max_stops} stop sequences were sent")
-        body["stop"] = stops[: dialect.max_stops]
+        body[request.stop_parameter or "stop"] = stops[: dialect.max_stops]
 
 
 def _add_tools(body: Json, request: ChatRequest, dialect: Dialect, notes: Notes) -> None:
