@@ -261,13 +261,15 @@ def _models_of(terrain: Terrain) -> frozenset[str] | None:
 
 def _candidate(deployment: Deployment, place: tuple[str, str], degraded: str | None) -> Candidate:
     capabilities = deployment.capabilities
-    window = deployment.context_window or NO_LIMIT
+    # What the directory adds to a prompt takes its place in the window.
+    added = deployment.prompt_tokens
+    window = (deployment.context_window or NO_LIMIT) - added
     price, speed = deployment.price, deployment.speed
     code, detail = place
     return Candidate(
         deployment,
         sum(bit for name, bit in CAN.items() if getattr(capabilities, name)),
-        min(deployment.max_input_tokens or NO_LIMIT, window),
+        min((deployment.max_input_tokens or NO_LIMIT) - added, window),
         window,
         None
         if price is None or price.input is None or price.output is None

@@ -167,10 +167,10 @@ def _prices(deployment: Deployment, now: float, seconds: float) -> tuple[Price, 
 
 
 def _most_input(deployment: Deployment, features: Features) -> int:
-    """Bound the prompt by its bytes and by what the model can read at all."""
+    """Bound the prompt by its bytes and the directory's, and by what the model can read at all."""
     window = deployment.max_input_tokens or deployment.context_window or WIDEST_WINDOW
     bound = features.input_tokens_bound
-    return window if bound is None else min(bound, window)
+    return window if bound is None else min(bound + deployment.prompt_tokens_bound, window)
 
 
 def _most_output(
@@ -198,7 +198,8 @@ def _most_output(
     limit = min(policy.output_tokens, most)
     if deployment.context_window is not None:
         # An answer that does not fit behind the prompt is refused, not cut.
-        limit = min(limit, max(1, deployment.context_window - features.input_tokens))
+        prompt = features.input_tokens + deployment.prompt_tokens
+        limit = min(limit, max(1, deployment.context_window - prompt))
     return limit, limit
 
 

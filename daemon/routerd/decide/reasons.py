@@ -101,6 +101,7 @@ def _missing(candidate: Candidate, needs: int, features: Features) -> Dropped:
 def _too_small(candidate: Candidate, tokens: int, wanted: int) -> Dropped:
     deployment = candidate.deployment
     limit = deployment.max_input_tokens
+    tokens += deployment.prompt_tokens
     if limit is not None and tokens > limit:
         return Dropped(deployment.id, "window", f"about {tokens} tokens in, takes {limit}")
     detail = f"about {tokens} tokens in and {wanted} out, window {deployment.context_window}"

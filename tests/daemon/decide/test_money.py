@@ -14,6 +14,7 @@ from routerd.decide import refusal
 from routerd.domain import BudgetRoom, Features, FreeQuota, Plan, Snapshot
 from routerd.models.directory import Directory
 from routerd.models.pricing import Price, PriceChange, cost_bound
+from routerd.models.prompt import PromptAdjustments
 from routerd.models.schema import ModelClass
 from routerd.settings import Budgeting
 from tests.daemon.decide.known import (
@@ -127,6 +128,24 @@ def test_under_a_cap_a_call_without_a_limit_gets_one() -> None:
     long = structs.replace(endless, input_tokens=99_000, input_tokens_bound=400_000)
     tight = plan(room(99 * DOLLAR), features=long, policy=wide).routes[0]
     assert (tight.max_output_tokens, tight.bound_tokens) == (1000, 101_000)
+
+
+def test_what_the_directory_adds_to_prompts_is_in_the_bound() -> None:
+    prompt = PromptAdjustments(system_before="x" * 500)
+    made = directory(
+        [provider("p")],
+        [model("dear", prompt=prompt, max_output_tokens=50_000, context_window=100_000)],
+        [deployment("p", "dear", price=DEAR)],
+    )
+    added = made.deployments["p/dear"].prompt_tokens_bound
+    assert added >= 500
+    (route,) = make_plan(resolve(made, "dear"), {"p"}, ASKED, NOW).routes
+    assert route.bound_tokens == 2000 + added
+    # Nor does a limit that is set leave less room than the whole prompt needs.
+    long = structs.replace(ASKED, input_tokens=99_000, max_output_tokens=None)
+    snapshot = structs.replace(NOW, rooms=(room(99 * DOLLAR),))
+    (route,) = make_plan(resolve(made, "dear"), {"p"}, long, snapshot).routes
+    assert route.max_output_tokens == 1000 - made.deployments["p/dear"].prompt_tokens
 
 
 def test_what_bills_nothing_gets_no_limit_unless_tokens_are_counted() -> None:
