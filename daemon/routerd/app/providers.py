@@ -253,5 +253,7 @@ def build_targets(directory: Directory, providers: Mapping[str, LiveProvider]) -
             channel=provider.channel,
             simulated=provider.simulated,
             keys=provider.keys,
+            prompt=deployment.prompt,
+            prompt_tokens=deployment.prompt_tokens,
         )
     return targets

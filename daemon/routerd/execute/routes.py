@@ -32,6 +32,7 @@ from routerd.execute.delivery import Delivery
 from routerd.execute.failover import FALLBACK, STOP, Step, next_step
 from routerd.execute.target import Target
 from routerd.models.rooms import facts_of
+from routerd.providers.adjusting import adjust_prompt
 from routerd.providers.base import ChatRequest, EncodedRequest, Outcome
 from routerd.settings import Timeouts
 from routerd.telemetry.plain import as_code
@@ -226,7 +227,7 @@ class Execution:
                 settle_attempt(
                     attempt,
                     price,
-                    self._input_tokens,
+                    self._input_tokens + target.prompt_tokens,
                     output_bytes,
                     limit,
                     streamed=self._call.stream,
@@ -239,16 +240,19 @@ class Execution:
             options = self._options
             if route.max_output_tokens is not None:
                 options = structs.replace(options, max_output_tokens=route.max_output_tokens)
-            self._encoded = target.adapter.encode(
-                ChatRequest(
-                    model_id=target.provider_model,
-                    messages=self._call.messages,
-                    options=options,
-                    stream=self._call.stream,
-                    capabilities=target.capabilities,
-                    output_limit=target.output_limit,
-                )
+            request = ChatRequest(
+                model_id=target.provider_model,
+                messages=self._call.messages,
+                options=options,
+                stream=self._call.stream,
+                capabilities=target.capabilities,
+                output_limit=target.output_limit,
             )
+            request, notes = adjust_prompt(request, target.prompt)
+            encoded = target.adapter.encode(request)
+            if notes:
+                encoded = structs.replace(encoded, notes=notes + encoded.notes)
+            self._encoded = encoded
         return self._encoded
 
     def _report(self, failure: Failure) -> None:

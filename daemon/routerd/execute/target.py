@@ -8,6 +8,7 @@ from msgspec import Struct, structs
 
 from routerd.domain import Capabilities
 from routerd.models.pricing import Price
+from routerd.models.prompt import PromptAdjustments
 from routerd.providers.base import Adapter
 from routerd.providers.transport.channel import Channel
 
@@ -24,7 +25,8 @@ class Key(Struct, frozen=True, eq=False):
 class Target(Struct, frozen=True, eq=False):
     """One deployment that can be called now.
 
-    `keys` are all keys it can be called with, `channel` sends the first of them.
+    `keys` are all keys it can be called with, `channel` sends the first of them. `prompt` is how
+    prompts to it are changed, `prompt_tokens` about what that adds.
     """
 
     deployment: str
@@ -39,6 +41,8 @@ class Target(Struct, frozen=True, eq=False):
     channel: Channel
     simulated: bool
     keys: tuple[Key, ...] = ()
+    prompt: PromptAdjustments | None = None
+    prompt_tokens: int = 0
 
     def __post_init__(self) -> None:
         """Have a channel that is given alone send the only key."""

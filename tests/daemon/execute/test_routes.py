@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec import structs
 
+from routerd.models.prompt import PromptAdjustments
 from routerd_proto.frames import Usage
 from tests.daemon.execute.run import INPUT_TOKENS, Run
 from tests.daemon.execute.scripted import (
@@ -18,6 +20,11 @@ from tests.daemon.execute.scripted import (
     vanishing,
     whole,
 )
+
+NOTED = [
+    "system text of the directory was added before",
+    "temperature was left out: the directory says that this model does not take it",
+]
 
 
 async def test_an_answer_is_delivered_and_measured() -> None:
@@ -187,3 +194,28 @@ async def test_too_long_a_call_without_a_larger_window_says_so() -> None:
         run = await Run(first.target(window=1000), same.target(window=1000)).go()
     assert run.error.code == "context_length"
     assert len(run.attempts) == 1
+
+
+async def test_a_prompt_is_adjusted_for_each_model_and_noted() -> None:
+    prompt = PromptAdjustments(system_before="Before.", drop=("temperature",))
+    async with Vendor(failing(500), failing(500)) as first, Vendor(answer("ok")) as second:
+        adjusted = structs.replace(first.target("first/m"), prompt=prompt, prompt_tokens=9)
+        run = await Run(adjusted, second.target("second/m"), temperature=0.5).go()
+    asked = run.execution._call.messages
+    assert first.requests[0]["messages"][0] == {"role": "system", "content": "Before."}
+    assert "temperature" not in first.requests[0]
+    # The same call, as it was, to a model that nothing is changed for.
+    assert second.requests[0]["messages"] == first.requests[0]["messages"][1:]
+    assert second.requests[0]["temperature"] == 0.5
+    assert run.execution._call.messages is asked
+    assert [attempt.notes for attempt in run.attempts] == [NOTED, NOTED, []]
+
+
+async def test_an_estimate_counts_what_was_added_to_the_prompt() -> None:
+    async with Vendor(cut("Hel")) as vendor:
+        prompt = PromptAdjustments(system_after="After.")
+        target = structs.replace(vendor.target(), prompt=prompt, prompt_tokens=9)
+        run = await Run(target).go()
+    usage = run.attempts[0].usage
+    assert usage is not None
+    assert usage.input_tokens == INPUT_TOKENS + 9
