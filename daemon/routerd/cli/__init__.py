@@ -42,6 +42,7 @@ VERBS = {
     "models": ("listing", "list the models of the directory"),
     "shortcuts": ("listing", "list the names apps can ask for"),
     "prices": ("pricing", "take over the prices of a public list"),
+    "lint": ("linting", "report what speaks to vendors without routerd in an app's source"),
     "simulate": ("simulating", "run a provider simulator to rehearse outages"),
 }
 EPILOG = """\
