@@ -40,8 +40,10 @@ Several pages, or costs and usage together, make one invoice:
 Each day (UTC) that the exports cover is compared, model by model; a dated snapshot and
 its alias are the same. Every difference is named, with what may explain it.
 
-Exit code 0 says that all days and models agree to a cent, 1 that some do not or that
-a row could not be read.
+A day between them that no page mentions is left out, and named.
+
+Exit code 0 says that all days and models agree to a cent, 1 that some do not, or that
+a day was left out or a row could not be read.
 
 --correct spreads a difference over the requests of that day and model whose cost was
 only estimated or not known, never over what was measured, and leaves a day alone
@@ -96,15 +98,20 @@ def reconcile(arguments: argparse.Namespace) -> int:
             "reconcile", invoice=msgspec.to_builtins(invoice), correct=arguments.correct
         )
     notes = [note for export in exports for note in export.notes]
+    left_out = [day.isoformat() for day in invoice.left_out]
     if arguments.json:
-        print_json({**answer, "unread": unread, "notes": notes})
+        print_json({**answer, "left_out": left_out, "unread": unread, "notes": notes})
     else:
         _print(invoice, answer)
+        if left_out:
+            print(f"left out: {', '.join(left_out)}: the export says nothing of them")
+            print("next: fetch the pages of these days too, and name them all in one command")
         for row in unread:
             print(f"not understood: {row}")
         for note in notes:
             print(f"note: {note}", file=sys.stderr)
-    return 0 if all(row["agrees"] for row in answer["rows"]) and not unread else 1
+    agrees = all(row["agrees"] for row in answer["rows"])
+    return 0 if agrees and not unread and not left_out else 1
 
 
 def _read(path: Path) -> Export:

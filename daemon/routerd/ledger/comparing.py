@@ -102,7 +102,9 @@ def compare(
     `names` are the provider's own names for its models, by deployment.
     """
     edges = [(day - EPOCH).days for day in (invoice.first_day, invoice.last_day)]
-    ledger = connection.execute(LEDGER_DAYS, (*edges, invoice.provider)).fetchall()
+    left_out = set(invoice.left_out)
+    found = connection.execute(LEDGER_DAYS, (*edges, invoice.provider)).fetchall()
+    ledger = [row for row in found if EPOCH + timedelta(days=row[0]) not in left_out]
     called = {
         deployment: names.get(deployment, deployment.removeprefix(f"{invoice.provider}/"))
         for _, deployment, *_ in ledger
@@ -120,7 +122,7 @@ def compare(
         cell.unknown += unknown
         cell.ledger.add(requests, tokens)
     for line in invoice.lines:
-        if invoice.first_day <= line.day <= invoice.last_day:
+        if line.day not in left_out and invoice.first_day <= line.day <= invoice.last_day:
             key = line.item or groups[line.model]
             _add_line(cells.setdefault((line.day, key), _Cell()), line)
     rows = [_compared(day, cell, invoice) for (day, _), cell in cells.items()]

@@ -101,6 +101,27 @@ async def test_what_is_not_understood_is_said_and_nothing_is_corrected_by_it(
         assert complaint in err
 
 
+@pytest.fixture
+def torn(tmp_path: Path) -> Path:
+    """Return an export whose second day is two days later, as if a page were missing."""
+    page = json.loads(CLEAN.read_bytes())
+    page["data"][1]["start_time"] += 2 * 86400
+    path = tmp_path / "torn.json"
+    path.write_text(json.dumps(page))
+    return path
+
+
+async def test_a_day_that_no_page_mentions_is_left_out_and_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], torn: Path
+) -> None:
+    async with house(tmp_path, capsys, RECORDS) as run:
+        code, out, _ = await run("reconcile", str(torn), "--tolerance=100", "--correct")
+        assert "left out: 2026-11-19, 2026-11-20: the export says nothing of them" in out
+        assert (code, "corrected" in out) == (1, False)
+        code, out, _ = await run("reconcile", str(torn), "--json")
+    assert json.loads(out)["left_out"] == ["2026-11-19", "2026-11-20"]
+
+
 @pytest.mark.parametrize(
     ("files", "sentence"),
     [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+from datetime import date, timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from routerd.ledger.exports import (
     BUCKETS,
@@ -246,6 +247,54 @@ def test_costs_and_usage_are_about_the_days_they_share() -> None:
     assert (line.nanodollars, line.requests) == (42 * CENT + CENT // 2, 2)
     asked = invoice_of([one, other], provider="mine", first_day=SECOND, last_day=SECOND)
     assert (asked.provider, {line.day for line in asked.lines}) == ("mine", {SECOND})
+
+
+def test_a_page_that_is_missing_in_the_middle_is_no_bill_of_nothing() -> None:
+    page = json.loads(openai_costs(openai_cost("a, input")))
+    (bucket,) = page["data"]
+
+    def days(*numbers: int, results: bool = True) -> bytes:
+        buckets = [
+            bucket
+            | {"start_time": bucket["start_time"] + number * 86400}
+            | ({} if results else {"results": []})
+            for number in numbers
+        ]
+        return json.dumps(page | {"data": buckets}).encode()
+
+    start = invoice_of([read_export(days(0))]).first_day
+    exports = [read_export(days(0, 1)), read_export(days(4, 6))]
+    left_out = [start + timedelta(days=number) for number in (2, 3, 5)]
+    assert invoice_of(exports).left_out == left_out
+    # Days that were asked for and had nothing are known.
+    whole = [
+        *exports,
+        read_export(
+            json.dumps([json.loads(days(2, 3, 5, results=False)), json.loads(days(6))])
+            .replace("a, input", "b, input")
+            .encode()
+        ),
+    ]
+    assert invoice_of(whole).left_out == []
+    # Each kind must be about a day for it to be compared.
+    usage = read_export((EXPORTS / "openai_usage_clean.json").read_bytes())
+    costs_of_edges = structs.replace(
+        read_export((EXPORTS / "openai_costs_clean.json").read_bytes()), days=frozenset({FIRST})
+    )
+    assert invoice_of([usage, costs_of_edges]).left_out == [SECOND]
+
+
+def test_rows_of_a_dashboard_need_not_mention_a_day() -> None:
+    text = b"usage_date_utc,model,cost_usd,cost_type\n" + b"".join(
+        b"2026-11-%02d,claude,1,token\n" % day for day in (1, 5)
+    )
+    assert invoice_of([read_export(text)]).left_out == []
+
+
+def test_a_day_that_was_mistyped_makes_no_invoice_of_a_thousand_years() -> None:
+    text = b"usage_date_utc,model,cost_usd,cost_type\n2026-11-01,a,1,token\n9026-11-01,a,1,token\n"
+    with pytest.raises(MixedExports, match="all days from 2026-11-01 to 9026-11-01"):
+        invoice_of([read_export(text)])
 
 
 def test_exports_that_make_no_invoice() -> None:

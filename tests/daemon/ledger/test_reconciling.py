@@ -237,6 +237,11 @@ def test_days_that_the_ledger_or_the_invoice_cannot_know() -> None:
     assert compared(invoice, [])[0].reasons[-1] == "the ledger has no calls at all"
 
 
+def test_a_day_that_is_left_out_is_compared_with_nothing() -> None:
+    invoice = structs.replace(read("openai_costs_clean.json"), left_out=[date(2026, 11, 18)])
+    assert {row.day.day for row in compared(invoice)} == {19}
+
+
 def test_an_export_that_does_not_tell_models_apart_is_compared_by_day() -> None:
     lines = [
         InvoiceLine(day=line.day, model="", nanodollars=line.nanodollars)

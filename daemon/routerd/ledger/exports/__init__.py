@@ -108,7 +108,8 @@ def _read_pages(text: str) -> Export:
             if not isinstance(bucket, dict) or not isinstance(bucket.get("results"), list):
                 raise OddRow("it has no results")
             page.read(reading, bucket, _objects(reading, bucket["results"], name), name)
-    return reading.export()
+    # A day without anything has its bucket too.
+    return reading.export(every_day=True)
 
 
 def _recognise(buckets: list[Any]) -> Page:
@@ -152,7 +153,7 @@ def _read_table(text: str) -> Export:
             cells = {name: cell.strip() for name, cell in row.items()}
             if any(cells.values()):
                 table.read(reading, cells)
-    return reading.export()
+    return reading.export(every_day=False)
 
 
 def _list(holder: Any, name: str) -> list[Any]:

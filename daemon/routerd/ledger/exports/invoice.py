@@ -7,7 +7,7 @@ nanodollar up.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from fractions import Fraction
 from typing import Final
 
@@ -25,6 +25,9 @@ BUCKETS: Final = (
     "cache_write_long_tokens",
     "output_tokens",
 )
+
+# Ten years: a longer export has a day in it that was mistyped.
+MOST_DAYS: Final = 3653
 
 Key = tuple[date, str, str]
 
@@ -55,6 +58,7 @@ class InvoiceLine(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class Invoice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one provider says of all days from `first_day` to `last_day`, both meant.
 
+    `left_out` are days between them of which nothing is known: a page of the export is missing.
     `provider` is its name in the ledger, `source` that of the file. `has_amounts` and `has_counts`
     say whether there are costs and tokens in it: what has no line is then 0. Amounts that differ by
     no more than `tolerance_nanodollars` on a day and model agree.
@@ -66,6 +70,7 @@ class Invoice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     last_day: date
     has_amounts: bool
     has_counts: bool
+    left_out: list[date] = []
     source: str = ""
     tolerance_nanodollars: int = NANODOLLARS_PER_CENT
 
@@ -107,6 +112,7 @@ def invoice_of(
         last_day=last_day,
         has_amounts="costs" in kinds,
         has_counts="usage" in kinds or (bool(counted) and all(counted)),
+        left_out=_left_out(exports, first_day, last_day),
         source=source,
         tolerance_nanodollars=tolerance_nanodollars,
     )
@@ -134,6 +140,24 @@ def _edge(exports: Sequence[Export], end: int) -> date | None:
             return None
         edges.append(sorted(days)[end])
     return max(edges) if end == 0 else min(edges)
+
+
+def _left_out(exports: Sequence[Export], first_day: date, last_day: date) -> list[date]:
+    """Return the days of which some kind of export says nothing, because a page is missing."""
+    if (last_day - first_day).days > MOST_DAYS:
+        raise MixedExports(f"they are about all days from {first_day} to {last_day}")
+    days = {first_day + timedelta(days=number) for number in range((last_day - first_day).days + 1)}
+    left_out: set[date] = set()
+    for kind in {export.kind for export in exports}:
+        of_kind = [export for export in exports if export.kind == kind]
+        left_out |= {day for day in days if not any(_is_about(export, day) for export in of_kind)}
+    return sorted(left_out)
+
+
+def _is_about(export: Export, day: date) -> bool:
+    if export.every_day or export.first_day is None or export.last_day is None:
+        return day in export.days
+    return export.first_day <= day <= export.last_day
 
 
 def _days(export: Export) -> list[date]:

@@ -50,7 +50,8 @@ class Amounts(Struct, frozen=True, kw_only=True):
 class Export(Struct, frozen=True, kw_only=True):
     """A file that was read: `first_day` and `last_day` are the days it is about, both included.
 
-    `unread` names each row that makes no sense, `notes` what else is to be known.
+    `days` are those that it mentions; `every_day` says that such a file mentions all. `unread`
+    names each row that makes no sense, `notes` what else is to be known.
     """
 
     vendor: str
@@ -58,6 +59,8 @@ class Export(Struct, frozen=True, kw_only=True):
     amounts: tuple[Amounts, ...]
     first_day: date | None
     last_day: date | None
+    days: frozenset[date]
+    every_day: bool
     unread: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -90,14 +93,16 @@ class Reading:
         except OddRow as error:
             self._unread.append(f"{name}: {error}")
 
-    def export(self) -> Export:
-        """Return what was read."""
+    def export(self, *, every_day: bool) -> Export:
+        """Return what was read; `every_day` says that such a file mentions all days."""
         return Export(
             vendor=self.vendor,
             kind=self.kind,
             amounts=tuple(self._amounts),
             first_day=min(self._days, default=None),
             last_day=max(self._days, default=None),
+            days=frozenset(self._days),
+            every_day=every_day,
             unread=tuple(self._unread),
             notes=tuple(self.notes),
         )
