@@ -81,6 +81,9 @@ class Commands:
             answer = CommandAnswered(body=await command(request.arguments))
         except CallRefused as refused:
             answer = CommandAnswered(error=refused.info)
+        except OverflowError:
+            text = "a number in the question is larger than any in the ledger"
+            answer = CommandAnswered(error=refusal(text).info)
         except LedgerUnreadable as error:
             answer = CommandAnswered(error=error_info("internal_error", str(error)))
         sink.send((answer,))

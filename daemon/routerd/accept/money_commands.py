@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from routerd.accept.arguments import NoArguments, read_arguments, refusal
 from routerd.ledger import Connection, Ledger
-from routerd.ledger.comparing import Compared, compare
+from routerd.ledger.comparing import Compared, compare, known_providers
 from routerd.ledger.corrections import Corrected, correct
 from routerd.ledger.exports import Invoice
 from routerd.ledger.findings import explain_differences
@@ -99,6 +99,7 @@ class MoneyCommands:
             for deployment in self._directory().deployments.values()
             if deployment.provider == invoice.provider
         }
+        await self._check_provider(invoice.provider)
         corrected: list[Corrected] = []
         if asked.correct:
             corrected = await self._ledger.order(
@@ -106,6 +107,17 @@ class MoneyCommands:
             )
         rows = await self._ledger.ask(partial(_compare, invoice, names, now_ms))
         return msgspec.to_builtins({"rows": rows, "corrected": corrected})
+
+    async def _check_provider(self, name: str) -> None:
+        """Refuse a provider that nobody knows: nothing would be compared with nothing."""
+        known = set(self._directory().providers)
+        if name not in known:
+            known |= await self._ledger.ask(known_providers)
+        if name not in known:
+            listed = ", ".join(sorted(known))
+            raise refusal(
+                f"there is no provider {name!r}; known: {listed}. Name it with --provider"
+            )
 
     def _price_of(self, name: str) -> Price:
         """Return today's price of a deployment, or of the first of a model that has one."""

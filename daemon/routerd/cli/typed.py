@@ -12,6 +12,7 @@ from routerd.models.amounts import dollars_to_nanodollars
 
 __all__ = ["cents", "day", "first_of_this_month", "moment", "month_after"]
 
+MOST_NANODOLLARS = 2**63 - 1
 MONTH_CHARACTERS = len("2026-11")
 
 
@@ -20,6 +21,8 @@ def cents(text: str) -> int:
     amount = dollars_to_nanodollars(text)
     if amount < 0:
         raise ValueError("an amount cannot be negative")
+    if amount > MOST_NANODOLLARS:
+        raise ValueError("that is more than the ledger can hold")
     return amount // 100
 
 

@@ -18,7 +18,7 @@ from routerd.ledger.exports import BUCKETS, Invoice, InvoiceLine
 from routerd.ledger.matching import groups_of
 from routerd.ledger.selection import EPOCH
 
-__all__ = ["Compared", "Counts", "compare"]
+__all__ = ["Compared", "Counts", "compare", "known_providers"]
 
 LEDGER_DAYS: Final = f"""
     SELECT day, deployment, model, sum(requests), sum(cost_nanodollars),
@@ -29,6 +29,8 @@ LEDGER_DAYS: Final = f"""
     GROUP BY day, deployment, model
     HAVING sum(requests) > 0
 """  # noqa: S608 - only names of the schema
+
+PROVIDERS: Final = "SELECT DISTINCT provider FROM day_totals WHERE provider IS NOT NULL"
 
 Presence = Literal["both", "ledger", "invoice"]
 
@@ -92,6 +94,11 @@ class _Cell(Struct):
     amount: int | None = None
     ledger: Counts = field(default_factory=Counts)
     counts: Counts = field(default_factory=Counts)
+
+
+def known_providers(connection: sqlite3.Connection) -> set[str]:
+    """Return the providers that the ledger has anything of."""
+    return {name for (name,) in connection.execute(PROVIDERS) if name}
 
 
 def compare(

@@ -31,6 +31,10 @@ EQUALS: Final = (
 )
 
 
+# What the database can compare with.
+Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+
+
 class CallsQuestion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which calls are asked for. None lets everything through.
 
@@ -50,9 +54,9 @@ class CallsQuestion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     provider: str | None = None
     target: str | None = None
     error: str | None = None
-    since_ms: int | None = None
-    until_ms: int | None = None
-    above_nanodollars: int | None = None
+    since_ms: Whole | None = None
+    until_ms: Whole | None = None
+    above_nanodollars: Whole | None = None
 
 
 def list_calls(connection: sqlite3.Connection, question: CallsQuestion) -> list[Record]:

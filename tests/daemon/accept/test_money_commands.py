@@ -145,6 +145,32 @@ async def test_a_question_that_makes_no_sense_is_refused(
     assert expected in await ask(tmp_path, ledger, name, **arguments)
 
 
+@pytest.mark.parametrize("name", ["since_ms", "until_ms", "above_nanodollars"])
+@pytest.mark.parametrize("number", [2**63, 2**64 - 1])
+async def test_a_number_that_no_ledger_holds_is_refused_by_name(
+    tmp_path: Path, ledger: Ledger, name: str, number: int
+) -> None:
+    answer = await ask(tmp_path, ledger, "calls", limit=1, **{name: number})
+    assert f"at `$.{name}`" in answer
+
+
+async def test_numbers_at_the_edge_of_what_the_ledger_holds_are_answered(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    edges = {"since_ms": -(2**63), "until_ms": 2**63 - 1, "above_nanodollars": -1}
+    assert len(await ask(tmp_path, ledger, "calls", limit=5, **edges)) == 3
+
+
+@pytest.mark.parametrize("correct", [False, True])
+async def test_an_invoice_beyond_all_numbers_is_refused_and_changes_nothing(
+    tmp_path: Path, ledger: Ledger, correct: bool
+) -> None:
+    asked = invoice(2**64 - 1)
+    answer = await ask(tmp_path, ledger, "reconcile", invoice=asked, correct=correct)
+    assert answer == "a number in the question is larger than any in the ledger"
+    assert (await ask(tmp_path, ledger, "spend"))["total"]["cost_nanodollars"] == 9 * CENT
+
+
 async def test_an_answer_that_would_not_fit_is_refused(
     tmp_path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:

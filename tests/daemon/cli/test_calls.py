@@ -55,3 +55,13 @@ async def test_filters(
         assert (code, found) == (0, [f"call-{number}" for number in numbers])
         lines = (await run("calls", *words))[1].splitlines()
         assert len(lines) == 1 + len(numbers)
+
+
+@pytest.mark.parametrize("amount", ["1e18", "-1", "much"])
+async def test_an_amount_that_is_none_is_wrong_usage(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], amount: str
+) -> None:
+    async with house(tmp_path, capsys, RECORDS) as run:
+        with pytest.raises(SystemExit, match="2"):
+            await run("calls", f"--cost-above={amount}")
+    assert "argument --cost-above: invalid cents value" in capsys.readouterr().err

@@ -50,7 +50,7 @@ async def test_differences_are_named_with_what_may_explain_them(
         assert (await run("reconcile", str(TWICE), "--tolerance=20"))[0] == 0
         assert (await run("reconcile", str(TWICE), "--until=2026-11-19"))[0] == 0
         assert (await run("reconcile", str(TWICE), "--since=2026-11-19"))[0] == 1
-        code, out, _ = await run("reconcile", str(TWICE), "--json", "--provider=mine")
+        code, out, _ = await run("reconcile", str(TWICE), "--json", "--provider=mistral")
     answer = json.loads(out)
     assert (code, answer["unread"], answer["notes"]) == (1, [], [])
     assert {row["presence"] for row in answer["rows"]} == {"invoice"}
@@ -75,6 +75,20 @@ async def test_usage_alone_is_compared_by_tokens(
     assert code == 1
     assert "2026-11-19  gpt-6-luna  $0.09   no amounts  no amounts  -" in out
     assert "gpt-6-luna: the invoice counts 100000 input, 60000 output, the ledger 0 input" in out
+
+
+async def test_a_provider_that_nobody_knows_is_refused_with_those_that_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    records = [*RECORDS, bought(9, "2026-11-18T09:00", "gone/sol", CENT)]
+    async with house(tmp_path, capsys, records) as run:
+        for words in (["--provider=mine"], ["--provider=mine", "--correct"]):
+            code, out, err = await run("reconcile", str(CLEAN), *words)
+            assert (code, out) == (1, "")
+            assert "there is no provider 'mine'; known: anthropic, gone, llamacpp," in err
+        # One that the configuration has no longer, and the ledger has.
+        code, out, _ = await run("reconcile", str(CLEAN), "--provider=gone")
+    assert (code, "gone, 2026-11-18 to 2026-11-19" in out) == (1, True)
 
 
 @pytest.fixture
