@@ -75,7 +75,7 @@ class Status:
             "budgets": [
                 {name: value for name, value in row.items() if name != "holders"}
                 for row in self._accounts.budgets.report(time.time())
-                if row["spent"] >= row["soft"] or row["default"]
+                if row["spent"] >= row["soft"] or row["left"] == 0 or row["default"]
             ],
             "free_tiers": self._accounts.keys.report_free(time.time()),
             "keys": [

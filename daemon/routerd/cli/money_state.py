@@ -9,7 +9,7 @@ from typing import Any
 from routerd.cli.tables import print_table
 from routerd.models.rooms import amount_text
 
-__all__ = ["print_money", "span_text"]
+__all__ = ["print_money", "span_text", "used_text"]
 
 PERCENT = 100
 
@@ -32,16 +32,14 @@ def _print_budgets(rows: list[dict[str, Any]]) -> None:
         return
     print()
     print_table(
-        ("budget", "scope", "window", "spent", "held", "limit", "used", "resets in"),
+        ("budget", "scope", "window", "limit", "spent", "held", "used", "resets in"),
         [
             (
                 row["budget"],
                 row["scope"],
                 row["window"],
-                amount_text(row["unit"], row["spent"]),
-                amount_text(row["unit"], row["held"]),
-                amount_text(row["unit"], row["limit"]),
-                f"{row['spent'] * PERCENT // max(1, row['limit'])} %",
+                *(amount_text(row["unit"], row[name]) for name in ("limit", "spent", "held")),
+                used_text(row),
                 span_text(row["resets_at"] - time.time()),
             )
             for row in rows
@@ -86,6 +84,15 @@ def _print_keys(rows: list[dict[str, Any]]) -> None:
             for row in rows
         ],
     )
+
+
+def used_text(row: dict[str, Any]) -> str:
+    """Say how much of a cap is spent or held: no call is admitted beyond both together."""
+    used = row["spent"] + row["held"]
+    share = f"{used * PERCENT // row['limit']} %" if row["limit"] else "-"
+    if used >= row["limit"]:
+        return f"{share}, used up"
+    return f"{share}, nearly" if row["spent"] >= row["soft"] else share
 
 
 def span_text(seconds: float) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
-from routerd.cli.money_state import span_text
+from routerd.cli.money_state import span_text, used_text
 from routerd.cli.tables import print_json, print_table
 from routerd.cli.typed import day, first_of_this_month, month_after
 from routerd.errors import StartError
@@ -61,7 +61,6 @@ SOME_HOLDERS = 2
 # The time and a bit of chance: whoever began in the same minute looks alike in fewer.
 SHORT_ID = 16
 NANODOLLARS = "nanodollars"
-PERCENT = 100
 
 Row = dict[str, Any]
 
@@ -262,17 +261,9 @@ def _budget_cells(row: Row, now: float) -> Sequence[str]:
         row["window"],
         *(amount_text(row["unit"], row[name]) for name in ("limit", "spent", "held")),
         _holders(row["holders"]),
-        _used(row),
+        used_text(row),
         f"{resets:%Y-%m-%d %H:%M} UTC, in {span_text(row['resets_at'] - now)}",
     )
-
-
-def _used(row: Row) -> str:
-    used = row["spent"] + row["held"]
-    share = f"{used * PERCENT // row['limit']} %" if row["limit"] else "-"
-    if used >= row["limit"]:
-        return f"{share}, used up"
-    return f"{share}, nearly" if row["spent"] >= row["soft"] else share
 
 
 def _holders(holders: list[Row]) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
-from itertools import groupby
 from typing import Final
 
 from msgspec import Struct, field
@@ -53,14 +52,21 @@ def explain_differences(
     first_day = None if first is None else EPOCH + timedelta(days=first)
     today = EPOCH + timedelta(days=now_ms // DAY_MS)
     differing = [row for row in rows if not row.agrees]
-    for day, group in groupby(differing, key=lambda row: row.day):
-        of_day = list(group)
+    by_day: dict[date, list[Compared]] = {}
+    for row in differing:
+        by_day.setdefault(row.day, []).append(row)
+    for day, of_day in by_day.items():
         attempts = _attempts(connection, invoice.provider, day, of_day)
+        near = [
+            other
+            for distance in (-1, 0, 1)
+            for other in by_day.get(day + timedelta(days=distance), ())
+        ]
         for row in of_day:
             row.reasons += [
                 *_of_presence(row),
                 *_of_one_call(row, attempts),
-                *_of_others(row, differing, invoice.tolerance_nanodollars),
+                *_of_others(row, near, invoice.tolerance_nanodollars),
                 *_of_counts(row),
                 *_of_basis(row, attempts),
                 *_of_day(day, first_day, today),

@@ -8,7 +8,7 @@ spelt: `Claude Haiku 4.5` is `claude-haiku-4-5`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 __all__ = ["groups_of", "is_same_model"]
@@ -31,16 +31,23 @@ def groups_of(names: Iterable[str]) -> dict[str, int]:
 
     Names that can mean the same model are in one group, also by way of a third.
     """
-    groups: dict[str, int] = {}
-    for number, name in enumerate(sorted(set(names))):
-        joined = {
-            group
-            for known, group in groups.items()
-            if "" in (known, name) or is_same_model(known, name)
-        }
-        groups = {known: number if group in joined else group for known, group in groups.items()}
-        groups[name] = number
-    return groups
+    spelt = {name: _spelt_alike(name) for name in sorted(set(names))}
+    if "" in spelt:
+        return dict.fromkeys(spelt, 0)
+    aliases = set(spelt.values())
+    numbers: dict[str, int] = {}
+    return {
+        name: numbers.setdefault(_alias_of(plain, aliases), len(numbers))
+        for name, plain in spelt.items()
+    }
+
+
+def _alias_of(name: str, aliases: Collection[str]) -> str:
+    """Return what a snapshot's model is called, where somebody calls it so; else the name."""
+    # What remains may look like a snapshot itself: then all of them are one.
+    while (shorter := SNAPSHOT.sub("", name)) != name and shorter in aliases:
+        name = shorter
+    return name
 
 
 def _spelt_alike(name: str) -> str:

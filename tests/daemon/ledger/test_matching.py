@@ -9,7 +9,22 @@ from hypothesis import strategies as st
 from routerd.ledger.matching import groups_of, is_same_model
 
 NAMES = st.sampled_from(
-    ("sol", "sol-2026-10-01", "sol-2026-12-01", "sol-mini", "Sol", "luna", "luna-2611", "v/luna")
+    (
+        "sol",
+        "sol-2026-10-01",
+        "sol-2026-12-01",
+        "sol-mini",
+        "Sol",
+        "luna",
+        "luna-2611",
+        "v/luna",
+        "luna-2611-2612",
+        "luna-2611-2612-2613",
+        "2611",
+        "sol-latest",
+        "sol-latest-2611",
+        "-2611",
+    )
 )
 
 
@@ -53,6 +68,14 @@ def test_an_alias_joins_its_snapshots() -> None:
 
 def test_an_export_without_models_is_about_all_of_them() -> None:
     assert len(set(groups_of(["sol", "luna", ""]).values())) == 1
+
+
+def test_very_many_names_are_no_trouble() -> None:
+    names = [f"sol-{number}-20260101" for number in range(20_000)]
+    assert (
+        len(set(groups_of([*names, *(f"sol-{number}" for number in range(20_000))]).values()))
+        == 20_000
+    )
 
 
 @given(st.lists(NAMES))
