@@ -64,9 +64,11 @@ async def test_a_full_disk_stops_no_call_and_loses_no_record(
         assert (refused.code, refused.details["spent"]) == ("budget_exceeded", len(WAYS))
 
         let_files_grow(daemon, more=True)
-        await client.acomplete("smart", PROMPT)
+        # Found out without a call.
         while (state := await ledger_state(client))["degraded"]:  # noqa: ASYNC110 - asked
             await anyio.sleep(0.05)
+        await client.acomplete("smart", PROMPT)
+        state = await ledger_state(client)
         assert (state["intents_lost"], state["records_lost"]) == (len(WAYS), 0)
         row = await budget_row(client, "acme")
         assert (row["spent"], row["held"]) == (len(WAYS), 0)

@@ -59,8 +59,8 @@ class Segment:
 class Journal:
     """The intents of calls that run.
 
-    `problem` says why the last one was not taken, None if it was. A file of `segment_bytes` or more
-    is followed by the next.
+    `problem` says why the last one was not taken, None if it was or would be by now. A
+    file of `segment_bytes` or more is followed by the next.
     """
 
     def __init__(self, ledger: Path, *, segment_bytes: int = SEGMENT_BYTES) -> None:
@@ -71,6 +71,8 @@ class Journal:
         # Of the loop's thread.
         self._current: Segment | None = None
         self._torn = False
+        # Of the loop's thread; the writer's asks for so much when it tries for itself.
+        self._refused_bytes = 1
         self._segments_of: dict[str, list[Segment]] = {}
         # Set by the writer's thread while it is None, taken by the loop's.
         self._next: Segment | None = None
@@ -92,6 +94,7 @@ class Journal:
             line = self._encode(intent) + b"\n"
             if self._torn:
                 line = b"\n" + line
+            self._refused_bytes = len(line)
             written = os.write(segment.descriptor, line)
         except OSError as error:
             return self._not_taken(error.strerror or type(error).__name__)
@@ -139,6 +142,8 @@ class Journal:
         current = self._current
         if self._next is None and (current is None or current.size >= self._segment_bytes // 2):
             self._open_next()
+        if self.problem is not None:
+            self._try_again()
         self._remove([item for item in self._segments if item.finished])
 
     def close(self) -> None:
@@ -146,6 +151,17 @@ class Journal:
         for segment in self._segments:
             _close(segment)
         self._remove(self._segments.copy())
+
+    def _try_again(self) -> None:
+        """See whether the disk takes again what it refused: nobody may send anything for long.
+
+        Lines without anything are what is written, of the same size.
+        """
+        segment = self._current or self._next
+        if segment is not None:
+            with suppress(OSError):
+                if os.write(segment.descriptor, b"\n" * self._refused_bytes) == self._refused_bytes:
+                    self.problem = None
 
     def _open_next(self) -> None:
         path = self._ledger.with_name(f"{self._ledger.name}{SUFFIX}{self._number + 1:06}")

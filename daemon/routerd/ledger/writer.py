@@ -147,7 +147,7 @@ class Writer:
     def _serve(self, connection: sqlite3.Connection, batches: BatchWriter) -> None:
         stopping, more_to_tidy = False, False
         while not stopping:
-            asked = self._take(0.0 if more_to_tidy else self._settings.idle_seconds)
+            asked = self._take(0.0 if more_to_tidy else self._patience())
             stopping = any(isinstance(item, Stop) for item in asked)
             idle = not self._kept and not asked
             if self._kept and (stopping or time.monotonic() >= self._retry_at):
@@ -156,10 +156,19 @@ class Writer:
                 self._answer(connection, item)
             if self._kept or stopping:
                 continue
+            if idle and self.journal.problem is not None:
+                self.journal.tend()
             more_to_tidy = self._retention.step(connection, idle=idle)
             self._checkpointed = self._checkpointed and not more_to_tidy
             if idle and not more_to_tidy:
                 self._checkpoint(connection)
+
+    def _patience(self) -> float:
+        """Return how long nothing may come before the writer does what can wait."""
+        idle_seconds = self._settings.idle_seconds
+        if self.journal.problem is None:
+            return idle_seconds
+        return min(idle_seconds, self._settings.last_retry)
 
     def _take(self, patience: float) -> list[Asked]:
         """Wait for something to do and take all that is there.

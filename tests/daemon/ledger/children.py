@@ -13,20 +13,23 @@ __all__ = ["run_child"]
 
 
 @contextmanager
-def run_child(path: Path, body: str, *, before: str = "") -> Iterator[subprocess.Popen[str]]:
+def run_child(
+    path: Path, body: str, *, before: str = "", writing: str = "WriterSettings()"
+) -> Iterator[subprocess.Popen[str]]:
     """Run a process with a ledger that is open, and the lines of `body` inside.
 
-    The lines of `before` run before the ledger is opened.
+    The lines of `before` run before the ledger is opened, `writing` says how it writes.
     """
     script = (
         "import anyio, resource, sys\n"
         "from pathlib import Path\n"
-        "from routerd.ledger import Ledger\n"
-        "from tests.daemon.ledger.records import small_record, full_record\n"
+        "from routerd.ledger import Ledger, WriterSettings\n"
+        "from tests.daemon.ledger.records import small_record, full_record, intent_of\n"
         + textwrap.dedent(before)
         + "\nevents = []\n"
         "async def main():\n"
-        "    ledger = Ledger(Path(sys.argv[1]), on_event=events.append)\n"
+        f"    writing = {writing}\n"
+        "    ledger = Ledger(Path(sys.argv[1]), on_event=events.append, writing=writing)\n"
         "    await ledger.start()\n" + textwrap.indent(textwrap.dedent(body), "    ")
     )
     with subprocess.Popen(

@@ -195,3 +195,42 @@ def test_a_full_disk_is_survived(path: Path) -> None:
     assert during > 0
     assert (after, lost, names) == (0, 0, ["LedgerDegraded", "LedgerRecovered"])
     assert len(open_reader(path).recent(500)) == 200
+
+
+@pytest.mark.time_limit(60)
+def test_a_disk_that_takes_intents_again_is_found_out_without_a_call(path: Path) -> None:
+    body = """
+        import os, signal
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        assert ledger.intend(intent_of(full_record(1)))
+        (journal,) = [name for name in os.listdir(Path(sys.argv[1]).parent) if ".intents-" in name]
+        used = os.path.getsize(Path(sys.argv[1]).parent / journal)
+        # Room for a part of a line alone: that is no disk that works.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (used + 20, resource.RLIM_INFINITY))
+        assert not ledger.intend(intent_of(full_record(2)))
+        assert ledger.degraded
+        resource.setrlimit(resource.RLIMIT_FSIZE, (used + 40, resource.RLIM_INFINITY))
+        for _ in range(5):
+            await ledger.flush()
+            await anyio.sleep(0.02)
+        assert ledger.degraded
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+        while ledger.degraded:
+            await anyio.sleep(0.01)
+        assert ledger.intend(intent_of(full_record(3)))
+        print(ledger.intents_lost, flush=True)
+        await anyio.sleep_forever()
+        """
+    with run_child(path, body, writing="WriterSettings(idle_seconds=0.01)") as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "1\n"
+
+    async def start_again() -> list[str]:
+        ledger = Ledger(path)
+        await ledger.start()
+        found = [record.decision_id for record in await ledger.recent(10)]
+        await ledger.close()
+        return found
+
+    # What was sent without an intent is not charged; the lines around it are.
+    assert anyio.run(start_again) == [decision_id(3), decision_id(1)]
