@@ -297,7 +297,9 @@ def test_what_a_killed_daemon_held_becomes_what_was_billed(
     assert again["corrected"] == []
     assert [row["difference_nanodollars"] for row in again["rows"]] == [0]
 
-    # The next daemon counts by what was billed.
+    # Budgets count by what was billed from now on, and the next daemon does.
+    [budget] = [row for row in told_json(own_daemon, "budgets") if row["budget"] == "acme"]
+    assert budget["spent"] == row["cost_nanodollars"]
     assert own_daemon.stop() == 0
     successor = launch("--simulated", f"--config={tmp_path}/routerd.toml").wait_until_ready()
     [budget] = [row for row in told_json(successor, "budgets") if row["budget"] == "acme"]

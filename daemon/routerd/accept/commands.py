@@ -44,7 +44,7 @@ class Commands:
     """Answer commands.
 
     `report` returns the state of the daemon and `budgets` that of every budget, as plain data;
-    `rules` returns what calls are decided by now.
+    `rules` and `accounts` return what calls are decided and paid by now.
     """
 
     def __init__(
@@ -53,11 +53,16 @@ class Commands:
         ledger: Ledger,
         budgets: Callable[[], Rows],
         rules: Callable[[], Rules],
-        accounts: Accounts,
+        accounts: Callable[[], Accounts],
     ) -> None:
         self._report = report
         self._ledger = ledger
-        money = MoneyCommands(ledger, budgets, lambda: rules().directory)
+        money = MoneyCommands(
+            ledger,
+            budgets,
+            lambda: rules().directory,
+            lambda changes, now: accounts().correct(changes, now),
+        )
         decisions = DecisionCommands(ledger, rules, accounts)
         self._table: dict[str, Callable[[dict[str, Any]], Awaitable[Any]]] = {
             "status": self._status,

@@ -53,7 +53,9 @@ class PlanQuestion(Struct, frozen=True, forbid_unknown_fields=True):
 class DecisionCommands:
     """Answers from the ledger, and from the rules and the state of now."""
 
-    def __init__(self, ledger: Ledger, rules: Callable[[], Rules], accounts: Accounts) -> None:
+    def __init__(
+        self, ledger: Ledger, rules: Callable[[], Rules], accounts: Callable[[], Accounts]
+    ) -> None:
         self._ledger = ledger
         self._rules = rules
         self._accounts = accounts
@@ -85,7 +87,7 @@ class DecisionCommands:
         seconds = min(options.timeout or total, total)
         asked = understand(rules.book, question.target, messages, options, seconds, caller)
         names = (options.tenant, options.team, options.agent, options.user, options.feature)
-        plan, snapshot = decide(rules.book, self._accounts, asked, Spending(names), time.time())
+        plan, snapshot = decide(rules.book, self._accounts(), asked, Spending(names), time.time())
         refused = None if plan.routes else refusal(plan, snapshot)
         return {
             "target": question.target,

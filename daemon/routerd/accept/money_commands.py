@@ -7,7 +7,7 @@ decided here but what the words of a question mean.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any, Final
@@ -18,7 +18,7 @@ from msgspec import Struct
 from routerd.accept.arguments import NoArguments, read_arguments, refusal
 from routerd.ledger import Connection, Ledger
 from routerd.ledger.comparing import Compared, compare, known_providers
-from routerd.ledger.corrections import Corrected, correct
+from routerd.ledger.corrections import Change, Corrected, correct
 from routerd.ledger.exports import Invoice
 from routerd.ledger.findings import explain_differences
 from routerd.ledger.spending import SpendQuestion, spend
@@ -56,11 +56,16 @@ class MoneyCommands:
     """Answer commands about money; the arguments are those of `Commands`."""
 
     def __init__(
-        self, ledger: Ledger, budgets: Callable[[], Rows], directory: Callable[[], Directory]
+        self,
+        ledger: Ledger,
+        budgets: Callable[[], Rows],
+        directory: Callable[[], Directory],
+        take_changes: Callable[[Sequence[Change], float], None],
     ) -> None:
         self._ledger = ledger
         self._budgets = budgets
         self._directory = directory
+        self._take_changes = take_changes
 
     async def budgets(self, arguments: dict[str, Any]) -> Any:
         """Return the state of every budget."""
@@ -102,9 +107,10 @@ class MoneyCommands:
         await self._check_provider(invoice.provider)
         corrected: list[Corrected] = []
         if asked.correct:
-            corrected = await self._ledger.order(
+            corrected, changes = await self._ledger.order(
                 partial(correct, invoice=invoice, names=names, now_ms=now_ms)
             )
+            self._take_changes(changes, now_ms / 1000)
         rows = await self._ledger.ask(partial(_compare, invoice, names, now_ms))
         return msgspec.to_builtins({"rows": rows, "corrected": corrected})
 

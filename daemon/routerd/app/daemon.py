@@ -142,7 +142,7 @@ def _server(
     events: Events,
 ) -> Server:
     commands = Commands(
-        status.report, ledger, status.budgets, lambda: pipeline.rules, pipeline.accounts
+        status.report, ledger, status.budgets, lambda: pipeline.rules, lambda: pipeline.accounts
     )
 
     async def serve_call(request: CallRequested, sink: Connection) -> None:

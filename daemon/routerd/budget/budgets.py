@@ -178,6 +178,22 @@ class Budgets:
             calls = 1 if line.of_route else first
             line.meter.add_earlier(at, at, (nanodollars, calls, tokens))
 
+    def correct(
+        self,
+        names: tuple[str | None, ...],
+        place: tuple[str, str],
+        at: float,
+        nanodollars: int,
+        now: float,
+    ) -> None:
+        """Count what an invoice says that a request of before cost more, or less.
+
+        `names` are those of its call, `place` is provider and model. What was counted for it is in
+        the same stretch or, after a restart, in a later one of its day: nothing comes back early.
+        """
+        for line in self._lines(Spending(names), place):
+            line.meter.add_earlier(at, now, (nanodollars, 0, 0))
+
     def report(self, now: float, most: int = MOST_ROWS) -> list[dict[str, Any]]:
         """Return the caps that count something now as plain data, with who holds something.
 

@@ -16,6 +16,7 @@ from routerd.domain import Attempt, BudgetRoom, Dropped, Intent, Record, Route, 
 from routerd.errors import ErrorClass, Failure
 from routerd.execute.target import Target
 from routerd.health.traffic import Traffic
+from routerd.ledger.corrections import Change
 from routerd.models.schema import Deployment
 from routerd.telemetry.events import BoundExceeded, Event
 
@@ -98,6 +99,13 @@ class Accounts:
             seen.gone,
             seen.session_on,
         )
+
+    def correct(self, changes: Iterable[Change], now: float) -> None:
+        """Have the counters say what the ledger says since an invoice corrected it."""
+        for change in changes:
+            place = (change.provider, change.model)
+            at = change.started_ms / 1000
+            self.budgets.correct(change.names, place, at, change.nanodollars, now)
 
     def learn(self, hold: Hold, surcharge_then: int, billed: int, tokens: int) -> None:
         """Raise the bound of a deployment that was billed above it, and tell.

@@ -22,13 +22,13 @@ from routerd.ledger.schema import DIMENSIONS
 from routerd.ledger.selection import EPOCH
 from routerd.ledger.totals import DAY_MS, month_of
 
-__all__ = ["Corrected", "correct", "shares_of"]
+__all__ = ["Change", "Corrected", "correct", "shares_of"]
 
 KEY: Final = ", ".join(f"ifnull({name}, '')" for name in DIMENSIONS)
 # `{}` stands for as many question marks as there are deployments.
 OPEN: Final = f"""
     SELECT decision_id, number, cost_nanodollars + correction_nanodollars,
-        ifnull(input_tokens, 0) + ifnull(output_tokens, 0), {KEY}
+        ifnull(input_tokens, 0) + ifnull(output_tokens, 0), started_ms, {KEY}
     FROM attempts
     WHERE started_ms >= ? AND started_ms < ? AND provider = ? AND deployment IN ({{}})
         AND sent AND NOT free AND NOT simulated
@@ -64,6 +64,7 @@ CHANGE_DAY: Final = _change_totals("day_totals", "day")
 CHANGE_MONTH: Final = _change_totals("month_totals", "month")
 CHANGE_DAY_WITHOUT_USER: Final = _change_totals("day_totals_without_user", "day")
 CHANGE_MONTH_WITHOUT_USER: Final = _change_totals("month_totals_without_user", "month")
+CALLERS: Final = ("tenant", "team", "agent", "user", "feature")
 USER: Final = DIMENSIONS.index("user")
 
 
@@ -76,6 +77,19 @@ class Corrected(Struct, frozen=True, kw_only=True):
     nanodollars: int
 
 
+class Change(Struct, frozen=True, kw_only=True):
+    """By how much the cost of one request was changed, for counters that it is in.
+
+    `names` are tenant, team, agent, user and feature.
+    """
+
+    started_ms: int
+    names: tuple[str | None, ...]
+    provider: str
+    model: str
+    nanodollars: int
+
+
 class _Attempt(NamedTuple):
     """A request whose cost may be corrected; `amount` is None where it is not known."""
 
@@ -83,18 +97,21 @@ class _Attempt(NamedTuple):
     number: int
     amount: int | None
     tokens: int
+    started_ms: int
     key: Row
 
 
 def correct(
     connection: sqlite3.Connection, invoice: Invoice, names: Mapping[str, str], now_ms: int
-) -> list[Corrected]:
+) -> tuple[list[Corrected], list[Change]]:
     """Make the ledger agree with an invoice as far as its costs are estimated or not known.
 
-    A day that is not over is left alone: what is missing from its invoice may still come.
+    A day that is not over is left alone: what is missing from its invoice may still come. Returns
+    what was changed, by day and model and request by request.
     """
     today = now_ms // DAY_MS
-    corrected = []
+    corrected: list[Corrected] = []
+    changed: list[Change] = []
     for row in compare(connection, invoice, names):
         day = (row.day - EPOCH).days
         if day >= today or not row.deployments or row.difference_nanodollars is None:
@@ -113,7 +130,8 @@ def correct(
             corrected.append(
                 Corrected(day=row.day, model=row.model, requests=len(changes), nanodollars=total)
             )
-    return corrected
+            changed += [_change(attempt, delta) for attempt, delta in changes]
+    return corrected, changed
 
 
 def shares_of(amount: int, weights: Sequence[int]) -> list[int]:
@@ -138,8 +156,10 @@ def _open_attempts(connection: sqlite3.Connection, provider: str, row: Compared)
     statement = OPEN.format(", ".join("?" * len(row.deployments)))
     values = (start, start + DAY_MS, provider, *row.deployments)
     return [
-        _Attempt(decision_id, number, amount, tokens, tuple(key))
-        for decision_id, number, amount, tokens, *key in connection.execute(statement, values)
+        _Attempt(decision_id, number, amount, tokens, started_ms, tuple(key))
+        for decision_id, number, amount, tokens, started_ms, *key in connection.execute(
+            statement, values
+        )
     ]
 
 
@@ -183,6 +203,18 @@ def _apply(connection: sqlite3.Connection, day: int, changes: list[tuple[_Attemp
     ):
         rows = [(*sums, period, *key[:USER], "", *key[USER + 1 :]) for key, sums in totals.items()]
         connection.executemany(statement, rows)
+
+
+def _change(attempt: _Attempt, delta: int) -> Change:
+    # In keys an empty name stands for none.
+    key = {name: str(value) for name, value in zip(DIMENSIONS, attempt.key, strict=True)}
+    return Change(
+        started_ms=attempt.started_ms,
+        names=tuple(key[name] or None for name in CALLERS),
+        provider=key["provider"],
+        model=key["model"],
+        nanodollars=delta,
+    )
 
 
 def _named(attempt: _Attempt) -> tuple[str | int | None, str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -24,6 +24,7 @@ from routerd.decide import Book, PolicyDocument
 from routerd.execute.accounts import Accounts
 from routerd.execute.story import Rules
 from routerd.ledger import Ledger
+from routerd.ledger.corrections import Change
 from routerd.models import load_directory
 from routerd.settings import Limits, Socket
 from routerd.telemetry.events import Event, Events
@@ -55,10 +56,13 @@ def commands_of(
     report: Callable[[], dict[str, Any]] = dict,
     budgets: Callable[[], list[dict[str, Any]]] = list,
     rules: Rules = RULES,
+    take_changes: Callable[[Sequence[Change], float], None] | None = None,
 ) -> Commands:
     """The commands of a daemon with a ledger, and with whatever else a test gives it."""
     accounts = Accounts(Budgets(()), Keys({}, ()), ledger, lambda _event: None)
-    return Commands(report, ledger, budgets, lambda: rules, accounts)
+    if take_changes is not None:
+        accounts.correct = take_changes  # type: ignore[method-assign,assignment]
+    return Commands(report, ledger, budgets, lambda: rules, lambda: accounts)
 
 
 def call(text: str = "hello") -> CallRequested:

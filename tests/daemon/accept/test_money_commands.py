@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,15 @@ import pytest
 from routerd.accept import money_commands
 from routerd.domain import Usage
 from routerd.ledger import Ledger
+from routerd.ledger.corrections import Change
 from routerd.ledger.exports import Invoice, InvoiceLine
 from routerd_proto.frames import CommandAnswered, CommandRequested
 from tests.daemon.accept.app import HELLO, RULES, commands_of, serving
-from tests.daemon.ledger.book import bought
+from tests.daemon.ledger.book import bought, milliseconds
 
 CENT = 10_000_000
 BUDGETS = [{"budget": "all", "spent": 5}]
+TakeChanges = Callable[[Sequence[Change], float], None]
 
 
 @pytest.fixture
@@ -34,9 +36,15 @@ async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
     await made.close()
 
 
-async def ask(folder: Path, ledger: Ledger, name: str, **arguments: Any) -> Any:
+def forget(_changes: Sequence[Change], _now: float) -> None:
+    """Stand in where there are no counters."""
+
+
+async def ask(
+    folder: Path, ledger: Ledger, name: str, take_changes: TakeChanges = forget, **arguments: Any
+) -> Any:
     """Return the body of the answer, or the sentence it was refused with."""
-    commands = commands_of(ledger, budgets=lambda: BUDGETS)
+    commands = commands_of(ledger, budgets=lambda: BUDGETS, take_changes=take_changes)
     async with serving(folder, serve_command=commands.serve) as running:
         app = await running.connect()
         app.send(HELLO, CommandRequested(name, arguments))
@@ -115,13 +123,27 @@ async def test_an_invoice_is_compared_and_corrects(tmp_path: Path, ledger: Ledge
     )
     assert "$0.05 of the ledger's amount are estimated" in row["reasons"]
     assert answer["corrected"] == []
-    answer = await ask(tmp_path, ledger, "reconcile", invoice=invoice(2 * CENT), correct=True)
+    told: list[Change] = []
+
+    def take(changes: Sequence[Change], _now: float) -> None:
+        told.extend(changes)
+
+    answer = await ask(tmp_path, ledger, "reconcile", take, invoice=invoice(2 * CENT), correct=True)
     assert [row["agrees"] for row in answer["rows"]] == [True]
     assert answer["corrected"] == [
         {"day": "2026-11-02", "model": "gpt-6-luna", "requests": 1, "nanodollars": -3 * CENT}
     ]
     spent = await ask(tmp_path, ledger, "spend")
     assert spent["total"]["cost_nanodollars"] == 6 * CENT
+    assert told == [
+        Change(
+            started_ms=milliseconds("2026-11-02"),
+            names=(None,) * 5,
+            provider="openai",
+            model="gpt-6-luna",
+            nanodollars=-3 * CENT,
+        )
+    ]
 
 
 @pytest.mark.parametrize(
@@ -150,14 +172,15 @@ async def test_a_question_that_makes_no_sense_is_refused(
 async def test_a_number_that_no_ledger_holds_is_refused_by_name(
     tmp_path: Path, ledger: Ledger, name: str, number: int
 ) -> None:
-    answer = await ask(tmp_path, ledger, "calls", limit=1, **{name: number})
+    asked: dict[str, Any] = {name: number}
+    answer = await ask(tmp_path, ledger, "calls", limit=1, **asked)
     assert f"at `$.{name}`" in answer
 
 
 async def test_numbers_at_the_edge_of_what_the_ledger_holds_are_answered(
     tmp_path: Path, ledger: Ledger
 ) -> None:
-    edges = {"since_ms": -(2**63), "until_ms": 2**63 - 1, "above_nanodollars": -1}
+    edges: dict[str, Any] = {"since_ms": -(2**63), "until_ms": 2**63 - 1, "above_nanodollars": -1}
     assert len(await ask(tmp_path, ledger, "calls", limit=5, **edges)) == 3
 
 

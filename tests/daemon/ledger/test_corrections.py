@@ -40,7 +40,10 @@ def invoice_of_day(*amounts: tuple[str, int], day: date = DAY, **changes: Any) -
 
 def apply(book: sqlite3.Connection, invoice: Invoice) -> list[Corrected]:
     book.execute("BEGIN")
-    corrected = correct(book, invoice, {}, NOW_MS)
+    corrected, changes = correct(book, invoice, {}, NOW_MS)
+    assert sum(change.nanodollars for change in changes) == sum(
+        row.nanodollars for row in corrected
+    )
     book.execute("COMMIT")
     return corrected
 
@@ -246,7 +249,7 @@ async def test_a_ledger_in_use_is_corrected_by_its_writer(open_ledger: OpenLedge
     async with open_ledger() as ledger:
         ledger.write(bought(1, "2026-11-18", "openai/sol", 300, cost_basis="estimated"))
         invoice = invoice_of_day(("sol", 120))
-        corrected = await ledger.order(lambda book: correct(book, invoice, {}, NOW_MS))
+        corrected, _ = await ledger.order(lambda book: correct(book, invoice, {}, NOW_MS))
         assert [item.nanodollars for item in corrected] == [-180]
         assert await spent(ledger) == 120
         since = milliseconds("2026-11-18")
