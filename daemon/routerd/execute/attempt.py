@@ -35,6 +35,11 @@ ERROR_BODY_SECONDS = 2.0
 OUTPUT_BYTES_PER_TOKEN = 4
 UNSEEN = "what the provider wrote was never seen: the most it can cost was charged"
 NO_RATE = "a rate that this usage needs is not known: the most it can cost was charged"
+GATEWAY = "a gateway before the provider lost the answer: nobody says whether that is billed"
+# Statuses of gateways, not of the provider: in the first two it may have got the request, in the
+# others it had it and took its time.
+NO_ANSWER = frozenset({502, 520})
+OF_GATEWAYS = NO_ANSWER | {504, 524}
 SIMULATED_HEADER = "x-routerd-simulated"
 
 
@@ -80,16 +85,20 @@ def settle_attempt(
     cannot be above its limit. Of an answer that is not streamed nobody saw what was written before
     it was lost: it costs its bound. What was refused, or never sent, costs nothing,
     and so does what a free tier paid for. What has no known cost but was bounded costs its bound.
+    What a gateway answered in the provider's place is no refusal: the answer may be lost.
     """
     unseen = False
+    is_of_gateway = attempt.status in OF_GATEWAYS
     if attempt.usage is not None and attempt.cost_basis != "estimated":
         attempt.cost_basis = "measured"
-    elif not attempt.sent or attempt.status not in (None, 200):
+    elif not attempt.sent or (attempt.status not in (None, 200) and not is_of_gateway):
         attempt.usage = None
         attempt.cost_nanodollars, attempt.cost_basis = 0, "measured"
         return
     else:
-        unseen = not streamed
+        unseen = not streamed and attempt.status not in NO_ANSWER
+        if is_of_gateway:
+            attempt.notes.append(GATEWAY)
         output = -(-output_bytes // OUTPUT_BYTES_PER_TOKEN)
         if output_limit is not None:
             output = min(output, output_limit)

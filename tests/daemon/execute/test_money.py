@@ -12,6 +12,7 @@ import pytest
 from msgspec import structs
 
 from routerd.errors import Failure
+from routerd.execute.attempt import GATEWAY
 from routerd.providers.base import AnswerDecoder, ChatRequest, EncodedRequest, Headers, ListedModel
 from routerd.providers.openai import OpenAIAdapter
 from routerd.providers.transport import AiohttpTransport, Channel, HttpxTransport
@@ -22,9 +23,12 @@ from tests.daemon.execute.scripted import (
     Vendor,
     answer,
     cut,
+    failing,
     silent,
     until,
 )
+
+HELD = 7_000_000
 
 
 @pytest.fixture
@@ -161,3 +165,45 @@ async def test_usage_that_was_reported_in_the_end_is_what_counts() -> None:
         run = await Run(vendor.target()).go()
     assert run.attempts[0].usage == Usage(input_tokens=10, output_tokens=5)
     assert run.attempts[0].cost_basis == "measured"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    ("status", "knows", "plain_costs"),
+    [
+        # Refused by the provider itself: its invoice has nothing of it.
+        (500, True, 0),
+        (503, True, 0),
+        (429, True, 0),
+        # A gateway in its place: the input may have been read, or the whole answer written.
+        (502, False, INPUT_TOKENS * 1000),
+        (520, False, INPUT_TOKENS * 1000),
+        (504, False, HELD),
+        (524, False, HELD),
+    ],
+)
+async def test_what_a_gateway_answers_is_no_refusal_of_the_provider(
+    status: int, knows: bool, plain_costs: int, stream: bool
+) -> None:
+    async with Vendor(failing(status), failing(status)) as vendor:
+        run = Run(vendor.target(), stream=stream)
+        run.plan = structs.replace(
+            run.plan,
+            routes=tuple(
+                structs.replace(route, bound_nanodollars=HELD) for route in run.plan.routes
+            ),
+        )
+        await run.go()
+    attempt = run.attempts[0]
+    assert attempt.status == status
+    if knows:
+        assert (attempt.cost_nanodollars, attempt.cost_basis, attempt.usage) == (
+            0,
+            "measured",
+            None,
+        )
+        return
+    assert attempt.cost_nanodollars == (INPUT_TOKENS * 1000 if stream else plain_costs)
+    assert attempt.cost_basis == "estimated"
+    assert attempt.usage == Usage(input_tokens=INPUT_TOKENS)
+    assert GATEWAY in attempt.notes
