@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from routerd.cache.key import Key, make_key
-from routerd.cache.leaders import Leaders
+from routerd.cache.leaders import Leaders, Role
 from routerd.cache.store import AnswerStore, KeptAnswer
 from routerd.domain import FinishReason
 from routerd.settings import Caching
@@ -90,7 +90,7 @@ class Turn:
     While it asks, identical calls wait for what it will `keep`.
     """
 
-    __slots__ = ("_kept", "_key", "_leaders", "_seconds", "_store", "answer")
+    __slots__ = ("_end", "_key", "_leaders", "_leads", "_seconds", "_store", "answer")
 
     def __init__(
         self, key: Key | None, seconds: float | None, store: AnswerStore, leaders: Leaders
@@ -100,7 +100,8 @@ class Turn:
         self._seconds = seconds
         self._store = store
         self._leaders = leaders
-        self._kept: KeptAnswer | None = None
+        self._leads = False
+        self._end: KeptAnswer | Role = Role.LEADS
 
     @property
     def keeps(self) -> bool:
@@ -112,9 +113,13 @@ class Turn:
             self.answer = self._store.find(self._key)
             if self.answer is None:
                 try:
-                    self.answer = await self._leaders.lead(self._key, self._seconds)
+                    found = await self._leaders.lead(self._key, self._seconds)
                 except TimeoutError:
                     raise WaitedTooLong from None
+                if isinstance(found, Role):
+                    self._leads = found is Role.LEADS
+                else:
+                    self.answer = found
         return self
 
     async def __aexit__(
@@ -123,12 +128,18 @@ class Turn:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._key is not None and self.answer is None:
-            self._leaders.end(self._key, self._kept)
+        if self._key is not None and self._leads:
+            self._leaders.end(self._key, self._end)
 
     def keep(self, answer: KeptAnswer) -> None:
         """Keep the answer that was asked for, also for those who wait, if it is of that kind."""
-        if self._key is None or self.answer is not None or answer.finish not in KEPT_FINISHES:
+        if not self.keeps or self._key is None:
             return
-        if self._store.keep(self._key, answer):
-            self._kept = answer
+        if answer.finish in KEPT_FINISHES and self._store.keep(self._key, answer):
+            self._end = answer
+        else:
+            self.free_others()
+
+    def free_others(self) -> None:
+        """Let those who wait ask for themselves: what came is an answer, and not for them."""
+        self._end = Role.IS_ALONE

@@ -55,9 +55,11 @@ def give_kept(answer: KeptAnswer, record: Record, delivery: Delivery) -> None:
 def keep_answer(
     turn: Turn, collected: Collected | None, record: Record, execution: Execution
 ) -> None:
-    """Keep a whole answer for identical calls."""
-    held, outcome = execution.held, execution.outcome
-    if collected is None or held is None or outcome is None or execution.error is not None:
+    """Keep a whole answer for identical calls; one that is not for them lets them go on."""
+    held, outcome, error = execution.held, execution.outcome, execution.error
+    if error is not None and error.blame == "caller":
+        turn.free_others()  # the same would be said to each of them, one after the other
+    if collected is None or held is None or outcome is None or error is not None:
         return
     parts = collected.parts()
     plan = record.plan
@@ -68,6 +70,7 @@ def keep_answer(
         if route.deployment == held.deployment
     )
     if parts is None or is_lesser:
+        turn.free_others()
         return
     turn.keep(
         KeptAnswer(

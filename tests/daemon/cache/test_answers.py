@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import get_args
 
 import pytest
 
-from routerd.cache import Answers, Key, WaitedTooLong
+from routerd.cache import Answers, Key, Turn, WaitedTooLong
 from routerd.domain import FinishReason
 from tests.daemon.cache.known import SECONDS, Caller, Clock, answer, answers, ask, settle
 
@@ -88,9 +89,9 @@ async def test_of_many_identical_calls_one_asks() -> None:
     assert (report["misses"], report["shared"], report["hits"]) == (1, 99, 0)
 
 
-@pytest.mark.parametrize("how", ["no answer", "an error", "too large"])
+@pytest.mark.parametrize("how", ["no answer", "an error"])
 async def test_without_an_answer_the_next_asks_and_nobody_else(how: str) -> None:
-    cache = answers(max_bytes=2_000)
+    cache = answers()
     order, asking = callers(cache, 5)
     for caller in order[:-1]:
         await settle()
@@ -98,7 +99,7 @@ async def test_without_an_answer_the_next_asks_and_nobody_else(how: str) -> None
         if how == "an error":
             caller.tell(ConnectionError())
         else:
-            caller.tell(None if how == "no answer" else answer("x" * 2_000))
+            caller.tell(None)
     await settle()
     assert list(asking.values()) == [order[-1]]
     # Who comes now waits behind those who came before.
@@ -110,6 +111,74 @@ async def test_without_an_answer_the_next_asks_and_nobody_else(how: str) -> None
     )
     assert late.got == answer()
     assert cache.report()["misses"] == 5
+
+
+def free(turn: Turn) -> None:
+    turn.free_others()
+
+
+def keep_filtered(turn: Turn) -> None:
+    turn.keep(answer(finish="content_filter"))
+
+
+def keep_too_much(turn: Turn) -> None:
+    turn.keep(answer("x" * 2_000))
+
+
+@pytest.mark.parametrize("end", [free, keep_filtered, keep_too_much])
+async def test_an_answer_that_is_nobody_elses_lets_all_ask_at_once(
+    end: Callable[[Turn], None],
+) -> None:
+    cache = answers(max_bytes=2_000)
+    asking: list[int] = []
+    may_end = [asyncio.Event() for _ in range(6)]
+
+    async def call(number: int) -> None:
+        async with cache.share(ask(cache)) as turn:
+            assert turn.answer is None
+            asking.append(number)
+            await may_end[number].wait()
+            end(turn)
+
+    tasks = [asyncio.create_task(call(number)) for number in range(5)]
+    await settle()
+    assert asking == [0]
+    may_end[0].set()
+    await settle()
+    assert asking == [0, 1, 2, 3, 4]
+    # Who comes now leads; those who ask for themselves end without it.
+    tasks.append(asyncio.create_task(call(5)))
+    await settle()
+    assert asking[-1] == 5
+    for event in may_end:
+        event.set()
+    await asyncio.gather(*tasks)
+    assert cache.report()["misses"] == 6
+    async with cache.share(ask(cache)) as turn:
+        assert turn.keeps
+
+
+async def test_one_that_is_cancelled_as_it_is_let_go_hands_nothing_over() -> None:
+    cache = answers()
+    asked = asyncio.Event()
+
+    async def call(*, first: bool) -> None:
+        async with cache.share(ask(cache)) as turn:
+            if first:
+                await asked.wait()
+                turn.free_others()
+                waiting.cancel()
+
+    leading = asyncio.create_task(call(first=True))
+    await settle()
+    waiting = asyncio.create_task(call(first=False))
+    await settle()
+    asked.set()
+    await leading
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    async with cache.share(ask(cache)) as turn:
+        assert turn.keeps
 
 
 async def test_who_waited_gets_the_answer_even_if_it_is_not_kept_any_more() -> None:
