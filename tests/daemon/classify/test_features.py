@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from routerd.classify.features import TOKENS_PER_IMAGE, measure
@@ -169,3 +171,52 @@ def test_the_bound_is_above_every_byte_and_grows_with_all_that_is_sent(
 def test_nothing_bounds_a_document_but_the_window_of_its_reader() -> None:
     document = Document(data=b"x", media_type="application/pdf")
     assert features(Text("a"), document).input_tokens_bound is None
+
+
+def tiles_of(width: int, height: int, base: int, each: int) -> int:
+    """Count as OpenAI does for models with tiles: into 2048 squared, then 768 on the short side."""
+    fit = min(1.0, 2048 / max(width, height))
+    width, height = max(1, int(width * fit)), max(1, int(height * fit))
+    fit = min(1.0, 768 / min(width, height))
+    return base + each * math.ceil(int(width * fit) / 512) * math.ceil(int(height * fit) / 512)
+
+
+def patches_of(width: int, height: int, size: int, longest: int, most: int) -> int:
+    """Count patches of a picture that is made smaller where it is too long, at most so many."""
+    fit = min(1.0, longest / max(width, height))
+    return min(most, math.ceil(width * fit / size) * math.ceil(height * fit / size))
+
+
+# How vendors count, in tokens for a picture of so many pixels: from public pages and from memory,
+# as of 2026-11. No invoice was compared.
+COUNTING: dict[str, Callable[[int, int], float]] = {
+    "gpt-4o": lambda width, height: tiles_of(width, height, 85, 170),
+    "gpt-5": lambda width, height: tiles_of(width, height, 70, 140),
+    "the nano models": lambda width, height: 2.46 * patches_of(width, height, 32, 2**31, 1536),
+    "claude": lambda width, height: patches_of(width, height, 28, 2576, 4784),
+    "gemini-3": lambda width, height: 2240,
+    # And a token at the end of each row.
+    "pixtral-large": lambda width, height: patches_of(width, height, 16, 1540, 97 * 97) + 97,
+}
+SIZES = st.integers(1, 20_000)
+
+
+@pytest.mark.parametrize("model", COUNTING)
+@given(width=SIZES, height=SIZES)
+@example(width=2048, height=768)
+@example(width=2576, height=2576)
+@example(width=20_000, height=20_000)
+def test_no_vendor_counts_a_picture_for_more_than_the_bound(
+    model: str, width: int, height: int
+) -> None:
+    picture = Message("user", [Image(url="https://example.com/a.png")])
+    without = measure([Message("user", "")], CallOptions()).input_tokens_bound
+    bound = measure([picture], CallOptions()).input_tokens_bound
+    assert bound is not None
+    assert without is not None
+    assert COUNTING[model](width, height) <= bound - without
+
+
+def test_one_model_bills_more_for_a_picture_than_the_bound() -> None:
+    """Said in docs/money.md: the first such call raises the bound of that deployment."""
+    assert tiles_of(2048, 768, 2833, 5667) == 48_169
