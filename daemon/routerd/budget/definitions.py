@@ -79,7 +79,7 @@ class Definition(Struct, frozen=True, kw_only=True):
 
     def soft(self, cap: int) -> int:
         """Return the mark of a cap from which on it is nearly spent."""
-        return cap * round(self.soft_percent * 10_000) // 1_000_000
+        return -(-cap * round(self.soft_percent * 10_000) // 1_000_000)
 
     def scope(self, name: str | None) -> str:
         """Say in words whose a counter is: `tenant acme, user bob`."""

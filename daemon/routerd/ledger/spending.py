@@ -7,7 +7,7 @@ requests it is missing for are counted beside it, so that a sum never looks bett
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct, structs
@@ -60,6 +60,13 @@ class SpendRow(Struct, frozen=True, kw_only=True):
     saved_nanodollars: int | None = None
 
 
+class _Users(Struct, frozen=True):
+    """How many users a group has, and what all of them cost; calls without one are not in it."""
+
+    count: int
+    cost_nanodollars: int
+
+
 class SpendAnswer(Struct, frozen=True, kw_only=True):
     """One row for each group, by time and then the dearest first, and the `total` of all.
 
@@ -86,23 +93,50 @@ def spend(
     if baseline is not None:
         baseline, guesses = _for_sums(baseline, dict(zip(SUMS, total, strict=True)))
         notes += guesses
-    users: dict[Group, int] = {}
-    everybody = None
-    if question.users:
-        users = users_of(connection, question)
-        everybody = users_of(connection, structs.replace(question, by=())).get((), 0)
+    if not question.simulated:
+        notes += _left_out(connection, question, total)
+    users = _users(connection, question)
+    everybody = _users(connection, structs.replace(question, by=())).get(())
     rows = [
-        _row(
-            dict(zip(question.by, group, strict=True)),
-            sums,
-            users.get(group, 0) if question.users else None,
-            baseline,
-        )
+        _row(dict(zip(question.by, group, strict=True)), sums, users.get(group), baseline)
         for group, sums in groups.items()
     ]
+    if question.users:
+        everybody = everybody or _Users(0, 0)
+        if everybody.cost_nanodollars != _cost_in(total):
+            notes.append("what calls that name no user cost is in no user's average")
     times = [name for name in question.by if name in PERIODS]
     rows.sort(key=lambda row: (*(row.names[name] for name in times), *_dearest_first(row)))
     return SpendAnswer(rows=rows, total=_row({}, total, everybody, baseline), notes=notes)
+
+
+def _users(connection: sqlite3.Connection, question: SpendQuestion) -> dict[Group, _Users]:
+    """Count the users of every group and what they cost; nothing where nobody asked for that."""
+    if not question.users:
+        return {}
+    counts = users_of(connection, question)
+    nameless = question.filters.get("user", ("",))
+    filters = question.filters | {"user": ("",) if "" in nameless else ()}
+    others = sums_of(connection, structs.replace(question, filters=filters))
+    return {
+        group: _Users(counts.get(group, 0), _cost_in(sums) - _cost_in(others.get(group)))
+        for group, sums in sums_of(connection, question).items()
+    }
+
+
+def _left_out(
+    connection: sqlite3.Connection, question: SpendQuestion, total: list[int]
+) -> Iterator[str]:
+    """Say that there are simulated calls: a rehearsal should not look as if nothing had come."""
+    everything = sums_of(connection, structs.replace(question, by=(), simulated=True)).get(())
+    calls = SUMS.index("calls")
+    simulated = (everything[calls] if everything is not None else 0) - total[calls]
+    if simulated:
+        yield f"{simulated:,} simulated calls are left out: --simulated shows them too"
+
+
+def _cost_in(sums: Sequence[int] | None) -> int:
+    return sums[SUMS.index("cost_nanodollars")] if sums is not None else 0
 
 
 def _dearest_first(row: SpendRow) -> tuple[int | str, ...]:
@@ -125,7 +159,7 @@ def _for_sums(price: Price, total: Mapping[str, int]) -> tuple[Price, list[str]]
 
 
 def _row(
-    names: dict[str, str], values: list[int], users: int | None, price: Price | None
+    names: dict[str, str], values: list[int], users: _Users | None, price: Price | None
 ) -> SpendRow:
     sums: Mapping[str, int] = dict(zip(SUMS, values, strict=True))
     spent, baseline = sums["cost_nanodollars"], None
@@ -136,8 +170,10 @@ def _row(
         names=names,
         **sums,
         cost_per_call_nanodollars=_average(spent, sums["calls"]),
-        users=users,
-        cost_per_user_nanodollars=_average(spent, users or 0),
+        users=users.count if users is not None else None,
+        cost_per_user_nanodollars=(
+            _average(users.cost_nanodollars, users.count) if users is not None else None
+        ),
         baseline_nanodollars=baseline,
         saved_nanodollars=saved,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -123,9 +124,11 @@ def test_a_scope_in_words() -> None:
     assert found["users"].scope(None) == "tenant acme, no user named"
 
 
-@pytest.mark.parametrize(("percent", "mark"), [(80, 800), (100, 1000), (0.1, 1), (33.3333, 333)])
+@pytest.mark.parametrize(("percent", "mark"), [(80, 800), (100, 1000), (0.1, 1), (33.3333, 334)])
 def test_the_soft_mark_is_whole_and_exact(percent: float, mark: int) -> None:
     (budget,) = read(mine=Budget(dollars=1, soft_percent=percent))
     assert budget.soft(1000) == mark
     # Beyond what a float holds.
-    assert budget.soft(10**18 + 1) == (10**18 + 1) * round(percent * 10_000) // 1_000_000
+    assert budget.soft(10**18) == 10**12 * round(percent * 10_000)
+    # Of few calls a share is no whole number: the mark is not before it, and never at nothing.
+    assert [budget.soft(cap) for cap in (3, 1, 0)] == [math.ceil(3 * percent / 100), 1, 0]

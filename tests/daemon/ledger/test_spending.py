@@ -164,7 +164,14 @@ def test_a_user_who_comes_back_is_one_user() -> None:
     answer = spend(book, SpendQuestion(by=("month",), users=True))
     assert [row.users for row in answer.rows] == [1, 2]
     assert answer.total.users == 2
-    assert answer.total.cost_per_user_nanodollars == 2 * DOLLAR
+    # What nobody in particular spent is in no average of users, and that is said.
+    assert answer.total.cost_per_user_nanodollars == 3 * DOLLAR // 2
+    assert [row.cost_per_user_nanodollars for row in answer.rows] == [DOLLAR, DOLLAR]
+    assert answer.notes == ["what calls that name no user cost is in no user's average"]
+    of_ann = spend(book, SpendQuestion(users=True, filters={"user": ("ann",)}))
+    assert (of_ann.total.cost_per_user_nanodollars, of_ann.notes) == (2 * DOLLAR, [])
+    of_nobody = spend(book, SpendQuestion(users=True, filters={"user": ("",)})).total
+    assert (of_nobody.users, of_nobody.cost_per_user_nanodollars) == (0, None)
     assert answer.total.cost_per_call_nanodollars == DOLLAR
     of_days = spend(
         book, SpendQuestion(by=("month", "tenant"), users=True, since=date(2026, 10, 1))
@@ -174,6 +181,18 @@ def test_a_user_who_comes_back_is_one_user() -> None:
     assert [
         row.users for row in spend(book, SpendQuestion(by=("month",), users=True, since=since)).rows
     ] == [1]
+
+
+def test_simulated_calls_that_are_left_out_are_said() -> None:
+    book = book_of(
+        bought(number, "2026-11-01", "openai/sol", DOLLAR, simulated=number > 1)
+        for number in range(4)
+    )
+    answer = spend(book, SpendQuestion())
+    assert answer.total.calls == 2
+    assert answer.notes == ["2 simulated calls are left out: --simulated shows them too"]
+    assert spend(book, SpendQuestion(simulated=True)).notes == []
+    assert spend(book, SpendQuestion(until=date(2026, 11, 1))).notes == []
 
 
 def test_an_average_is_rounded_half_up_and_of_nothing_there_is_none() -> None:
