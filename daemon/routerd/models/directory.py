@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from routerd.domain import Boundary
 from routerd.models.entries import Entries
 from routerd.models.local import (
     LOCAL_PRICE,
@@ -39,6 +40,8 @@ from routerd.models.schema import (
 __all__ = ["BOUNDARIES", "DegradedStep", "Directory", "Resolution", "TargetKind", "UnknownTarget"]
 
 LONGEST_NAME: Final = 100
+# From near to far: text that may go to one of these may go to those before it.
+BOUNDARIES: Final[tuple[Boundary, ...]] = ("machine", "own-network", "vendor")
 Document = tuple[Entries, dict[str, tuple[DeploymentEntry, ...]]]
 
 

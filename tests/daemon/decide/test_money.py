@@ -139,12 +139,12 @@ def test_what_the_directory_adds_to_prompts_is_in_the_bound() -> None:
     )
     added = made.deployments["p/dear"].prompt_tokens_bound
     assert added >= 500
-    (route,) = make_plan(resolve(made, "dear"), {"p"}, ASKED, NOW).routes
+    (route,) = plan_for(made, "dear", ASKED, NOW).routes
     assert route.bound_tokens == 2000 + added
     # Nor does a limit that is set leave less room than the whole prompt needs.
     long = structs.replace(ASKED, input_tokens=99_000, max_output_tokens=None)
     snapshot = structs.replace(NOW, rooms=(room(99 * DOLLAR),))
-    (route,) = make_plan(resolve(made, "dear"), {"p"}, long, snapshot).routes
+    (route,) = plan_for(made, "dear", long, snapshot).routes
     assert route.max_output_tokens == 1000 - made.deployments["p/dear"].prompt_tokens
 
 
