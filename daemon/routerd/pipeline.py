@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from time import monotonic, time
 
-from routerd.cache import Answers, Collected, Key, WaitedTooLong
+from routerd.cache import Answers, Collected, WaitedTooLong
 from routerd.classify.checks import check_request
 from routerd.decide import refusal
 from routerd.domain import Plan
@@ -54,16 +54,24 @@ class Pipeline:
         self._events = events
         self.in_flight = CallsInFlight(rules.limits.in_flight)
         self.shadows: Shadows | None = None
+        self.stories: set[Story] = set()
         self.served = 0
+
+    def replace(self, rules: Rules, accounts: Accounts, answers: Answers) -> None:
+        """Serve the calls that come from now on by these; those that run end as they began."""
+        self.rules, self.accounts, self.answers = rules, accounts, answers
+        self.in_flight.limit = rules.limits.in_flight
 
     async def serve(
         self, request: CallRequested, sink: Sink, peer_uid: int | None, copy: Copy | None = None
     ) -> None:
         """Answer one call; on every end a record is written and a last frame is sent."""
-        rules = self.rules  # others may hold for the next call
+        rules = self.rules
         call = read_call(request, peer_uid, rules.timeouts.total)
         record = begin_record(call, simulated=rules.simulated, copy=copy)
-        story = Story(call, record, Delivery(sink, call.received_at), rules, copy)
+        delivery = Delivery(sink, call.received_at)
+        story = Story(call, record, delivery, rules, self.accounts, self.answers, copy)
+        self.stories.add(story)
         error: ErrorInfo | None = None
         has_begun = not call.sends
         is_a_call = True
@@ -90,6 +98,8 @@ class Pipeline:
             self._events.emit(BugSeen(decision_id=record.decision_id, error=bug))
         finally:
             self._end(story, sink, error)
+            # Together with the writing: whoever counts finds it in exactly one of both places.
+            self.stories.discard(story)
             if not self.in_flight.end(key, sink, record) and is_a_call:
                 self._write(story)
 
@@ -108,14 +118,14 @@ class Pipeline:
         """Hand the record on; nothing changes it any more."""
         self.served += story.copy is None
         self._ledger.write(story.record)
-        self.accounts.traffic.learn(story.record, time())
+        story.accounts.traffic.learn(story.record, time())
         if story.texts is not None:
             self._ledger.keep_texts(story.record.decision_id, *story.texts.encoded())
         self._events.emit(CallFinished(record=story.record, trace=story.call.trace))
 
     async def _answer(self, story: Story, sink: Sink) -> ErrorInfo | None:
         """Answer a call, from what is kept or by its routes; returns why there is no answer."""
-        call, record, rules = story.call, story.record, story.rules
+        call, record, rules, answers = story.call, story.record, story.rules, story.answers
         check_request(call.messages, call.options, is_copy=story.copy is not None)
         seconds = call.deadline - call.received_at
         asked = understand(
@@ -125,15 +135,15 @@ class Pipeline:
         record.arm = record.arm or asked.choice.arm
         if story.keeps_texts:
             story.keep_texts()
-        async with self.answers.share(self._key(story, asked), call.deadline - monotonic()) as turn:
+        async with answers.share(story.key(asked), call.deadline - monotonic()) as turn:
             if turn.answer is not None:
                 sink.send((CallStarted(record.decision_id, record.trace_id),))
                 give_kept(turn.answer, record, story.delivery)
                 return None
-            collected = Collected(self.answers.max_bytes) if turn.keeps else None
+            collected = Collected(answers.max_bytes) if turn.keeps else None
             if collected is not None:
                 story.delivery.listeners.append(collected)
-            purse = Purse(self.accounts, record)
+            purse = Purse(story.accounts, record)
             plan = self._plan(story, asked, purse)
             sink.send((CallStarted(record.decision_id, record.trace_id),))
             execution = story.begin(asked, purse)
@@ -145,7 +155,7 @@ class Pipeline:
         """Decide who may serve; CallRefused where nobody may."""
         record, rules = story.record, story.rules
         now = purse.received_at + story.delivery.elapsed_us() / 1e6
-        plan, snapshot = decide(rules.book, self.accounts, asked, purse.spending, now)
+        plan, snapshot = decide(rules.book, story.accounts, asked, purse.spending, now)
         record.plan, record.snapshot = plan, snapshot
         record.directory_hash, record.policy_hash = rules.directory_hash, rules.policy_hash
         if not plan.routes:
@@ -153,15 +163,3 @@ class Pipeline:
         if plan.shadows and self.shadows is not None and story.copy is None:
             self.shadows.copy(story.call, record, rules.shadows, texts=story.texts is not None)
         return plan
-
-    def _key(self, story: Story, asked: Asked) -> Key | None:
-        """Return what the call has in common with identical ones; a copy is to be asked for."""
-        if story.copy is not None:
-            return None
-        return self.answers.key(
-            story.call.target,
-            story.call.messages,
-            asked.options,
-            serves=asked.choice.serves,
-            decided_by=story.rules.decided_by,
-        )

@@ -15,6 +15,7 @@ from msgspec import structs
 
 from routerd.decide import with_defaults
 from routerd.execute.recording import begin_record, read_call
+from routerd.execute.target import Target
 from routerd.models.schema import Defaults
 from routerd.providers.base import AnswerDecoder, ChatRequest, EncodedRequest
 from routerd.providers.openai import OpenAIAdapter
@@ -289,9 +290,17 @@ async def test_a_bug_ends_the_one_call_it_hit(tmp_path: Path) -> None:
     assert [attempt.error_class for attempt in record.attempts] == ["internal_error"]
 
 
+class Mislaid(dict[str, Target]):
+    """Targets that are listed and cannot be found."""
+
+    def __getitem__(self, name: str) -> Target:
+        raise KeyError(name)
+
+
 async def test_a_bug_before_the_first_attempt_is_recorded_too(tmp_path: Path) -> None:
     async with Vendor() as vendor, house(tmp_path, vendor) as made:
-        made.pipeline.rules = structs.replace(made.pipeline.rules, targets={})
+        rules = made.pipeline.rules
+        made.pipeline.rules = structs.replace(rules, targets=Mislaid(rules.targets))
         app, frames = await made.ask()
         failed(frames, "internal_error")
         await quiet(app)

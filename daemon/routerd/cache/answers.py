@@ -6,7 +6,8 @@ only how it must have ended; that it is whole and not degraded is its caller's t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from copy import copy
 from types import TracebackType
 from typing import Final, Self
 
@@ -14,7 +15,7 @@ from routerd.cache.key import Key, make_key
 from routerd.cache.leaders import Leaders, Role
 from routerd.cache.store import AnswerStore, KeptAnswer
 from routerd.domain import FinishReason
-from routerd.settings import Caching
+from routerd.settings import CachedShortcut, Caching
 from routerd_proto.content import Message
 from routerd_proto.frames import CallOptions
 
@@ -32,14 +33,25 @@ class Answers:
     """The answers to identical calls, kept and in flight.
 
     `clock` tells seconds, from whenever. `max_bytes` bounds all answers together, so each one too.
+    `shortcuts` are those whose answers are kept.
     """
 
     def __init__(self, settings: Caching, clock: Callable[[], float]) -> None:
         self.max_bytes = settings.max_bytes
-        # With room for no answer nobody should wait for one.
-        self._shortcuts = settings.shortcuts if settings.max_bytes else {}
+        self.shortcuts = _kept_shortcuts(settings)
         self._store = AnswerStore(settings.max_bytes, clock)
         self._leaders = Leaders()
+
+    def replaced(self, settings: Caching, *, emptied: bool) -> Answers:
+        """Return the same answers for calls to come, by other settings.
+
+        Calls that run share them by the settings they began with. `emptied` says that nothing that
+        is kept fits any more.
+        """
+        answers = copy(self)
+        answers.max_bytes, answers.shortcuts = settings.max_bytes, _kept_shortcuts(settings)
+        self._store.shrink_to(settings.max_bytes, emptied=emptied)
+        return answers
 
     def key(
         self,
@@ -55,7 +67,7 @@ class Answers:
         `options` are the caller's with the shortcut's defaults filled in. `serves` is the name that
         serves `target` for this call, `decided_by` the policy and the directory that say so.
         """
-        shortcut = self._shortcuts.get(target)
+        shortcut = self.shortcuts.get(target)
         if shortcut is None:
             return None
         return make_key((target, serves, decided_by), messages, options, shortcut=shortcut)
@@ -82,6 +94,11 @@ class Answers:
             "shared": self._leaders.shared,
             "misses": self._leaders.led,
         }
+
+
+def _kept_shortcuts(settings: Caching) -> Mapping[str, CachedShortcut]:
+    """With room for no answer nobody should wait for one."""
+    return settings.shortcuts if settings.max_bytes else {}
 
 
 class Turn:

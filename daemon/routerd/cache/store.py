@@ -101,6 +101,12 @@ class AnswerStore:
         self.bytes += size
         return True
 
+    def shrink_to(self, max_bytes: int, *, emptied: bool = False) -> None:
+        """Take at most so many bytes from now on, with nothing kept if `emptied`."""
+        self._max_bytes = max_bytes
+        while self._entries and (emptied or self.bytes > max_bytes):
+            self._drop(next(iter(self._entries)))
+
     def _drop(self, key: Key) -> None:
         self.bytes -= _size(self._entries.pop(key).data)
 

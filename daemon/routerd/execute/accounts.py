@@ -7,6 +7,7 @@ attempt: settled where the provider may have seen the request, given back where 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from typing import Final, Protocol
 
 from routerd.budget.budgets import Budgets
@@ -76,6 +77,12 @@ class Accounts:
         self.journal = journal
         self.surcharges = dict(journal.bounds)
         self._tell = tell
+
+    def with_keys(self, keys: Keys) -> Accounts:
+        """Return the same accounts with other keys; both learn what one does of bounds."""
+        accounts = copy(self)
+        accounts.keys = keys
+        return accounts
 
     def snapshot(
         self,

@@ -42,11 +42,11 @@ class _Waiter(Struct, eq=False):
 class CallsInFlight:
     """The running calls of all connections, and those that wait for one of these to end.
 
-    `limit` is how many there may be before a new one is refused.
+    `limit` is how many there may be before a new one is refused; it may change.
     """
 
     def __init__(self, limit: int = 2048) -> None:
-        self._limit = limit
+        self.limit = limit
         self._running: dict[Key, Sink] = {}
         self._waiting: dict[Key, _Waiter] = {}
 
@@ -65,8 +65,8 @@ class CallsInFlight:
             if not again:
                 raise _refusal("this call id is in use")
             await self._take_over(key, sink, record)
-        elif len(self) >= self._limit:
-            message = f"{self._limit} calls are running, the most limits.in_flight allows"
+        elif len(self) >= self.limit:
+            message = f"{self.limit} calls are running, the most limits.in_flight allows"
             raise CallRefused(
                 error_info("router_overloaded", message, retry_after=RETRY_AFTER_SECONDS)
             )

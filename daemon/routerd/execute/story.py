@@ -6,14 +6,15 @@ is the pipeline's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from msgspec import Struct
 
+from routerd.cache import Answers, Key
 from routerd.decide import Book
-from routerd.domain import Call, Record
-from routerd.execute.accounts import Purse
+from routerd.domain import Attempt, Call, Record
+from routerd.execute.accounts import Accounts, Purse
 from routerd.execute.deciding import Asked
 from routerd.execute.delivery import Delivery
 from routerd.execute.keeping import KeptTexts
@@ -66,16 +67,18 @@ class Rules(Struct, frozen=True, eq=False):
 
 
 class Story(Struct, eq=False):
-    """One call on its way, by the rules that held when it came.
+    """One call on its way. `made_before` counts the attempts of earlier copies of it.
 
-    `copy` says which call it copies, if it is a shadow's. `made_before` counts the attempts of
-    earlier copies of it.
+    `rules`, `accounts` and `answers` are those of the moment in which it came in, so that a reload
+    does not touch a call that has begun. `copy` says which call it copies, if it is a shadow's.
     """
 
     call: Call
     record: Record
     delivery: Delivery
     rules: Rules
+    accounts: Accounts
+    answers: Answers
     copy: Copy | None = None
     execution: Execution | None = None
     texts: KeptTexts | None = None
@@ -91,6 +94,13 @@ class Story(Struct, eq=False):
             return self.copy.keeps_texts
         return options.tenant in self.rules.texts_of
 
+    @property
+    def attempts(self) -> Iterator[Attempt]:
+        """All attempts so far in their order, those of earlier copies first."""
+        yield from self.record.attempts
+        if self.execution is not None:
+            yield from self.execution.attempts
+
     def begin(self, asked: Asked, purse: Purse) -> Execution:
         """Make what runs the routes of the call."""
         self.execution = Execution(
@@ -103,6 +113,18 @@ class Story(Struct, eq=False):
             made_before=self.made_before,
         )
         return self.execution
+
+    def key(self, asked: Asked) -> Key | None:
+        """Return what the call has in common with identical ones; a shadow's is asked for anew."""
+        if self.copy is not None:
+            return None
+        return self.answers.key(
+            self.call.target,
+            self.call.messages,
+            asked.options,
+            serves=asked.choice.serves,
+            decided_by=self.rules.decided_by,
+        )
 
     def keep_texts(self) -> None:
         """Keep the prompt, and the answer as it passes."""
