@@ -54,6 +54,17 @@ class Allowance:
         tally.hold(0, 1, amount)
         return tally, amount
 
+    def hold_earlier(self, tokens: int | None, at: float, now: float) -> tuple[Tally, int]:
+        """Set a request aside that was sent at a time before and is still running."""
+        amount = tokens if tokens is not None else self.tokens or 0
+        tally = self._meter.earlier(at, now)
+        tally.hold(0, 1, amount)
+        return tally, amount
+
+    def limit(self, calls: int | None, tokens: int | None) -> None:
+        """Take other limits; what was used and is held stays."""
+        self.calls, self.tokens = calls, tokens
+
     def seed(self, at: float, now: float, amounts: tuple[int, int]) -> None:
         """Count requests and tokens of before, at a time that may be of another window."""
         self._meter.add_earlier(at, now, (0, *amounts))

@@ -20,7 +20,7 @@ from routerd.domain import BudgetRoom
 from routerd.models.rooms import facts_of, lacking, left_in
 from routerd.telemetry.events import BudgetNearlySpent, Event
 
-__all__ = ["Budgets", "Seed"]
+__all__ = ["Budgets", "Charge", "Seed"]
 
 # With more counters than this, empty ones are looked for; no more look-ups than this are kept.
 MANY: Final = 4096
@@ -39,6 +39,20 @@ class Seed(Struct, frozen=True):
     name: str | None
     at: float
     amounts: tuple[int, int, int]
+
+
+class Charge(Struct, frozen=True):
+    """One request that was sent and has ended: whose, when and where, and what it cost.
+
+    `names` are those of a `Spending`, `place` is provider and model. `counts_call` says that its
+    call counts through it. `amounts` are nanodollars and tokens.
+    """
+
+    names: tuple[str | None, ...]
+    place: tuple[str, str]
+    at: float
+    amounts: tuple[int, int]
+    counts_call: bool
 
 
 class Budgets:
@@ -131,12 +145,31 @@ class Budgets:
         self.holds.add(hold)
         return hold
 
-    def replace(self, definitions: Sequence[Definition], seeds: Iterable[Seed], now: float) -> None:
+    def new_among(self, definitions: Iterable[Definition]) -> tuple[Definition, ...]:
+        """Return the budgets of which some counters are not kept so far, so need to be filled."""
+        apart = {budget.identity: budget.apart for budget in self.definitions}
+        return tuple(
+            budget
+            for budget in definitions
+            if budget.identity not in apart or apart[budget.identity] - budget.apart
+        )
+
+    def replace(
+        self,
+        definitions: Sequence[Definition],
+        seeds: Iterable[Seed],
+        now: float,
+        *,
+        charges: Iterable[Charge] = (),
+        refuse_unknown: bool | None = None,
+    ) -> None:
         """Take other budgets from now on; what was spent and is held stays.
 
-        `seeds` say what was spent so far in counters that did not exist before; holds that are open
-        are counted in these too.
+        `seeds` say what was spent so far in counters that did not exist before, `charges` what is
+        in no seed yet; holds that are open are counted in these too.
         """
+        if refuse_unknown is not None:
+            self._refuse_unknown = refuse_unknown
         self.definitions = tuple(definitions)
         self._sort()
         apart = {budget.identity: budget.apart for budget in self.definitions}
@@ -148,6 +181,12 @@ class Budgets:
         }
         before = set(self._meters)
         self.seed((seed for seed in seeds if (seed.identity, seed.name) not in before), now)
+        for charge in charges:
+            for line in self._lines(Spending(charge.names), charge.place):
+                if (line.budget.identity, line.name) not in before:
+                    calls = 1 if line.of_route else int(charge.counts_call)
+                    nanodollars, tokens = charge.amounts
+                    line.meter.add_earlier(charge.at, now, (nanodollars, calls, tokens))
         for hold in self.holds:
             for line in self._lines(hold.spending, (hold.provider, hold.model)):
                 if (line.budget.identity, line.name) in before:

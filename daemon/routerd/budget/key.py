@@ -44,6 +44,7 @@ class Key:
     """
 
     __slots__ = (
+        "_earlier",
         "_minute",
         "_tiers",
         "because",
@@ -61,18 +62,51 @@ class Key:
         self.cooling_until = 0.0
         self.because: ErrorClass | None = None
         self.quotas: dict[str, Quota] = {}
-        self._tiers = limits.free
         self._minute: Allowance | None = None
-        if limits.calls_a_minute is not None or limits.tokens_a_minute is not None:
-            self._minute = Allowance(MINUTE, limits.calls_a_minute, limits.tokens_a_minute)
+        self._earlier: Mapping[str, Quota] = {}
+        self._limit(limits)
+
+    def change(self, index: int, limits: KeyLimits, *, is_renewed: bool) -> None:
+        """Take other limits; what was used, what is held and a cool-down stay.
+
+        Its quotas are to be added anew. `is_renewed` says that another secret has its name now:
+        what the provider had against the one before is over.
+        """
+        self.index = index
+        self._limit(limits)
+        self._earlier, self.quotas = self.quotas, {}
+        if is_renewed:
+            self.cooling_until, self.because = 0.0, None
+            for quota in self._earlier.values():
+                quota.exhausted_until = 0.0
+
+    def counts(self, deployment: str, tier: Tier) -> bool:
+        """Say whether it counts already what a tier is to count."""
+        quota = self.quotas.get(deployment)
+        return quota is not None and quota.is_counted_as(tier)
 
     def add_quota(self, deployment: Deployment) -> Quota | None:
         """Count a deployment against the tier that is for it, if there is one."""
         tier = tier_of(deployment, self._tiers)
         if tier is None:
             return None
-        quota = self.quotas[deployment.id] = Quota(deployment.id, self.name, tier)
+        quota = self._earlier.get(deployment.id)
+        if quota is not None and quota.is_counted_as(tier):
+            quota.change(tier)
+        else:
+            quota = Quota(deployment.id, self.name, tier)
+        self.quotas[deployment.id] = quota
         return quota
+
+    def _limit(self, limits: KeyLimits) -> None:
+        self._tiers = limits.free
+        calls, tokens = limits.calls_a_minute, limits.tokens_a_minute
+        if calls is None and tokens is None:
+            self._minute = None
+        elif self._minute is None:
+            self._minute = Allowance(MINUTE, calls, tokens)
+        else:
+            self._minute.limit(calls, tokens)
 
     def has_room(self, tokens: int | None, now: float) -> bool:
         """Say whether its minute lets one more request go."""

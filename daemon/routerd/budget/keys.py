@@ -6,19 +6,21 @@ no call is refused because of one. Nothing is awaited between the choice and the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
 
 from routerd.budget.key import Key, KeyLimits
-from routerd.budget.meters import Tally
-from routerd.budget.quota import Exhausted, Quota
+from routerd.budget.quota import Exhausted, Quota, tier_of
 from routerd.domain import FreeQuota
 from routerd.errors import ErrorClass
 from routerd.models.schema import Deployment
 
-__all__ = ["KeyHold", "KeyRefusal", "Keys"]
+__all__ = ["Day", "KeyHold", "KeyRefusal", "Keys"]
+
+# Deployment and key of a free tier, and since when its day is counted.
+Day = tuple[str, str | None, float]
 
 # What is the key's fault, and for how many seconds other keys are preferred where the provider does
 # not say: nobody mends an account or a key in less than minutes.
@@ -44,37 +46,61 @@ class KeyHold:
     for the attempt: it costs nothing, and that is measured, not guessed.
     """
 
-    __slots__ = ("_held", "_key", "_quota", "free", "has_ended")
+    __slots__ = (
+        "_held",
+        "_open",
+        "_quota",
+        "at",
+        "deployment",
+        "free",
+        "has_ended",
+        "key",
+        "tokens",
+    )
 
     def __init__(
-        self, key: Key, quota: Quota | None, held: list[tuple[Tally, int]], *, free: bool
+        self,
+        key: Key,
+        quota: Quota | None,
+        asked: tuple[str, int | None, float],
+        open_holds: set[KeyHold],
+        *,
+        free: bool,
     ) -> None:
         self.free = free
         self.has_ended = False
-        self._key = key
+        self.key = key
+        self.deployment, self.tokens, self.at = asked
         self._quota = quota
-        self._held = held
+        self._held = key.hold(*asked)
+        self._open = open_holds
+        open_holds.add(self)
 
     @property
     def name(self) -> str | None:
         """The key's name, None for a provider's only one."""
-        return self._key.name
+        return self.key.name
 
     @property
     def index(self) -> int:
         """The key's place among those of its provider."""
-        return self._key.index
+        return self.key.index
 
     def settle(self, tokens: int, *, sent: bool) -> None:
         """Count what was used in the place of what is held; of what was not sent, nothing."""
         if self.has_ended:
             return
         self.has_ended = True
-        self._key.in_flight -= 1
+        self._open.discard(self)
+        self.key.in_flight -= 1
         for tally, held in self._held:
             tally.hold(0, -1, -held)
             if sent:
                 tally.spend(0, 1, tokens)
+
+    def count_in(self, quota: Quota, now: float) -> None:
+        """Be held in a quota too that came after it."""
+        self._held.append(quota.hold_earlier(self.tokens, self.at, now))
 
     def release(self) -> None:
         """Give everything back: the provider never saw the request."""
@@ -86,7 +112,7 @@ class KeyHold:
             self._quota.exhaust(now)
         elif error_class in COOL_DOWNS:
             seconds = COOL_DOWNS[error_class] if retry_after is None else retry_after
-            self._key.cool(now + seconds, error_class)
+            self.key.cool(now + seconds, error_class)
 
 
 # What decides between two keys, the smaller first: when it has cooled down, whether it costs money,
@@ -108,10 +134,67 @@ class Keys:
             provider: tuple(Key(index, item) for index, item in enumerate(items))
             for provider, items in limits.items()
         }
+        # Of all attempts that run; shared by all `Keys` one after the other.
+        self._open: set[KeyHold] = set()
         # By deployment: its quotas, and what it means that they are used up.
         self._free: dict[str, tuple[list[Quota], Exhausted]] = {}
         for deployment in deployments:
             self._add_quotas(deployment)
+
+    def new_days(
+        self,
+        limits: Mapping[str, Sequence[KeyLimits]],
+        deployments: Iterable[Deployment],
+        now: float,
+    ) -> list[Day]:
+        """Return those of the `days` that `replaced` would have and nobody counts so far."""
+        found = []
+        for deployment in deployments:
+            known = {key.name: key for key in self._rings.get(deployment.provider, ())}
+            for item in limits.get(deployment.provider, ()):
+                tier = tier_of(deployment, item.free)
+                key = known.get(item.name)
+                if tier is None or (key is not None and key.counts(deployment.id, tier)):
+                    continue
+                found.append((deployment.id, item.name, tier.window.earliest(now)))
+        return found
+
+    def replaced(
+        self,
+        limits: Mapping[str, Sequence[KeyLimits]],
+        deployments: Iterable[Deployment],
+        renewed: Container[tuple[str, str | None]] = (),
+    ) -> Keys:
+        """Return the keys for calls to come; those that stay keep what is counted and held.
+
+        Calls that run choose among the keys they began with. `renewed` are provider and name of
+        the keys whose secret is another one now.
+        """
+        deployments = tuple(deployments)
+        keys = Keys({}, ())
+        keys._open = self._open
+        for provider in (*limits, *(item.provider for item in deployments)):
+            if provider not in keys._rings:
+                known = {key.name: key for key in self._rings.get(provider, ())}
+                ring = []
+                for index, item in enumerate(limits.get(provider, (KeyLimits(),))):
+                    key = known.get(item.name) or Key(index, item)
+                    key.change(index, item, is_renewed=(provider, item.name) in renewed)
+                    ring.append(key)
+                keys._rings[provider] = tuple(ring)
+        for deployment in deployments:
+            keys._add_quotas(deployment)
+        return keys
+
+    def hold_open(self, days: Iterable[Day], now: float) -> None:
+        """Count the attempts that run in quotas that are new."""
+        new = {(deployment, key) for deployment, key, _ in days}
+        for hold in self._open:
+            if (hold.deployment, hold.name) not in new:
+                continue
+            for quota in self._free[hold.deployment][0]:
+                if quota.key == hold.name:
+                    hold.count_in(quota, now)
 
     def choose(
         self, deployment: str, provider: str, bound_tokens: int | None, now: float
@@ -124,7 +207,8 @@ class Keys:
         if not found:
             return self._refusal(deployment, provider, bound_tokens, now)
         (_, costs, _, _), key, quota = min(found, key=lambda candidate: candidate[0])
-        return KeyHold(key, quota, key.hold(deployment, bound_tokens, now), free=not costs)
+        asked = (deployment, bound_tokens, now)
+        return KeyHold(key, quota, asked, self._open, free=not costs)
 
     def is_ready(
         self, deployment: str, provider: str, bound_tokens: int | None, now: float
@@ -163,7 +247,7 @@ class Keys:
                 found[deployment.id] = headroom
         return found
 
-    def days(self, now: float) -> list[tuple[str, str | None, float]]:
+    def days(self, now: float) -> list[Day]:
         """Return deployment and key of every free tier, and since when its day is counted."""
         return [(quota.deployment, quota.key, quota.starts_at(now)) for quota in self._quotas()]
 

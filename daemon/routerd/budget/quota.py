@@ -100,6 +100,19 @@ class Quota:
         """Set one request aside, free or not; returns where, and the tokens that are held."""
         return self._day.hold(tokens, now)
 
+    def hold_earlier(self, tokens: int | None, at: float, now: float) -> tuple[Tally, int]:
+        """Set a request aside that was sent at a time before and is still running."""
+        return self._day.hold_earlier(tokens, at, now)
+
+    def is_counted_as(self, tier: Tier) -> bool:
+        """Say whether its days are those of a tier, so that what was used is the same."""
+        return self._day.window == tier.window
+
+    def change(self, tier: Tier) -> None:
+        """Take other limits; what was used and is held stays."""
+        self.then = tier.then
+        self._day.limit(tier.calls, tier.tokens)
+
     def exhaust(self, now: float) -> None:
         """Take the provider's word that nothing is left of this day."""
         self.exhausted_until = max(self.exhausted_until, self.resets_at(now))
