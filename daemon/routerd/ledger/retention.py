@@ -46,27 +46,29 @@ GIVE_BACK: Final = f"PRAGMA incremental_vacuum({CHUNK})"
 class Retention:
     """Deletes what is older than `keep_days`, in rounds of small steps; None keeps everything.
 
+    `keep_days` may be set by another thread between two steps.
     `in_use` are the documents that calls to come are decided by; they stay however old they are.
     """
 
     def __init__(self, keep_days: int | None, in_use: Container[str] = ()) -> None:
-        self._keep_days = keep_days
+        self.keep_days = keep_days
         self._in_use = in_use
         self._round_at = time.monotonic() + SECONDS_BETWEEN_ROUNDS
         self._under_way = False
 
     def first_ms(self) -> int:
         """Return the time from which on calls are kept, in milliseconds since the epoch."""
-        if self._keep_days is None:
+        days = self.keep_days
+        if days is None:
             return 0
-        return (time.time_ns() // 1_000_000 // DAY_MS - self._keep_days) * DAY_MS
+        return (time.time_ns() // 1_000_000 // DAY_MS - days) * DAY_MS
 
     def step(self, connection: sqlite3.Connection, *, idle: bool) -> bool:
         """Take a step if it is time for one; returns whether there is more to do.
 
         A round begins when there is nothing else to do, and otherwise once an hour.
         """
-        if self._keep_days is None:
+        if self.keep_days is None:
             return False
         if not (idle or self._under_way or time.monotonic() >= self._round_at):
             return False

@@ -14,8 +14,8 @@ import sqlite3
 import threading
 import time
 import zlib
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
@@ -85,6 +85,8 @@ class Ledger:
         self._accepted = 0
         self._accepted_bytes = 0
         self._why_not: str | None = None
+        self._followers: list[list[Record]] = []
+        self._retention = retention
         self._records_lost = Losses(lambda count: on_event(RecordsLost(count=count)))
         self._intents_lost = Losses(self._tell_lost_intents)
 
@@ -146,7 +148,27 @@ class Ledger:
 
     def write(self, record: Record) -> None:
         """Take a record that no longer changes; never waits."""
+        for written in self._followers:
+            written.append(record)
         self._put(Entry(record, self._journal.take(record.decision_id)))
+
+    @contextmanager
+    def following(self) -> Iterator[list[Record]]:
+        """List the records that are written inside the block, also those that no disk takes.
+
+        A record is in the list before it can be on disk.
+        """
+        written: list[Record] = []
+        self._followers.append(written)
+        try:
+            yield written
+        finally:
+            self._followers = [item for item in self._followers if item is not written]
+
+    def change(self, *, queue_limit: int, keep_days: int | None) -> None:
+        """Keep so much from now on."""
+        self._queue_limit = queue_limit
+        self._retention.keep_days = keep_days
 
     def keep_document(self, kind: str, content: bytes) -> str:
         """Keep what calls are decided by, once; returns its hash."""
@@ -201,21 +223,21 @@ class Ledger:
         where the file cannot be read.
         """
         prefix = check_id(decision_id)
-        kept = await self._flush_in_time()
+        kept = await self.flush_in_time()
         stored = await anyio.to_thread.run_sync(self._reader.matching, prefix)
         waiting = [record for record in kept if record.decision_id.startswith(prefix)]
         return pick_one(decision_id, stored + waiting)
 
     async def recent(self, limit: int) -> list[Record]:
         """Return the newest calls, the newest first."""
-        kept = await self._flush_in_time()
+        kept = await self.flush_in_time()
         stored = await anyio.to_thread.run_sync(self._reader.recent, limit)
         records = {record.decision_id: record for record in (*stored, *kept)}
         return [records[name] for name in sorted(records, reverse=True)[:limit]]
 
     async def find_call(self, call_id: str, peer_uid: int | None, since_ms: int) -> Record | None:
         """Return the newest call that a user's client gave an id, if it came in since then."""
-        kept = await self._flush_in_time()
+        kept = await self.flush_in_time()
         found = await anyio.to_thread.run_sync(self._reader.find_call, call_id, peer_uid, since_ms)
         matching = [
             record
@@ -228,12 +250,12 @@ class Ledger:
 
     async def document(self, name: str) -> bytes | None:
         """Return what calls were decided by, by its hash; None where it is not there."""
-        await self._flush_in_time()
+        await self.flush_in_time()
         return await anyio.to_thread.run_sync(self._reader.document, name)
 
     async def texts(self, decision_id: str) -> tuple[bytes, bytes] | None:
         """Return the messages and the answer of a call, as JSON, where they were kept."""
-        await self._flush_in_time()
+        await self.flush_in_time()
         return await anyio.to_thread.run_sync(self._reader.texts, decision_id)
 
     async def ask(self, function: Callable[[sqlite3.Connection], _Value]) -> _Value:
@@ -242,7 +264,7 @@ class Ledger:
         What was written before is on disk then, as far as the disk takes it: see `waiting`.
         LedgerUnreadable where the file cannot be read, or its disk does not answer.
         """
-        await self._flush_in_time()
+        await self.flush_in_time()
         return await anyio.to_thread.run_sync(self._reader.ask, function)
 
     async def order(self, function: Callable[[sqlite3.Connection], _Value]) -> _Value:
@@ -281,7 +303,8 @@ class Ledger:
         self._records_lost.tell(now)
         self._intents_lost.tell(now)
 
-    async def _flush_in_time(self) -> tuple[Record, ...]:
+    async def flush_in_time(self) -> tuple[Record, ...]:
+        """Do what `flush` does; LedgerUnreadable where the disk does not answer."""
         try:
             with anyio.fail_after(ANSWER_SECONDS):
                 return await self.flush()
