@@ -32,7 +32,7 @@ from bench.money_traffic import (
     intents_of,
     month_of_calls,
 )
-from routerd.app.money import _ask
+from routerd.app.money import read_sums
 from routerd.budget.budgets import Budgets
 from routerd.domain import Intent, Record
 from routerd.ledger import Ledger, LedgerReader
@@ -203,7 +203,9 @@ async def start_from(path: Path) -> Numbers:
     opened_at = time.perf_counter()
     now = MONTH_NS / 1e9 + (NEXT_MONTH - MONTH).total_seconds() - 1
     budgets = Budgets(nine_budgets())
-    seeds, _ = await ledger.ask(lambda connection: _ask(connection, budgets.definitions, [], now))
+    seeds, _ = await ledger.ask(
+        lambda connection: read_sums(connection, budgets.definitions, [], now)
+    )
     budgets.seed(seeds, now)
     seeded_at = time.perf_counter()
     await _close(ledger)

@@ -31,7 +31,7 @@ from routerd_proto.frames import CommandAnswered, CommandRequested
 __all__ = ["Commands"]
 
 
-OF_OPERATORS = frozenset({"texts", "reconcile"})
+OF_OPERATORS = frozenset({"texts", "reconcile", "reload"})
 
 
 class TextsQuestion(Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,7 +44,8 @@ class Commands:
     """Answer commands.
 
     `report` returns the state of the daemon and `budgets` that of every budget, as plain data;
-    `rules` and `accounts` return what calls are decided and paid by now.
+    `rules` and `accounts` return what calls are decided and paid by now; `reload` reads the
+    configuration again and returns what changed.
     """
 
     def __init__(
@@ -54,8 +55,11 @@ class Commands:
         budgets: Callable[[], Rows],
         rules: Callable[[], Rules],
         accounts: Callable[[], Accounts],
+        *,
+        reload: Callable[[], Awaitable[dict[str, Any]]],
     ) -> None:
         self._report = report
+        self._reload_all = reload
         self._ledger = ledger
         money = MoneyCommands(
             ledger,
@@ -73,6 +77,7 @@ class Commands:
             "spend": money.spend,
             "budgets": money.budgets,
             "reconcile": money.reconcile,
+            "reload": self._reload,
         }
 
     async def serve(self, request: CommandRequested, sink: Connection) -> None:
@@ -96,6 +101,10 @@ class Commands:
     async def _status(self, arguments: dict[str, Any]) -> Any:
         read_arguments(arguments, NoArguments)
         return self._report()
+
+    async def _reload(self, arguments: dict[str, Any]) -> Any:
+        read_arguments(arguments, NoArguments)
+        return await self._reload_all()
 
     async def _texts(self, arguments: dict[str, Any]) -> Any:
         question = read_arguments(arguments, TextsQuestion)

@@ -61,6 +61,11 @@ class Server:
         self._server: asyncio.Server
         self._changed = asyncio.Event()
 
+    def replace(self, settings: Socket, limits: Limits) -> None:
+        """Keep other limits from now on; that of a frame is for connections to come."""
+        self._settings, self._limits = settings, limits
+        self.max_frame_bytes = settings.max_frame_bytes
+
     async def run(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         """Accept connections; reports started once the socket answers. Ends by cancellation."""
         loop = asyncio.get_running_loop()

@@ -13,7 +13,8 @@ from difflib import get_close_matches
 from routerd.app.startup import Startup
 from routerd.budget.budgets import Budgets, Seed
 from routerd.budget.definitions import Definition
-from routerd.budget.keys import Keys
+from routerd.budget.key import KeyLimits
+from routerd.budget.keys import Day, Keys
 from routerd.domain import Record
 from routerd.errors import SettingsError
 from routerd.execute.accounts import Accounts, spending_of, tokens_of
@@ -22,9 +23,13 @@ from routerd.ledger.sums import WindowSum, key_sums, window_sums
 from routerd.models.directory import Directory
 from routerd.telemetry.events import DefaultBudgetApplied, Event
 
-__all__ = ["open_accounts"]
-
-Day = tuple[str, str | None, float]
+__all__ = [
+    "check_models",
+    "key_limits",
+    "open_accounts",
+    "read_sums",
+    "tell_default",
+]
 
 
 async def open_accounts(
@@ -33,13 +38,10 @@ async def open_accounts(
     """Return budgets and keys as the ledger left them; the ledger must be open."""
     refuses = startup.settings.budgeting.unknown_price == "refuse"
     budgets = Budgets(startup.budgets, refuse_unknown=refuses, tell=tell)
-    limits = {
-        name: tuple(key.limits for key in item.keys) for name, item in startup.providers.items()
-    }
-    keys = Keys(limits, directory.deployments.values())
+    keys = Keys(key_limits(startup), directory.deployments.values())
     now = time.time()
     spent, used = await ledger.ask(
-        lambda connection: _ask(connection, startup.budgets, keys.days(now), now)
+        lambda connection: read_sums(connection, startup.budgets, keys.days(now), now)
     )
     budgets.seed(spent, now)
     for (deployment, key, since), amounts in used:
@@ -48,16 +50,29 @@ async def open_accounts(
     waiting = {record.decision_id for record in await ledger.flush()}
     left = [record for record in ledger.recovered if record.decision_id in waiting]
     _charge(budgets, keys, left, now)
-    _check_models(startup, directory)
-    for budget in startup.budgets:
-        if budget.is_default and budget.nanodollars is not None:
-            tell(DefaultBudgetApplied(daily_cents=budget.nanodollars / 10_000_000))
+    check_models(startup, directory)
+    tell_default(startup.budgets, tell)
     return Accounts(budgets, keys, ledger, tell)
 
 
-def _ask(
-    connection: Connection, budgets: tuple[Definition, ...], days: list[Day], now: float
+def key_limits(startup: Startup) -> dict[str, tuple[KeyLimits, ...]]:
+    """Return the limits of every key, by provider."""
+    return {
+        name: tuple(key.limits for key in item.keys) for name, item in startup.providers.items()
+    }
+
+
+def tell_default(budgets: Iterable[Definition], tell: Callable[[Event], None]) -> None:
+    """Tell of the cap that nobody wrote, if it holds."""
+    for budget in budgets:
+        if budget.is_default and budget.nanodollars is not None:
+            tell(DefaultBudgetApplied(daily_cents=budget.nanodollars / 10_000_000))
+
+
+def read_sums(
+    connection: Connection, budgets: Iterable[Definition], days: Iterable[Day], now: float
 ) -> tuple[list[Seed], list[tuple[Day, tuple[int, int]]]]:
+    """Return what was spent of budgets, and what was used of the days of free tiers."""
     seeds = [
         _seed(budget, found)
         for budget in budgets
@@ -102,7 +117,7 @@ def _charge(budgets: Budgets, keys: Keys, records: Iterable[Record], now: float)
                 keys.seed(attempt.deployment, attempt.key, at, now, (1, tokens))
 
 
-def _check_models(startup: Startup, directory: Directory) -> None:
+def check_models(startup: Startup, directory: Directory) -> None:
     """Refuse a budget for a model that is nowhere: it would cap nothing."""
     for budget in startup.budgets:
         model = dict(budget.filters).get("model")

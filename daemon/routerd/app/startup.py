@@ -28,11 +28,12 @@ from routerd.errors import SettingsError, StartError
 from routerd.models import load_directory
 from routerd.models.directory import Directory
 from routerd.providers.transport import Proxies, Transport, TransportSettings, build_transport
-from routerd.settings import ProviderSettings, Settings, load_settings
+from routerd.settings import Egress, ProviderSettings, Settings, load_settings
 
 __all__ = [
     "Startup",
     "find_settings_file",
+    "keepalive_seconds",
     "load_user_directory",
     "local_servers",
     "look_for_own_servers",
@@ -52,6 +53,13 @@ WITH_FILE = "name a provider in {file}, such as [providers.openai], then `router
 SIMULATED_PROVIDERS = ("anthropic", "openai")
 
 
+class Overrides(Struct, frozen=True):
+    """Places given on the command line, before any other setting."""
+
+    socket: str | None = None
+    ledger: str | None = None
+
+
 class Startup(Struct, frozen=True):
     """Everything that is settled before the loop runs.
 
@@ -68,6 +76,7 @@ class Startup(Struct, frozen=True):
     version: str
     simulated: bool = False
     budgets: tuple[Definition, ...] = ()
+    overrides: Overrides = Overrides()
 
     @property
     def user_agent(self) -> str:
@@ -88,7 +97,16 @@ class Startup(Struct, frozen=True):
             settings = structs.replace(
                 settings, ledger=structs.replace(settings.ledger, path=ledger)
             )
-        return structs.replace(self, settings=settings)
+        return structs.replace(self, settings=settings, overrides=Overrides(socket, ledger))
+
+    def again(self) -> Startup:
+        """Read everything once more, as a start with the same command line and environment would.
+
+        A file that was used is used again: without it nothing it capped would be capped.
+        """
+        file = self.file or find_settings_file(self.environ)
+        startup = prepare(file, self.environ, simulated=self.simulated)
+        return startup.overridden(socket=self.overrides.socket, ledger=self.overrides.ledger)
 
 
 def find_settings_file(environ: Mapping[str, str]) -> Path | None:
@@ -157,6 +175,11 @@ def _check_keeping(settings: Settings, budgets: Iterable[Definition], file: Path
             )
 
 
+def keepalive_seconds(egress: Egress) -> float:
+    """Return how long an idle connection is kept: longer than it is between two warmings."""
+    return max(300.0, egress.warm_every_seconds * 2)
+
+
 def prepare_transport(startup: Startup) -> Transport:
     """Make the transport to providers; reading certificates blocks."""
     egress = startup.settings.egress
@@ -167,7 +190,7 @@ def prepare_transport(startup: Startup) -> Transport:
                 http2=egress.http2,
                 ca_file=egress.ca_file,
                 proxies=Proxies.from_environ(startup.environ),
-                keepalive_seconds=max(300.0, egress.warm_every_seconds * 2),
+                keepalive_seconds=keepalive_seconds(egress),
             )
         )
     except SettingsError as error:

@@ -9,7 +9,7 @@ from typing import Any
 
 from routerd.accept.server import Server
 from routerd.app.providers import LiveProvider
-from routerd.app.startup import Startup
+from routerd.app.reloading import Reloader
 from routerd.ledger import Ledger
 from routerd.pipeline import Pipeline
 
@@ -22,33 +22,42 @@ class Status:
     def __init__(
         self,
         socket: str,
-        startup: Startup,
-        providers: Mapping[str, LiveProvider],
+        reloader: Reloader,
         pipeline: Pipeline,
         ledger: Ledger,
     ) -> None:
         self.socket = socket
-        self.providers = providers
         self.ready = False
         self.server: Server | None = None
-        self.deployments = len(pipeline.rules.targets)
-        self._startup = startup
+        self._reloader = reloader
         self._pipeline = pipeline
         self._ledger = ledger
-        self._accounts = pipeline.accounts
         self._started = time.monotonic()
+
+    @property
+    def providers(self) -> Mapping[str, LiveProvider]:
+        """Those that can be called now."""
+        return self._reloader.now.providers
+
+    @property
+    def deployments(self) -> int:
+        """How many deployments can be called now."""
+        return len(self._pipeline.rules.targets)
 
     def report(self) -> dict[str, Any]:
         """Return everything as plain data."""
-        server = self.server
+        server, in_force, accounts = self.server, self._reloader.now, self._pipeline.accounts
+        startup = in_force.startup
         return {
-            "version": self._startup.version,
+            "version": startup.version,
             "pid": os.getpid(),
             "ready": self.ready,
             "draining": server.draining if server is not None else False,
             "uptime_seconds": round(time.monotonic() - self._started, 3),
             "socket": self.socket,
-            "configuration": str(self._startup.file) if self._startup.file else None,
+            "configuration": str(startup.file) if startup.file else None,
+            "needs_restart": list(in_force.needs_restart),
+            "reload_refused": in_force.refused,
             "simulated": any(provider.simulated for provider in self.providers.values()),
             "connections": len(server.connections) if server is not None else 0,
             "calls_in_flight": len(self._pipeline.in_flight),
@@ -74,13 +83,13 @@ class Status:
             },
             "budgets": [
                 {name: value for name, value in row.items() if name != "holders"}
-                for row in self._accounts.budgets.report(time.time())
+                for row in accounts.budgets.report(time.time())
                 if row["spent"] >= row["soft"] or row["left"] == 0 or row["default"]
             ],
-            "free_tiers": self._accounts.keys.report_free(time.time()),
+            "free_tiers": accounts.keys.report_free(time.time()),
             "keys": [
                 row
-                for row in self._accounts.keys.report_keys(time.time())
+                for row in accounts.keys.report_keys(time.time())
                 if row["key"] is not None or row["cooling_until"] is not None
             ],
             "cache": self._pipeline.answers.report(),
@@ -88,4 +97,4 @@ class Status:
 
     def budgets(self) -> list[dict[str, Any]]:
         """Return every counter of the budgets as plain data, with who holds something in it."""
-        return self._accounts.budgets.report(time.time())
+        return self._pipeline.accounts.budgets.report(time.time())

@@ -27,6 +27,10 @@ class Telemetry:
         self._logs = logs
         self._traces = traces
 
+    def change(self, settings: Log) -> None:
+        """Log by other settings from now on."""
+        self._logs.change(settings.level, calls=settings.calls)
+
     def close(self) -> None:
         """Send the last spans and write the last lines, within seconds."""
         if self._traces is not None:

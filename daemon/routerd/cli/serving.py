@@ -31,7 +31,8 @@ def configure(verb: str, parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Without a configuration file routerd uses what it finds: OPENAI_API_KEY, "
         "ANTHROPIC_API_KEY and other providers' keys in the environment, and model servers on "
-        "this machine. SIGTERM lets running calls end; a second one does not wait."
+        "this machine. SIGTERM lets running calls end; a second one does not wait. SIGHUP does "
+        "what `routerd reload` does."
     )
 
 
@@ -47,6 +48,8 @@ def serve(arguments: argparse.Namespace) -> int:
 
     # Until the loop takes signals itself: process 1 of a container has no default action.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    # What it asks for, the start does anyway.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     raise_descriptor_limit()
     environ = dict(os.environ)
     if arguments.socket:
@@ -60,9 +63,7 @@ def serve(arguments: argparse.Namespace) -> int:
     )
     try:
         telemetry = open_telemetry(startup.settings.log, environ)
-        daemon = partial(
-            run_daemon, startup, listener, transport, telemetry.events, started_at=started_at
-        )
+        daemon = partial(run_daemon, startup, listener, transport, telemetry, started_at=started_at)
         try:
             anyio.run(daemon, backend_options={"use_uvloop": True})
         finally:

@@ -21,6 +21,7 @@ __all__ = [
     "BudgetNearlySpent",
     "BugSeen",
     "CallFinished",
+    "ConfigurationReloaded",
     "ConnectionRejected",
     "DaemonStarted",
     "DaemonStopped",
@@ -36,6 +37,8 @@ __all__ = [
     "ProviderUnreachable",
     "ProviderWarmed",
     "RecordsLost",
+    "ReloadRefused",
+    "RestartNeeded",
     "SpendRecovered",
     "event_name",
 ]
@@ -64,6 +67,29 @@ class DaemonStopping(Event, frozen=True, kw_only=True, tag="daemon_stopping"):
 
 class DaemonStopped(Event, frozen=True, kw_only=True, tag="daemon_stopped"):
     """Everything is closed."""
+
+
+class ConfigurationReloaded(Event, frozen=True, kw_only=True, tag="configuration_reloaded"):
+    """What was read anew is in force for every call from now on; the names are of what changed."""
+
+    configuration: str | None
+    providers_added: tuple[str, ...]
+    providers_removed: tuple[str, ...]
+    providers_changed: tuple[str, ...]
+    deployments: int
+    budgets: int
+
+
+class ReloadRefused(Event, frozen=True, kw_only=True, tag="reload_refused"):
+    """What was read anew is wrong, and what was there before stays in force."""
+
+    reason: str
+
+
+class RestartNeeded(Event, frozen=True, kw_only=True, tag="restart_needed"):
+    """These settings were changed and are not in force before the next start."""
+
+    settings: tuple[str, ...]
 
 
 class ProviderWarmed(Event, frozen=True, kw_only=True, tag="provider_warmed"):

@@ -31,6 +31,8 @@ from routerd.telemetry.events import (
     LedgerMovedAside,
     ProviderUnreachable,
     RecordsLost,
+    ReloadRefused,
+    RestartNeeded,
     SpendRecovered,
     event_name,
 )
@@ -58,6 +60,8 @@ EVENT_LEVELS: Final[Mapping[type[Event], str]] = {
     LedgerMovedAside: "error",
     ProviderUnreachable: "warning",
     RecordsLost: "error",
+    ReloadRefused: "error",
+    RestartNeeded: "warning",
     SpendRecovered: "warning",
 }
 Fields = dict[str, Any]
@@ -81,21 +85,16 @@ def configure_logs(
     writer = LineWriter(
         stream, lambda count: renderer(None, "error", {"event": "log_lines_lost", "count": count})
     )
-    return Logs(LEVELS[level], writer, renderer, calls=calls)
+    return Logs(level, writer, renderer, calls=calls)
 
 
 class Logs:
     """The hook; call it with an event."""
 
-    def __init__(self, level: int, writer: LineWriter, renderer: Renderer, *, calls: bool) -> None:
+    def __init__(self, level: str, writer: LineWriter, renderer: Renderer, *, calls: bool) -> None:
         self._writer = writer
-        self._calls = calls
-        self._levels = {name for name, number in LEVELS.items() if number >= level}
-        self._logger = structlog.wrap_logger(
-            writer,
-            processors=[renderer],
-            wrapper_class=structlog.make_filtering_bound_logger(level),
-        ).bind()
+        self._renderer = renderer
+        self.change(level, calls=calls)
         self._libraries = LibraryLogs(self._write)
         logging.getLogger().addHandler(self._libraries)
 
@@ -109,6 +108,16 @@ class Logs:
         level = EVENT_LEVELS.get(type(event), "info")
         if level in self._levels:
             self._write(level, event_name(event), _fields(event))
+
+    def change(self, level: str, *, calls: bool) -> None:
+        """Write lines of this level and above from now on, with or without those of calls."""
+        self._calls = calls
+        self._levels = {name for name, number in LEVELS.items() if number >= LEVELS[level]}
+        self._logger = structlog.wrap_logger(
+            self._writer,
+            processors=[self._renderer],
+            wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        ).bind()
 
     def close(self) -> None:
         """Let libraries log as before, and wait a little for lines that are not written yet."""

@@ -50,6 +50,11 @@ ServeCommand = Callable[[CommandRequested, Connection], Awaitable[None]]
 RULES = Rules(Book(load_directory(), PolicyDocument(providers=("openai",))), {})
 
 
+async def no_reload() -> dict[str, Any]:
+    """Stand in where nobody reloads."""
+    return {}
+
+
 def commands_of(
     ledger: Ledger,
     *,
@@ -57,12 +62,13 @@ def commands_of(
     budgets: Callable[[], list[dict[str, Any]]] = list,
     rules: Rules = RULES,
     take_changes: Callable[[Sequence[Change], float], None] | None = None,
+    reload: Callable[[], Awaitable[dict[str, Any]]] = no_reload,
 ) -> Commands:
     """The commands of a daemon with a ledger, and with whatever else a test gives it."""
     accounts = Accounts(Budgets(()), Keys({}, ()), ledger, lambda _event: None)
     if take_changes is not None:
         accounts.correct = take_changes  # type: ignore[method-assign,assignment]
-    return Commands(report, ledger, budgets, lambda: rules, lambda: accounts)
+    return Commands(report, ledger, budgets, lambda: rules, lambda: accounts, reload=reload)
 
 
 def call(text: str = "hello") -> CallRequested:

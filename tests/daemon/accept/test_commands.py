@@ -32,8 +32,12 @@ async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
     await made.close()
 
 
+async def reload() -> dict[str, Any]:
+    return {"deployments": 3}
+
+
 async def ask(folder: Path, ledger: Ledger, name: str, **arguments: Any) -> CommandAnswered:
-    commands = commands_of(ledger, report=lambda: {"ready": True})
+    commands = commands_of(ledger, report=lambda: {"ready": True}, reload=reload)
     async with serving(folder, serve_command=commands.serve) as running:
         app = await running.connect()
         app.send(HELLO, CommandRequested(name, arguments))
@@ -48,6 +52,10 @@ async def ask(folder: Path, ledger: Ledger, name: str, **arguments: Any) -> Comm
 
 async def test_status_is_what_is_reported(tmp_path: Path, ledger: Ledger) -> None:
     assert (await ask(tmp_path, ledger, "status")).body == {"ready": True}
+
+
+async def test_a_reload_answers_with_what_it_changed(tmp_path: Path, ledger: Ledger) -> None:
+    assert (await ask(tmp_path, ledger, "reload")).body == {"deployments": 3}
 
 
 async def test_a_call_is_found_by_its_id_and_by_the_beginning_of_it(
@@ -66,7 +74,7 @@ async def test_the_newest_calls_come_first(tmp_path: Path, ledger: Ledger) -> No
 @pytest.mark.parametrize(
     ("name", "arguments", "expected"),
     [
-        ("shutdown", {}, "known: budgets, calls, explain, plan, reconcile, spend, status"),
+        ("shutdown", {}, "known: budgets, calls, explain, plan, reconcile, reload, spend, status"),
         ("status", {"x": 1}, "wrong arguments: Object contains unknown field `x`"),
         ("explain", {}, "Object missing required field `decision_id`"),
         ("explain", {"decision_id": 5}, "Expected `str`, got `int` - at `$.decision_id`"),
@@ -119,7 +127,11 @@ async def test_texts_are_shown_where_they_are_kept(tmp_path: Path, ledger: Ledge
 
 @pytest.mark.parametrize(
     ("name", "arguments"),
-    [("texts", {"decision_id": IDS[0]}), ("reconcile", {"invoice": {}, "correct": True})],
+    [
+        ("texts", {"decision_id": IDS[0]}),
+        ("reconcile", {"invoice": {}, "correct": True}),
+        ("reload", {}),
+    ],
 )
 async def test_what_is_for_operators_is_refused_to_others(
     tmp_path: Path,

@@ -9,7 +9,7 @@ import anyio.to_thread
 import pytest
 
 from routerd.app.providers import LiveProvider, live_local
-from routerd.app.warming import keep_warm
+from routerd.app.warming import Warmer
 from routerd.models.schema import Provider
 from routerd.providers.transport import Transport, TransportSettings, build_transport
 from routerd.settings import Egress
@@ -42,13 +42,17 @@ class Told:
         self.names.append(event_name(event))
         self._change()
 
-    def end_first_round(self) -> None:
+    def end_round(self) -> None:
         self.rounds += 1
         self._change()
 
     def _change(self) -> None:
         self._changed.set()
         self._changed = anyio.Event()
+
+    async def until_rounds(self, rounds: int) -> None:
+        while self.rounds < rounds:
+            await self._changed.wait()
 
     async def until(self, name: str) -> None:
         while self.names[-1:] != [name]:
@@ -61,7 +65,7 @@ async def test_only_what_changed_is_told(transport: Transport) -> None:
     async with Simulator(vendors=["openai"]) as simulator, anyio.create_task_group() as tasks:
         simulator._vendors["openai"].authenticate = lambda asked: None  # type: ignore[method-assign]
         providers = {"openai": provider_at(f"{simulator.base_url}/openai/v1", transport)}
-        tasks.start_soon(keep_warm, providers, settings, told.events, told.end_first_round)
+        tasks.start_soon(Warmer(providers, settings, told.events).run, told.end_round)
         await simulator.until(lambda account: account.probes.get("openai", 0) >= 10)
         assert told.names == ["provider_warmed"]
         assert simulator.account.connections_accepted == 2
@@ -76,7 +80,7 @@ async def test_a_provider_that_comes_and_goes_is_told_twice(transport: Transport
         pass  # the port is known from here on, and nobody listens
     providers = {"openai": provider_at(f"{simulator.base_url}/openai/v1", transport)}
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(keep_warm, providers, settings, told.events, told.end_first_round)
+        tasks.start_soon(Warmer(providers, settings, told.events).run, told.end_round)
         await told.until("provider_unreachable")
         async with simulator:
             await told.until("provider_warmed")
@@ -89,7 +93,33 @@ async def test_without_warm_connections_nothing_is_sent(transport: Transport) ->
     told = Told()
     async with Simulator(vendors=["openai"]) as simulator:
         providers = {"openai": provider_at(f"{simulator.base_url}/openai/v1", transport)}
-        settings = Egress(warm_connections=0)
-        await keep_warm(providers, settings, told.events, told.end_first_round)
+        settings = Egress(warm_connections=0, warm_every_seconds=0.01)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(Warmer(providers, settings, told.events).run, told.end_round)
+            await told.until_rounds(3)
+            tasks.cancel_scope.cancel()
         assert simulator.account.connections_accepted == 0
-    assert (told.names, told.rounds) == ([], 1)
+    assert told.names == []
+
+
+async def test_others_are_warmed_at_once_and_those_that_stay_keep_their_connections(
+    transport: Transport,
+) -> None:
+    told = Told()
+    settings = Egress(warm_connections=2, warm_every_seconds=3600)
+    async with Simulator(vendors=["openai"]) as simulator, anyio.create_task_group() as tasks:
+        simulator._vendors["openai"].authenticate = lambda asked: None  # type: ignore[method-assign]
+        address = f"{simulator.base_url}/openai/v1"
+        warmer = Warmer({"one": provider_at(address, transport)}, settings, told.events)
+        tasks.start_soon(warmer.run, told.end_round)
+        await told.until_rounds(1)
+        # Made anew, as a reload does: the connections are found by their address.
+        same = provider_at(address, transport)
+        warmer.replace({"one": same}, settings)
+        await told.until_rounds(2)
+        assert simulator.account.connections_accepted == 2
+        assert told.names == ["provider_warmed"]
+        warmer.replace({"other": same}, settings)
+        await told.until_rounds(3)
+        assert told.names == ["provider_warmed", "provider_warmed"]
+        tasks.cancel_scope.cancel()

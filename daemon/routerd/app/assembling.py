@@ -1,0 +1,115 @@
+"""From what was read to what calls are served by: providers that can be called, rules to decide by.
+
+Rules of this file: the same for a start and for a reload, so that both find the same. Nothing that
+runs is changed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import anyio.to_thread
+from msgspec import Struct, structs
+
+from routerd.app.contracts import local_price
+from routerd.app.local_servers import LocalServer, list_models, without_models
+from routerd.app.policy import build_book, policy_text
+from routerd.app.providers import LiveProvider, build_providers, build_targets
+from routerd.app.startup import Startup, local_servers, nothing_found
+from routerd.execute.story import Rules
+from routerd.ledger import Ledger
+from routerd.models.directory import Directory
+from routerd.providers.transport import Transport
+
+__all__ = ["InForce", "find_providers", "make_rules", "pointed_at"]
+
+SIMULATED_PATHS = {"openai": "/openai/v1", "anthropic": "/anthropic"}
+
+
+class InForce(Struct, frozen=True, eq=False):
+    """What the daemon runs by.
+
+    `startup` holds the settings that are in force, `needs_restart` names those that were changed
+    and are not. `found` are the servers of your own that were asked for their models, `silent`
+    those of them that are named in the file and did not answer this time. `refused` says why the
+    last reload was, if it was.
+    """
+
+    startup: Startup
+    directory: Directory
+    providers: Mapping[str, LiveProvider]
+    found: Mapping[str, LocalServer] = {}
+    silent: tuple[str, ...] = ()
+    needs_restart: tuple[str, ...] = ()
+    refused: str | None = None
+
+
+async def find_providers(
+    startup: Startup, transport: Transport, before: Mapping[str, LocalServer] | None = None
+) -> InForce:
+    """Build the configured providers, and add the local servers that answer.
+
+    A server that the file names and that does not answer keeps the models it listed `before`: it
+    may be busy, and who has no models is never asked again.
+    """
+    directory = startup.directory
+    providers = build_providers(
+        startup.providers,
+        transport,
+        connect_seconds=startup.settings.timeouts.connect,
+        user_agent=startup.user_agent,
+    )
+    own = without_models(providers.values(), directory)
+    answered = await list_models([*own, *local_servers(startup, transport)])
+    found = {item.provider.entry.id: item for item in answered}
+    silent = [server for server in own if server.entry.id not in found]
+    for server in silent:
+        known = (before or {}).get(server.entry.id)
+        if known is not None and known.provider.entry.base_url == server.entry.base_url:
+            found[server.entry.id] = LocalServer(server, known.models)
+    for name, item in found.items():
+        entry = item.provider.entry
+        price = local_price(name, startup.settings.providers, startup.file or "")
+        directory = directory.with_provider(entry).with_local_models(name, item.models, price=price)
+        providers[name] = item.provider
+    if not providers:
+        raise nothing_found(startup.file)
+    names = tuple(server.entry.id for server in silent)
+    return InForce(startup, directory, providers, found, names)
+
+
+async def make_rules(made: InForce, ledger: Ledger) -> Rules:
+    """Return what calls are decided by, kept in the ledger under its hashes."""
+    settings = made.startup.settings
+    # Writing them out takes longer the more models there are.
+    directory = await anyio.to_thread.run_sync(made.directory.document)
+    book = await anyio.to_thread.run_sync(
+        build_book, made.startup, made.directory, tuple(made.providers)
+    )
+    return Rules(
+        book=book,
+        targets=build_targets(made.directory, made.providers),
+        limits=settings.limits,
+        timeouts=settings.timeouts,
+        texts_of=frozenset(settings.ledger.texts_of),
+        directory_hash=ledger.keep_document("directory", directory),
+        policy_hash=ledger.keep_document("policy", policy_text(book.document)),
+        simulated=all(provider.simulated for provider in made.providers.values()),
+    )
+
+
+def pointed_at(base_url: str, startup: Startup) -> Startup:
+    """Return a simulated start whose providers are the simulator at an address."""
+    providers = {
+        name: structs.replace(
+            item,
+            entry=structs.replace(
+                item.entry, base_url=base_url + SIMULATED_PATHS[name], boundary="machine"
+            ),
+        )
+        for name, item in startup.providers.items()
+    }
+    directory = startup.directory
+    for item in providers.values():
+        directory = directory.with_provider(item.entry)
+    return structs.replace(startup, providers=providers, directory=directory)
