@@ -32,33 +32,54 @@ class Warmer:
         self._providers = providers
         self._settings = settings
         self._events = events
+        self._new: dict[str, LiveProvider] = {}
         self._replaced = anyio.Event()
         # By name and address: at another address it is another server.
         self._reachable: dict[tuple[str, str], bool] = {}
 
     def replace(self, providers: Mapping[str, LiveProvider], settings: Egress) -> None:
-        """Keep connections to these from now on; a round begins at once."""
+        """Keep connections to these from now on, and open those that are not there at once."""
+        are_more = settings.warm_connections > self._settings.warm_connections
+        known = {_place(name, provider) for name, provider in self._providers.items()}
+        # The others are left alone: a call would miss the connection that is being used.
+        self._new = {
+            name: provider
+            for name, provider in providers.items()
+            if are_more or name in self._new or _place(name, provider) not in known
+        }
         self._providers, self._settings = providers, settings
-        kept = {(name, provider.channel.server) for name, provider in providers.items()}
+        kept = {_place(name, provider) for name, provider in providers.items()}
         self._reachable = {
-            place: known for place, known in self._reachable.items() if place in kept
+            place: answers for place, answers in self._reachable.items() if place in kept
         }
         self._replaced.set()
 
     async def run(self, on_round: Callable[[], None]) -> None:
         """Go round for ever; `on_round` is called after each."""
         while True:
-            self._replaced = anyio.Event()
-            if self._settings.warm_connections:
-                async with anyio.create_task_group() as tasks:
-                    for name, provider in self._providers.items():
-                        tasks.start_soon(self._warm, name, provider, name=f"warm {name}")
+            await self._go_round(self._providers)
             on_round()
-            with anyio.move_on_after(self._settings.warm_every_seconds):
-                await self._replaced.wait()
+            next_at = anyio.current_time() + self._settings.warm_every_seconds
+            while (seconds := next_at - anyio.current_time()) > 0:
+                with anyio.move_on_after(seconds):
+                    await self._replaced.wait()
+                if self._replaced.is_set():
+                    self._replaced = anyio.Event()
+                    new, self._new = self._new, {}
+                    await self._go_round(new)
+                    on_round()
+                    seconds = self._settings.warm_every_seconds
+                    next_at = min(next_at, anyio.current_time() + seconds)
+
+    async def _go_round(self, providers: Mapping[str, LiveProvider]) -> None:
+        if not self._settings.warm_connections:
+            return
+        async with anyio.create_task_group() as tasks:
+            for name, provider in providers.items():
+                tasks.start_soon(self._warm, name, provider, name=f"warm {name}")
 
     async def _warm(self, name: str, provider: LiveProvider) -> None:
-        place = (name, provider.channel.server)
+        place = _place(name, provider)
         report = await provider.channel.warm(
             provider.adapter.warm_path, self._settings.warm_connections, WARM_SECONDS
         )
@@ -76,3 +97,7 @@ class Warmer:
         else:
             kind = type(report.error).__name__ if report.error else "Timeout"
             self._events.emit(ProviderUnreachable(provider=name, error_class=kind))
+
+
+def _place(name: str, provider: LiveProvider) -> tuple[str, str]:
+    return name, provider.channel.server
