@@ -34,13 +34,13 @@ from tests.e2e.processes import routerd_beside
 StartDaemon = Callable[..., Awaitable[Daemon]]
 Launch = Callable[..., Daemon]
 
-LUNA: Final = "openai/gpt-6-luna"
+LUNA: Final = "openai/gpt-5.4-mini-2026-03-17"
 OPUS: Final = "anthropic/claude-opus-5-5"
 # What `smart` is, in a file of one's own.
 SMART: Final = """\
 [shortcuts.smart]
 description = "Smart."
-candidates = ["gpt-6-luna"]
+candidates = ["gpt-5.4-mini-2026-03-17"]
 degraded = "fail"
 """
 MINE: Final = 'directory = ["mine.toml"]\n'
@@ -304,7 +304,7 @@ MISTAKES = {
     "a model that is nowhere": (
         '[budgets.mine]\nmodel = "gpt-6-lunna"\ndollars = 1\n',
         "budgets.mine.model",
-        "near: gpt-6-luna",
+        "near: gpt-5.4-mini-2026-03-17",
     ),
     "certificates that are not there": ('[egress]\nca_file = "/no.pem"\n', "egress.ca_file", "PEM"),
 }
@@ -397,7 +397,7 @@ async def test_what_was_spent_and_is_held_counts_in_caps_old_and_new(
         await made.write(
             "[budgets.all]\ncalls = 2\ndollars = 1\n"
             '[budgets.month]\nwindow = "month"\ncalls = 9\n'
-            '[budgets.luna]\nmodel = "gpt-6-luna"\nwindow = "1h"\ncalls = 9\ndollars = 1\n'
+            '[budgets.luna]\nmodel = "gpt-5.4-mini-2026-03-17"\nwindow = "1h"\ncalls = 9\ndollars = 1\n'
         )
         changed = await client.acommand("reload")
         assert changed["budgets"] == {
