@@ -397,15 +397,16 @@ async def test_what_was_spent_and_is_held_counts_in_caps_old_and_new(
         await made.write(
             "[budgets.all]\ncalls = 2\ndollars = 1\n"
             '[budgets.month]\nwindow = "month"\ncalls = 9\n'
-            '[budgets.luna]\nmodel = "gpt-5.4-mini-2026-03-17"\nwindow = "1h"\ncalls = 9\ndollars = 1\n'
+            '[budgets.mini]\nmodel = "gpt-5.4-mini-2026-03-17"\nwindow = "1h"\n'
+            "calls = 9\ndollars = 1\n"
         )
         changed = await client.acommand("reload")
         assert changed["budgets"] == {
-            "added": ["luna", "month"],
+            "added": ["mini", "month"],
             "removed": [],
             "changed": ["all"],
         }
-        for name in ("all", "month", "luna"):
+        for name in ("all", "month", "mini"):
             rows = await budget_rows(client, name)
             calls = next(row for row in rows if row["unit"] == "calls")
             assert (calls["spent"], calls["held"]) == (1, 1), name

@@ -16,6 +16,7 @@ from routerd.settings import Rule
 __all__ = ["CONDITIONS", "Rules", "is_by_size_alone"]
 
 Test = Callable[[str, Features, Caller], bool]
+_Tested = tuple[str, Rule, tuple[Test, ...]]
 # More than any prompt has.
 NO_LIMIT: Final = 2**62
 # What of a rule is a condition besides the size.
@@ -27,16 +28,38 @@ class Rules:
 
     def __init__(self, rules: Mapping[str, Rule]) -> None:
         self._tests = tuple((name, rule, tuple(_tests(name, rule))) for name, rule in rules.items())
+        self._targets = frozenset(target for rule in rules.values() for target in rule.targets)
+        self._tasks = frozenset(task for rule in rules.values() for task in rule.tasks)
+        self._possible: dict[tuple[str | None, str | None, bool], tuple[_Tested, ...]] = {}
 
     def first(self, target: str, features: Features, caller: Caller) -> tuple[str, Rule] | None:
         """Return the first rule that a call to `target` meets, with its name."""
-        for name, rule, tests in self._tests:
+        for name, rule, tests in self._possible_for(target, features, caller):
             for test in tests:
                 if not test(target, features, caller):
                     break
             else:
                 return name, rule
         return None
+
+    def _possible_for(self, target: str, features: Features, caller: Caller) -> tuple[_Tested, ...]:
+        """Return the rules that target, task and having flags at all do not rule out.
+
+        Names that no rule knows are as good as one another, so there are few of these lists.
+        """
+        task = caller.task
+        known = target if target in self._targets else None
+        key = (known, task if task in self._tasks else None, bool(features.flags))
+        possible = self._possible.get(key)
+        if possible is None:
+            possible = self._possible[key] = tuple(
+                (name, rule, tests)
+                for name, rule, tests in self._tests
+                if (not rule.targets or target in rule.targets)
+                and (not rule.tasks or task in rule.tasks)
+                and (not rule.flags or features.flags)
+            )
+        return possible
 
 
 def is_by_size_alone(rule: Rule) -> bool:

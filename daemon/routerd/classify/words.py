@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 from routerd.settings import Rule
 from routerd_proto.content import Message, Text
@@ -44,54 +44,70 @@ class Texts(NamedTuple):
     question: str
 
 
-class _Words(NamedTuple):
-    """What one rule looks for: words alone, and what only a search finds."""
-
-    name: str
-    look_in: Literal["system", "question", "either"]
-    words: frozenset[str]
-    phrases: tuple[str, ...]
-
-
 class WordRules:
-    """The rules that look for words, prepared to be asked for all at once."""
+    """The rules that look for words, prepared to be asked for all at once.
+
+    A text is split once, and what it holds is looked up: more rules make it no slower.
+    """
 
     def __init__(self, rules: Mapping[str, Rule]) -> None:
-        self._rules = tuple(_prepared(name, rule) for name, rule in rules.items() if rule.words)
+        rules = {name: rule for name, rule in rules.items() if rule.words}
+        self._none = dict.fromkeys(rules, False)
+        self._system = _Index(rules, "system")
+        self._question = _Index(rules, "question")
 
     def results(self, texts: Texts) -> dict[str, bool]:
         """Return by its name whether each rule finds one of its words."""
-        if not self._rules:
+        if not self._none:
             return {}
-        system, question = _Looked(texts.system), _Looked(texts.question)
-        return {
-            rule.name: (
-                (rule.look_in != "question" and system.holds(rule))
-                or (rule.look_in != "system" and question.holds(rule))
-            )
-            for rule in self._rules
-        }
+        found = self._none.copy()
+        for index, text in ((self._system, texts.system), (self._question, texts.question)):
+            for name in index.rules_met(text):
+                found[name] = True
+        return found
 
 
-class _Looked:
-    """A text, split into words once for all rules."""
+class _Index:
+    """Which rules each word of one kind of text means."""
 
-    def __init__(self, text: str) -> None:
-        self._words = text.lower().translate(SPACES).split()
-        self._set = frozenset(self._words)
-        self._line: str | None = None
+    def __init__(self, rules: Mapping[str, Rule], look_in: str) -> None:
+        self._words: dict[str, list[str]] = {}
+        # By their first word; those of scripts without spaces between words, for any text.
+        self._phrases: dict[str, list[tuple[str, str]]] = {}
+        self._anywhere: list[tuple[str, str]] = []
+        for name, rule in rules.items():
+            if rule.look_in in (look_in, "either"):
+                for text in rule.words:
+                    self._add(name, text.lower().translate(SPACES).split())
+        self._known = frozenset((*self._words, *self._phrases))
 
-    def holds(self, rule: _Words) -> bool:
-        if not self._words:
-            return False
-        if not rule.words.isdisjoint(self._set):
-            return True
-        if not rule.phrases:
-            return False
-        if self._line is None:
-            self._line = f" {' '.join(self._words)} "
-        line = self._line
-        return any(phrase in line for phrase in rule.phrases)
+    def rules_met(self, text: str) -> list[str]:
+        """Return the names of the rules whose words stand in a text."""
+        if not text or not (self._known or self._anywhere):
+            return []
+        words = text.lower().translate(SPACES).split()
+        hits = self._known.intersection(words)
+        met: list[str] = []
+        line = ""
+        for word in hits:
+            met += self._words.get(word, ())
+            for phrase, name in self._phrases.get(word, ()):
+                line = line or f" {' '.join(words)} "
+                if phrase in line:
+                    met.append(name)
+        if self._anywhere:
+            line = line or " ".join(words)
+            met += [name for text, name in self._anywhere if text in line]
+        return met
+
+    def _add(self, name: str, parts: list[str]) -> None:
+        line = " ".join(parts)
+        if not line.isascii():
+            self._anywhere.append((line, name))
+        elif len(parts) == 1:
+            self._words.setdefault(line, []).append(name)
+        elif parts:
+            self._phrases.setdefault(parts[0], []).append((f" {line} ", name))
 
 
 def texts_of(messages: Sequence[Message]) -> Texts:
@@ -106,19 +122,6 @@ def holds_code(question: str) -> bool:
     if FENCE in question:
         return True
     return sum(mark in question for mark in CODE) >= ENOUGH
-
-
-def _prepared(name: str, rule: Rule) -> _Words:
-    words, phrases = set(), []
-    for text in rule.words:
-        parts = text.lower().translate(SPACES).split()
-        if len(parts) == 1 and parts[0].isascii():
-            words.add(parts[0])
-        elif parts:
-            # Not all scripts put spaces between words, so theirs are looked for anywhere.
-            line = " ".join(parts)
-            phrases.append(f" {line} " if line.isascii() else line)
-    return _Words(name, rule.look_in, frozenset(words), tuple(phrases))
 
 
 def _text(message: Message) -> str:

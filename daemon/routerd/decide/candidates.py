@@ -17,9 +17,10 @@ from routerd.decide.policy import Policy
 from routerd.decide.reasons import CAN
 from routerd.domain import MAX_ROUTES, Boundary, Dropped, Kind, Sensitivity
 from routerd.models.directory import BOUNDARIES, Directory, Resolution
+from routerd.models.pricing import Price, dearest_rates
 from routerd.models.schema import Deployment
 
-__all__ = ["Candidate", "Group", "Prepared", "Terrain", "prepare"]
+__all__ = ["Candidate", "Group", "Placed", "Prepared", "Terrain", "prepare"]
 
 # Larger than any window: stands for one that nobody knows.
 NO_LIMIT: Final = 2**62
@@ -33,8 +34,9 @@ class Candidate(Struct, frozen=True, eq=False):
 
     `can` has a bit for each capability. `price` is nanodollars for three million tokens in and one
     out, None where that is not known. `expected_ms` is the time to the first content that somebody
-    measured. `code` and `detail` say what put it in its place; `degraded` why it is not what was
-    asked for. `beyond` is what is said of it once there are enough routes.
+    measured. `rates` are nanodollars per million tokens in and out at most, for prompts of at most
+    `rates_until` tokens; None where the price is not that plain. `degraded` says why it is not what
+    was asked for. `beyond` is what is said of it once there are enough routes.
     """
 
     deployment: Deployment
@@ -43,24 +45,36 @@ class Candidate(Struct, frozen=True, eq=False):
     window: int
     price: int | None
     expected_ms: int | None
-    code: str
-    detail: str
+    rates: tuple[int, int] | None
+    rates_until: int
     degraded: str | None
     beyond: Dropped
+
+
+class Placed(Struct, frozen=True, eq=False):
+    """A candidate in its place, with what put it there."""
+
+    candidate: Candidate
+    code: str
+    detail: str
 
 
 class Group(Struct, frozen=True, eq=False):
     """Candidates that one step of a target's path offers, and those it cannot.
 
     `has_equals` says that deployments of one model follow each other, `is_cheaper` that it costs
-    less than what was asked for, `is_asked` that it is what was asked for.
+    less than what was asked for, `is_asked` that it is what was asked for. What all of them can,
+    and the least any of them takes, settles most calls for the whole group at once.
     """
 
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[Placed, ...]
     dropped: tuple[Dropped, ...]
     has_equals: bool
     is_cheaper: bool
     is_asked: bool
+    all_can: int
+    least_input: int
+    least_window: int
 
 
 class Prepared(Struct, frozen=True, eq=False):
@@ -92,19 +106,11 @@ def prepare(resolution: Resolution, terrain: Terrain) -> Prepared:
     for index, (deployments, degraded) in enumerate(_steps(resolution)):
         kept, dropped = judge.group(deployments, degraded)
         if terrain.policy.prefer == "price":
-            kept.sort(key=lambda item: DEAREST if item.price is None else item.price)
+            kept.sort(key=lambda item: _price_key(item.candidate))
         if index == 0:
-            asked_price = kept[0].price if kept else None
-        models = [item.deployment.model for item in kept]
-        groups.append(
-            Group(
-                tuple(kept),
-                tuple(dropped),
-                len(set(models)) < len(models),
-                is_cheaper=index > 0 and _is_cheaper(kept, asked_price),
-                is_asked=index == 0,
-            )
-        )
+            asked_price = kept[0].candidate.price if kept else None
+        is_cheaper = index > 0 and _is_cheaper(kept, asked_price)
+        groups.append(_group(kept, dropped, is_cheaper=is_cheaper, is_asked=index == 0))
     return Prepared(resolution, tuple(groups), judge.until)
 
 
@@ -117,8 +123,31 @@ def _steps(resolution: Resolution) -> Iterator[tuple[tuple[Deployment, ...], str
         yield step.candidates, f"class {step.model_class} in place of {resolution.name}"
 
 
-def _is_cheaper(kept: list[Candidate], asked: int | None) -> bool:
-    prices = [item.price for item in kept if item.price is not None]
+def _group(
+    kept: list[Placed], dropped: list[Dropped], *, is_cheaper: bool, is_asked: bool
+) -> Group:
+    models = [item.candidate.deployment.model for item in kept]
+    all_can = sum(CAN.values())
+    for item in kept:
+        all_can &= item.candidate.can
+    return Group(
+        tuple(kept),
+        tuple(dropped),
+        len(set(models)) < len(models),
+        is_cheaper,
+        is_asked,
+        all_can,
+        min((item.candidate.most_input for item in kept), default=NO_LIMIT),
+        min((item.candidate.window for item in kept), default=NO_LIMIT),
+    )
+
+
+def _price_key(candidate: Candidate) -> int:
+    return DEAREST if candidate.price is None else candidate.price
+
+
+def _is_cheaper(kept: list[Placed], asked: int | None) -> bool:
+    prices = [item.candidate.price for item in kept if item.candidate.price is not None]
     return bool(prices) and (asked is None or min(prices) < asked)
 
 
@@ -136,8 +165,8 @@ class _Judge:
 
     def group(
         self, deployments: Iterable[Deployment], degraded: str | None
-    ) -> tuple[list[Candidate], list[Dropped]]:
-        kept: list[Candidate] = []
+    ) -> tuple[list[Placed], list[Dropped]]:
+        kept: list[Placed] = []
         dropped: list[Dropped] = []
         for deployment in deployments:
             if deployment.id in self._seen:
@@ -159,7 +188,7 @@ class _Judge:
         deployment: Deployment,
         why: str,
         degraded: str | None,
-        kept: list[Candidate],
+        kept: list[Placed],
         dropped: list[Dropped],
     ) -> None:
         """Put the replacement of what has ended in its place."""
@@ -185,12 +214,12 @@ class _Judge:
         deployment: Deployment,
         place: tuple[str, str],
         degraded: str | None,
-        kept: list[Candidate],
+        kept: list[Placed],
         dropped: list[Dropped],
     ) -> None:
         reason = self._reason(deployment)
         if reason is None:
-            kept.append(_candidate(deployment, place, degraded))
+            kept.append(Placed(_candidate(deployment, degraded), *place))
         else:
             dropped.append(Dropped(deployment.id, *reason))
 
@@ -259,13 +288,21 @@ def _models_of(terrain: Terrain) -> frozenset[str] | None:
     return frozenset(named | of_class | (policy.models or frozenset()))
 
 
-def _candidate(deployment: Deployment, place: tuple[str, str], degraded: str | None) -> Candidate:
+def _plain_rates(price: Price | None) -> tuple[tuple[int, int] | None, int]:
+    """Return what bounds nearly every request by two products, and up to which prompt it does."""
+    if price is None or price.changes or price.per_hour or price.discount_ppm:
+        return None, 0
+    rates = dearest_rates(price)
+    long = price.long_context
+    return rates, (0 if rates is None else NO_LIMIT if long is None else long.above)
+
+
+def _candidate(deployment: Deployment, degraded: str | None) -> Candidate:
     capabilities = deployment.capabilities
     # What the directory adds to a prompt takes its place in the window.
     added = deployment.prompt_tokens
     window = (deployment.context_window or NO_LIMIT) - added
     price, speed = deployment.price, deployment.speed
-    code, detail = place
     return Candidate(
         deployment,
         sum(bit for name, bit in CAN.items() if getattr(capabilities, name)),
@@ -277,8 +314,7 @@ def _candidate(deployment: Deployment, place: tuple[str, str], degraded: str | N
         None
         if speed is None or speed.first_token_seconds is None
         else int(speed.first_token_seconds * 1000),
-        code,
-        detail,
+        *_plain_rates(price),
         degraded,
         Dropped(deployment.id, "beyond_three", f"a plan has at most {MAX_ROUTES} routes"),
     )

@@ -13,13 +13,14 @@ from typing import Final
 
 from msgspec import Struct, structs
 
+from routerd.decide.candidates import Candidate
 from routerd.domain import BudgetRoom, Dropped, Features, FreeQuota, Snapshot
-from routerd.models.pricing import Price, cost_bound, largest_output
+from routerd.models.pricing import TOKENS_PER_RATE, Price, cost_bound, largest_output
 from routerd.models.rooms import amount_text, lacking, left_in
 from routerd.models.schema import Deployment
 from routerd.settings import Budgeting
 
-__all__ = ["MONEY", "Terms", "blocking_room", "terms_for"]
+__all__ = ["MONEY", "Funds", "Terms", "blocking_room"]
 
 # Reasons that more money, or another time, would remove.
 MONEY: Final = frozenset({"budget", "unknown_price"})
@@ -44,38 +45,121 @@ class Terms(Struct, frozen=True):
     surcharge: int = THOUSAND
 
 
-def terms_for(
-    deployment: Deployment,
-    features: Features,
-    snapshot: Snapshot,
-    policy: Budgeting,
-) -> Terms | Dropped:
-    """Return the terms on which a candidate may serve, or the reason why no budget lets it."""
-    rooms = [room for room in snapshot.rooms if _concerns(room, deployment)]
-    quotas = snapshot.free and [item for item in snapshot.free if item.deployment == deployment.id]
-    offer = _Offer(deployment, features, snapshot, quotas)
-    output_tokens, limit = _most_output(deployment, features, offer.prices, rooms, quotas, policy)
-    found = offer.terms(output_tokens)
-    if not found.free and quotas and all(item.exhausted_means == "refused" for item in quotas):
-        detail = f"resets at {min(quota.resets_at for quota in quotas):.0f} s since the epoch"
-        return Dropped(deployment.id, "free_tier", f"its free tier is used up and {detail}")
-    own = _own_cap(features, snapshot.now)
-    if own is not None:
-        rooms.append(own)
-    problem = _problem(found, rooms, policy) if rooms else None
-    lowered_by = None
-    if problem is not None:
-        least = _least_output(problem[0], features, policy)
-        lowered = offer.largest_output(rooms) if least else 0
-        if least and least <= lowered < output_tokens:
-            lowered_by = problem[0].budget
-            found, limit = offer.terms(lowered), lowered
-            problem = _problem(found, rooms, policy)
-    if problem is not None:
-        return _refused(deployment, *problem)
-    if limit is None:
-        return found
-    return structs.replace(found, max_output_tokens=limit, lowered_by=lowered_by)
+class Funds:
+    """What there is to spend on one call: asked for candidate after candidate."""
+
+    def __init__(self, features: Features, snapshot: Snapshot, policy: Budgeting) -> None:
+        self._features = features
+        self._snapshot = snapshot
+        self._policy = policy
+        self._duration_us = int((features.seconds + ENDING_SECONDS) * 1_000_000)
+        rooms = snapshot.rooms
+        own = _own_cap(features, snapshot.now)
+        # Those of one provider or model concern its candidates alone.
+        self._of_some = [room for room in rooms if room.provider or room.model]
+        self._of_all = [room for room in rooms if not (room.provider or room.model)]
+        if own is not None:
+            self._of_all.append(own)
+
+    def terms_for(self, candidate: Candidate) -> Terms | Dropped:
+        """Return the terms on which a candidate may serve, or the reason why no budget lets it."""
+        deployment = candidate.deployment
+        rooms, quotas = self._rooms(deployment), self._quotas(deployment)
+        offer = _Offer(candidate, self._features, self._snapshot, self._duration_us, quotas)
+        output_tokens, limit = self._most_output(deployment, offer, rooms, quotas)
+        found = offer.terms(output_tokens)
+        if quotas and not found.free and all(item.exhausted_means == "refused" for item in quotas):
+            detail = f"resets at {min(quota.resets_at for quota in quotas):.0f} s since the epoch"
+            return Dropped(deployment.id, "free_tier", f"its free tier is used up and {detail}")
+        problem = self._problem(found, rooms) if rooms else None
+        lowered_by = None
+        if problem is not None:
+            least = self._least_output(problem[0])
+            lowered = offer.largest_output(rooms) if least else 0
+            if least and least <= lowered < output_tokens:
+                lowered_by = problem[0].budget
+                found, limit = offer.terms(lowered), lowered
+                problem = self._problem(found, rooms)
+        if problem is not None:
+            return _refused(deployment, *problem)
+        if limit is None:
+            return found
+        return structs.replace(found, max_output_tokens=limit, lowered_by=lowered_by)
+
+    def _rooms(self, deployment: Deployment) -> Sequence[BudgetRoom]:
+        if not self._of_some:
+            return self._of_all
+        concerned = [
+            room
+            for room in self._of_some
+            if room.provider in (None, deployment.provider)
+            and room.model in (None, deployment.model)
+        ]
+        return [*concerned, *self._of_all]
+
+    def _quotas(self, deployment: Deployment) -> Sequence[FreeQuota]:
+        free = self._snapshot.free
+        return free and [quota for quota in free if quota.deployment == deployment.id]
+
+    def _most_output(
+        self,
+        deployment: Deployment,
+        offer: _Offer,
+        rooms: Sequence[BudgetRoom],
+        quotas: Sequence[FreeQuota],
+    ) -> tuple[int, int | None]:
+        """Return the bound of the output, and the limit to send where the caller sets none."""
+        most = deployment.max_output_tokens or deployment.context_window or WIDEST_WINDOW
+        wanted = self._features.max_output_tokens
+        if wanted is not None:
+            return min(wanted, most), None
+        if not (rooms or quotas) or not self._is_counted(offer, rooms, quotas):
+            return most, None
+        limit = min(self._policy.output_tokens, most)
+        if deployment.context_window is not None:
+            # An answer that does not fit behind the prompt is refused, not cut.
+            prompt = self._features.input_tokens + deployment.prompt_tokens
+            limit = min(limit, max(1, deployment.context_window - prompt))
+        return limit, limit
+
+    def _is_counted(
+        self, offer: _Offer, rooms: Sequence[BudgetRoom], quotas: Sequence[FreeQuota]
+    ) -> bool:
+        """Say whether a longer answer leaves less for others."""
+        if any(quota.tokens_left is not None for quota in quotas):
+            return True
+        units = {room.unit for room in rooms}
+        return "tokens" in units or ("nanodollars" in units and not offer.is_gratis)
+
+    def _problem(
+        self, terms: Terms, rooms: Sequence[BudgetRoom]
+    ) -> tuple[BudgetRoom, int | None] | None:
+        """Return the first cap without room, and what would be needed; None for no known price."""
+        bound = 0 if terms.free else terms.bound_nanodollars
+        for room in rooms:
+            if room.unit == "nanodollars":
+                if bound is None:
+                    # What is not known cannot be kept below what one call may cost either.
+                    if self._policy.unknown_price == "refuse" or room.budget == OWN_CAP:
+                        return room, None
+                    continue
+                needed = bound
+            else:
+                needed = terms.bound_tokens if room.unit == "tokens" else 1
+            # Against the cap, not what is left: what costs nothing fits into a full budget.
+            if needed and room.spent + room.held + needed > room.limit:
+                return room, needed
+        return None
+
+    def _least_output(self, room: BudgetRoom) -> int | None:
+        """Return how far an answer may be shortened because a cap has too little room; None: not.
+
+        Who says what a call may cost, and not how long the answer may be, leaves that to its price.
+        """
+        least = self._policy.least_output_tokens
+        if room.budget == OWN_CAP and self._features.max_output_tokens is None:
+            return least or LEAST_OUTPUT
+        return least
 
 
 class _Offer:
@@ -83,40 +167,83 @@ class _Offer:
 
     def __init__(
         self,
-        deployment: Deployment,
+        candidate: Candidate,
         features: Features,
         snapshot: Snapshot,
+        duration_us: int,
         quotas: Sequence[FreeQuota],
     ) -> None:
-        self.prices = _prices(deployment, snapshot.now, features.seconds)
+        deployment = candidate.deployment
+        self._candidate = candidate
+        self._prices = _prices(deployment, snapshot.now, features.seconds)
         self._input_tokens = _most_input(deployment, features)
-        self._seconds = features.seconds
+        self._duration_us = duration_us
         self._surcharge = snapshot.surcharges.get(deployment.id, THOUSAND)
         self._quotas = quotas
 
+    @property
+    def is_gratis(self) -> bool:
+        """Whether no answer, however long, costs anything."""
+        rates = self._candidate.rates
+        if rates is not None:
+            return rates[1] == 0
+        return all(
+            cost_bound(price, input_tokens=0, output_tokens=WIDEST_WINDOW) == 0
+            for price in self._prices
+        ) and bool(self._prices)
+
     def terms(self, output: int) -> Terms:
         """Return the terms for an answer of at most so many tokens."""
-        surcharge = self._surcharge
-        tokens = (self._input_tokens + output) * surcharge // THOUSAND
-        bound = _bound(self.prices, self._input_tokens, output, self._seconds)
-        if bound is not None:
-            bound = bound * surcharge // THOUSAND
-        is_free = any(_has_room(quota, tokens) for quota in self._quotas)
+        surcharge, bound = self._surcharge, self._bound(output)
+        tokens = self._input_tokens + output
+        if surcharge != THOUSAND:
+            tokens = tokens * surcharge // THOUSAND
+            bound = None if bound is None else bound * surcharge // THOUSAND
+        is_free = bool(self._quotas) and any(_has_room(item, tokens) for item in self._quotas)
         return Terms(bound, tokens, None, None, is_free, surcharge)
 
-    def largest_output(self, rooms: Sequence[BudgetRoom]) -> int:
+    def largest_output(self, rooms: Iterable[BudgetRoom]) -> int:
         """Return the longest answer that all caps have room for; 0 where there is none."""
-        return _lowered(self.prices, self._input_tokens, rooms, self._surcharge, self._seconds)
+        most = [WIDEST_WINDOW]
+        for room in rooms:
+            left = left_in(room) * THOUSAND // self._surcharge
+            if room.unit == "nanodollars":
+                most += [
+                    largest_output(price, self._input_tokens, left, duration_us=self._duration_us)
+                    or 0
+                    for price in self._prices
+                ]
+            elif room.unit == "tokens":
+                most.append(left - self._input_tokens)
+        return max(0, min(most))
+
+    def _bound(self, output_tokens: int) -> int | None:
+        """Return what a request costs at most at the dearest price, None where one is not known."""
+        candidate = self._candidate
+        if candidate.rates is not None and self._input_tokens <= candidate.rates_until:
+            # The same as below, for nearly all prices: this is asked of every candidate.
+            input_rate, output_rate = candidate.rates
+            total = self._input_tokens * input_rate + output_tokens * output_rate
+            return -(-total // TOKENS_PER_RATE)
+        most: int | None = None
+        for price in self._prices:
+            bound = cost_bound(
+                price,
+                input_tokens=self._input_tokens,
+                output_tokens=output_tokens,
+                duration_us=self._duration_us,
+            )
+            if bound is None:
+                return None
+            most = bound if most is None or bound > most else most
+        return most
 
 
-def _least_output(room: BudgetRoom, features: Features, policy: Budgeting) -> int | None:
-    """Return how far an answer may be shortened because a cap has too little room; None: not.
-
-    Who says what a call may cost, and not how long the answer may be, leaves that to its price.
-    """
-    if room.budget == OWN_CAP and features.max_output_tokens is None:
-        return policy.least_output_tokens or LEAST_OUTPUT
-    return policy.least_output_tokens
+def blocking_room(snapshot: Snapshot, dropped: Iterable[Dropped]) -> BudgetRoom | None:
+    """Return the cap that a refusal for money is told by: of those at fault the fullest."""
+    caps = {(item.budget, item.unit) for item in dropped if item.code == "budget"}
+    rooms = [room for room in snapshot.rooms if (room.budget, room.unit) in caps]
+    return max(rooms, key=lambda room: (room.spent + room.held) / max(1, room.limit), default=None)
 
 
 def _refused(deployment: Deployment, room: BudgetRoom, needed: int | None) -> Dropped:
@@ -136,17 +263,6 @@ def _own_cap(features: Features, now: float) -> BudgetRoom | None:
     if most is None:
         return None
     return BudgetRoom(OWN_CAP, "this call", "nanodollars", most, 0, 0, 0, now)
-
-
-def blocking_room(snapshot: Snapshot, dropped: Iterable[Dropped]) -> BudgetRoom | None:
-    """Return the cap that a refusal for money is told by: of those at fault the fullest."""
-    caps = {(item.budget, item.unit) for item in dropped if item.code == "budget"}
-    rooms = [room for room in snapshot.rooms if (room.budget, room.unit) in caps]
-    return max(rooms, key=lambda room: (room.spent + room.held) / max(1, room.limit), default=None)
-
-
-def _concerns(room: BudgetRoom, deployment: Deployment) -> bool:
-    return room.provider in (None, deployment.provider) and room.model in (None, deployment.model)
 
 
 def _has_room(quota: FreeQuota, tokens: int) -> bool:
@@ -171,94 +287,3 @@ def _most_input(deployment: Deployment, features: Features) -> int:
     window = deployment.max_input_tokens or deployment.context_window or WIDEST_WINDOW
     bound = features.input_tokens_bound
     return window if bound is None else min(bound + deployment.prompt_tokens_bound, window)
-
-
-def _most_output(
-    deployment: Deployment,
-    features: Features,
-    prices: tuple[Price, ...],
-    rooms: Sequence[BudgetRoom],
-    quotas: Sequence[FreeQuota],
-    policy: Budgeting,
-) -> tuple[int, int | None]:
-    """Return the bound of the output, and the limit to send where the caller sets none."""
-    most = deployment.max_output_tokens or deployment.context_window or WIDEST_WINDOW
-    if features.max_output_tokens is not None:
-        return min(features.max_output_tokens, most), None
-    if not rooms and not quotas and features.max_nanodollars is None:
-        return most, None
-    is_counted = (
-        features.max_nanodollars is not None
-        or any(room.unit == "tokens" for room in rooms)
-        or any(quota.tokens_left is not None for quota in quotas)
-        or (any(room.unit == "nanodollars" for room in rooms) and _bound(prices, 0, most, 0) != 0)
-    )
-    if not is_counted:
-        return most, None
-    limit = min(policy.output_tokens, most)
-    if deployment.context_window is not None:
-        # An answer that does not fit behind the prompt is refused, not cut.
-        prompt = features.input_tokens + deployment.prompt_tokens
-        limit = min(limit, max(1, deployment.context_window - prompt))
-    return limit, limit
-
-
-def _bound(
-    prices: tuple[Price, ...], input_tokens: int, output_tokens: int, seconds: float
-) -> int | None:
-    """Return what a request costs at most at the dearest price, None where one is not known."""
-    duration_us = int((seconds + ENDING_SECONDS) * 1_000_000)
-    most: int | None = None
-    for price in prices:
-        bound = cost_bound(
-            price, input_tokens=input_tokens, output_tokens=output_tokens, duration_us=duration_us
-        )
-        if bound is None:
-            return None
-        most = bound if most is None or bound > most else most
-    return most
-
-
-def _problem(
-    terms: Terms, rooms: Sequence[BudgetRoom], policy: Budgeting
-) -> tuple[BudgetRoom, int | None] | None:
-    """Return the first cap without room, and what would be needed; None for an unknown price."""
-    for room in rooms:
-        if room.unit == "nanodollars" and terms.bound_nanodollars is None and not terms.free:
-            # What is not known cannot be kept below what one call may cost either.
-            if policy.unknown_price == "refuse" or room.budget == OWN_CAP:
-                return room, None
-            continue
-        needed = _needed(terms, room)
-        # Against the cap, not against what is left: what costs nothing fits into a full budget.
-        if needed and room.spent + room.held + needed > room.limit:
-            return room, needed
-    return None
-
-
-def _needed(terms: Terms, room: BudgetRoom) -> int:
-    if room.unit == "nanodollars":
-        return 0 if terms.free else terms.bound_nanodollars or 0
-    return terms.bound_tokens if room.unit == "tokens" else 1
-
-
-def _lowered(
-    prices: tuple[Price, ...],
-    input_tokens: int,
-    rooms: Sequence[BudgetRoom],
-    surcharge: int,
-    seconds: float,
-) -> int:
-    """Return the largest output that all caps have room for; 0 where there is none."""
-    duration_us = int((seconds + ENDING_SECONDS) * 1_000_000)
-    most = [WIDEST_WINDOW]
-    for room in rooms:
-        left = left_in(room) * THOUSAND // surcharge
-        if room.unit == "nanodollars":
-            most += [
-                largest_output(price, input_tokens, left, duration_us=duration_us) or 0
-                for price in prices
-            ]
-        elif room.unit == "tokens":
-            most.append(left - input_tokens)
-    return max(0, min(most))

@@ -1,22 +1,22 @@
 """In what order candidates that may serve are tried: session, latency, fair shares among equals.
 
 Rules of this file: pure; what moves a candidate says so with a code and the numbers. Nothing is
-moved without a reason: where nothing is measured and nothing is shared, the order stays.
+moved without a reason: where nothing is measured and nothing is shared, the order stays. A line is
+put in order only as far as it is walked, since few get beyond the third.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import groupby
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
 
-from routerd.decide.candidates import Candidate
+from routerd.decide.candidates import Candidate, Placed
 from routerd.decide.policy import Policy
 from routerd.domain import Features, Snapshot
 
-__all__ = ["Placed", "in_order"]
+__all__ = ["Line", "State"]
 
 # A tenth of a rate limit is what a burst needs; whoever has less left comes behind.
 LEAST_HEADROOM: Final = 100
@@ -25,64 +25,93 @@ ALIKE: Final = 4 / 5
 DEAREST: Final = 2**63
 
 
-class Placed(Struct, frozen=True, eq=False):
-    """A candidate in its place, with what put it there."""
+class State(Struct, frozen=True, eq=False):
+    """What an order goes by: the call, the state of the system, the policy, and the call's lot."""
 
-    candidate: Candidate
-    code: str
-    detail: str
+    features: Features
+    snapshot: Snapshot
+    policy: Policy
+    draw: float
+
+    def latency_of(self, candidate: Candidate) -> int | None:
+        """Return the milliseconds to its first content, as seen here, else as somebody measured."""
+        return self.snapshot.latency_ms.get(candidate.deployment.id, candidate.expected_ms)
 
 
-def in_order(
-    kept: list[Candidate],
-    *,
-    has_equals: bool,
-    features: Features,
-    snapshot: Snapshot,
-    policy: Policy,
-    draw: float,
-) -> list[Placed]:
-    """Return the candidates in the order to try them in; `draw` is the call's lot, 0 to 1."""
-    placed = [Placed(item, item.code, item.detail) for item in kept]
-    if len(placed) < 2:
+class Line:
+    """Candidates in the order to try them in; `has_equals`: some are deployments of one model."""
+
+    def __init__(self, placed: Sequence[Placed], state: State, *, has_equals: bool) -> None:
+        self._state = state
+        self._has_equals = has_equals and len(placed) > 1
+        self._ahead: list[Placed] = []
+        self._waiting = self._sorted_out(placed) if len(placed) > 1 else placed
+        self._next = 0
+
+    def take(self) -> Placed | None:
+        """Take the first of the line; None where nobody is left."""
+        if self._ahead:
+            return self._ahead.pop(0)
+        waiting, index = self._waiting, self._next
+        if index == len(waiting):
+            return None
+        self._next = end = index + 1
+        if self._has_equals:
+            model = waiting[index].candidate.deployment.model
+            while end < len(waiting) and waiting[end].candidate.deployment.model == model:
+                end += 1
+            if end > index + 1:
+                self._next = end
+                first, *self._ahead = _balanced(list(waiting[index:end]), self._state)
+                return first
+        return waiting[index]
+
+    def rest(self) -> list[Placed]:
+        """Return who is left, in no order that matters any more."""
+        return [*self._ahead, *self._waiting[self._next :]]
+
+    def _sorted_out(self, placed: Sequence[Placed]) -> Sequence[Placed]:
+        state = self._state
+        if state.policy.prefer == "latency" and state.snapshot.latency_ms:
+            placed = _fastest_first(placed, state)
+        if state.features.latency is not None and state.features.latency != "batch":
+            placed = _slow_behind(placed, state)
+        if state.snapshot.session_on is not None:
+            placed = self._session_first(placed, state.snapshot.session_on)
         return placed
-    if has_equals:
-        placed = _shared(placed, features, snapshot, policy, draw)
-    if policy.prefer == "latency" and snapshot.latency_ms:
-        placed = _fastest_first(placed, snapshot)
-    if features.latency is not None and features.latency != "batch":
-        placed = _slow_behind(placed, features, snapshot, policy)
-    if snapshot.session_on is not None:
-        placed = _session_first(placed, snapshot.session_on)
-    return placed
+
+    def _session_first(self, placed: Sequence[Placed], deployment: str) -> Sequence[Placed]:
+        """Keep a session where the provider's prompt cache has its earlier turns."""
+        for index, item in enumerate(placed):
+            if item.candidate.deployment.id == deployment:
+                mine = Placed(item.candidate, "session", "it served the session's last call")
+                self._ahead = [mine]
+                return [*placed[:index], *placed[index + 1 :]]
+        return placed
 
 
-def _latency_of(candidate: Candidate, snapshot: Snapshot) -> int | None:
-    return snapshot.latency_ms.get(candidate.deployment.id, candidate.expected_ms)
-
-
-def _fastest_first(placed: list[Placed], snapshot: Snapshot) -> list[Placed]:
+def _fastest_first(placed: Sequence[Placed], state: State) -> list[Placed]:
     """Put those measured first, the fastest at the front; the others keep their order behind."""
-    known = [
-        (latency, item)
-        for item in placed
-        if (latency := _latency_of(item.candidate, snapshot)) is not None
-    ]
-    known.sort(key=lambda entry: entry[0])
-    first = [Placed(item.candidate, "latency", f"{latency} ms") for latency, item in known]
-    measured = {item.candidate.deployment.id for item in first}
-    return first + [item for item in placed if item.candidate.deployment.id not in measured]
-
-
-def _slow_behind(
-    placed: list[Placed], features: Features, snapshot: Snapshot, policy: Policy
-) -> list[Placed]:
-    """Put those behind that are known to take longer than the call waits."""
-    wanted = features.latency
-    target = wanted if isinstance(wanted, int) else policy.interactive_ms
-    in_time, slow = [], []
+    known: list[tuple[int, Placed]] = []
+    others: list[Placed] = []
     for item in placed:
-        latency = _latency_of(item.candidate, snapshot)
+        latency = state.latency_of(item.candidate)
+        if latency is None:
+            others.append(item)
+        else:
+            known.append((latency, Placed(item.candidate, "latency", f"{latency} ms")))
+    known.sort(key=lambda entry: entry[0])
+    return [item for _, item in known] + others
+
+
+def _slow_behind(placed: Sequence[Placed], state: State) -> list[Placed]:
+    """Put those behind that are known to take longer than the call waits."""
+    wanted = state.features.latency
+    target = wanted if isinstance(wanted, int) else state.policy.interactive_ms
+    in_time: list[Placed] = []
+    slow: list[Placed] = []
+    for item in placed:
+        latency = state.latency_of(item.candidate)
         if latency is not None and latency > target:
             slow.append(Placed(item.candidate, "slow", f"{latency} ms, the call waits {target} ms"))
         else:
@@ -90,124 +119,104 @@ def _slow_behind(
     return in_time + slow
 
 
-def _session_first(placed: list[Placed], deployment: str) -> list[Placed]:
-    """Keep a session where the provider's prompt cache has its earlier turns."""
-    for index, item in enumerate(placed):
-        if item.candidate.deployment.id == deployment:
-            mine = Placed(item.candidate, "session", "it served the session's last call")
-            return [mine, *placed[:index], *placed[index + 1 :]]
-    return placed
+# What a criterion makes of several equals: a value for each, the smallest first, and how the value
+# of the first is told.
+_Values = tuple[list[Any], Callable[[int], str]]
 
 
-def _shared(
-    placed: list[Placed], features: Features, snapshot: Snapshot, policy: Policy, draw: float
-) -> list[Placed]:
-    """Share calls among the deployments of one model, wherever several follow each other."""
-    shared: list[Placed] = []
-    for _, run in groupby(placed, key=lambda item: item.candidate.deployment.model):
-        equals = list(run)
-        if len(equals) > 1:
-            equals = _balanced(equals, features, snapshot, policy, draw)
-        shared += equals
-    return shared
-
-
-def _balanced(
-    equals: list[Placed], features: Features, snapshot: Snapshot, policy: Policy, draw: float
-) -> list[Placed]:
-    keys: list[tuple[str, Callable[[Candidate], Any], Callable[[Candidate], str]]] = [
-        ("free_tier", _free_key(features, snapshot), lambda _: "its free tier has room")
-    ]
-    for criterion in policy.balance:
-        if features.latency == "batch" and criterion in ("latency", "in_flight"):
+def _balanced(equals: list[Placed], state: State) -> list[Placed]:
+    """Share calls among the deployments of one model: by what is free, then as the policy says."""
+    columns: list[tuple[str, _Values]] = []
+    if state.snapshot.free:
+        columns.append(("free_tier", _by_free_tier(equals, state)))
+    for criterion in state.policy.balance:
+        if not getattr(state.snapshot, _SEEN.get(criterion, "now")):
+            continue  # nothing of it was seen
+        if state.features.latency == "batch" and criterion in ("latency", "in_flight"):
             continue  # nobody waits for it
-        keys.append((criterion, *_KEYS[criterion](equals, snapshot, draw)))
-    ordered = sorted(equals, key=lambda item: tuple(key(item.candidate) for _, key, _ in keys))
-    if ordered == equals:
+        columns.append((criterion, _CRITERIA[criterion](equals, state)))
+    # One in which all are alike decides nothing.
+    columns = [
+        column for column in columns if any(value != column[1][0][0] for value in column[1][0])
+    ]
+    if not columns:
         return equals
-    first = ordered[0]
-    others = ordered[1:]
-    for code, key, text in keys:
-        mine = key(first.candidate)
-        if any(key(item.candidate) != mine for item in others):
-            return [Placed(first.candidate, code, text(first.candidate)), *others]
-    return ordered
+    order = sorted(
+        range(len(equals)), key=lambda index: [values[index] for _, (values, _) in columns]
+    )
+    code, (_, text) = columns[0]
+    first = order[0]
+    return [
+        Placed(equals[first].candidate, code, text(first)),
+        *(equals[index] for index in order[1:]),
+    ]
 
 
-_Key = tuple[Callable[[Candidate], Any], Callable[[Candidate], str]]
-
-
-def _free_key(features: Features, snapshot: Snapshot) -> Callable[[Candidate], Any]:
+def _by_free_tier(equals: list[Placed], state: State) -> _Values:
     free = {
         quota.deployment
-        for quota in snapshot.free
+        for quota in state.snapshot.free
         if (quota.calls_left is None or quota.calls_left > 0)
-        and (quota.tokens_left is None or quota.tokens_left > features.input_tokens)
+        and (quota.tokens_left is None or quota.tokens_left > state.features.input_tokens)
     }
-    return lambda item: item.deployment.id not in free
+    used_up = [item.candidate.deployment.id not in free for item in equals]
+    return used_up, lambda _: "it has room"
 
 
-def _by_headroom(_equals: list[Placed], snapshot: Snapshot, _draw: float) -> _Key:
-    headroom = snapshot.headroom
-
-    def left(item: Candidate) -> int:
-        return headroom.get(item.deployment.id, 1000)
-
-    return (
-        lambda item: left(item) < LEAST_HEADROOM,
-        lambda item: f"{left(item) / 10:.0f} % of its rate limit is left",
+def _by_headroom(equals: list[Placed], state: State) -> _Values:
+    headroom = state.snapshot.headroom
+    left = [headroom.get(item.candidate.deployment.id, 1000) for item in equals]
+    return [item < LEAST_HEADROOM for item in left], (
+        lambda index: f"{left[index] / 10:.0f} % of its rate limit is left"
     )
 
 
-def _by_weights(equals: list[Placed], _snapshot: Snapshot, draw: float) -> _Key:
+def _by_weights(equals: list[Placed], state: State) -> _Values:
     """Let the lot fall on one of them; the others keep their order behind it."""
-    total = sum(item.candidate.deployment.weight for item in equals)
-    mark, drawn = draw * total, equals[-1].candidate
-    for item in equals:
-        mark -= item.candidate.deployment.weight
+    weights = [item.candidate.deployment.weight for item in equals]
+    total = sum(weights)
+    mark, drawn = state.draw * total, len(weights) - 1
+    for index, weight in enumerate(weights):
+        mark -= weight
         if mark < 0:
-            drawn = item.candidate
+            drawn = index
             break
-    weight = drawn.deployment.weight
-    return (
-        lambda item: item is not drawn,
-        lambda _: f"drawn by lot, with a weight of {weight} in {total}",
+    return [index != drawn for index in range(len(equals))], (
+        lambda index: f"drawn with a weight of {weights[index]} in {total}"
     )
 
 
-def _by_price(_equals: list[Placed], _snapshot: Snapshot, _draw: float) -> _Key:
-    return (
-        lambda item: DEAREST if item.price is None else item.price,
-        lambda _: "the lowest price of its deployments",
+def _by_price(equals: list[Placed], _state: State) -> _Values:
+    prices = [DEAREST if item.candidate.price is None else item.candidate.price for item in equals]
+    return prices, lambda _: "the lowest price of its deployments"
+
+
+def _by_latency(equals: list[Placed], state: State) -> _Values:
+    """Put those behind that are clearly slower than the fastest.
+
+    Who was never measured is tried, or nobody would ever know.
+    """
+    seen = state.snapshot.latency_ms
+    known = [seen.get(item.candidate.deployment.id) for item in equals]
+    fastest = min((item for item in known if item is not None), default=0)
+    slower = [item is not None and item * ALIKE > fastest for item in known]
+    return slower, (
+        lambda index: "not measured yet" if known[index] is None else f"{known[index]} ms"
     )
 
 
-def _by_latency(equals: list[Placed], snapshot: Snapshot, _draw: float) -> _Key:
-    known = {
-        item.candidate.deployment.id: latency
-        for item in equals
-        if (latency := _latency_of(item.candidate, snapshot)) is not None
-    }
-    fastest = min(known.values(), default=0)
-
-    def key(item: Candidate) -> bool:
-        # Who was never measured is tried, or nobody would ever know.
-        latency = known.get(item.deployment.id)
-        return latency is not None and latency * ALIKE > fastest
-
-    return key, lambda item: f"{known.get(item.deployment.id, 0)} ms to the first content"
+def _by_in_flight(equals: list[Placed], state: State) -> _Values:
+    in_flight = state.snapshot.in_flight
+    counts = [in_flight.get(item.candidate.deployment.id, 0) for item in equals]
+    shares = [
+        count / item.candidate.deployment.weight for count, item in zip(counts, equals, strict=True)
+    ]
+    return shares, lambda index: f"{counts[index]} requests in flight"
 
 
-def _by_in_flight(_equals: list[Placed], snapshot: Snapshot, _draw: float) -> _Key:
-    in_flight = snapshot.in_flight
-
-    def share(item: Candidate) -> float:
-        return in_flight.get(item.deployment.id, 0) / item.deployment.weight
-
-    return share, lambda item: f"{in_flight.get(item.deployment.id, 0)} requests in flight"
-
-
-_KEYS: Final[dict[str, Callable[[list[Placed], Snapshot, float], _Key]]] = {
+# Where the state of the system holds what a criterion looks at.
+_SEEN: Final = {"headroom": "headroom", "latency": "latency_ms", "in_flight": "in_flight"}
+_CRITERIA: Final[dict[str, Callable[[list[Placed], State], _Values]]] = {
     "headroom": _by_headroom,
     "weights": _by_weights,
     "price": _by_price,

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from routerd.decide.book import Book, Choice
-from routerd.decide.candidates import Candidate, Group
-from routerd.decide.money import Terms, terms_for
-from routerd.decide.order import Placed, in_order
+from routerd.decide.candidates import Group, Placed
+from routerd.decide.money import Funds, Terms
+from routerd.decide.order import Line, State
 from routerd.decide.policy import Policy
 from routerd.decide.reasons import INCAPABLE, needs_of, reason_against
 from routerd.decide.resolving import filled
@@ -87,7 +87,8 @@ class _Planning:
         self._choice = choice
         self._features = features
         self._snapshot = snapshot
-        self._budgeting = book.budgeting
+        self._state = State(features, snapshot, choice.policy, choice.draw)
+        self._funds = Funds(features, snapshot, book.budgeting)
         self._needs = needs_of(features)
         self._region = features.region or choice.policy.region
 
@@ -111,86 +112,86 @@ class _Planning:
         for group in groups:
             if group.is_cheaper:
                 continue
-            able = self._able(group)
-            room_left = MAX_ROUTES - len(self.routes)
-            if room_left:
-                self._take_from(able, "")
+            if len(self.routes) < MAX_ROUTES:
+                self._take_from(self._able(group), "")
             elif group.is_asked:
-                self._judge_money(able, room)
+                self._judge_money(self._able(group), room)
 
     def refuse(self, group: Group, room: BudgetRoom) -> None:
         """Drop everything: the budget is used up, and the policy wants nothing to be served."""
         detail = f"{_share(room)}, and policy {self._choice.policy.name} refuses every call then"
         self.dropped += group.dropped
         self.dropped += [
-            Dropped(item.deployment.id, "budget", detail, room.budget, room.unit)
+            Dropped(item.candidate.deployment.id, "budget", detail, room.budget, room.unit)
             for item in group.candidates
         ]
 
-    def _able(self, group: Group) -> list[Placed]:
+    def _able(self, group: Group) -> Line:
         """Return the candidates of a group that can serve this call, in order."""
         self.dropped += group.dropped
-        kept: list[Candidate] = []
-        features, snapshot = self._features, self._snapshot
-        needs, region = self._needs, self._region
-        wanted = features.max_output_tokens or 0
-        for candidate in group.candidates:
-            reason = reason_against(candidate, needs, features, wanted, region, snapshot)
+        return Line(self._capable(group), self._state, has_equals=group.has_equals)
+
+    def _capable(self, group: Group) -> Sequence[Placed]:
+        features = self._features
+        tokens, wanted = features.input_tokens, features.max_output_tokens or 0
+        if (
+            not (self._needs & ~group.all_can or self._region or self._snapshot.unhealthy)
+            and tokens <= group.least_input
+            and tokens + wanted <= group.least_window
+        ):
+            return group.candidates
+        kept: list[Placed] = []
+        for item in group.candidates:
+            reason = reason_against(
+                item.candidate, self._needs, features, wanted, self._region, self._snapshot
+            )
             if reason is None:
-                kept.append(candidate)
+                kept.append(item)
             else:
                 self.dropped.append(reason)
-        return in_order(
-            kept,
-            has_equals=group.has_equals,
-            features=features,
-            snapshot=snapshot,
-            policy=self._choice.policy,
-            draw=self._choice.draw,
-        )
+        return kept
 
-    def _take_from(self, placed: list[Placed], because: str) -> None:
+    def _take_from(self, line: Line, because: str) -> None:
         """Take what there is room for, preferring providers that no route uses yet.
 
         Money is looked at last, and only for those that would be taken.
         """
-        rest = list(placed)
-        while rest and len(self.routes) < MAX_ROUTES:
-            index = self._elsewhere(rest) if self.routes else 0
-            pick = rest.pop(index)
-            if index:
-                pick = Placed(pick.candidate, "other_provider", "")
-            terms = self._terms(pick)
+        passed: list[Placed] = []
+        while len(self.routes) < MAX_ROUTES:
+            pick = self._pick(line, passed)
+            if pick is None:
+                break
+            terms = self._funds.terms_for(pick.candidate)
             if isinstance(terms, Dropped):
                 self.dropped.append(terms)
                 continue
             self._used.add(pick.candidate.deployment.provider)
             self.routes.append(_route(pick, terms, because))
-        self.dropped += [item.candidate.beyond for item in rest]
+        self.dropped += [item.candidate.beyond for item in passed]
+        self.dropped += [item.candidate.beyond for item in line.rest()]
 
-    def _elsewhere(self, rest: list[Placed]) -> int:
-        """Return the place of the first at a provider that no route uses yet, else the first."""
-        for index, item in enumerate(rest):
+    def _pick(self, line: Line, passed: list[Placed]) -> Placed | None:
+        """Take the first at a provider that no route uses yet, else the first of all.
+
+        `passed` are those that were passed by before, in their order.
+        """
+        for index, item in enumerate(passed):
             if item.candidate.deployment.provider not in self._used:
-                return index
-        return 0
+                return _elsewhere(passed.pop(index)) if index else passed.pop(0)
+        while (taken := line.take()) is not None:
+            if taken.candidate.deployment.provider not in self._used:
+                return _elsewhere(taken) if passed else taken
+            passed.append(taken)
+        return passed.pop(0) if passed else None
 
-    def _judge_money(self, placed: list[Placed], room: BudgetRoom) -> None:
-        for item in placed:
-            terms = self._terms(item)
+    def _judge_money(self, line: Line, room: BudgetRoom) -> None:
+        for item in line.rest():
+            terms = self._funds.terms_for(item.candidate)
             if isinstance(terms, Dropped):
                 self.dropped.append(terms)
             else:
                 name = item.candidate.deployment.id
                 self.dropped.append(Dropped(name, "near_cap", _share(room), room.budget, room.unit))
-
-    def _terms(self, item: Placed) -> Terms | Dropped:
-        return terms_for(
-            item.candidate.deployment,
-            self._features,
-            self._snapshot,
-            self._budgeting,
-        )
 
     def _asks_too_much(self) -> bool:
         """Say whether a model asked for by name cannot do it: that is no backup's to answer for."""
@@ -219,6 +220,10 @@ def _route(placed: Placed, terms: Terms, because: str) -> Route:
         placed.code,
         placed.detail,
     )
+
+
+def _elsewhere(placed: Placed) -> Placed:
+    return Placed(placed.candidate, "other_provider", "")
 
 
 def _nearly_spent(rooms: Sequence[BudgetRoom], policy: Policy) -> tuple[BudgetRoom, ...]:

@@ -25,11 +25,13 @@ __all__ = [
     "MOST_TOKENS",
     "NANODOLLARS_PER_CENT",
     "NANODOLLARS_PER_DOLLAR",
+    "TOKENS_PER_RATE",
     "LongContextPrice",
     "Price",
     "PriceChange",
     "cost",
     "cost_bound",
+    "dearest_rates",
     "discounted",
     "dollars_to_nanodollars",
     "format_cents",
@@ -121,6 +123,14 @@ def cost_bound(
         most = max(most, total)
     parts = (most * SECONDS_PER_HOUR + sold) * (PARTS - price.discount_ppm)
     return -(-parts // PARTS_PER_NANODOLLAR)
+
+
+def dearest_rates(rates: Rates) -> tuple[int, int] | None:
+    """Return the dearest rates of input and of output; None where one is not known."""
+    input_rate, output_rate = _dearest_input(rates), _output(rates)
+    if input_rate is None or output_rate is None:
+        return None
+    return input_rate, output_rate
 
 
 def largest_output(
