@@ -44,10 +44,14 @@ class Damaged(Exception):  # noqa: N818 - it says what was found
 
 
 class OpenLedger(Struct, eq=False):
-    """A connection that may write, and the lock that keeps every other daemon away."""
+    """A connection that may write, and the lock that keeps every other daemon away.
+
+    `aside` is where a damaged file is now that was found in its place.
+    """
 
     connection: sqlite3.Connection
     lock: int
+    aside: Path | None = None
 
     def close(self) -> None:
         """Give both back."""
@@ -66,6 +70,7 @@ def open_for_writing(
         lock = _lock(path)
     except OSError as error:
         raise cannot_open(path, error.strerror or type(error).__name__) from error
+    aside: Path | None = None
     try:
         try:
             connection = _open(path, check_seconds)
@@ -79,7 +84,7 @@ def open_for_writing(
     except BaseException:
         os.close(lock)
         raise
-    return OpenLedger(connection, lock)
+    return OpenLedger(connection, lock, aside)
 
 
 def cannot_open(path: Path, why: str) -> StartError:

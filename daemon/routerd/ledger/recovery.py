@@ -2,7 +2,8 @@
 
 Rules of this file: blocking, run in the writer's thread before anything is served. Every request
 that was written down and has no record becomes part of one, at the amount that was held for it,
-until an invoice says better. A line that was not written whole says nothing.
+until an invoice says better. Records that a damaged ledger still has are taken over. A line that
+was not written whole says nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from routerd.domain import Attempt, CostBasis, Intent, Plan, Record
 from routerd.errors import StartError
 from routerd.ledger.journal import Segment, segment_paths
 from routerd.ledger.reading import read_records
+from routerd.ledger.salvage import salvaging
 from routerd_proto.frames import Usage
 
 __all__ = ["Recovered", "recover"]
@@ -36,12 +38,14 @@ BASES: Final[tuple[CostBasis, ...]] = ("measured", "estimated", "unknown")
 class Recovered(Struct, frozen=True):
     """What the journal of earlier processes says.
 
-    `charged` are the records to write, each with the files that hold its intents. `nanodollars` is
-    what they are charged beyond what was known, `unreadable` counts lines that say nothing.
+    `records` are to be written, each with the files that hold its intents. `charged` counts those
+    of them with something that was not known, and `nanodollars` is what they are charged for that.
+    `unreadable` counts lines that say nothing.
     """
 
     segments: list[Segment]
-    charged: list[tuple[Record, list[Segment]]]
+    records: list[tuple[Record, list[Segment]]]
+    charged: int
     nanodollars: int
     unreadable: int
 
@@ -53,12 +57,42 @@ class _Open(Struct):
     segments: list[Segment]
 
 
-def recover(connection: sqlite3.Connection, ledger: Path, since_ms: int) -> Recovered:
+def recover(
+    connection: sqlite3.Connection, ledger: Path, since_ms: int, damaged: Path | None = None
+) -> Recovered:
     """Read the journal beside a ledger; StartError where a file of it cannot be read.
 
-    Intents before `since_ms` are left out: their calls may be on disk no longer.
+    Intents before `since_ms` are left out: their calls may be on disk no longer. `damaged` is the
+    ledger that was there before, if it had to be set aside.
     """
     segments = [Segment(path) for path in segment_paths(ledger)]
+    calls, unreadable = _read_all(segments, since_ms)
+    records: list[tuple[Record, list[Segment]]] = []
+    charged = nanodollars = 0
+    with salvaging(damaged) as find:
+        for decision_id, call in calls.items():
+            missing = _missing(connection, decision_id, call.intents)
+            if not missing:
+                continue
+            record = find(decision_id)
+            if record is None:
+                found = read_records(connection, "WHERE decision_id = ?", (decision_id,))
+                record = found[0] if found else None
+            else:
+                missing = [item for item in missing if item.number > len(record.attempts)]
+            if missing:
+                charged += 1
+                nanodollars += sum(_charge(intent) or 0 for intent in missing)
+                record = _charge_all(record, missing)
+            if record is not None:
+                for segment in call.segments:
+                    segment.opened += 1
+                records.append((record, call.segments))
+    return Recovered(segments, records, charged, nanodollars, unreadable)
+
+
+def _read_all(segments: list[Segment], since_ms: int) -> tuple[dict[str, _Open], int]:
+    """Return the calls with an intent by their id, and the number of lines that say nothing."""
     calls: dict[str, _Open] = {}
     unreadable = 0
     for segment in segments:
@@ -70,17 +104,7 @@ def recover(connection: sqlite3.Connection, ledger: Path, since_ms: int) -> Reco
                 call.intents[intent.number] = intent
                 if segment not in call.segments:
                     call.segments.append(segment)
-    charged: list[tuple[Record, list[Segment]]] = []
-    nanodollars = 0
-    for decision_id, call in calls.items():
-        missing = _missing(connection, decision_id, call.intents)
-        if not missing:
-            continue
-        nanodollars += sum(_charge(intent) or 0 for intent in missing)
-        for segment in call.segments:
-            segment.opened += 1
-        charged.append((_charge_all(connection, decision_id, missing), call.segments))
-    return Recovered(segments, charged, nanodollars, unreadable)
+    return calls, unreadable
 
 
 def _read(path: Path) -> tuple[list[Intent], int]:
@@ -117,10 +141,9 @@ def _missing(
     return [intents[number] for number in sorted(intents.keys() - known)]
 
 
-def _charge_all(connection: sqlite3.Connection, decision_id: str, missing: list[Intent]) -> Record:
+def _charge_all(known: Record | None, missing: list[Intent]) -> Record:
     """Return the record of a call with all that it is charged."""
-    found = read_records(connection, "WHERE decision_id = ?", (decision_id,))
-    record = found[0] if found else _begin(missing[0])
+    record = known or _begin(missing[0])
     for intent in missing:
         gap = intent.number - 1 - len(record.attempts)
         record.attempts += [_unknown(record) for _ in range(gap)]
@@ -129,7 +152,7 @@ def _charge_all(connection: sqlite3.Connection, decision_id: str, missing: list[
     return structs.replace(
         record,
         # One more copy of it than is known ran into this.
-        sends=record.sends + 1 if found else 0,
+        sends=record.sends + 1 if known is not None else 0,
         finish="error",
         error_code=ERROR,
         usage=record.attempts[-1].usage,

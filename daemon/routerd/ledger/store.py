@@ -112,7 +112,7 @@ class Ledger:
 
     @property
     def recovered(self) -> list[Record]:
-        """The calls that an earlier process had sent and not recorded, as they were charged."""
+        """The calls that were found in the journal and in no table, as they were charged."""
         return self._writer.recovered
 
     @property

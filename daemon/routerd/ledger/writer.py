@@ -119,26 +119,26 @@ class Writer:
             self._path, check_seconds=self._settings.check_seconds, tell=self._tell
         )
         try:
-            return ledger, self._begin(ledger.connection)
+            return ledger, self._begin(ledger.connection, ledger.aside)
         except BaseException:
             ledger.close()
             raise
 
-    def _begin(self, connection: sqlite3.Connection) -> BatchWriter:
+    def _begin(self, connection: sqlite3.Connection, damaged: Path | None) -> BatchWriter:
         """Read what the ledger knows, and charge what the process before had sent."""
         connection.execute(f"PRAGMA busy_timeout = {self._settings.busy_milliseconds}")
         try:
             batches = BatchWriter(connection)
             self.bounds.update(connection.execute(KNOWN_BOUNDS).fetchall())
-            found = recover(connection, self._path, self._retention.first_ms())
+            found = recover(connection, self._path, self._retention.first_ms(), damaged)
         except (sqlite3.Error, msgspec.DecodeError) as error:
             raise cannot_open(self._path, str(error)) from error
         self.journal.begin(found.segments)
-        self._kept.extend(Entry(record, segments) for record, segments in found.charged)
-        self.recovered = [record for record, _ in found.charged]
+        self._kept.extend(Entry(record, segments) for record, segments in found.records)
+        self.recovered = [record for record, _ in found.records]
         self.settled = -len(self.recovered)  # nobody handed them over
-        if self.recovered:
-            self._tell(SpendRecovered(count=len(self.recovered), nanodollars=found.nanodollars))
+        if found.charged:
+            self._tell(SpendRecovered(count=found.charged, nanodollars=found.nanodollars))
         if found.unreadable:
             self._tell(IntentsLost(count=found.unreadable, reason="they were not written whole"))
         self._write_kept(batches)

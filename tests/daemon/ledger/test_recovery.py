@@ -8,6 +8,7 @@ import sqlite3
 from pathlib import Path
 
 import anyio
+import msgspec
 import pytest
 from msgspec import structs
 
@@ -292,3 +293,51 @@ def test_kill_9_loses_no_spend_and_charges_nothing_twice(path: Path, seed: int) 
     assert stored_sums(path, "day") == sums_of(everything)
     charged = sum(len(record.attempts) for record in recovered)
     assert spent == 1_234_567 * (len(everything) - len(recovered)) + 5 * charged
+
+
+def leave_damaged(path: Path, count: int, *, from_byte: int, to_byte: int) -> None:
+    """Leave a ledger with a broken stretch, and a journal that still has all its calls."""
+    records = [full_record(number) for number in range(count)]
+    reopen(path, *records)
+    damaged = bytearray(path.read_bytes())
+    assert to_byte < len(damaged)
+    damaged[from_byte:to_byte] = b"\xa5" * (to_byte - from_byte)
+    path.write_bytes(damaged)
+    leave(path, *(intent_of(record) for record in records))
+    last = len(full_record(7).attempts) + 1
+    leave_more(path, intent_of(full_record(7), number=last, held_nanodollars=5))
+
+
+def leave_more(path: Path, intent: Intent) -> None:
+    """Add what was sent of a call at last."""
+    (segment,) = segment_paths(path)
+    with segment.open("ab") as file:
+        file.write(msgspec.json.encode(intent) + b"\n")
+
+
+def test_a_damaged_ledger_that_can_be_read_charges_nothing_twice(path: Path) -> None:
+    leave_damaged(path, 400, from_byte=450_000, to_byte=470_000)
+    recovered, events = reopen(path)
+    aside, told = events
+    assert isinstance(aside, LedgerMovedAside)
+    assert isinstance(told, SpendRecovered)
+    whole = {record.decision_id: record for record in calls(path)}
+    kept = [number for number in range(400) if whole[decision_id(number)] == full_record(number)]
+    # All but what was in the broken stretch and what was sent in the end.
+    assert 300 < len(kept) < 399
+    assert 7 not in kept
+    assert told.count == 400 - len(kept)
+    assert len(recovered) == len(whole) == 400
+    again = whole[decision_id(7)]
+    assert again.attempts[:-1] == full_record(7).attempts
+    assert again.attempts[-1].cost_basis == "estimated"
+    assert stored_sums(path, "day") == sums_of(whole.values())
+    assert segment_paths(path) == []
+
+
+def test_a_damaged_ledger_that_cannot_be_read_at_all_charges_by_intents(path: Path) -> None:
+    leave_damaged(path, 20, from_byte=0, to_byte=4096)
+    recovered, events = reopen(path)
+    assert [type(event) for event in events] == [LedgerMovedAside, SpendRecovered]
+    assert len(recovered) == 20
+    assert {record.error_code for record in recovered} == {"connection_lost"}
