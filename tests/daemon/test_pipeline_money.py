@@ -14,7 +14,17 @@ from routerd.settings import Budget, CachedShortcut
 from routerd_proto.frames import CallEnded, CallOptions, TextDelta, Usage
 from tests.daemon.accept.app import App
 from tests.daemon.execute.house import ANSWERED, SECRET, ended, failed, house
-from tests.daemon.execute.scripted import Vendor, answer, cut, silent, stalling, until
+from tests.daemon.execute.scripted import (
+    Exchange,
+    Scene,
+    Vendor,
+    answer,
+    cut,
+    failing,
+    silent,
+    stalling,
+    until,
+)
 
 COST = 20_000
 CACHED = {"smart": CachedShortcut(seconds=60)}
@@ -151,6 +161,38 @@ async def test_if_the_first_hangs_up_the_next_one_asks(tmp_path: Path) -> None:
         last = ended(await second.receive_until(CallEnded))
     assert (last.error, last.cached) == (None, False)
     assert len(vendor.requests) == 2
+
+
+async def filtered(exchange: Exchange) -> None:
+    """Give a whole answer that is not kept."""
+    choice = {"index": 0, "delta": {}, "finish_reason": "content_filter"}
+    await exchange.begin_stream()
+    await exchange.event({"choices": [choice]})
+    await exchange.event(b"[DONE]")
+    await exchange.end_stream()
+
+
+@pytest.mark.parametrize("first", [filtered, failing(400, "unsupported_value")])
+async def test_what_is_nobody_elses_answer_lets_all_who_wait_ask_at_once(
+    tmp_path: Path, first: Scene
+) -> None:
+    door = anyio.Event()
+
+    async def behind_the_door(exchange: Exchange) -> None:
+        await door.wait()
+        await first(exchange)
+
+    scenes = [behind_the_door, silent, silent, silent]
+    async with Vendor(*scenes) as vendor, house(tmp_path, vendor, cached=CACHED) as made:
+        apps = [await made.begin(f"c{number}") for number in range(4)]
+        await until(lambda: made.running.server.in_flight == 4 and bool(vendor.requests))
+        assert len(vendor.requests) == 1
+        door.set()
+        # None of them is answered, so all of them ask at the same time.
+        await until(lambda: len(vendor.requests) == 4)
+        for app in apps:
+            await app.close()
+        await until(lambda: not made.pipeline.accounts.budgets.holds)
 
 
 async def test_who_waits_for_another_waits_no_longer_than_its_own_time(tmp_path: Path) -> None:
