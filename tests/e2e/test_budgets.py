@@ -151,18 +151,22 @@ async def test_users_seen_for_the_first_time_race_their_own_default(
     assert simulator.account.total.requests == answered.total()
 
 
+@pytest.mark.parametrize("cap", ["calls = 20", "tokens = 4_000"])
 async def test_a_rate_is_a_cap_on_each_minute_of_each_tenant(
-    start_daemon: StartDaemon, simulator: Simulator, door: anyio.Event
+    start_daemon: StartDaemon, simulator: Simulator, door: anyio.Event, cap: str
 ) -> None:
-    daemon = await start_daemon('[budgets.rates]\neach = "tenant"\nwindow = "1m"\ncalls = 20\n')
+    daemon = await start_daemon(f'[budgets.rates]\neach = "tenant"\nwindow = "1m"\n{cap}\n')
     tenants = ["acme", "globex", None]
     everybody: list[dict[str, Any]] = [{"tenant": tenant} for tenant in tenants * 60]
     async with daemon.client() as client:
         async with racing(client, simulator, door, everybody) as heard:
             refused = [one.failure for _, one in heard]
-        assert Counter(options["tenant"] for options, _ in admitted(heard)) == dict.fromkeys(
-            tenants, 20
-        )
+            held, *_ = await budget_rows(client, "rates")
+        [(_, first), *_] = answered = admitted(heard)
+        needed = bound_of_one((await explain(client, first.decision_id)), held["unit"])
+        fit = held["limit"] // needed
+        assert 1 < fit < 60
+        assert Counter(options["tenant"] for options, _ in answered) == dict.fromkeys(tenants, fit)
     for error in refused:
         assert error.retry_after is not None
         # A minute, and the second in which it was counted.
