@@ -107,6 +107,8 @@ def _print(result: PriceImport, path: Path) -> None:
         print()
     for deployment, rates in result.kept.items():
         print(f"kept     {deployment}: the list does not say {', '.join(rates)}")
+    for deployment, rates in result.unknown.items():
+        print(f"unknown  {deployment}: the list does not say {', '.join(rates)}")
     for deployment in result.missing:
         print(f"missing  {deployment}: the list has no price of it")
     for deployment, reason in result.refused.items():

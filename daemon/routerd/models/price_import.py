@@ -8,7 +8,7 @@ does not say stays what it is.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import date
 from typing import Any, Final
 
@@ -28,7 +28,8 @@ HEADER: Final = (
 )
 LISTS: Final = (GenaiPrices, LiteLLMPrices)
 # Counted in tokens, so it has no unit to mistake.
-ABOVE: Final = "long_context.above"
+LONG: Final = "long_context."
+ABOVE: Final = f"{LONG}above"
 
 
 class ChangedRate(Struct, frozen=True):
@@ -50,7 +51,9 @@ class PriceImport(Struct, frozen=True, kw_only=True):
     """What came of an import: `text` is the file to write.
 
     By deployment: `prices` are written, `refused` are not, with the reason. `kept` are rates of the
-    directory of which the list says nothing, `missing` the deployments it does not know.
+    directory of which the list says nothing, `unknown` those that nobody will know where the price
+    is another one: above a number of tokens, or from a day on. `missing` are the deployments that
+    the list does not know.
     """
 
     source: str
@@ -58,6 +61,7 @@ class PriceImport(Struct, frozen=True, kw_only=True):
     prices: dict[str, Price]
     changed: tuple[ChangedRate, ...]
     kept: dict[str, tuple[str, ...]]
+    unknown: dict[str, tuple[str, ...]]
     refused: dict[str, str]
     missing: tuple[str, ...]
 
@@ -81,6 +85,7 @@ def import_prices(
     prices: dict[str, Price] = {}
     changed: list[ChangedRate] = []
     kept: dict[str, tuple[str, ...]] = {}
+    unknown: dict[str, tuple[str, ...]] = {}
     refused: dict[str, str] = {}
     missing: list[str] = []
     for deployment in directory.deployments.values():
@@ -102,12 +107,16 @@ def import_prices(
         unsaid = _rates_of(deployment.price, today).keys() - _rates_of(price, today).keys()
         if unsaid:
             kept[deployment.id] = tuple(sorted(unsaid))
+        nobody_knows = tuple(_unknown(deployment.price, price, today))
+        if nobody_knows:
+            unknown[deployment.id] = nobody_knows
     return PriceImport(
         source=source,
         text=_document(prices, source),
         prices=prices,
         changed=tuple(changed),
         kept=kept,
+        unknown=unknown,
         refused=refused,
         missing=tuple(missing),
     )
@@ -137,6 +146,23 @@ def _compare(deployment: Deployment, price: Price, today: date) -> list[ChangedR
     return rows
 
 
+def _unknown(known: Price | None, price: Price, today: date) -> Iterator[str]:
+    """Name the rates that calls may need later and that neither side says, each with its place."""
+    rates = _rates_of(known, today) | _rates_of(price, today)
+    tiers = [("", rates)]
+    for change in price.changes:
+        tiers.append((f" from {change.since}", _rates_of(price, change.since)))
+        for name in rates:
+            if name not in tiers[-1][1] and not name.startswith(LONG):
+                yield f"{name}{tiers[-1][0]}"
+    for when, of_that_day in tiers:
+        if ABOVE in of_that_day:
+            for name in sorted(of_that_day.keys() & LongContextPrice.__struct_fields__):
+                # Without a rate of its own reasoning costs what all output costs.
+                if f"{LONG}{name}" not in of_that_day and name != "reasoning":
+                    yield f"{name} above {of_that_day[ABOVE]} tokens{when}"
+
+
 def _check_unit(name: str, old: int, new: int) -> None:
     if new == 0:
         raise ValueError(f"{name} is 0 instead of {old}: free, or not known")
@@ -151,7 +177,7 @@ def _rates_of(price: Price | None, day: date) -> dict[str, int]:
     on_that_day = price.at(day)
     tier = on_that_day.long_context
     return _known(on_that_day, ListedPrice) | {
-        f"long_context.{name}": rate
+        f"{LONG}{name}": rate
         for name, rate in (_known(tier, LongContextPrice) if tier is not None else {}).items()
     }
 
