@@ -123,7 +123,7 @@ def _join(name: str, table: ProviderSettings, directory: Directory, file: Path |
         if (value := getattr(table, field)) is not None
     }
     if "base_url" in given:
-        _check_address(name, table, known, file)
+        _check_address(name, str(given["base_url"]), file)
         given["base_url"] = str(given["base_url"]).rstrip("/")
     if known is not None:
         entry = {**msgspec.to_builtins(known), **given}
@@ -140,29 +140,64 @@ def _join(name: str, table: ProviderSettings, directory: Directory, file: Path |
     if table.keyless:
         entry.pop("key_env", None)
     try:
-        return msgspec.convert(entry, Provider)
+        joined = msgspec.convert(entry, Provider)
     except msgspec.ValidationError as error:
         raise SettingsError(str(error), file=file, key=f"providers.{name}") from None
+    _check_boundary(joined, table, directory, file)
+    return joined
 
 
-def _check_address(
-    name: str, table: ProviderSettings, known: Provider | None, file: Path | str
-) -> None:
-    address = table.base_url or ""
+def _check_address(name: str, address: str, file: Path | str) -> None:
     if not is_web_address(address):
         raise SettingsError(
             "expected an address that begins with http:// or https:// and holds no password",
             file=file,
             key=f"providers.{name}.base_url",
         )
-    boundary = table.boundary or (known.boundary if known is not None else None)
-    if boundary == "machine" and not is_this_machine(address):
-        raise SettingsError(
+
+
+def _check_boundary(
+    entry: Provider, table: ProviderSettings, directory: Directory, file: Path | str
+) -> None:
+    """Refuse a boundary that the address belies, whoever gave either: calls rely on it."""
+    problem, field = "", "boundary"
+    vendor = _vendor_at(entry.base_url, directory)
+    if entry.boundary == "machine" and not is_this_machine(entry.base_url):
+        problem = (
             "cannot be machine, because base_url is not on this machine: expected own-network, or "
-            "vendor if it is somebody else's",
-            file=file,
-            key=f"providers.{name}.boundary",
+            "vendor if it is somebody else's"
         )
+    elif entry.boundary == "own-network" and vendor is not None:
+        problem = f"cannot be own-network, because base_url is that of {vendor}: expected vendor"
+    elif entry.boundary == "own-network" and _is_public(entry.base_url):
+        problem = (
+            "cannot be own-network, because base_url is a public address: expected vendor, or a "
+            "private address"
+        )
+    elif table.contracted and entry.boundary != "vendor":
+        problem = "is for vendors; internal calls may go to servers of your own anyway"
+        field = "contracted"
+    if problem:
+        raise SettingsError(problem, file=file, key=f"providers.{entry.id}.{field}")
+
+
+def _vendor_at(address: str, directory: Directory) -> str | None:
+    """Return the vendor of the directory whose host an address names, or a part of whose it is."""
+    host = urlsplit(address).hostname or ""
+    for provider in directory.providers.values():
+        known = urlsplit(provider.base_url).hostname or ""
+        is_there = host == known or host.endswith(f".{known}")
+        if provider.boundary == "vendor" and is_there and not is_this_machine(provider.base_url):
+            return provider.id
+    return None
+
+
+def _is_public(address: str) -> bool:
+    """Say whether an address certainly is one of the internet. Names are not looked up."""
+    try:
+        return ip_address(urlsplit(address).hostname or "").is_global
+    except ValueError:
+        return False
 
 
 def is_web_address(address: str) -> bool:

@@ -10,6 +10,7 @@ live call as for an explanation.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 from typing import Final
 
 from routerd.decide.book import Book, Choice
@@ -231,7 +232,7 @@ def _nearly_spent(rooms: Sequence[BudgetRoom], policy: Policy) -> tuple[BudgetRo
     nearly: dict[str, BudgetRoom] = {}
     percent = policy.soft_percent
     for room in rooms:
-        soft = room.soft if percent is None else int(room.limit * percent / 100)
+        soft = room.soft if percent is None else ceil(room.limit * percent / 100)
         if 0 < soft <= room.spent:
             nearly.setdefault(room.budget, room)
     return tuple(nearly.values())

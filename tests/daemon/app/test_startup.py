@@ -120,3 +120,45 @@ def test_a_vendor_nobody_describes_is_refused(tmp_path: Path) -> None:
 def test_a_start_does_not_show_its_environment(tmp_path: Path) -> None:
     startup = started(tmp_path, "[providers.openai]\n", OPENAI_API_KEY=KEY)
     assert KEY not in repr(startup)
+
+
+def test_a_boundary_is_checked_against_the_address_of_the_directory_too(tmp_path: Path) -> None:
+    """Else a private call would go to a vendor whom a file calls a part of this machine."""
+    for boundary, what in (("machine", "not on this machine"), ("own-network", "that of openai")):
+        text = f'[providers.openai]\nkeyless = true\nboundary = "{boundary}"\n'
+        with pytest.raises(
+            SettingsError, match=rf"providers\.openai\.boundary: cannot be .*{what}"
+        ):
+            started(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("address", "is_own"),
+    [
+        ("http://10.1.2.3:8000/v1", True),
+        ("http://192.168.0.9/v1", True),
+        ("http://[fd00::1]:8000/v1", True),
+        ("http://gpu-box.lan/v1", True),
+        ("http://8.8.8.8/v1", False),
+        ("https://api.openai.com/v1", False),
+        ("https://eu.api.openai.com/v1", False),
+    ],
+)
+def test_an_own_network_has_no_address_of_somebody_else(
+    tmp_path: Path, address: str, *, is_own: bool
+) -> None:
+    text = (
+        '[providers.box]\nadapter = "openai"\nkeyless = true\nboundary = "own-network"\n'
+        f'base_url = "{address}"\n'
+    )
+    if is_own:
+        assert started(tmp_path, text).providers["box"].entry.boundary == "own-network"
+    else:
+        with pytest.raises(SettingsError, match=r"providers\.box\.boundary: cannot be own-network"):
+            started(tmp_path, text)
+
+
+def test_a_contract_is_with_a_vendor(tmp_path: Path) -> None:
+    text = "[providers.ollama]\ncontracted = true\n"
+    with pytest.raises(SettingsError, match=r"providers\.ollama\.contracted: is for vendors"):
+        started(tmp_path, text)
