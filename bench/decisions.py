@@ -77,11 +77,10 @@ def main(arguments: list[str]) -> int:
     chosen = parser.parse_args(arguments)
     batches = QUICK_BATCHES if chosen.quick else BATCHES
     about = {"machine": describe(), "quick": chosen.quick}
-    runs = []
+    count = chosen.runs or (QUICK_RUNS if chosen.quick else RUNS)
     with pinned(choose_cores().system):
         directories = {copies: grown(load_directory(), copies) for copies in COPIES}
-        for _ in range(chosen.runs or (QUICK_RUNS if chosen.quick else RUNS)):
-            runs.append(one_run(directories, batches))
+        runs = [one_run(directories, batches) for _ in range(count)]
     sizes = {str(copies): len(item.models) for copies, item in directories.items()}
     file = chosen.json or Path(tempfile.mkdtemp(prefix="routerd-bench-"), "decisions.json")
     data = {**about, "models": sizes, "runs": runs}
@@ -226,12 +225,9 @@ def report(
         [label, *(cell(name, target) for target in TARGETS), str(TARGET_US) * (name == "together")]
         for name, label in LABELS.items()
     ]
-    sizes = [
-        ["models in the directory", *(f"{len(item.models):,}" for item in directories.values())]
-    ]
-    sizes += [
-        ["rules and plan for smart, µs", *(cell("grown", str(copies)) for copies in directories)]
-    ]
+    models = [f"{len(item.models):,}" for item in directories.values()]
+    costs = [cell("grown", str(copies)) for copies in directories]
+    sizes = [["models in the directory", *models], ["rules and plan for smart, µs", *costs]]
     return "\n\n".join([head, "\n".join(aligned(rows)), "\n".join(aligned(sizes))])
 
 
