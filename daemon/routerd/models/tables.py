@@ -6,9 +6,12 @@ An empty cell means: not known.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 from msgspec import Struct
 
+from routerd.models.browse import Filter, Pair, browse
 from routerd.models.directory import Directory
 from routerd.models.pricing import format_dollars
 from routerd.models.schema import DIMENSIONS, Defaults, Deployment, Model, Shortcut
@@ -25,10 +28,13 @@ class ModelRow(Struct, frozen=True):
 
     model: str
     model_class: str
+    kind: str
+    pinned: str
     vendor: str
     deployment: str
     provider: str
     boundary: str
+    region: str
     context_window: str
     input_price: str
     output_price: str
@@ -49,13 +55,10 @@ class ShortcutRow(Struct, frozen=True):
     degraded: str
 
 
-def model_rows(directory: Directory) -> list[ModelRow]:
-    """List every model with each of its deployments."""
-    rows = []
-    for model in directory.models.values():
-        deployments = directory.deployments_of(model.id)
-        rows += [_model_row(model, deployment) for deployment in deployments or (None,)]
-    return rows
+def model_rows(directory: Directory, pairs: Iterable[Pair] | None = None) -> list[ModelRow]:
+    """List models with each of their deployments: all, or those that were found."""
+    found = browse(directory, Filter()) if pairs is None else pairs
+    return [_model_row(model, deployment) for model, deployment in found]
 
 
 def shortcut_rows(directory: Directory) -> list[ShortcutRow]:
@@ -94,11 +97,14 @@ def _model_row(model: Model, deployment: Deployment | None) -> ModelRow:
     scores = (getattr(model.scores, name) for name in DIMENSIONS)
     return ModelRow(
         model=model.id,
-        model_class=model.model_class,
+        model_class=deployment.model_class if deployment is not None else model.model_class,
+        kind=model.kind,
+        pinned=model.pinned,
         vendor=model.vendor,
         deployment=deployment.id if deployment is not None else "",
         provider=deployment.provider if deployment is not None else "",
         boundary=deployment.boundary if deployment is not None else "",
+        region=(deployment.region or "") if deployment is not None else "",
         context_window=str(window) if window is not None else "",
         input_price=_dollars(price.input if price is not None else None),
         output_price=_dollars(price.output if price is not None else None),
