@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
@@ -22,6 +23,9 @@ from routerd.simulate import Price, Simulator
 from routerd.simulate.delivery import Delivery
 from routerd_client import Client
 from tests.e2e.money import prices_of_the_directory
+
+if TYPE_CHECKING:
+    from tests.e2e.reloading import Reloading
 
 ROOT = Path(__file__).parents[2]
 BLOCKING = ROOT / "tests" / "blocking.py"
@@ -167,3 +171,17 @@ async def start_daemon(
 async def daemon(start_daemon: Callable[..., Awaitable[Daemon]]) -> Daemon:
     """Return a daemon in front of the simulator, with default settings."""
     return await start_daemon()
+
+
+@pytest.fixture
+def reloading(
+    start_daemon: Callable[..., Awaitable[Daemon]], simulator: Simulator, tmp_path: Path
+) -> Callable[..., Awaitable[Reloading]]:
+    """Start a daemon to be reloaded; the arguments are those of `start_daemon`."""
+    from tests.e2e.reloading import Reloading  # noqa: PLC0415 - it builds on this file
+
+    async def start(more: str = "", **options: Any) -> Reloading:
+        daemon = await start_daemon(more, **options)
+        return Reloading(daemon, tmp_path, simulator.base_url)
+
+    return start

@@ -7,17 +7,11 @@ in the log.
 from __future__ import annotations
 
 import json
-import os
-import pty
-import signal
-import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import anyio
 import anyio.to_thread
@@ -26,12 +20,12 @@ import pytest
 from routerd.simulate import Simulator
 from routerd.simulate.delivery import Delivery
 from routerd_client import Client, RouterdError
-from tests.e2e.asking import PROMPT, explain, until_idle, until_running
-from tests.e2e.conftest import BLOCKING, NO_DISCOVERY, OPENAI, PROVIDERS, ROOT, Daemon
+from tests.e2e.asking import PROMPT, explain, until_idle
+from tests.e2e.conftest import OPENAI, Daemon
 from tests.e2e.money import budget_row, budget_rows, spent_in_ledger
-from tests.e2e.processes import routerd_beside
+from tests.e2e.reloading import Reloading
 
-StartDaemon = Callable[..., Awaitable[Daemon]]
+Start = Callable[..., Awaitable[Reloading]]
 Launch = Callable[..., Daemon]
 
 LUNA: Final = "openai/gpt-5.4-mini-2026-03-17"
@@ -47,67 +41,12 @@ MINE: Final = 'directory = ["mine.toml"]\n'
 BY: Final = ("signal", "command")
 
 
-class Reloading:
-    """A daemon whose file is written anew."""
-
-    def __init__(self, daemon: Daemon, folder: Path, url: str) -> None:
-        self.daemon = daemon
-        self._folder = folder
-        self._url = url
-
-    async def write(self, more: str = "", *, first: str = "", providers: str = PROVIDERS) -> None:
-        text = first + NO_DISCOVERY + providers.format(url=self._url) + more
-        await anyio.Path(self._folder / "routerd.toml").write_text(text, encoding="utf-8")
-
-    async def write_beside(self, name: str, text: str) -> None:
-        await anyio.Path(self._folder / name).write_text(text, encoding="utf-8")
-
-    async def log(self) -> list[dict[str, Any]]:
-        text = await anyio.to_thread.run_sync(lambda: self.daemon.log)
-        return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
-
-    async def ends(self) -> list[dict[str, Any]]:
-        """Return what the log says of reloads."""
-        told = ("configuration_reloaded", "reload_refused")
-        return [line for line in await self.log() if line["event"] in told]
-
-    async def by(self, way: str) -> dict[str, Any]:
-        """Reload, and return what the log says of it."""
-        before = len(await self.ends())
-        if way == "signal":
-            self.daemon.process.send_signal(signal.SIGHUP)
-        else:
-            async with self.daemon.client() as client:
-                await client.acommand("reload")
-        while len(ends := await self.ends()) == before:  # noqa: ASYNC110 - another process
-            await anyio.sleep(0.02)
-        [end] = ends[before:]
-        return end
-
-    async def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        socket_path = f"--socket={self.daemon.socket}"
-        return await routerd_beside("reload", socket_path, *arguments, home=self._folder)
-
-
-@pytest.fixture
-def reloading(
-    start_daemon: StartDaemon, simulator: Simulator, tmp_path: Path
-) -> Callable[..., Awaitable[Reloading]]:
-    """Start a daemon to be reloaded; the arguments are those of `start_daemon`."""
-
-    async def start(more: str = "", **options: Any) -> Reloading:
-        daemon = await start_daemon(more, **options)
-        return Reloading(daemon, tmp_path, simulator.base_url)
-
-    return start
-
-
 # --- old and new -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("way", BY)
 async def test_a_running_call_ends_on_the_old_and_the_next_one_sees_the_new(
-    reloading: Callable[..., Awaitable[Reloading]],
+    reloading: Start,
     simulator: Simulator,
     door: anyio.Event,
     way: str,
@@ -149,7 +88,7 @@ async def hashes(client: Client, deployment: str) -> tuple[str | None, str | Non
 
 
 async def test_a_policy_is_another_document_and_a_directory_that_stays_the_same(
-    reloading: Callable[..., Awaitable[Reloading]],
+    reloading: Start,
 ) -> None:
     made = await reloading()
     found = []
@@ -165,9 +104,7 @@ async def test_a_policy_is_another_document_and_a_directory_that_stays_the_same(
     assert found[0][1] != found[1][1] == found[2][1]
 
 
-async def test_connections_to_providers_survive(
-    reloading: Callable[..., Awaitable[Reloading]], simulator: Simulator
-) -> None:
+async def test_connections_to_providers_survive(reloading: Start, simulator: Simulator) -> None:
     made = await reloading()
     async with made.daemon.client() as client:
         await client.acomplete("smart", PROMPT)
@@ -180,7 +117,7 @@ async def test_connections_to_providers_survive(
 
 
 async def test_kept_answers_of_another_directory_are_not_given(
-    reloading: Callable[..., Awaitable[Reloading]], simulator: Simulator
+    reloading: Start, simulator: Simulator
 ) -> None:
     cached = "[cache.shortcuts.smart]\nseconds = 600\n"
     made = await reloading(cached)
@@ -236,7 +173,7 @@ def recorder() -> Iterator[tuple[str, list[str]]]:
 
 
 async def test_a_key_file_that_was_replaced_is_read_again(
-    reloading: Callable[..., Awaitable[Reloading]],
+    reloading: Start,
     recorder: tuple[str, list[str]],
     tmp_path: Path,
 ) -> None:
@@ -279,7 +216,7 @@ async def test_a_local_server_that_came_up_since_is_found(
 
 
 async def test_a_server_of_your_own_that_is_silent_keeps_its_models(
-    reloading: Callable[..., Awaitable[Reloading]], monkeypatch: pytest.MonkeyPatch
+    reloading: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = Simulator(vendors=["openai"], models=["qwen3:8b"])
     monkeypatch.setattr(own._vendors["openai"], "authenticate", lambda asked: None)
@@ -312,7 +249,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 async def test_a_bad_file_is_refused_and_the_old_stays(
-    reloading: Callable[..., Awaitable[Reloading]], tmp_path: Path, mistake: str
+    reloading: Start, tmp_path: Path, mistake: str
 ) -> None:
     text, key, expected = MISTAKES[mistake]
     made = await reloading()
@@ -337,9 +274,7 @@ async def test_a_bad_file_is_refused_and_the_old_stays(
         assert (await client.acommand("status"))["reload_refused"] is None
 
 
-async def test_a_file_that_went_away_is_refused(
-    reloading: Callable[..., Awaitable[Reloading]], tmp_path: Path
-) -> None:
+async def test_a_file_that_went_away_is_refused(reloading: Start, tmp_path: Path) -> None:
     made = await reloading()
     await anyio.Path(tmp_path / "routerd.toml").unlink()
     done = await made.command()
@@ -347,7 +282,7 @@ async def test_a_file_that_went_away_is_refused(
 
 
 async def test_what_needs_a_restart_is_named_and_the_rest_is_in_force(
-    reloading: Callable[..., Awaitable[Reloading]],
+    reloading: Start,
 ) -> None:
     made = await reloading()
     await made.write(
@@ -378,7 +313,7 @@ async def test_what_needs_a_restart_is_named_and_the_rest_is_in_force(
 
 
 async def test_what_was_spent_and_is_held_counts_in_caps_old_and_new(
-    reloading: Callable[..., Awaitable[Reloading]],
+    reloading: Start,
     simulator: Simulator,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -415,14 +350,15 @@ async def test_what_was_spent_and_is_held_counts_in_caps_old_and_new(
         assert refused.value.code == "budget_exceeded"
         door.set()
         await until_idle(client)
+        rows = await budget_rows(client)
         spent = await spent_in_ledger(made.daemon.ledger)
-        for row in await budget_rows(client):
+        for row in rows:
             assert row["held"] == 0
             assert row["spent"] == (spent if row["unit"] == "nanodollars" else 2)
 
 
 async def test_a_cap_that_was_raised_lets_calls_through(
-    reloading: Callable[..., Awaitable[Reloading]],
+    reloading: Start,
 ) -> None:
     made = await reloading("[budgets.all]\ncalls = 1\n")
     async with made.daemon.client() as client:
@@ -434,101 +370,3 @@ async def test_a_cap_that_was_raised_lets_calls_through(
         await client.acomplete(LUNA, PROMPT)
         row = await budget_row(client, "all")
     assert (row["spent"], row["held"], row["limit"]) == (2, 0, 2)
-
-
-# --- how it is asked for -----------------------------------------------------------------------
-
-
-async def test_the_command_says_what_changed(
-    reloading: Callable[..., Awaitable[Reloading]], tmp_path: Path
-) -> None:
-    made = await reloading()
-    await made.write("[budgets.mine]\ndollars = 1\n", providers=OPENAI)
-    done = await made.command()
-    assert (done.returncode, done.stderr) == (0, "")
-    lines = done.stdout.splitlines()
-    assert lines[0] == f"reloaded {tmp_path}/routerd.toml"
-    assert lines[1] == "providers      removed anthropic"
-    assert lines[2] == "budgets        added mine"
-    assert ", before " in lines[3]
-
-
-async def test_many_at_once_are_all_answered(
-    reloading: Callable[..., Awaitable[Reloading]],
-) -> None:
-    made = await reloading()
-    answers: list[Any] = []
-
-    async def ask(client: Client) -> None:
-        answers.append(await client.acommand("reload"))
-
-    async with made.daemon.client() as client:
-        async with anyio.create_task_group() as tasks:
-            for _ in range(12):
-                tasks.start_soon(ask, client)
-                made.daemon.process.send_signal(signal.SIGHUP)
-        reply = await client.acomplete("smart", PROMPT)
-    assert len(answers) == 12
-    assert reply.deployment == OPUS
-
-
-def test_the_service_manager_waits_for_its_end(launch: Launch, tmp_path: Path) -> None:
-    path = tmp_path / "notify"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        manager.bind(str(path))
-        manager.settimeout(15)
-        daemon = launch("--simulated", environ={"NOTIFY_SOCKET": str(path)})
-        assert manager.recv(4096).startswith(b"READY=1\n")
-        daemon.process.send_signal(signal.SIGHUP)
-        began = dict(line.split("=", 1) for line in manager.recv(4096).decode().splitlines())
-        assert list(began) == ["RELOADING", "MONOTONIC_USEC"]
-        assert began["MONOTONIC_USEC"].isdecimal()
-        assert manager.recv(4096) == b"READY=1\nSTATUS=serving, 2 providers"
-        (tmp_path / ".config/routerd").mkdir(parents=True)
-        (tmp_path / ".config/routerd/routerd.toml").write_text("[limits", encoding="utf-8")
-        daemon.process.send_signal(signal.SIGHUP)
-        assert manager.recv(4096).startswith(b"RELOADING=1\n")
-        assert b"refused" in manager.recv(4096)
-    assert daemon.stop() == 0
-
-
-async def test_while_it_stops_nothing_is_reloaded(
-    reloading: Callable[..., Awaitable[Reloading]], simulator: Simulator, door: anyio.Event
-) -> None:
-    made = await reloading()
-    async with made.daemon.client() as client, anyio.create_task_group() as tasks:
-        tasks.start_soon(client.acomplete, "smart", PROMPT)
-        await until_running(client, 1)
-        await simulator.until(lambda account: account.total.requests == 1)
-        made.daemon.process.send_signal(signal.SIGTERM)
-        while not any(line["event"] == "daemon_stopping" for line in await made.log()):  # noqa: ASYNC110 - another process
-            await anyio.sleep(0.02)
-        made.daemon.process.send_signal(signal.SIGHUP)
-        door.set()
-    assert await anyio.to_thread.run_sync(made.daemon.wait_for_end) == 0
-    assert await made.ends() == []
-
-
-def test_a_terminal_that_is_closed_ends_what_was_started_in_it(tmp_path: Path) -> None:
-    ours, theirs = pty.openpty()
-    command = [sys.executable, str(BLOCKING), "serve", "--simulated"]
-    with subprocess.Popen(
-        [*command, f"--socket={tmp_path}/routerd.sock", f"--ledger={tmp_path}/ledger.db"],
-        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "NO_COLOR": "1"},
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=theirs,
-        start_new_session=True,
-    ) as process:
-        os.close(theirs)
-        log = b""
-        while b"daemon_started" not in log:
-            log += os.read(ours, 4096)
-        # As long as it is there, the signal asks for a reload.
-        process.send_signal(signal.SIGHUP)
-        while b"configuration_reloaded" not in log:
-            log += os.read(ours, 4096)
-        os.close(ours)
-        process.send_signal(signal.SIGHUP)
-        assert process.wait(timeout=15) == 0

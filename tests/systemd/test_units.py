@@ -124,6 +124,17 @@ def test_the_daemon_understands_its_command_line() -> None:
     assert parsed.socket is None, "the socket comes from systemd"
 
 
+def test_a_reload_asks_the_daemon_where_its_socket_is() -> None:
+    [command] = SERVICE["Service.ExecReload"]
+    program, *arguments = command.split()
+    assert program == INSTALLED
+    parsed = cli._parser(arguments[0]).parse_args(arguments)
+    # Found by itself: see where clients look.
+    assert (parsed.verb, parsed.socket) == ("reload", None)
+    # Its user is the daemon's, who may ask for that.
+    assert SERVICE["Service.User"]
+
+
 def test_the_socket_is_where_clients_look() -> None:
     assert SOCKET["Socket.ListenStream"] == [socket_paths(None, {})[-1]]
 

@@ -4,12 +4,14 @@ Rules of this file: reading and asking go on beside the calls; then everything i
 nothing awaited in between, so that a call has all of the old or all of the new. What is wrong is
 refused with the words of a start, and the old stays. One reload runs at a time; all who ask while
 one runs share the next, because what they mean may have been written after it was read.
+
+The collector is left alone: what is new are some hundred objects to it, what is old goes with its
+last call, and to freeze what calls hold while they run would keep their cycles for ever.
 """
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
 from collections.abc import Callable
 from typing import Any
@@ -156,7 +158,6 @@ class Reloader:
         before = self.now
         self._swap(parts, made, rules, spent)
         self._tell(parts.events, before)
-        _freeze()
         return differences(before, made)
 
     def _swap(self, parts: Reloads, made: InForce, rules: Rules, spent: Spent) -> None:
@@ -218,9 +219,3 @@ def _settle(waiting: list[asyncio.Future[Answer | ErrorInfo]], answer: Answer | 
 
 def _stopping() -> ErrorInfo:
     return error_info("shutting_down", "the daemon is stopping")
-
-
-def _freeze() -> None:
-    """Take what is new out of the collector's rounds, as at a start."""
-    gc.collect()
-    gc.freeze()

@@ -159,6 +159,10 @@ def _print_status(report: dict[str, Any]) -> None:
     )
     print(f"socket         {report['socket']}")
     print(f"configuration  {report['configuration'] or 'none: what was found'}")
+    if report["needs_restart"]:
+        print(f"needs restart  {', '.join(report['needs_restart'])}: changed, not in force")
+    if report["reload_refused"]:
+        print(f"reload refused {report['reload_refused']}")
     print(f"ledger         {ledger['path']}{' (degraded)' if ledger['degraded'] else ''}")
     print(
         f"calls          {report['calls_served']} served, {report['calls_in_flight']} in flight, "

@@ -153,7 +153,7 @@ def read_key(
     """Return the only key of a provider, or the one called `name`; None if it takes none.
 
     A key file comes first, then a systemd credential (`provider`, or `provider.name`), then the
-    environment variable: a file can be replaced while the daemon is down and is not seen in /proc.
+    environment variable: a file can be replaced before a reload and is not seen in /proc.
     SettingsError where a key is needed and none is found.
     """
     place, credential_name, way_out = f"providers.{provider}", provider, " (or set enabled = false)"

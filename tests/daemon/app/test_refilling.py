@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,15 @@ from anyio.lowlevel import checkpoint
 from routerd.app import refilling
 from routerd.app.refilling import read_spent
 from routerd.budget.definitions import read_budgets
+from routerd.budget.key import KeyLimits
+from routerd.budget.keys import Keys
 from routerd.domain import Record
 from routerd.ledger import Ledger
 from routerd.ledger.batch import BatchWriter
 from routerd.settings import Budget, Budgeting
 from routerd_proto.frames import CallEnded, CallOptions
 from tests.daemon.accept.app import App
+from tests.daemon.budget.tiers import tier
 from tests.daemon.execute.house import House, house
 from tests.daemon.execute.scripted import (
     Exchange,
@@ -247,6 +251,50 @@ async def test_whatever_happens_in_whatever_order(tmp_path: Path, seed: int) -> 
                     await add(made, COMES)
                     check(made)
         await check_at_the_end(made, apps)
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_a_free_tier_that_comes_counts_what_was_used_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    limits = {"vendor": [KeyLimits(free={"*": tier(calls=10)})]}
+    door = anyio.Event()
+    scenes = [answer("before"), opening(door, answer("meanwhile")), cut(), silent]
+    async with Vendor(*scenes) as vendor, house(tmp_path, vendor, budgets=THERE) as made:
+        deployments = tuple(made.pipeline.rules.directory.deployments.values())
+        accounts = made.pipeline.accounts
+        found: list[Keys] = []
+
+        async def replace() -> None:
+            days = partial(accounts.keys.new_days, limits, deployments)
+            spent = await read_spent(made.ledger, made.pipeline.stories, (), days)
+            keys = accounts.keys.replaced(limits, deployments)
+            spent.fill(keys, time.time())
+            found.append(keys)
+
+        await made.ask("before")
+        ends = await made.begin("meanwhile")
+        await until(lambda: len(vendor.requests) == 2)
+        held = await made.begin("held")
+        await until(lambda: vendor.unplayed == 0)
+        with stopping_at(step, monkeypatch) as (reached, go_on):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(replace)
+                await until(reached.is_set)
+                door.set()
+                await ends.receive_until(CallEnded)
+                await made.ledger.flush()
+                go_on.set()
+        [keys] = found
+        assert used_and_held(keys) == (3, 1)
+        await held.close()
+        await until(lambda: not made.pipeline.stories)
+        assert used_and_held(keys) == (4, 0)
+
+
+def used_and_held(keys: Keys) -> tuple[int, int]:
+    [row] = keys.report_free(time.time())
+    return row["used"], row["held"]
 
 
 async def test_nothing_is_asked_where_nothing_is_new(

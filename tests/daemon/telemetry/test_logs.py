@@ -124,6 +124,19 @@ def test_the_level_decides_what_is_written() -> None:
         assert [line["event"] for line in logged(*events, level=level)] == expected
 
 
+def test_the_level_may_change() -> None:
+    stream = io.StringIO()
+    warmed = ProviderWarmed(provider="openai", connections=2, duration_us=10)
+    with logging_to(stream, "warning") as logs:
+        logs(warmed)
+        logs.change("info", calls=False)
+        logs(warmed)
+        logs(CallFinished(record=full_record(1)))
+        logs.change("error", calls=True)
+        logs(warmed)
+    assert [line["event"] for line in lines_of(stream)] == ["provider_warmed"]
+
+
 def test_every_other_event_shows_its_fields() -> None:
     started = DaemonStarted(
         version="0.1.0", socket="/run/r.sock", providers=("openai",), deployments=3, ready_us=7
