@@ -123,7 +123,7 @@ async def test_kept_answers_of_another_directory_are_not_given(
     made = await reloading(cached)
     async with made.daemon.client() as client:
         replies = [await client.acomplete("smart", PROMPT, tenant="a") for _ in range(2)]
-        await made.write(cached + "[timeouts]\ntotal = 500\n")
+        await made.write(cached + "[log]\nlevel = 'debug'\n")
         await made.by("command")
         replies.append(await client.acomplete("smart", PROMPT, tenant="a"))
         await made.write_beside("mine.toml", SMART)
@@ -241,7 +241,7 @@ MISTAKES = {
     "a model that is nowhere": (
         '[budgets.mine]\nmodel = "gpt-6-lunna"\ndollars = 1\n',
         "budgets.mine.model",
-        "near: gpt-5.4-mini-2026-03-17",
+        "near: gpt-6-luna",
     ),
     "certificates that are not there": ('[egress]\nca_file = "/no.pem"\n', "egress.ca_file", "PEM"),
 }

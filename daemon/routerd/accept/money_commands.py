@@ -107,10 +107,12 @@ class MoneyCommands:
         await self._check_provider(invoice.provider)
         corrected: list[Corrected] = []
         if asked.correct:
-            corrected, changes = await self._ledger.order(
-                partial(correct, invoice=invoice, names=names, now_ms=now_ms)
-            )
-            self._take_changes(changes, now_ms / 1000)
+            # Or counters that a reload brings would count it twice, or not at all.
+            async with self._ledger.counting:
+                corrected, changes = await self._ledger.order(
+                    partial(correct, invoice=invoice, names=names, now_ms=now_ms)
+                )
+                self._take_changes(changes, now_ms / 1000)
         rows = await self._ledger.ask(partial(_compare, invoice, names, now_ms))
         return msgspec.to_builtins({"rows": rows, "corrected": corrected})
 

@@ -148,15 +148,16 @@ class Reloader:
         rules = await make_rules(made, parts.ledger)
         accounts = parts.pipeline.accounts
         limits, deployments = key_limits(startup), tuple(made.directory.deployments.values())
-        spent = await read_spent(
-            parts.ledger,
-            parts.pipeline.stories,
-            accounts.budgets.new_among(startup.budgets),
-            lambda now: accounts.keys.new_days(limits, deployments, now),
-        )
-        # From here on nothing is awaited.
         before = self.now
-        self._swap(parts, made, rules, spent)
+        async with parts.ledger.counting:
+            spent = await read_spent(
+                parts.ledger,
+                parts.pipeline.stories,
+                accounts.budgets.new_among(startup.budgets),
+                lambda now: accounts.keys.new_days(limits, deployments, now),
+            )
+            # Nothing is awaited since the sums were read.
+            self._swap(parts, made, rules, spent)
         self._tell(parts.events, before)
         return differences(before, made)
 
@@ -178,7 +179,8 @@ class Reloader:
         )
         spent.fill(keys, now)
         is_other = (
-            rules.directory_hash != pipeline.rules.directory_hash
+            (rules.directory_hash, rules.policy_hash)
+            != (pipeline.rules.directory_hash, pipeline.rules.policy_hash)
             or settings.cache != self.now.startup.settings.cache
         )
         pipeline.replace(

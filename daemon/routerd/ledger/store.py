@@ -57,7 +57,8 @@ class Ledger:
 
     `queue_limit` records are kept in memory while the disk does not take them, calls of more than
     `keep_days` ago are deleted when there is nothing else to do. `on_event` is called on the event
-    loop.
+    loop. `counting` is held by who reads sums to count on from, and by who changes what is summed
+    up and has counters follow.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Ledger:
         on_event: Callable[[Event], None] = _tell_nobody,
     ) -> None:
         self.path = path
+        self.counting = anyio.Lock()
         self._queue_limit = queue_limit
         self._close_seconds = close_seconds
         self._on_event = on_event
