@@ -178,11 +178,10 @@ class Reloader:
             renewed_keys(self.now.startup, made.startup),
         )
         spent.fill(keys, now)
-        is_other = (
-            (rules.directory_hash, rules.policy_hash)
-            != (pipeline.rules.directory_hash, pipeline.rules.policy_hash)
-            or settings.cache != self.now.startup.settings.cache
-        )
+        is_other = (rules.directory_hash, rules.policy_hash) != (
+            pipeline.rules.directory_hash,
+            pipeline.rules.policy_hash,
+        ) or settings.cache != self.now.startup.settings.cache
         pipeline.replace(
             rules, accounts.with_keys(keys), answers.replaced(settings.cache, emptied=is_other)
         )

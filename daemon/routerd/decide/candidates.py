@@ -62,15 +62,14 @@ class Placed(Struct, frozen=True, eq=False):
 class Group(Struct, frozen=True, eq=False):
     """Candidates that one step of a target's path offers, and those it cannot.
 
-    `has_equals` says that deployments of one model follow each other, `is_cheaper` that it costs
-    less than what was asked for, `is_asked` that it is what was asked for. What all of them can,
-    and the least any of them takes, settles most calls for the whole group at once.
+    `has_equals` says that deployments of one model follow each other, `is_asked` that it is what
+    was asked for. What all of them can, and the least any of them takes, settles most calls for the
+    whole group at once.
     """
 
     candidates: tuple[Placed, ...]
     dropped: tuple[Dropped, ...]
     has_equals: bool
-    is_cheaper: bool
     is_asked: bool
     all_can: int
     least_input: int
@@ -78,10 +77,15 @@ class Group(Struct, frozen=True, eq=False):
 
 
 class Prepared(Struct, frozen=True, eq=False):
-    """The groups of a target in order; `until` is the first day on which they are others."""
+    """The groups of a target in order; `until` is the first day on which they are others.
+
+    `near_cap` are the same where money is short: first those that stand in and cost less than what
+    was asked for, then that, then the others.
+    """
 
     resolution: Resolution
     groups: tuple[Group, ...]
+    near_cap: tuple[Group, ...]
     until: date | None
 
 
@@ -102,16 +106,42 @@ def prepare(resolution: Resolution, terrain: Terrain) -> Prepared:
     """Sort the candidates of a target into those that may serve and those that may not."""
     judge = _Judge(resolution, terrain)
     groups = []
-    asked_price: int | None = None
     for index, (deployments, degraded) in enumerate(_steps(resolution)):
         kept, dropped = judge.group(deployments, degraded)
+        if terrain.kind == "embedding":
+            kept = _of_one_space(kept, dropped)
         if terrain.policy.prefer == "price":
             kept.sort(key=lambda item: _price_key(item.candidate))
-        if index == 0:
-            asked_price = kept[0].candidate.price if kept else None
-        is_cheaper = index > 0 and _is_cheaper(kept, asked_price)
-        groups.append(_group(kept, dropped, is_cheaper=is_cheaper, is_asked=index == 0))
-    return Prepared(resolution, tuple(groups), judge.until)
+        groups.append(_group(kept, dropped, is_asked=index == 0))
+    return Prepared(resolution, tuple(groups), _near_cap(groups), judge.until)
+
+
+def _of_one_space(kept: list[Placed], dropped: list[Dropped]) -> list[Placed]:
+    """Keep the first model alone: vectors of another cannot be compared with those of an index."""
+    if not kept:
+        return kept
+    model = kept[0].candidate.deployment.model
+    for item in kept:
+        deployment = item.candidate.deployment
+        if deployment.model != model:
+            why = f"its vectors cannot be compared with those of {model}"
+            dropped.append(Dropped(deployment.id, "other_vectors", why))
+    return [item for item in kept if item.candidate.deployment.model == model]
+
+
+def _near_cap(groups: list[Group]) -> tuple[Group, ...]:
+    """Split what stands in by whether it costs less than the first of what was asked for."""
+    asked, *others = groups
+    if not asked.candidates:
+        return tuple(groups)
+    price = _price_key(asked.candidates[0].candidate)
+    cheaper, dearer = [], []
+    for group in others:
+        less = [item for item in group.candidates if _price_key(item.candidate) < price]
+        more = [item for item in group.candidates if _price_key(item.candidate) >= price]
+        cheaper.append(_group(less, list(group.dropped), is_asked=False))
+        dearer.append(_group(more, [], is_asked=False))
+    return (*cheaper, asked, *dearer)
 
 
 def _steps(resolution: Resolution) -> Iterator[tuple[tuple[Deployment, ...], str | None]]:
@@ -123,9 +153,7 @@ def _steps(resolution: Resolution) -> Iterator[tuple[tuple[Deployment, ...], str
         yield step.candidates, f"class {step.model_class} in place of {resolution.name}"
 
 
-def _group(
-    kept: list[Placed], dropped: list[Dropped], *, is_cheaper: bool, is_asked: bool
-) -> Group:
+def _group(kept: list[Placed], dropped: list[Dropped], *, is_asked: bool) -> Group:
     models = [item.candidate.deployment.model for item in kept]
     all_can = sum(CAN.values())
     for item in kept:
@@ -134,7 +162,6 @@ def _group(
         tuple(kept),
         tuple(dropped),
         len(set(models)) < len(models),
-        is_cheaper,
         is_asked,
         all_can,
         min((item.candidate.most_input for item in kept), default=NO_LIMIT),
@@ -144,11 +171,6 @@ def _group(
 
 def _price_key(candidate: Candidate) -> int:
     return DEAREST if candidate.price is None else candidate.price
-
-
-def _is_cheaper(kept: list[Placed], asked: int | None) -> bool:
-    prices = [item.candidate.price for item in kept if item.candidate.price is not None]
-    return bool(prices) and (asked is None or min(prices) < asked)
 
 
 class _Judge:
@@ -288,6 +310,16 @@ def _models_of(terrain: Terrain) -> frozenset[str] | None:
     return frozenset(named | of_class | (policy.models or frozenset()))
 
 
+def _blended(deployment: Deployment) -> int | None:
+    """Return what three million tokens in and one out cost; what writes nothing has no output."""
+    price = deployment.price
+    if price is None or price.input is None:
+        return None
+    if price.output is None:
+        return None if deployment.kind == "chat" else 3 * price.input
+    return 3 * price.input + price.output
+
+
 def _plain_rates(price: Price | None) -> tuple[tuple[int, int] | None, int]:
     """Return what bounds nearly every request by two products, and up to which prompt it does."""
     if price is None or price.changes or price.per_hour or price.discount_ppm:
@@ -302,19 +334,17 @@ def _candidate(deployment: Deployment, degraded: str | None) -> Candidate:
     # What the directory adds to a prompt takes its place in the window.
     added = deployment.prompt_tokens
     window = (deployment.context_window or NO_LIMIT) - added
-    price, speed = deployment.price, deployment.speed
+    speed = deployment.speed
     return Candidate(
         deployment,
         sum(bit for name, bit in CAN.items() if getattr(capabilities, name)),
         min((deployment.max_input_tokens or NO_LIMIT) - added, window),
         window,
-        None
-        if price is None or price.input is None or price.output is None
-        else 3 * price.input + price.output,
+        _blended(deployment),
         None
         if speed is None or speed.first_token_seconds is None
         else int(speed.first_token_seconds * 1000),
-        *_plain_rates(price),
+        *_plain_rates(deployment.price),
         degraded,
         Dropped(deployment.id, "beyond_three", f"a plan has at most {MAX_ROUTES} routes"),
     )

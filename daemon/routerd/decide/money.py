@@ -110,6 +110,8 @@ class Funds:
     ) -> tuple[int, int | None]:
         """Return the bound of the output, and the limit to send where the caller sets none."""
         most = deployment.max_output_tokens or deployment.context_window or WIDEST_WINDOW
+        if self._features.kind != "chat":
+            return 0, None  # nothing is written
         wanted = self._features.max_output_tokens
         if wanted is not None:
             return min(wanted, most), None

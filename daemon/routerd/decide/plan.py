@@ -55,14 +55,13 @@ def make_plan(book: Book, choice: Choice, features: Features, snapshot: Snapshot
     policy = choice.policy
     nearly = _nearly_spent(snapshot.rooms, policy) if snapshot.rooms else ()
     planning = _Planning(book, choice, features, snapshot)
-    groups: Sequence[Group] = prepared.groups
     full = _full(snapshot.rooms) if policy.at_cap == "refuse" and snapshot.rooms else None
     if full is not None:
-        planning.refuse(groups[0], full)
+        planning.refuse(prepared.groups[0], full)
     elif nearly and not features.critical and policy.near_cap == "cheaper":
-        planning.take_cheaper_first(groups, nearly[0])
+        planning.take_cheaper_first(prepared.near_cap, nearly[0])
     else:
-        planning.take(groups)
+        planning.take(prepared.groups)
     return Plan(
         choice.target,
         choice.rule,
@@ -101,20 +100,15 @@ class _Planning:
             self._take_from(self._able(group), "")
 
     def take_cheaper_first(self, groups: Sequence[Group], room: BudgetRoom) -> None:
-        """Let a cheaper class serve, and what was asked for only where none can.
+        """Let what stands in and costs less serve, what was asked for only where none can.
 
         All of what was asked for is judged even so, so that an explanation can say who would have
         had the money.
         """
         because = f"{_share(room)}: "
         for group in groups:
-            if group.is_cheaper and len(self.routes) < MAX_ROUTES:
-                self._take_from(self._able(group), because)
-        for group in groups:
-            if group.is_cheaper:
-                continue
             if len(self.routes) < MAX_ROUTES:
-                self._take_from(self._able(group), "")
+                self._take_from(self._able(group), "" if group.is_asked else because)
             elif group.is_asked:
                 self._judge_money(self._able(group), room)
 
