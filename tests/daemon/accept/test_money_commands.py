@@ -7,8 +7,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import anyio
 import msgspec
 import pytest
+from anyio.lowlevel import checkpoint
 
 from routerd.accept import money_commands
 from routerd.domain import Usage
@@ -144,6 +146,29 @@ async def test_an_invoice_is_compared_and_corrects(tmp_path: Path, ledger: Ledge
             nanodollars=-3 * CENT,
         )
     ]
+
+
+async def test_nothing_is_corrected_while_sums_are_read_to_count_on_from(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    answers: list[Any] = []
+
+    async def correct() -> None:
+        answers.append(
+            await ask(tmp_path, ledger, "reconcile", invoice=invoice(2 * CENT), correct=True)
+        )
+
+    async with anyio.create_task_group() as tasks:
+        async with ledger.counting:
+            tasks.start_soon(correct)
+            while ledger.counting.statistics().tasks_waiting == 0:
+                await checkpoint()
+            spent = await ledger.ask(lambda to: to.execute(CORRECTED).fetchone())
+        assert spent == (0,)
+    assert answers[0]["corrected"] != []
+
+
+CORRECTED = "SELECT sum(correction_nanodollars) FROM attempts"
 
 
 @pytest.mark.parametrize(
