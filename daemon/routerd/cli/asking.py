@@ -43,6 +43,25 @@ ended the call. `routerd explain DECISION` tells the whole story of one.
   routerd calls --tenant acme --error any          what went wrong for a tenant
   routerd calls --cost-above 50 --since 2026-11    the dear ones of a month""",
 }
+ASK_NAMES = {
+    "tenant": "who spends",
+    "team": "whose team",
+    "agent": "which agent",
+    "user": "for whom",
+    "feature": "for what part of an app",
+    "task": "what for",
+    "session": "its calls stay at one deployment",
+    "region": "only deployments in this region",
+}
+ASK_OPTIONS = (
+    "sensitivity",
+    "max_output_tokens",
+    "timeout",
+    "latency",
+    "max_cost_cents",
+    "flags",
+    "critical",
+)
 CALL_FILTERS = {
     "tenant": "who spent",
     "team": "whose team spent",
@@ -80,8 +99,8 @@ def _configure_ask(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--system", metavar="TEXT", help="a system message")
     parser.add_argument("--image", metavar="FILE", type=Path, help="a picture to send along")
     parser.add_argument("--schema", metavar="FILE", type=Path, help="a JSON schema to answer in")
-    parser.add_argument("--tenant", help="who spends")
-    parser.add_argument("--task", help="what for")
+    for name, text in ASK_NAMES.items():
+        parser.add_argument(f"--{name}", metavar="NAME", help=text)
     parser.add_argument(
         "--sensitivity",
         choices=("public", "internal", "private"),
@@ -89,7 +108,32 @@ def _configure_ask(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--max-output-tokens", type=int, metavar="N", help="length of the answer")
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="for the whole call")
+    parser.add_argument(
+        "--latency",
+        type=_latency,
+        metavar="WAIT",
+        help="how long the first content may take: interactive, batch, or milliseconds",
+    )
+    parser.add_argument(
+        "--max-cost-cents", type=float, metavar="CENTS", help="what the call may cost at most"
+    )
+    parser.add_argument(
+        "--flag", dest="flags", action="append", metavar="FLAG", help="for your rules; repeatable"
+    )
+    parser.add_argument(
+        "--critical", action="store_const", const=True, help="stay, also when money runs short"
+    )
     parser.add_argument("--json", action="store_true", help="print the whole reply as JSON")
+
+
+def _latency(text: str) -> str | int:
+    if text in ("interactive", "batch"):
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        message = f"expected interactive, batch or whole milliseconds, not {text!r}"
+        raise argparse.ArgumentTypeError(message) from None
 
 
 def _configure_calls(parser: argparse.ArgumentParser) -> None:
@@ -190,7 +234,7 @@ def ask(arguments: argparse.Namespace) -> int:
     """Send one call; the answer comes on stdout, what it took on stderr."""
     options: dict[str, Any] = {
         name: value
-        for name in ("tenant", "task", "sensitivity", "max_output_tokens", "timeout")
+        for name in (*ASK_NAMES, *ASK_OPTIONS)
         if (value := getattr(arguments, name)) is not None
     }
     if arguments.schema:

@@ -157,6 +157,8 @@ def _call_fields(record: Record) -> Fields:
         "agent": as_name(record.agent),
         "feature": as_name(record.feature),
         "task": as_name(record.task),
+        "arm": record.arm,
+        "shadow_of": record.shadow_of,
         "degraded": record.degraded,
         "simulated": record.simulated or None,
         "cached": record.cached or None,

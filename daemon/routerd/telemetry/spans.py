@@ -175,6 +175,8 @@ def _call_attributes(record: Record) -> Attributes:
             "routerd.finish": record.finish,
             "routerd.cost_nanodollars": record.cost_nanodollars,
             "routerd.cost_basis": record.cost_basis,
+            "routerd.arm": record.arm,
+            "routerd.shadow_of": record.shadow_of,
             "routerd.degraded": record.degraded,
             "routerd.simulated": record.simulated,
             "routerd.cached": record.cached or None,
