@@ -81,6 +81,7 @@ def test_a_call_is_one_flat_line() -> None:
         "agent": "tagger",
         "feature": "tags",
         "task": "extract",
+        "arm": "control",
         "input_tokens": 127,
         "cached_tokens": 20,
         "output_tokens": 50,

@@ -135,6 +135,7 @@ def test_attributes_of_a_call(found: Collector) -> None:
         "routerd.agent": "tagger",
         "routerd.feature": "tags",
         "routerd.task": "extract",
+        "routerd.arm": "control",
         "routerd.model": "large",
         "routerd.deployment": "mistral/large",
         "routerd.provider": "mistral",
