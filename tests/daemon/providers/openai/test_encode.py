@@ -446,6 +446,11 @@ def test_reasoning_goes_back_only_where_it_is_wanted() -> None:
     assert sent("deepseek", "anthropic")["reasoning_content"] == ""
     assert "reasoning_content" not in sent("deepseek", "anthropic", call=False)
     assert "reasoning_content" not in sent("deepseek", "deepseek", reasoning="none")
+    # Moonshot asks for it as DeepSeek does; Z.ai takes its own back and asks for nothing.
+    assert sent("moonshot", "moonshot")["reasoning_content"] == "because"
+    assert sent("moonshot", "anthropic")["reasoning_content"] == ""
+    assert sent("zai", "zai")["reasoning_content"] == "because"
+    assert "reasoning_content" not in sent("zai", "anthropic")
     assert sent("openai", "openai").keys() == {"role", "content", "tool_calls"}
     assert sent("compatible", "compatible").keys() == {"role", "content", "tool_calls"}
     assert sent("mistral", "mistral")["content"] == [
