@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
@@ -22,8 +21,6 @@ from routerd.models import Directory
 from routerd.settings import Experiment, Rule, Settings, shipped_rules
 
 __all__ = ["build_book", "policy_text"]
-
-_encoder: Final = msgspec.json.Encoder(order="deterministic")
 
 
 def build_book(startup: Startup, directory: Directory, providers: Iterable[str]) -> Book:
@@ -60,8 +57,11 @@ def build_book(startup: Startup, directory: Directory, providers: Iterable[str])
 
 
 def policy_text(document: PolicyDocument) -> bytes:
-    """Return a document as it is kept with the records: the same for the same, and without keys."""
-    return _encoder.encode(document)
+    """Return a document as it is kept with the records: the same for the same, and without keys.
+
+    The order of tables is part of it: of two rules the first counts, and lots fall on arms in turn.
+    """
+    return msgspec.json.encode(document)
 
 
 class _Checker:
