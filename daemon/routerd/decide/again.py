@@ -39,7 +39,7 @@ def book_of(directory: bytes, policy: bytes) -> Book:
     try:
         document = msgspec.json.decode(policy, type=PolicyDocument)
         return Book(Directory.from_document(directory), document)
-    except (msgspec.MsgspecError, PolicyMistake) as error:
+    except (msgspec.MsgspecError, PolicyMistake, ValueError, LookupError) as error:
         raise CannotReplay(
             f"policy or directory of then were written by another version: {error}"
         ) from error

@@ -33,7 +33,8 @@ def provider(name: str, boundary: Boundary = "vendor") -> Provider:
 
 
 def model(name: str, **more: Any) -> Model:
-    return Model(id=name, vendor="v", model_class="fast", pinned="dated", source="test", **more)
+    known: dict[str, Any] = {"vendor": "v", "model_class": "fast", "pinned": "dated"}
+    return Model(id=name, source="test", **known | more)
 
 
 def deployment(provider_name: str, model_name: str, **more: Any) -> DeploymentEntry:
