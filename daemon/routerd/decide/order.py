@@ -144,8 +144,10 @@ def _balanced(equals: list[Placed], state: State) -> list[Placed]:
     order = sorted(
         range(len(equals)), key=lambda index: [values[index] for _, (values, _) in columns]
     )
-    code, (_, text) = columns[0]
     first = order[0]
+    if first == 0:
+        return [equals[index] for index in order]
+    code, (_, text) = columns[0]
     return [
         Placed(equals[first].candidate, code, text(first)),
         *(equals[index] for index in order[1:]),

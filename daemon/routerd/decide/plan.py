@@ -56,10 +56,11 @@ def make_plan(book: Book, choice: Choice, features: Features, snapshot: Snapshot
     nearly = _nearly_spent(snapshot.rooms, policy) if snapshot.rooms else ()
     planning = _Planning(book, choice, features, snapshot)
     full = _full(snapshot.rooms) if policy.at_cap == "refuse" and snapshot.rooms else None
+    mark = next((room for room in nearly if _is_general(room)), None)
     if full is not None:
-        planning.refuse(prepared.groups[0], full)
-    elif nearly and not features.critical and policy.near_cap == "cheaper":
-        planning.take_cheaper_first(prepared.near_cap, nearly[0])
+        planning.refuse(prepared.groups, full)
+    elif mark is not None and not features.critical and policy.near_cap == "cheaper":
+        planning.take_cheaper_first(prepared.near_cap, mark)
     else:
         planning.take(prepared.groups)
     return Plan(
@@ -97,29 +98,34 @@ class _Planning:
         for group in groups:
             if len(self.routes) == MAX_ROUTES or self._asks_too_much():
                 return  # nobody falls back further than this
-            self._take_from(self._able(group), "")
+            rest = self._take_from(self._able(group), "")
+            self.dropped += [item.candidate.beyond for item in rest]
 
     def take_cheaper_first(self, groups: Sequence[Group], room: BudgetRoom) -> None:
         """Let what stands in and costs less serve, what was asked for only where none can.
 
-        All of what was asked for is judged even so, so that an explanation can say who would have
-        had the money.
+        All are judged even so, so that an explanation can say who would have had the money, and
+        who lacks it for more money cannot lack it for less.
         """
         because = f"{_share(room)}: "
+        asked = next(group for group in groups if group.is_asked)
+        able = self._able(asked)
+        if self._asks_too_much() and not able.rest():
+            return
         for group in groups:
-            if len(self.routes) < MAX_ROUTES:
-                self._take_from(self._able(group), "" if group.is_asked else because)
-            elif group.is_asked:
-                self._judge_money(self._able(group), room)
+            line = able if group is asked else self._able(group)
+            rest = self._take_from(line, "" if group is asked else because)
+            self._judge_money(rest, room if group is asked else None)
 
-    def refuse(self, group: Group, room: BudgetRoom) -> None:
+    def refuse(self, groups: Sequence[Group], room: BudgetRoom) -> None:
         """Drop everything: the budget is used up, and the policy wants nothing to be served."""
         detail = f"{_share(room)}, and policy {self._choice.policy.name} refuses every call then"
-        self.dropped += group.dropped
-        self.dropped += [
-            Dropped(item.candidate.deployment.id, "budget", detail, room.budget, room.unit)
-            for item in group.candidates
-        ]
+        for group in groups:
+            self.dropped += group.dropped
+            self.dropped += [
+                Dropped(item.candidate.deployment.id, "budget", detail, room.budget, room.unit)
+                for item in group.candidates
+            ]
 
     def _able(self, group: Group) -> Line:
         """Return the candidates of a group that can serve this call, in order."""
@@ -146,10 +152,10 @@ class _Planning:
                 self.dropped.append(reason)
         return kept
 
-    def _take_from(self, line: Line, because: str) -> None:
+    def _take_from(self, line: Line, because: str) -> list[Placed]:
         """Take what there is room for, preferring providers that no route uses yet.
 
-        Money is looked at last, and only for those that would be taken.
+        Money is looked at last, and only for those that would be taken; the others are returned.
         """
         passed: list[Placed] = []
         while len(self.routes) < MAX_ROUTES:
@@ -162,8 +168,7 @@ class _Planning:
                 continue
             self._used.add(pick.candidate.deployment.provider)
             self.routes.append(_route(pick, terms, because))
-        self.dropped += [item.candidate.beyond for item in passed]
-        self.dropped += [item.candidate.beyond for item in line.rest()]
+        return passed + line.rest()
 
     def _pick(self, line: Line, passed: list[Placed]) -> Placed | None:
         """Take the first at a provider that no route uses yet, else the first of all.
@@ -179,11 +184,14 @@ class _Planning:
             passed.append(taken)
         return passed.pop(0) if passed else None
 
-    def _judge_money(self, line: Line, room: BudgetRoom) -> None:
-        for item in line.rest():
+    def _judge_money(self, placed: list[Placed], room: BudgetRoom | None) -> None:
+        """Drop those for whom there is no place: for their money, for the room, or as too many."""
+        for item in placed:
             terms = self._funds.terms_for(item.candidate)
             if isinstance(terms, Dropped):
                 self.dropped.append(terms)
+            elif room is None:
+                self.dropped.append(item.candidate.beyond)
             else:
                 name = item.candidate.deployment.id
                 self.dropped.append(Dropped(name, "near_cap", _share(room), room.budget, room.unit))
@@ -222,7 +230,7 @@ def _elsewhere(placed: Placed) -> Placed:
 
 
 def _nearly_spent(rooms: Sequence[BudgetRoom], policy: Policy) -> tuple[BudgetRoom, ...]:
-    """Return the budgets beyond their soft mark, each once; not those of a provider or model."""
+    """Return the budgets beyond their soft mark, each once."""
     nearly: dict[str, BudgetRoom] = {}
     percent = policy.soft_percent
     for room in rooms:
@@ -235,10 +243,14 @@ def _nearly_spent(rooms: Sequence[BudgetRoom], policy: Policy) -> tuple[BudgetRo
 def _full(rooms: Sequence[BudgetRoom]) -> BudgetRoom | None:
     """Return a cap in dollars that is used up, whoever serves."""
     for room in rooms:
-        is_general = room.provider is None and room.model is None
-        if room.unit == "nanodollars" and is_general and room.spent >= room.limit:
+        if room.unit == "nanodollars" and _is_general(room) and room.spent >= room.limit:
             return room
     return None
+
+
+def _is_general(room: BudgetRoom) -> bool:
+    """Say whether a cap holds whoever serves: another class would not help a provider's."""
+    return room.provider is None and room.model is None
 
 
 def _share(room: BudgetRoom) -> str:
