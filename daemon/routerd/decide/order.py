@@ -72,7 +72,7 @@ class Line:
 
     def _sorted_out(self, placed: Sequence[Placed]) -> Sequence[Placed]:
         state = self._state
-        if state.policy.prefer == "latency" and state.snapshot.latency_ms:
+        if state.policy.prefer == "latency":
             placed = _fastest_first(placed, state)
         if state.features.latency is not None and state.features.latency != "batch":
             placed = _slow_behind(placed, state)
