@@ -22,6 +22,7 @@ from routerd.domain import Caller, Complexity, Features, Kind, Sensitivity, Snap
 from routerd.models.directory import Directory, Resolution
 from routerd.models.schema import Defaults, Deployment
 from routerd.settings import (
+    SHADOW_PREFIX,
     Budget,
     Budgeting,
     Caching,
@@ -114,7 +115,13 @@ class Book:
             name, complexity = rule.use or name, rule.complexity
         name, arm, own = self._experiment(name, features, caller)
         resolution = resolve(self.directory, name)
-        if resolution.by_complexity:
+        # Twice where an experiment leads back to a name that goes by it.
+        while resolution.by_complexity:
+            if complexity is None and name != target:
+                hit = self._rules.first(name, features, caller)
+                if hit is not None and hit[1].complexity is not None:
+                    because.append(f"rule {hit[0]}")
+                    complexity = hit[1].complexity
             complexity = complexity or UNSAID
             because.append(f"{name} takes it for {complexity}")
             own = _joined(own, resolution.defaults)
@@ -157,16 +164,20 @@ class Book:
         return prepared
 
     def candidates(self, choice: Choice) -> Iterable[Deployment]:
-        """Yield every deployment that a plan for a choice may look at, at most once each."""
+        """Return every deployment that a plan for a choice may look at, at most once each."""
         resolution = choice.resolution
-        yield from resolution.candidates
-        yield from resolution.backups
+        found = {item.id: item for item in (*resolution.candidates, *resolution.backups)}
         for step in resolution.degraded:
-            yield from step.candidates
-        for deployment in (*resolution.candidates, *resolution.backups):
-            replacement = self.directory.models[deployment.model].replacement
-            if replacement is not None:
-                yield from self.directory.deployments_of(replacement)
+            found |= {item.id: item for item in step.candidates}
+        models = {item.model for item in found.values()}
+        for model in tuple(models):
+            replacement = self.directory.models[model].replacement
+            # A replacement may have one too.
+            while replacement is not None and replacement not in models:
+                models.add(replacement)
+                found |= {item.id: item for item in self.directory.deployments_of(replacement)}
+                replacement = self.directory.models[replacement].replacement
+        return found.values()
 
     def _prepare(
         self, choice: Choice, features: Features, snapshot: Snapshot, day: date
@@ -204,6 +215,8 @@ class Book:
         return arm.use or name, f"{experiment}/{arm_name}", own
 
     def _copies(self, target: str, name: str, caller: Caller) -> tuple[str, ...]:
+        if (caller.feature or "").startswith(SHADOW_PREFIX):
+            return ()  # a copy is not copied
         asked: Mapping[str, Shadow] = {
             **self._shadows.get(target, {}),
             **self._shadows.get(name, {}),
