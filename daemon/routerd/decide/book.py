@@ -100,6 +100,7 @@ class Book:
         self._shadows: dict[str, dict[str, Shadow]] = {}
         for name, item in document.shadows.items():
             self._shadows.setdefault(item.target, {})[name] = item
+        self._candidates: dict[str, tuple[Deployment, ...]] = {}
         self._prepared: dict[tuple[str, str, Sensitivity, Kind], tuple[date, Prepared]] = {}
 
     def choose(self, target: str, features: Features, caller: Caller) -> Choice:
@@ -163,9 +164,15 @@ class Book:
         self._prepared[key] = (day, prepared)
         return prepared
 
-    def candidates(self, choice: Choice) -> Iterable[Deployment]:
-        """Return every deployment that a plan for a choice may look at, at most once each."""
-        resolution = choice.resolution
+    def candidates(self, choice: Choice) -> tuple[Deployment, ...]:
+        """Return every deployment that a plan for a choice may look at, once each."""
+        name = choice.resolution.name
+        found = self._candidates.get(name)
+        if found is None:
+            found = self._candidates[name] = tuple(self._find_candidates(choice.resolution))
+        return found
+
+    def _find_candidates(self, resolution: Resolution) -> Iterable[Deployment]:
         found = {item.id: item for item in (*resolution.candidates, *resolution.backups)}
         for step in resolution.degraded:
             found |= {item.id: item for item in step.candidates}

@@ -198,8 +198,7 @@ def _by_latency(equals: list[Placed], state: State) -> _Values:
 
     Who was never measured is tried, or nobody would ever know.
     """
-    seen = state.snapshot.latency_ms
-    known = [seen.get(item.candidate.deployment.id) for item in equals]
+    known = [state.latency_of(item.candidate) for item in equals]
     fastest = min((item for item in known if item is not None), default=0)
     slower = [item is not None and item * ALIKE > fastest for item in known]
     return slower, (
@@ -217,7 +216,7 @@ def _by_in_flight(equals: list[Placed], state: State) -> _Values:
 
 
 # Where the state of the system holds what a criterion looks at.
-_SEEN: Final = {"headroom": "headroom", "latency": "latency_ms", "in_flight": "in_flight"}
+_SEEN: Final = {"headroom": "headroom", "in_flight": "in_flight"}
 _CRITERIA: Final[dict[str, Callable[[list[Placed], State], _Values]]] = {
     "headroom": _by_headroom,
     "weights": _by_weights,

@@ -113,9 +113,11 @@ class _Planning:
         if self._asks_too_much() and not able.rest():
             return
         for group in groups:
-            line = able if group is asked else self._able(group)
-            rest = self._take_from(line, "" if group is asked else because)
-            self._judge_money(rest, room if group is asked else None)
+            if group is asked:
+                because = ""
+                self._judge_money(self._take_from(able, because), room)
+            else:
+                self._judge_money(self._take_from(self._able(group), because), None)
 
     def refuse(self, groups: Sequence[Group], room: BudgetRoom) -> None:
         """Drop everything: the budget is used up, and the policy wants nothing to be served."""
