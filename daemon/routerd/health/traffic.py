@@ -56,7 +56,7 @@ class Traffic:
         self, deployments: Iterable[str], tenant: str | None, session: str | None, now: float
     ) -> Seen:
         """Return what is known of some deployments, and where a session was last."""
-        if not (self._latency or self._in_flight or self._gone):
+        if not (self._latency or self._in_flight or self._gone or self._sessions):
             return NOTHING
         latency_ms, in_flight, gone = {}, {}, {}
         for name in deployments:
