@@ -6,6 +6,7 @@ text its beginning and its end, where a task is usually told.
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
@@ -17,8 +18,21 @@ __all__ = ["LOOKED_AT", "WordRules", "holds_code", "texts_of"]
 
 # Characters of each text that are looked at, half of them at either end.
 LOOKED_AT: Final = 4_000
-# Everything that ends a word; letters with marks and other scripts are left as they are.
-SPACES: Final = str.maketrans(dict.fromkeys(string.punctuation.replace("_", ""), " "))
+# Everything that ends a word: of ASCII all but the underscore, then what word processors and other
+# languages put there: signs of Latin-1, dashes and quotation marks, those of Chinese and Japanese.
+MARKS: Final = ((0xA1, 0xA1), (0xAB, 0xAB), (0xBB, 0xBB), (0xBF, 0xBF), (0x2010, 0x2027))
+WIDE_MARKS: Final = ((0x2039, 0x203A), (0x3001, 0x3002), (0x3008, 0x3011), (0xFF01, 0xFF1F))
+SPACES: Final = dict.fromkeys(map(ord, string.punctuation.replace("_", "")), " ") | {
+    code: " "
+    for first, last in (*MARKS, *WIDE_MARKS)
+    for code in range(first, last + 1)
+    if not chr(code).isalnum()
+}
+# Scripts that put no spaces between words: from Thai to Tibetan and Burmese, Khmer, and from the
+# Japanese syllables to the last of the Chinese characters.
+UNSPACED: Final = re.compile(
+    "[\u0e00-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
 # What hardly any prose holds and nearly all code does.
 CODE: Final = (
     "```",
@@ -102,8 +116,8 @@ class _Index:
 
     def _add(self, name: str, parts: list[str]) -> None:
         line = " ".join(parts)
-        if not line.isascii():
-            self._anywhere.append((line, name))
+        if UNSPACED.search(line):
+            self._anywhere.append((line, name))  # nothing says where its words end
         elif len(parts) == 1:
             self._words.setdefault(line, []).append(name)
         elif parts:

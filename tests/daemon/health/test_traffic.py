@@ -137,9 +137,7 @@ def test_every_attempt_of_a_call_counts_for_its_own_deployment() -> None:
 
 
 def gone(name: str = "p/m") -> Attempt:
-    return attempt(
-        name, error_class=ErrorClass.NOT_FOUND, status=404, error_code="model_not_found"
-    )
+    return attempt(name, error_class=ErrorClass.NOT_FOUND, status=404, error_code="model_not_found")
 
 
 def test_what_its_provider_does_not_have_is_gone_for_a_while() -> None:
