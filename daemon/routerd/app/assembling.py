@@ -11,11 +11,10 @@ from collections.abc import Mapping
 import anyio.to_thread
 from msgspec import Struct, structs
 
-from routerd.app.contracts import local_price
 from routerd.app.local_servers import LocalServer, list_models, without_models
 from routerd.app.policy import build_book, policy_text
 from routerd.app.providers import LiveProvider, build_providers, build_targets
-from routerd.app.startup import Startup, local_servers, nothing_found
+from routerd.app.startup import Startup, local_servers, nothing_found, with_models_of
 from routerd.execute.story import Rules
 from routerd.ledger import Ledger
 from routerd.models.directory import Directory
@@ -52,7 +51,6 @@ async def find_providers(
     A server that the file names and that does not answer keeps the models it listed `before`: it
     may be busy, and who has no models is never asked again.
     """
-    directory = startup.directory
     providers = build_providers(
         startup.providers,
         transport,
@@ -67,14 +65,11 @@ async def find_providers(
         known = (before or {}).get(server.entry.id)
         if known is not None and known.provider.entry.base_url == server.entry.base_url:
             found[server.entry.id] = LocalServer(server, known.models)
-    for name, item in found.items():
-        entry = item.provider.entry
-        price = local_price(name, startup.settings.providers, startup.file or "")
-        directory = directory.with_provider(entry).with_local_models(name, item.models, price=price)
-        providers[name] = item.provider
+    providers |= {name: item.provider for name, item in found.items()}
     if not providers:
         raise nothing_found(startup.file)
     names = tuple(server.entry.id for server in silent)
+    directory = with_models_of(found.values(), startup)
     return InForce(startup, directory, providers, found, names)
 
 

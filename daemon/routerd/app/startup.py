@@ -13,7 +13,7 @@ from pathlib import Path
 import anyio
 from msgspec import Struct, structs
 
-from routerd.app.contracts import with_contracts
+from routerd.app.contracts import local_price, with_contracts
 from routerd.app.local_servers import LocalServer, list_models, places_to_look, without_models
 from routerd.app.providers import (
     LiveProvider,
@@ -40,6 +40,7 @@ __all__ = [
     "nothing_found",
     "prepare",
     "prepare_transport",
+    "with_models_of",
 ]
 
 NOTHING_FOUND = """\
@@ -225,6 +226,18 @@ def local_servers(startup: Startup, transport: Transport) -> list[LiveProvider]:
         for place in places_to_look(startup.directory.providers, startup.environ)
         if place.id not in startup.providers
     ]
+
+
+def with_models_of(servers: Iterable[LocalServer], startup: Startup) -> Directory:
+    """Return the directory of a start with the models that servers of your own list."""
+    directory = startup.directory
+    for found in servers:
+        entry = found.provider.entry
+        price = local_price(entry.id, startup.settings.providers, startup.file or "")
+        directory = directory.with_provider(entry).with_local_models(
+            entry.id, found.models, price=price
+        )
+    return directory
 
 
 def look_for_own_servers(startup: Startup, transport: Transport) -> list[LocalServer]:

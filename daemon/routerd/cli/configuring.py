@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from routerd.app.local_servers import LocalServer
+from routerd.app.policy import build_book
 from routerd.app.providers import shown_address
 from routerd.app.startup import (
     Startup,
@@ -17,6 +18,7 @@ from routerd.app.startup import (
     nothing_found,
     prepare,
     prepare_transport,
+    with_models_of,
 )
 from routerd.budget.definitions import Definition
 from routerd.cli.starter import starter_file
@@ -68,6 +70,9 @@ def check(arguments: argparse.Namespace) -> int:
     found = look_for_own_servers(startup, prepare_transport(startup))
     if not startup.providers and not found:
         raise nothing_found(file)
+    # What calls are decided by: a rule or a policy may name what only a server of your own has.
+    names = [*startup.providers, *(server.provider.entry.id for server in found)]
+    build_book(startup, with_models_of(found, startup), names)
     report = _report(startup, found, environ)
     if arguments.json:
         print_json(report)
