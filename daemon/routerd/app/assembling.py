@@ -57,7 +57,7 @@ async def find_providers(
         connect_seconds=startup.settings.timeouts.connect,
         user_agent=startup.user_agent,
     )
-    own = without_models(providers.values(), directory)
+    own = without_models(providers.values(), startup.directory)
     answered = await list_models([*own, *local_servers(startup, transport)])
     found = {item.provider.entry.id: item for item in answered}
     silent = [server for server in own if server.entry.id not in found]

@@ -1,4 +1,4 @@
-"""Mistakes in rules, policies, experiments and shadows: each names file and key, also in `check`."""
+"""Mistakes in rules, policies, experiments and shadows name file and key, also in `check`."""
 
 from __future__ import annotations
 
@@ -223,7 +223,8 @@ def test_without_a_mistake_all_of_it_is_in_the_book(
 
 def test_rules_of_ones_own_come_first_and_take_the_place_of_those_shipped(tmp_path: Path) -> None:
     shipped = list(shipped_rules())
-    text = f'[rules.zz]\nflags = ["x"]\nuse = "fast"\n[rules.{shipped[-1]}]\ncode = true\nuse = "cheap"'
+    text = '[rules.zz]\nflags = ["x"]\nuse = "fast"\n'
+    text += f'[rules.{shipped[-1]}]\ncode = true\nuse = "cheap"'
     rules = book_from(written(tmp_path, text)).document.rules
     assert list(rules) == ["zz", shipped[-1], *shipped[:-1]]
     assert rules[shipped[-1]].use == "cheap"
