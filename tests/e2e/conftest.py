@@ -45,6 +45,8 @@ base_url = "{{url}}/anthropic"
 simulated = true
 keyless = true
 {OPENAI}"""
+# These tests are about what happens to calls, not about which ids hold still.
+MOVING = "[policies.default]\nmoving_aliases = true\n"
 READY_SECONDS = 15
 
 
@@ -156,7 +158,7 @@ async def start_daemon(
         more: str = "", *, providers: str = PROVIDERS, environ: Mapping[str, str] | None = None
     ) -> Daemon:
         configuration = tmp_path / "routerd.toml"
-        text = NO_DISCOVERY + providers.format(url=simulator.base_url) + more
+        text = NO_DISCOVERY + MOVING + providers.format(url=simulator.base_url) + more
         await anyio.Path(configuration).write_text(text, encoding="utf-8")
 
         def run() -> Daemon:

@@ -101,7 +101,9 @@ def test_simulated_uses_no_key_and_says_so(launch: Launch, tmp_path: Path) -> No
 async def test_a_directory_file_adds_a_shortcut(
     simulator: Simulator, launch: Launch, tmp_path: Path
 ) -> None:
-    shortcut = '[shortcuts.tagger]\ndescription = "Tags."\ncandidates = ["gpt-6-luna"]\n'
+    shortcut = (
+        '[shortcuts.tagger]\ndescription = "Tags."\ncandidates = ["gpt-5.4-nano-2026-03-17"]\n'
+    )
     await write_beside(tmp_path, shortcut + 'degraded = "fail"\n', "mine.toml")
     provider = f'[providers.openai]\nbase_url = "{simulator.base_url}/openai/v1"\nkeyless = true\n'
     provider += "simulated = true\n"
@@ -110,7 +112,7 @@ async def test_a_directory_file_adds_a_shortcut(
     daemon = await ready(await launch_beside(launch, f"--config={file}"))
     async with daemon.client() as client:
         reply = await client.acomplete("tagger", "Hello")
-    assert reply.deployment == "openai/gpt-6-luna"
+    assert reply.deployment == "openai/gpt-5.4-nano-2026-03-17"
 
 
 # --- keys -------------------------------------------------------------------------------------
@@ -333,7 +335,7 @@ keyless = true
         file = await write_beside(tmp_path, text)
         daemon = await launch_beside(launch, f"--config={file}")
         async with daemon.client() as client:
-            reply = await client.acomplete("gpt-6-luna", "Hello")
+            reply = await client.acomplete("gpt-5.4-nano-2026-03-17", "Hello")
             assert reply.provider == "openai"
         await ready(daemon)
         if fault == "refuses":
