@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
-from tests.e2e.conftest import NO_DISCOVERY, PROVIDERS, Daemon
+from tests.e2e.conftest import MOVING, NO_DISCOVERY, PROVIDERS, Daemon
 from tests.e2e.processes import routerd_beside
 
 __all__ = ["Reloading"]
@@ -26,7 +26,7 @@ class Reloading:
         self._url = url
 
     async def write(self, more: str = "", *, first: str = "", providers: str = PROVIDERS) -> None:
-        text = first + NO_DISCOVERY + providers.format(url=self._url) + more
+        text = first + NO_DISCOVERY + MOVING + providers.format(url=self._url) + more
         await anyio.Path(self._folder / "routerd.toml").write_text(text, encoding="utf-8")
 
     async def write_beside(self, name: str, text: str) -> None:

@@ -230,8 +230,8 @@ def test_explain_tells_the_story_of_a_call(daemon: Daemon) -> None:
         "no key or address for mistral\n",
     ):
         assert line in shown
-    assert re.search(rf"^primary +{deployment}$", shown, re.MULTILINE)
-    assert re.search(r"^backup +\S+$", shown, re.MULTILINE)
+    assert re.search(rf"^primary +{deployment} ", shown, re.MULTILINE)
+    assert re.search(r"^backup +\S+ ", shown, re.MULTILINE)
     assert re.search(rf"^1  first +{deployment} +200 +stop +[\d.]+¢ ", shown, re.MULTILINE)
     assert "Hello" not in shown
     assert told(daemon, "explain", decision[:20].upper()).stdout == shown

@@ -343,8 +343,8 @@ async def test_a_provider_killed_in_mid_answer(
         if restart:
             async for _ in stream:
                 pass
-            assert stream.reply.text == expected_text("gpt-6.1-sol", PROMPT)
-            assert stream.reply.deployment == "openai/gpt-6.1-sol"
+            assert stream.reply.text == expected_text("gpt-5.5-2026-04-23", PROMPT)
+            assert stream.reply.deployment == "openai/gpt-5.5-2026-04-23"
         else:
             with pytest.raises(RouterdError) as caught:
                 async for _ in stream:
@@ -377,7 +377,7 @@ async def test_a_provider_killed_before_its_answer(
         await wait(client)
         records = [await explain(client, one.decision_id) for one in heard]
     for one, record in zip(heard, records, strict=True):
-        assert one.text == expected_text("gpt-6.1-sol", PROMPT)
+        assert one.text == expected_text("gpt-5.5-2026-04-23", PROMPT)
         *failed, answered = record.attempts
         assert {attempt.error_class for attempt in failed} == {"connection"}
         assert {attempt.provider for attempt in failed} == {"anthropic"}

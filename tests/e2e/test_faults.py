@@ -154,7 +154,6 @@ FOR_EVER = [
 NOT_WORTH_A_SECOND_TRY = [
     Case("status:401,{first}", "auth"),
     Case("status:403,{first}", "auth"),
-    Case("status:404,{first}", "not_found"),
     Case("status:429,{first},code=insufficient_quota", "quota"),
     Case("status:429,retry_after=60,{first}", "rate_limit"),
     Case("{overloaded},retry_after=60,{first}", "overloaded"),
@@ -208,6 +207,19 @@ async def test_what_does_not_pass_leads_to_the_backup_at_once(scene: Scene) -> N
             ended = await scene.ask(way, case.fault)
             ended.check_answered_by(scene.side.backup, (scene.side.first, case.error_class))
             assert [attempt.reason for attempt in ended.record.attempts] == ["first", "fallback"]
+
+
+@either_vendor_first
+async def test_a_model_that_its_provider_does_not_have_is_asked_for_once(scene: Scene) -> None:
+    first, backup = scene.side.first, scene.side.backup
+    ended = await scene.ask("stream", "status:404,{first}")
+    ended.check_answered_by(backup, (first, "not_found"))
+    for way in WAYS:
+        ended = await scene.ask(way, "status:404,{first}")
+        ended.check_answered_by(backup)
+        assert ended.record.plan is not None
+        gone = {item.deployment: item.detail for item in ended.record.plan.dropped}
+        assert gone[first].startswith("its provider does not have it: 404")
 
 
 @slow
@@ -319,14 +331,14 @@ async def test_a_malformed_event_is_skipped_and_counted(scene: Scene) -> None:
 async def test_where_all_are_down_the_first_cause_is_told(scene: Scene) -> None:
     vendor_behind = scene.side.backup.partition("/")[0]
     for way in WAYS:
-        ended = await scene.ask(way, "status:404,{first}", f"status:500,vendor={vendor_behind}")
-        first, backup = (scene.side.first, "not_found"), (scene.side.backup, "server_error")
+        ended = await scene.ask(way, "status:403,{first}", f"status:500,vendor={vendor_behind}")
+        first, backup = (scene.side.first, "auth"), (scene.side.backup, "server_error")
         third = []
         for name in routes_of(ended.record)[2:]:
             at_backup = name.startswith(f"{vendor_behind}/")
-            third += [(name, "server_error")] * 2 if at_backup else [(name, "not_found")]
-        error = ended.check_failed(RouterError, "not_found", first, backup, backup, *third)
-        assert error.details["status"] == 404
+            third += [(name, "server_error")] * 2 if at_backup else [(name, "auth")]
+        error = ended.check_failed(RouterError, "auth", first, backup, backup, *third)
+        assert error.details["status"] == 403
         assert ended.record.cost_nanodollars == 0
         assert ended.record.deployment == ""
 

@@ -23,7 +23,7 @@ import pytest
 from routerd.simulate import Fault, Pacing, Simulator
 from routerd_client import Client
 from tests.e2e.asking import SIDES, WAYS, Heard, ask, name_of, until_idle
-from tests.e2e.conftest import NO_DISCOVERY, PROVIDERS, Daemon
+from tests.e2e.conftest import MOVING, NO_DISCOVERY, PROVIDERS, Daemon
 from tests.e2e.money import (
     AttemptRow,
     attempt_rows,
@@ -43,6 +43,7 @@ PATIENCE_SECONDS: Final = 60.0
 # Quickly ready, and with budgets that are filled from the ledger at each start.
 CONFIGURATION: Final = f"""\
 {NO_DISCOVERY}
+{MOVING}
 [egress]
 warm_connections = 0
 [budgets.all]
@@ -157,7 +158,8 @@ async def random_moment(dice: random.Random, simulator: Simulator, daemon: Daemo
         return
     calls = simulator.account.total.requests + dice.randrange(1, 40)
     while simulator.account.total.requests < calls:
-        assert daemon.process.poll() is None, daemon.log
+        if daemon.process.poll() is not None:
+            raise AssertionError(await anyio.to_thread.run_sync(lambda: daemon.log))
         await anyio.sleep(0.005)
     # Anywhere in an answer.
     await anyio.sleep(dice.uniform(0, 0.2))

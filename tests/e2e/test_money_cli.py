@@ -346,7 +346,7 @@ def test_imported_prices_are_what_calls_cost(tmp_path: Path, launch: Callable[..
         "input_cost_per_token": 3e-07,
         "output_cost_per_token": 1.5e-06,
     }
-    published.write_text(json.dumps({"gpt-6-luna": entry}))
+    published.write_text(json.dumps({"gpt-5.4-nano-2026-03-17": entry}))
     configuration = tmp_path / "routerd.toml"
     configuration.write_text("")
     with_config = f"--config={configuration}"
@@ -355,17 +355,17 @@ def test_imported_prices_are_what_calls_cost(tmp_path: Path, launch: Callable[..
         home=tmp_path,
     )
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert re.search(r"openai/gpt-6-luna +input ", ended.stdout)
+    assert re.search(r"openai/gpt-5.4-nano-2026-03-17 +input ", ended.stdout)
     configuration.write_text('directory = ["prices.toml"]\n')
     [row] = [
         row
         for row in json.loads(routerd("models", with_config, "--json", home=tmp_path).stdout)
-        if row["deployment"] == "openai/gpt-6-luna"
+        if row["deployment"] == "openai/gpt-5.4-nano-2026-03-17"
     ]
     assert (row["input_price"], row["output_price"]) == ("$0.30", "$1.50")
     daemon = launch("--simulated", with_config).wait_until_ready()
     with daemon.client() as client:
-        reply = client.complete("openai/gpt-6-luna", "Hello", max_output_tokens=100)
+        reply = client.complete("openai/gpt-5.4-nano-2026-03-17", "Hello", max_output_tokens=100)
     assert reply.usage is not None
     tokens = reply.usage.input_tokens, reply.usage.output_tokens
     assert reply.cost_nanodollars == tokens[0] * 300 + tokens[1] * 1500

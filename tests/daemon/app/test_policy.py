@@ -112,8 +112,10 @@ MISTAKES = [
         "weight",
     ),
     (
-        '[experiments.a]\ntarget = "smart"\n[experiments.a.arms.b]\nweight = 1\n'
-        '[experiments.b]\ntarget = "smart"\n[experiments.b.arms.b]\nweight = 1',
+        (
+            '[experiments.a]\ntarget = "smart"\n[experiments.a.arms.b]\nweight = 1\n'
+            '[experiments.b]\ntarget = "smart"\n[experiments.b.arms.b]\nweight = 1'
+        ),
         "experiments.b.target",
         "is that of experiments.a too",
     ),
@@ -144,7 +146,10 @@ MISTAKES = [
         "",
     ),
     (
-        '[shadows.a]\ntarget = "smart"\nuse = "fast"\npercent = 1\ndaily_dollars = 1\nin_flight = 0',
+        (
+            '[shadows.a]\ntarget = "smart"\nuse = "fast"\npercent = 1\n'
+            "daily_dollars = 1\nin_flight = 0"
+        ),
         "shadows.a.in_flight",
         "",
     ),
