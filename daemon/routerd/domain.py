@@ -125,7 +125,8 @@ class Features(Struct, frozen=True):
     what the caller asked for, if anything, `seconds` how long the call may take. `text_rules` are
     the rules on words that were looked at, with their results. `reasoning` is whether medium or
     more of it was asked for, `code` whether the question holds some. `critical` calls stay where
-    they are when money runs short. `max_nanodollars` is what the call may cost at most.
+    they are when money runs short. `max_nanodollars` is what the call may cost at most. `policy` is
+    the one that holds for a copy: that of the call it copies.
     """
 
     input_tokens: int
@@ -149,6 +150,7 @@ class Features(Struct, frozen=True):
     session: str | None = None
     max_nanodollars: int | None = None
     flags: tuple[str, ...] = ()
+    policy: str | None = None
 
 
 class BudgetRoom(Struct, frozen=True):

@@ -77,7 +77,8 @@ class Pipeline:
         is_a_call = True
         key = (peer_uid, call.call_id)
         try:
-            await self.in_flight.begin(key, sink, record, again=call.sends > 0)
+            if copy is None:  # a shadow counts its own
+                await self.in_flight.begin(key, sink, record, again=call.sends > 0)
             has_begun = True
             if call.sends:
                 await join_earlier(story, self._ledger)
@@ -129,7 +130,13 @@ class Pipeline:
         check_request(call.messages, call.options, is_copy=story.copy is not None)
         seconds = call.deadline - call.received_at
         asked = understand(
-            rules.book, call.target, call.messages, call.options, seconds, caller_of(record)
+            rules.book,
+            call.target,
+            call.messages,
+            call.options,
+            seconds,
+            caller_of(record),
+            policy=story.copy.policy if story.copy is not None else None,
         )
         record.target, record.features = call.target, asked.features
         record.arm = record.arm or asked.choice.arm
@@ -160,6 +167,14 @@ class Pipeline:
         record.directory_hash, record.policy_hash = rules.directory_hash, rules.policy_hash
         if not plan.routes:
             raise CallRefused(refusal(plan, snapshot))
-        if plan.shadows and self.shadows is not None and story.copy is None:
-            self.shadows.copy(story.call, record, rules.shadows, texts=story.texts is not None)
+        # A call that was sent again was copied before.
+        if plan.shadows and self.shadows is not None and not story.call.sends:
+            self.shadows.copy(
+                story.call,
+                record,
+                plan,
+                rules.shadows,
+                texts=story.texts is not None,
+                is_kept_near=asked.choice.resolution.boundary in ("machine", "own-network"),
+            )
         return plan

@@ -105,8 +105,9 @@ class Book:
 
     def choose(self, target: str, features: Features, caller: Caller) -> Choice:
         """Say who is to serve a call; CallRefused where no such name exists."""
-        policy = self.policies.of(caller)
-        name = policy.shortcuts.get(target, target)
+        policy = self.policies.by_name.get(features.policy or "") or self.policies.of(caller)
+        # A shadow says whom its copies go to, whoever is copied.
+        name = policy.shortcuts.get(target, target) if features.policy is None else target
         because = [] if name == target else [f"policy {policy.name}: {name} for {target}"]
         complexity: Complexity | None = None
         hit = self._rules.first(target, features, caller)

@@ -6,7 +6,7 @@ that is made.
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from routerd.budget.holds import Spending
 from routerd.classify.features import measure
@@ -34,9 +34,16 @@ def understand(
     options: CallOptions,
     seconds: float,
     caller: Caller,
+    *,
+    policy: str | None = None,
 ) -> Asked:
-    """Measure a call that may take so many seconds; CallRefused where its target is unknown."""
+    """Measure a call that may take so many seconds; CallRefused where its target is unknown.
+
+    `policy` is that of the call that it copies, if it does.
+    """
     features = measure(messages, options, seconds, words=book.words)
+    if policy is not None:
+        features = structs.replace(features, policy=policy)
     choice = book.choose(target, features, caller)
     defaults = choice.defaults
     return Asked(filled(features, defaults), with_defaults(options, defaults), choice)

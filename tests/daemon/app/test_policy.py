@@ -113,8 +113,8 @@ MISTAKES = [
     ),
     (
         (
-            '[experiments.a]\ntarget = "smart"\n[experiments.a.arms.b]\nweight = 1\n'
-            '[experiments.b]\ntarget = "smart"\n[experiments.b.arms.b]\nweight = 1'
+            '[experiments.a]\ntarget = "smart"\narms = {b = {weight = 1}}\n'
+            '[experiments.b]\ntarget = "smart"\narms = {b = {weight = 1}}'
         ),
         "experiments.b.target",
         "is that of experiments.a too",
@@ -147,8 +147,8 @@ MISTAKES = [
     ),
     (
         (
-            '[shadows.a]\ntarget = "smart"\nuse = "fast"\npercent = 1\n'
-            "daily_dollars = 1\nin_flight = 0"
+            '[shadows.a]\ntarget = "smart"\nuse = "fast"\n'
+            "percent = 1\ndaily_dollars = 1\nin_flight = 0"
         ),
         "shadows.a.in_flight",
         "",
@@ -228,8 +228,8 @@ def test_without_a_mistake_all_of_it_is_in_the_book(
 
 def test_rules_of_ones_own_come_first_and_take_the_place_of_those_shipped(tmp_path: Path) -> None:
     shipped = list(shipped_rules())
-    text = '[rules.zz]\nflags = ["x"]\nuse = "fast"\n'
-    text += f'[rules.{shipped[-1]}]\ncode = true\nuse = "cheap"'
+    own = 'flags = ["x"]\nuse = "cheap"\n'
+    text = f"[rules.zz]\n{own}[rules.{shipped[-1]}]\n{own}"
     rules = book_from(written(tmp_path, text)).document.rules
     assert list(rules) == ["zz", shipped[-1], *shipped[:-1]]
     assert rules[shipped[-1]].use == "cheap"

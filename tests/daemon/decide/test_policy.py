@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from routerd.decide import Policies, Policy, PolicyMistake, plan_call
 from routerd.domain import Caller
@@ -221,6 +222,17 @@ def test_a_policy_allows_and_leaves_out(policy: dict[str, Any], routes: list[str
     assert route_ids(plan) == routes
     assert all(code == "policy" for _, code in reasons(plan) if code != "beyond_three")
     assert len(reasons(plan)) + len(routes) == 4
+
+
+def test_a_copy_is_under_the_policy_of_its_call_and_goes_where_its_shadow_says() -> None:
+    own = PolicySettings(tenants=["acme"], shortcuts={"smart": "fast"}, without=["q"])
+    made = book(KNOWN, policies={"acme": own})
+    copied = structs.replace(PLAIN, policy="acme")
+    plan = plan_call(made, "smart", copied, NOBODY, NOW)
+    assert (plan.policy, plan.serves, route_ids(plan)) == ("acme", "smart", ["p/c", "p/a"])
+    # Where there is no such policy any more, that of its own names holds.
+    gone = structs.replace(PLAIN, policy="of yesterday")
+    assert plan_call(made, "smart", gone, NOBODY, NOW).policy == "default"
 
 
 def test_a_shortcut_of_ones_own_is_for_its_policy_alone() -> None:

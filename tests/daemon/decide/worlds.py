@@ -222,6 +222,7 @@ features = st.builds(
     session=st.sampled_from([None, "s"]),
     max_nanodollars=st.sampled_from([None, None, 0, 5_000_000, DOLLAR]),
     flags=st.sampled_from([(), ("odd",)]),
+    policy=mostly(None, "acme", "of yesterday"),
 )
 
 

@@ -8,10 +8,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 from anyio.lowlevel import checkpoint
 from msgspec import Struct
 
 from routerd.accept.connection import Connection
+from routerd.app.policy import policy_text
 from routerd.budget.budgets import Budgets
 from routerd.budget.definitions import read_budgets
 from routerd.budget.keys import Keys
@@ -19,6 +21,7 @@ from routerd.cache import Answers
 from routerd.decide import Book, PolicyDocument
 from routerd.domain import Record
 from routerd.execute.accounts import Accounts
+from routerd.execute.shadows import Shadows
 from routerd.execute.story import Rules
 from routerd.ledger import Ledger
 from routerd.models.directory import Directory
@@ -82,13 +85,14 @@ def directory(vendors: tuple[Vendor, ...]) -> Directory:
 
 
 class House:
-    """Everything a call goes through, and what was told about it."""
+    """Everything a call goes through, and what was told about it; `left` are all its records."""
 
     def __init__(self, pipeline: Pipeline, ledger: Ledger, events: list[Event]) -> None:
         self.pipeline = pipeline
         self.ledger = ledger
         self.events = events
         self.running: Running
+        self.left: list[Record] = []
 
     async def ask(self, call_id: str = "c1", **more: Any) -> tuple[App, list[Struct]]:
         """Make a call on a connection of its own and read its answer."""
@@ -117,7 +121,8 @@ class House:
             event.record.decision_id for event in self.finished
         }
         assert len(self.finished) == count
-        assert self.pipeline.served == count
+        copies = sum(item.shadow_of is not None for item in stored)
+        assert self.pipeline.served == count - copies
         assert len(self.pipeline.in_flight) == 0
         return stored
 
@@ -136,24 +141,29 @@ async def house(
     budgets: dict[str, Budget] | None = None,
     cached: dict[str, CachedShortcut] | None = None,
     texts_of: Iterable[str] = (),
+    known: Directory | None = None,
     **policy: Any,
 ) -> AsyncIterator[House]:
+    """Serve calls by vendors; `known` takes the place of the directory that has them all."""
     told: list[Event] = []
     ledger = Ledger(folder / "ledger.db", on_event=told.append)
     await ledger.start()
     events = Events([told.append])
-    budgets_of_calls = Budgets(read_budgets(budgets or {}, Budgeting()), tell=events.emit)
+    budgets_of_calls = Budgets(
+        read_budgets(budgets or {}, Budgeting(), shadows=policy.get("shadows")), tell=events.emit
+    )
+    document = PolicyDocument(providers=tuple(vendor.name for vendor in vendors), **policy)
+    used = known or directory(vendors)
     pipeline = Pipeline(
         rules=Rules(
-            book=Book(
-                directory(vendors),
-                PolicyDocument(providers=tuple(vendor.name for vendor in vendors), **policy),
-            ),
+            book=Book(used, document),
             targets={f"{vendor.name}/m": vendor.target() for vendor in vendors},
             limits=Limits(in_flight=in_flight),
             timeouts=timeouts,
             texts_of=frozenset(texts_of),
             simulated=simulated,
+            directory_hash=ledger.keep_document("directory", used.document()),
+            policy_hash=ledger.keep_document("policy", policy_text(document)),
         ),
         ledger=ledger,
         accounts=Accounts(budgets_of_calls, Keys({}, ()), ledger, events.emit),
@@ -165,8 +175,13 @@ async def house(
     async def serve_call(request: CallRequested, sink: Connection) -> None:
         await pipeline.serve(request, sink, sink.peer_uid)
 
-    async with serving(folder, serve_call) as made.running:
-        yield made
+    async with anyio.create_task_group() as copies:
+        pipeline.shadows = Shadows(pipeline.serve, copies.start_soon)
+        async with serving(folder, serve_call) as made.running:
+            yield made
+        # As a daemon does that stops.
+        copies.cancel_scope.cancel()
+    made.left = await ledger.recent(100)
     await ledger.close()
 
 
