@@ -61,14 +61,15 @@ def commands_of(
     report: Callable[[], dict[str, Any]] = dict,
     budgets: Callable[[], list[dict[str, Any]]] = list,
     rules: Rules = RULES,
+    accounts: Accounts | None = None,
     take_changes: Callable[[Sequence[Change], float], None] | None = None,
     reload: Callable[[], Awaitable[dict[str, Any]]] = no_reload,
 ) -> Commands:
     """The commands of a daemon with a ledger, and with whatever else a test gives it."""
-    accounts = Accounts(Budgets(()), Keys({}, ()), ledger, lambda _event: None)
+    used = accounts or Accounts(Budgets(()), Keys({}, ()), ledger, lambda _event: None)
     if take_changes is not None:
-        accounts.correct = take_changes  # type: ignore[method-assign,assignment]
-    return Commands(report, ledger, budgets, lambda: rules, lambda: accounts, reload=reload)
+        used.correct = take_changes  # type: ignore[method-assign,assignment]
+    return Commands(report, ledger, budgets, lambda: rules, lambda: used, reload=reload)
 
 
 def call(text: str = "hello") -> CallRequested:
