@@ -22,6 +22,7 @@ import pytest
 from routerd.simulate import Price, Simulator
 from routerd.simulate.delivery import Delivery
 from routerd_client import Client
+from tests.e2e.again import differences_in
 from tests.e2e.money import prices_of_the_directory
 
 if TYPE_CHECKING:
@@ -117,6 +118,9 @@ def launch(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
     yield start
     for daemon in started:
         daemon.kill()
+    # Whatever the test was about: each decision comes out the same when it is made again.
+    for ledger in dict.fromkeys(daemon.ledger for daemon in started):
+        assert differences_in(ledger) == []
 
 
 @pytest.fixture(scope="session")
