@@ -12,8 +12,9 @@ import pytest
 
 from routerd.cli import main
 from routerd.domain import Record
+from routerd.execute.story import Rules
 from routerd.ledger import Ledger
-from tests.daemon.accept.app import commands_of, serving
+from tests.daemon.accept.app import RULES, commands_of, serving
 
 __all__ = ["Run", "house"]
 
@@ -27,13 +28,16 @@ async def house(
     capsys: pytest.CaptureFixture[str],
     records: Iterable[Record] = (),
     budgets: Iterable[dict[str, Any]] = (),
+    prepare: Callable[[Ledger], None] = lambda _ledger: None,
+    decided_by: Callable[[Ledger], Rules] = lambda _ledger: RULES,
 ) -> AsyncIterator[Run]:
     """Serve a ledger with these records, and run verbs beside it."""
     ledger = Ledger(folder / "ledger.db")
     await ledger.start()
     for record in records:
         ledger.write(record)
-    commands = commands_of(ledger, budgets=lambda: list(budgets))
+    prepare(ledger)
+    commands = commands_of(ledger, budgets=lambda: list(budgets), rules=decided_by(ledger))
     async with serving(folder, serve_command=commands.serve) as running:
 
         async def run(*arguments: str) -> tuple[int, str, str]:
