@@ -47,7 +47,7 @@ PNG = bytes.fromhex(
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     daemon = Daemon(tmp_path_factory.mktemp("cli"), "--simulated", environ={})
     yield daemon.wait_until_ready()
-    daemon.kill()
+    daemon.end()
 
 
 def told(daemon: Daemon, *arguments: str, stdin: str = "") -> Ended:

@@ -27,7 +27,7 @@ SHOWS = {
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     daemon = Daemon(tmp_path_factory.mktemp("examples"), "--simulated", environ={})
     yield daemon.wait_until_ready()
-    daemon.kill()
+    daemon.end()
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
