@@ -14,6 +14,7 @@ from routerd.decide import Book, book_of, decide_again
 from routerd.domain import Record
 from routerd.execute.recording import caller_of
 from routerd.ledger import LedgerReader, open_reader
+from routerd.ledger.recovery import RULE
 
 __all__ = ["differences_in"]
 
@@ -23,20 +24,26 @@ books = cache(book_of)
 
 
 def differences_in(ledger: Path) -> list[str]:
-    """Decide everything in a ledger again; returns each difference with the call it is of.
-
-    A call without a plan was refused before there could be one, was answered by what was kept, or
-    is known from its intents alone because its daemon was killed.
-    """
+    """Decide everything in a ledger again; returns each difference with the call it is of."""
     if not ledger.exists():
         return []
     reader = open_reader(ledger)
     return [
         f"{record.decision_id}: {difference}"
         for record in reader.recent(MOST_RECORDS)
-        if record.plan is not None
+        if not _cannot_be(record)
         for difference in _differences(record, reader)
     ]
+
+
+def _cannot_be(record: Record) -> bool:
+    """Say whether a decision cannot be made again, for one of the reasons there may be."""
+    if record.plan is None:
+        was_refused_before = record.error_code is not None
+        assert was_refused_before or record.cached, f"{record.decision_id}: it has no plan"
+        return True
+    # Its daemon was killed, and it is known from its intents alone.
+    return record.plan.rule == RULE
 
 
 def _differences(record: Record, reader: LedgerReader) -> list[str]:

@@ -109,7 +109,10 @@ class DecisionCommands:
 
     async def _book(self, directory_hash: str | None, policy_hash: str | None) -> Book:
         if directory_hash is None or policy_hash is None:
-            raise CannotReplay("no plan was made: the call was refused before, or was kept")
+            raise CannotReplay(
+                "no plan was made or none was kept: the call was refused before, its answer was a "
+                "kept one, or the daemon died"
+            )
         rules = self._rules()
         key = (directory_hash, policy_hash)
         if key == (rules.directory_hash, rules.policy_hash):
