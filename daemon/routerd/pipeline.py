@@ -12,17 +12,13 @@ from time import monotonic, time
 
 from routerd.cache import Answers, Collected, WaitedTooLong
 from routerd.classify.checks import check_request
-from routerd.decide import refusal
-from routerd.domain import Plan
 from routerd.errors import CallRefused
 from routerd.execute.accounts import Accounts, Purse
-from routerd.execute.deciding import Asked, decide, understand
 from routerd.execute.delivery import Delivery, Sink
 from routerd.execute.in_flight import CallsInFlight, SentOnceMore
 from routerd.execute.keeping import give_kept, keep_answer
 from routerd.execute.recording import (
     begin_record,
-    caller_of,
     finish_record,
     last_frame,
     read_call,
@@ -126,22 +122,9 @@ class Pipeline:
 
     async def _answer(self, story: Story, sink: Sink) -> ErrorInfo | None:
         """Answer a call, from what is kept or by its routes; returns why there is no answer."""
-        call, record, rules, answers = story.call, story.record, story.rules, story.answers
+        call, record, answers = story.call, story.record, story.answers
         check_request(call.messages, call.options, is_copy=story.copy is not None)
-        seconds = call.deadline - call.received_at
-        asked = understand(
-            rules.book,
-            call.target,
-            call.messages,
-            call.options,
-            seconds,
-            caller_of(record),
-            policy=story.copy.policy if story.copy is not None else None,
-        )
-        record.target, record.features = call.target, asked.features
-        record.arm = record.arm or asked.choice.arm
-        if story.keeps_texts:
-            story.keep_texts()
+        asked = story.understand()
         async with answers.share(story.key(asked), call.deadline - monotonic()) as turn:
             if turn.answer is not None:
                 sink.send((CallStarted(record.decision_id, record.trace_id),))
@@ -151,30 +134,10 @@ class Pipeline:
             if collected is not None:
                 story.delivery.listeners.append(collected)
             purse = Purse(story.accounts, record)
-            plan = self._plan(story, asked, purse)
+            plan = story.decide(asked, purse)
+            story.copy_for(self.shadows, asked, plan)
             sink.send((CallStarted(record.decision_id, record.trace_id),))
             execution = story.begin(asked, purse)
-            await execution.run(plan, rules.targets)
+            await execution.run(plan, story.rules.targets)
             keep_answer(turn, collected, record, execution)
             return execution.error
-
-    def _plan(self, story: Story, asked: Asked, purse: Purse) -> Plan:
-        """Decide who may serve; CallRefused where nobody may."""
-        record, rules = story.record, story.rules
-        now = purse.received_at + story.delivery.elapsed_us() / 1e6
-        plan, snapshot = decide(rules.book, story.accounts, asked, purse.spending, now)
-        record.plan, record.snapshot = plan, snapshot
-        record.directory_hash, record.policy_hash = rules.directory_hash, rules.policy_hash
-        if not plan.routes:
-            raise CallRefused(refusal(plan, snapshot))
-        # A call that was sent again was copied before.
-        if plan.shadows and self.shadows is not None and not story.call.sends:
-            self.shadows.copy(
-                story.call,
-                record,
-                plan,
-                rules.shadows,
-                texts=story.texts is not None,
-                is_kept_near=asked.choice.resolution.boundary in ("machine", "own-network"),
-            )
-        return plan

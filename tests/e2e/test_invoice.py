@@ -159,7 +159,8 @@ async def random_moment(dice: random.Random, simulator: Simulator, daemon: Daemo
     calls = simulator.account.total.requests + dice.randrange(1, 40)
     while simulator.account.total.requests < calls:
         if daemon.process.poll() is not None:
-            raise AssertionError(await anyio.to_thread.run_sync(lambda: daemon.log))
+            log = await anyio.to_thread.run_sync(lambda: daemon.log)
+            raise AssertionError(f"it ended with {daemon.process.returncode}: {log[-2_000:]}")
         await anyio.sleep(0.005)
     # Anywhere in an answer.
     await anyio.sleep(dice.uniform(0, 0.2))

@@ -12,19 +12,20 @@ from typing import Final
 from msgspec import Struct
 
 from routerd.cache import Answers, Key
-from routerd.decide import Book
-from routerd.domain import Attempt, Call, Record
+from routerd.decide import Book, refusal
+from routerd.domain import Attempt, Call, Plan, Record
+from routerd.errors import CallRefused
 from routerd.execute.accounts import Accounts, Purse
-from routerd.execute.deciding import Asked
+from routerd.execute.deciding import Asked, decide, understand
 from routerd.execute.delivery import Delivery
 from routerd.execute.keeping import KeptTexts
-from routerd.execute.recording import continue_record
+from routerd.execute.recording import caller_of, continue_record
 from routerd.execute.routes import Execution
-from routerd.execute.shadows import Copy
+from routerd.execute.shadows import Copy, Shadows
 from routerd.execute.target import Target
 from routerd.ledger import Ledger, LedgerUnreadable
 from routerd.models.directory import Directory
-from routerd.settings import Limits, Shadow, Timeouts
+from routerd.settings import Limits, Timeouts
 
 __all__ = ["Rules", "Story", "join_earlier"]
 
@@ -49,11 +50,6 @@ class Rules(Struct, frozen=True, eq=False):
     directory_hash: str | None = None
     policy_hash: str | None = None
     simulated: bool = False
-
-    @property
-    def shadows(self) -> Mapping[str, Shadow]:
-        """The shadows that copy calls, by name."""
-        return self.book.document.shadows
 
     @property
     def decided_by(self) -> str:
@@ -100,6 +96,48 @@ class Story(Struct, eq=False):
         yield from self.record.attempts
         if self.execution is not None:
             yield from self.execution.attempts
+
+    def understand(self) -> Asked:
+        """Measure the call and find who is asked for; CallRefused where no such name exists."""
+        call, record = self.call, self.record
+        asked = understand(
+            self.rules.book,
+            call.target,
+            call.messages,
+            call.options,
+            call.deadline - call.received_at,
+            caller_of(record),
+            policy=self.copy.policy if self.copy is not None else None,
+        )
+        record.target, record.features = call.target, asked.features
+        record.arm = record.arm or asked.choice.arm
+        if self.keeps_texts:
+            self.keep_texts()
+        return asked
+
+    def decide(self, asked: Asked, purse: Purse) -> Plan:
+        """Decide who may serve; CallRefused where nobody may."""
+        record, rules = self.record, self.rules
+        now = purse.received_at + self.delivery.elapsed_us() / 1e6
+        plan, snapshot = decide(rules.book, self.accounts, asked, purse.spending, now)
+        record.plan, record.snapshot = plan, snapshot
+        record.directory_hash, record.policy_hash = rules.directory_hash, rules.policy_hash
+        if not plan.routes:
+            raise CallRefused(refusal(plan, snapshot))
+        return plan
+
+    def copy_for(self, shadows: Shadows | None, asked: Asked, plan: Plan) -> None:
+        """Have shadows copy the call, if its plan names any; one sent again was copied before."""
+        if not plan.shadows or shadows is None or self.call.sends:
+            return
+        shadows.copy(
+            self.call,
+            self.record,
+            plan,
+            self.rules.book.document.shadows,
+            texts=self.texts is not None,
+            is_kept_near=asked.choice.resolution.boundary in ("machine", "own-network"),
+        )
 
     def begin(self, asked: Asked, purse: Purse) -> Execution:
         """Make what runs the routes of the call."""
