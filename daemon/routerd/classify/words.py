@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from routerd.settings import Rule
@@ -16,6 +17,8 @@ from routerd_proto.content import Message, Text
 
 __all__ = ["LOOKED_AT", "WordRules", "holds_code", "texts_of"]
 
+# System prompts whose words are remembered, never themselves.
+MOST_PROMPTS: Final = 1_000
 # Characters of each text that are looked at, half of them at either end.
 LOOKED_AT: Final = 4_000
 # Everything that ends a word: of ASCII all but the underscore, then what word processors and other
@@ -69,16 +72,30 @@ class WordRules:
         self._none = dict.fromkeys(rules, False)
         self._system = _Index(rules, "system")
         self._question = _Index(rules, "question")
+        # What was found in system prompts, which are nearly always the same, by their digest.
+        self._found: dict[bytes, tuple[str, ...]] = {}
 
     def results(self, texts: Texts) -> dict[str, bool]:
         """Return by its name whether each rule finds one of its words."""
         if not self._none:
             return {}
         found = self._none.copy()
-        for index, text in ((self._system, texts.system), (self._question, texts.question)):
-            for name in index.rules_met(text):
-                found[name] = True
+        for name in self._in_system(texts.system):
+            found[name] = True
+        for name in self._question.rules_met(texts.question):
+            found[name] = True
         return found
+
+    def _in_system(self, text: str) -> tuple[str, ...]:
+        if not text:
+            return ()
+        digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        met = self._found.get(digest)
+        if met is None:
+            if len(self._found) >= MOST_PROMPTS:
+                self._found.clear()
+            met = self._found[digest] = tuple(self._system.rules_met(text))
+        return met
 
 
 class _Index:

@@ -16,6 +16,7 @@ from routerd.classify.rules import Rules
 from routerd.classify.words import WordRules
 from routerd.decide.candidates import Prepared, Terrain, prepare
 from routerd.decide.experiments import arm_of, lot, shadows_of
+from routerd.decide.order import settled
 from routerd.decide.policy import Policies, Policy
 from routerd.decide.resolving import resolve
 from routerd.domain import Caller, Complexity, Features, Kind, Sensitivity, Snapshot
@@ -101,7 +102,7 @@ class Book:
         for name, item in document.shadows.items():
             self._shadows.setdefault(item.target, {})[name] = item
         self._candidates: dict[str, tuple[Deployment, ...]] = {}
-        self._prepared: dict[tuple[str, str, Sensitivity, Kind], tuple[date, Prepared]] = {}
+        self._prepared: dict[tuple[str, str, Sensitivity, Kind], tuple[int, int, Prepared]] = {}
 
     def choose(self, target: str, features: Features, caller: Caller) -> Choice:
         """Say who is to serve a call; CallRefused where no such name exists."""
@@ -150,19 +151,20 @@ class Book:
 
     def prepared(self, choice: Choice, features: Features, snapshot: Snapshot) -> Prepared:
         """Return the candidates of a choice, sorted as far as the call does not matter."""
-        day = date.fromordinal(int(snapshot.now) // SECONDS_A_DAY + EPOCH)
+        day = int(snapshot.now) // SECONDS_A_DAY
         if snapshot.gone:
-            return self._prepare(choice, features, snapshot, day)
+            return self._prepare(choice, features, snapshot, _date(day))
         key = (choice.resolution.name, choice.policy.name, features.sensitivity, features.kind)
         kept = self._prepared.get(key)
         if kept is not None:
-            since, prepared = kept
-            if since <= day and (prepared.until is None or day < prepared.until):
+            since, until, prepared = kept
+            if since <= day < until:
                 return prepared
         if len(self._prepared) >= MOST_PREPARED:
             self._prepared.clear()
-        prepared = self._prepare(choice, features, snapshot, day)
-        self._prepared[key] = (day, prepared)
+        prepared = self._prepare(choice, features, snapshot, _date(day))
+        until = NEVER if prepared.until is None else prepared.until.toordinal() - EPOCH
+        self._prepared[key] = (day, until, prepared)
         return prepared
 
     def candidates(self, choice: Choice) -> tuple[Deployment, ...]:
@@ -190,7 +192,7 @@ class Book:
     def _prepare(
         self, choice: Choice, features: Features, snapshot: Snapshot, day: date
     ) -> Prepared:
-        return prepare(
+        prepared = prepare(
             choice.resolution,
             Terrain(
                 self.directory,
@@ -202,6 +204,11 @@ class Book:
                 day,
                 snapshot.gone,
             ),
+        )
+        return structs.replace(
+            prepared,
+            groups=tuple(settled(group, choice.policy) for group in prepared.groups),
+            near_cap=tuple(settled(group, choice.policy) for group in prepared.near_cap),
         )
 
     def _experiment(
@@ -234,6 +241,12 @@ class Book:
 
 NOTHING: Final = Defaults()
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC).toordinal()
+NEVER: Final = 2**62
+
+
+def _date(days: int) -> date:
+    """Return the day that is so many after the first of 1970."""
+    return date.fromordinal(days + EPOCH)
 
 
 def _joined(first: Defaults, others: Defaults) -> Defaults:

@@ -20,10 +20,20 @@ from routerd.models.directory import BOUNDARIES, Directory, Resolution
 from routerd.models.pricing import Price, dearest_rates
 from routerd.models.schema import Deployment
 
-__all__ = ["Candidate", "Group", "Placed", "Prepared", "Terrain", "prepare"]
+__all__ = [
+    "WIDEST_WINDOW",
+    "Candidate",
+    "Group",
+    "Placed",
+    "Prepared",
+    "Terrain",
+    "prepare",
+]
 
 # Larger than any window: stands for one that nobody knows.
 NO_LIMIT: Final = 2**62
+# What is taken for a window nobody knows where money is bounded by it: wider than any there is.
+WIDEST_WINDOW: Final = 2**21
 # A replacement may itself have been replaced; nobody goes on for ever.
 MOST_REPLACEMENTS: Final = 5
 DEAREST: Final = 2**62
@@ -35,8 +45,9 @@ class Candidate(Struct, frozen=True, eq=False):
     `can` has a bit for each capability. `price` is nanodollars for three million tokens in and one
     out, None where that is not known. `expected_ms` is the time to the first content that somebody
     measured. `rates` are nanodollars per million tokens in and out at most, for prompts of at most
-    `rates_until` tokens; None where the price is not that plain. `degraded` says why it is not what
-    was asked for. `beyond` is what is said of it once there are enough routes.
+    `rates_until` tokens; None where the price is not that plain. No request passes `most_prompt`
+    and `most_output` tokens. `degraded` says why it is not what was asked for. `beyond` is what is
+    said of it once there are enough routes.
     """
 
     deployment: Deployment
@@ -47,6 +58,8 @@ class Candidate(Struct, frozen=True, eq=False):
     expected_ms: int | None
     rates: tuple[int, int] | None
     rates_until: int
+    most_prompt: int
+    most_output: int
     degraded: str | None
     beyond: Dropped
 
@@ -345,6 +358,8 @@ def _candidate(deployment: Deployment, degraded: str | None) -> Candidate:
         if speed is None or speed.first_token_seconds is None
         else int(speed.first_token_seconds * 1000),
         *_plain_rates(deployment.price),
+        deployment.max_input_tokens or deployment.context_window or WIDEST_WINDOW,
+        deployment.max_output_tokens or deployment.context_window or WIDEST_WINDOW,
         degraded,
         Dropped(deployment.id, "beyond_three", f"a plan has at most {MAX_ROUTES} routes"),
     )

@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec import Struct, structs
 
-from routerd.decide.candidates import Candidate
+from routerd.decide.candidates import WIDEST_WINDOW, Candidate
 from routerd.domain import BudgetRoom, Dropped, Features, FreeQuota, Snapshot
 from routerd.models.pricing import TOKENS_PER_RATE, Price, cost_bound, largest_output
 from routerd.models.rooms import amount_text, lacking, left_in
@@ -24,8 +24,6 @@ __all__ = ["MONEY", "Funds", "Terms", "blocking_room"]
 
 # Reasons that more money, or another time, would remove.
 MONEY: Final = frozenset({"budget", "unknown_price"})
-# What is taken for a window nobody knows: wider than any there is.
-WIDEST_WINDOW: Final = 2**21
 THOUSAND: Final = 1000
 OWN_CAP: Final = "max_cost_cents"
 # An answer cut shorter than this is none.
@@ -60,13 +58,56 @@ class Funds:
         self._of_all = [room for room in rooms if not (room.provider or room.model)]
         if own is not None:
             self._of_all.append(own)
+        self._is_plain = not (self._of_some or snapshot.free or snapshot.surcharges)
+        # The least that any cap leaves, by unit; None where nothing caps it.
+        self._left: dict[str, int] = {}
+        for room in self._of_all:
+            left = room.limit - room.spent - room.held
+            self._left[room.unit] = min(left, self._left.get(room.unit, left))
 
     def terms_for(self, candidate: Candidate) -> Terms | Dropped:
         """Return the terms on which a candidate may serve, or the reason why no budget lets it."""
+        if self._is_plain and candidate.rates is not None:
+            terms = self._plain_terms(candidate, candidate.rates)
+            if terms is not None:
+                return terms
+        return self._careful_terms(candidate)
+
+    def _plain_terms(self, candidate: Candidate, rates: tuple[int, int]) -> Terms | None:
+        """Return what `_careful_terms` would, in a fifth of its time; None where it must be asked.
+
+        Nearly all candidates have a plain price and fit into every cap. A test compares the two.
+        """
+        features, left, deployment = self._features, self._left, candidate.deployment
+        tokens, bound = candidate.most_prompt, features.input_tokens_bound
+        if bound is not None and bound + deployment.prompt_tokens_bound < tokens:
+            tokens = bound + deployment.prompt_tokens_bound
+        input_rate, output_rate = rates
+        output, limit = candidate.most_output, None
+        if features.kind != "chat":
+            output = 0
+        elif features.max_output_tokens is not None:
+            output = min(features.max_output_tokens, output)
+        elif left and ("tokens" in left or (output_rate and "nanodollars" in left)):
+            room = candidate.window - features.input_tokens
+            output = limit = min(self._policy.output_tokens, output, max(1, room))
+        cost = -(-(tokens * input_rate + output * output_rate) // TOKENS_PER_RATE)
+        if tokens > candidate.rates_until or (
+            left
+            and (
+                (cost and cost > left.get("nanodollars", cost))
+                or tokens + output > left.get("tokens", tokens + output)
+                or left.get("calls", 1) < 1
+            )
+        ):
+            return None
+        return Terms(cost, tokens + output, limit)
+
+    def _careful_terms(self, candidate: Candidate) -> Terms | Dropped:
         deployment = candidate.deployment
         rooms, quotas = self._rooms(deployment), self._quotas(deployment)
         offer = _Offer(candidate, self._features, self._snapshot, self._duration_us, quotas)
-        output_tokens, limit = self._most_output(deployment, offer, rooms, quotas)
+        output_tokens, limit = self._most_output(candidate, offer, rooms, quotas)
         found = offer.terms(output_tokens)
         if quotas and not found.free and all(item.exhausted_means == "refused" for item in quotas):
             detail = f"resets at {min(quota.resets_at for quota in quotas):.0f} s since the epoch"
@@ -103,13 +144,13 @@ class Funds:
 
     def _most_output(
         self,
-        deployment: Deployment,
+        candidate: Candidate,
         offer: _Offer,
         rooms: Sequence[BudgetRoom],
         quotas: Sequence[FreeQuota],
     ) -> tuple[int, int | None]:
         """Return the bound of the output, and the limit to send where the caller sets none."""
-        most = deployment.max_output_tokens or deployment.context_window or WIDEST_WINDOW
+        most = candidate.most_output
         if self._features.kind != "chat":
             return 0, None  # nothing is written
         wanted = self._features.max_output_tokens
@@ -118,10 +159,8 @@ class Funds:
         if not (rooms or quotas) or not self._is_counted(offer, rooms, quotas):
             return most, None
         limit = min(self._policy.output_tokens, most)
-        if deployment.context_window is not None:
-            # An answer that does not fit behind the prompt is refused, not cut.
-            prompt = self._features.input_tokens + deployment.prompt_tokens
-            limit = min(limit, max(1, deployment.context_window - prompt))
+        # An answer that does not fit behind the prompt is refused, not cut.
+        limit = min(limit, max(1, candidate.window - self._features.input_tokens))
         return limit, limit
 
     def _is_counted(
@@ -178,7 +217,12 @@ class _Offer:
         deployment = candidate.deployment
         self._candidate = candidate
         self._prices = _prices(deployment, snapshot.now, features.seconds)
-        self._input_tokens = _most_input(deployment, features)
+        bound = features.input_tokens_bound
+        most = candidate.most_prompt
+        # The prompt by its bytes and the directory's, and by what the model can read at all.
+        self._input_tokens = (
+            most if bound is None else min(bound + deployment.prompt_tokens_bound, most)
+        )
         self._duration_us = duration_us
         self._surcharge = snapshot.surcharges.get(deployment.id, THOUSAND)
         self._quotas = quotas
@@ -282,10 +326,3 @@ def _prices(deployment: Deployment, now: float, seconds: float) -> tuple[Price, 
         return (price,)
     days = (datetime.fromtimestamp(moment, UTC).date() for moment in (now, now + seconds))
     return tuple(price.at(day) for day in days)
-
-
-def _most_input(deployment: Deployment, features: Features) -> int:
-    """Bound the prompt by its bytes and the directory's, and by what the model can read at all."""
-    window = deployment.max_input_tokens or deployment.context_window or WIDEST_WINDOW
-    bound = features.input_tokens_bound
-    return window if bound is None else min(bound + deployment.prompt_tokens_bound, window)

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from routerd.decide.candidates import Candidate, Placed
+from routerd.decide.candidates import Candidate, Group, Placed
 from routerd.decide.policy import Policy
 from routerd.domain import Features, Snapshot
 
-__all__ = ["Line", "State"]
+__all__ = ["Line", "State", "settled"]
 
 # A tenth of a rate limit is what a burst needs; whoever has less left comes behind.
 LEAST_HEADROOM: Final = 100
@@ -33,17 +33,46 @@ class State(Struct, frozen=True, eq=False):
     policy: Policy
     draw: float
 
+    @property
+    def is_moving(self) -> bool:
+        """Whether anything is seen, or drawn, that puts equals in another order."""
+        seen = self.snapshot
+        return bool(
+            seen.latency_ms
+            or seen.in_flight
+            or seen.headroom
+            or seen.free
+            or "weights" in self.policy.balance
+            or self.features.latency == "batch"
+        )
+
     def latency_of(self, candidate: Candidate) -> int | None:
         """Return the milliseconds to its first content, as seen here, else as somebody measured."""
         return self.snapshot.latency_ms.get(candidate.deployment.id, candidate.expected_ms)
 
 
-class Line:
-    """Candidates in the order to try them in; `has_equals`: some are deployments of one model."""
+def settled(group: Group, policy: Policy) -> Group:
+    """Return a group whose equals stand in the order they have while nothing is seen of any."""
+    if not group.has_equals:
+        return group
+    state = State(Features(0), Snapshot(0.0), policy, 0.0)
+    line = Line(group.candidates, state, has_equals=True, is_new=True)
+    placed = tuple(iter(line.take, None))
+    return structs.replace(group, candidates=placed)
 
-    def __init__(self, placed: Sequence[Placed], state: State, *, has_equals: bool) -> None:
+
+class Line:
+    """Candidates in the order to try them in.
+
+    `has_equals`: some are deployments of one model; `is_new`: in no order of their own yet.
+    """
+
+    def __init__(
+        self, placed: Sequence[Placed], state: State, *, has_equals: bool, is_new: bool = False
+    ) -> None:
         self._state = state
-        self._has_equals = has_equals and len(placed) > 1
+        # What stands in a group is settled for a system in which nothing moves.
+        self._has_equals = has_equals and len(placed) > 1 and (is_new or state.is_moving)
         self._ahead: list[Placed] = []
         self._waiting = self._sorted_out(placed) if len(placed) > 1 else placed
         self._next = 0
@@ -130,7 +159,8 @@ def _balanced(equals: list[Placed], state: State) -> list[Placed]:
     if state.snapshot.free:
         columns.append(("free_tier", _by_free_tier(equals, state)))
     for criterion in state.policy.balance:
-        if not getattr(state.snapshot, _SEEN.get(criterion, "now")):
+        seen = _SEEN.get(criterion)
+        if seen is not None and not getattr(state.snapshot, seen):
             continue  # nothing of it was seen
         if state.features.latency == "batch" and criterion in ("latency", "in_flight"):
             continue  # nobody waits for it

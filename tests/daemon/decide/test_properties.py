@@ -6,7 +6,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from routerd.decide import Book, Policy
+from routerd.decide import Book, Policy, filled
+from routerd.decide.money import Funds
 from routerd.domain import MAX_ROUTES, Caller, Features, Plan, Snapshot
 from routerd.models.directory import Resolution
 from routerd.models.schema import Deployment
@@ -152,3 +153,24 @@ def test_more_of_one_budget_never_adds_a_money_reason(world: World, index: int, 
 def lacking(plan: Plan) -> set[str]:
     """Return the candidates that money keeps from serving."""
     return {item.deployment for item in plan.dropped if item.code in MONEY}
+
+
+@MANY
+@given(worlds())
+def test_the_plain_way_to_the_terms_of_a_candidate_is_the_careful_one(world: World) -> None:
+    """One asks a fifth of the time of the other, and must say the same wherever it says anything."""
+    book = world.book()
+    choice = book.choose(world.target, world.features, world.caller)
+    features = filled(world.features, choice.defaults)
+    snapshot = structs.replace(world.snapshot, free=(), surcharges={})
+    rooms = tuple(room for room in snapshot.rooms if not (room.provider or room.model))
+    funds = Funds(features, structs.replace(snapshot, rooms=rooms), book.budgeting)
+    for group in book.prepared(choice, features, snapshot).groups:
+        for item in group.candidates:
+            if item.candidate.rates is not None:
+                plain = funds._plain_terms(item.candidate, item.candidate.rates)
+                careful = funds._careful_terms(item.candidate)
+                if plain is not None:
+                    assert plain == careful
+                elif not rooms and features.max_nanodollars is None:
+                    assert features.input_tokens_bound is None or item.candidate.rates_until < 2**62
