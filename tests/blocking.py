@@ -34,12 +34,14 @@ def watch_for_blocking_calls() -> BlockBuster:
 
 
 if __name__ == "__main__":
+    import faulthandler
     import os
     import sys
     import traceback
 
     from routerd.__main__ import main
 
+    faulthandler.enable()  # a crash of the interpreter says where
     watch_for_blocking_calls()
     exit_code = 1
     try:
