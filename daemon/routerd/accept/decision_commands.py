@@ -104,7 +104,10 @@ class DecisionCommands:
             book = await self._book(record.directory_hash, record.policy_hash)
             again = decide_again(record, caller_of(record), book)
         except CannotReplay as error:
-            return {"possible": False, "why": str(error), "differences": []}
+            differences = []
+            if record.deployment and record.plan is None and not record.cached:
+                differences.append(f"{record.deployment} answered, and no plan is recorded")
+            return {"possible": False, "why": str(error), "differences": differences}
         return {"possible": True, "why": "", "differences": again.differences}
 
     async def _book(self, directory_hash: str | None, policy_hash: str | None) -> Book:

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from routerd.app.startup import Startup
-from routerd.classify.rules import is_by_size_alone
+from routerd.classify.rules import CONDITIONS, is_by_size_alone
 from routerd.decide import Book, PolicyDocument, PolicyMistake
 from routerd.errors import SettingsError
 from routerd.models import Directory
@@ -87,6 +87,10 @@ class _Checker:
                     f"decides by size alone, which says little about how hard a call is; expected "
                     f"another condition beside {sizes}",
                     place,
+                )
+            if not rule.targets and all(getattr(rule, item) in (None, []) for item in CONDITIONS):
+                raise self._wrong(
+                    "has no condition, so that it would take every call; expected one", place
                 )
             if rule.complexity is None and rule.use is None:
                 raise self._wrong("says nothing; expected `use` or `complexity`", place)

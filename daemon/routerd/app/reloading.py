@@ -178,6 +178,7 @@ class Reloader:
             renewed_keys(self.now.startup, made.startup),
         )
         spent.fill(keys, now)
+        accounts.traffic.forget_gone()
         is_other = (rules.directory_hash, rules.policy_hash) != (
             pipeline.rules.directory_hash,
             pipeline.rules.policy_hash,

@@ -93,6 +93,7 @@ class Status:
                 if row["key"] is not None or row["cooling_until"] is not None
             ],
             "cache": self._pipeline.answers.report(),
+            "gone": accounts.traffic.report(time.time()),
             "shadows": self._pipeline.shadows.report() if self._pipeline.shadows else {},
         }
 

@@ -17,7 +17,7 @@ __all__ = ["facts_text", "money_lines", "print_plan", "rule_text"]
 PLACES: Final = ("primary", "backup", "secondary backup")
 # What put a candidate in its place, in words.
 CODES: Final = {
-    "order": "in the order of the class",
+    "order": "as listed",
     "score": "by score",
     "free_tier": "free tier",
     "headroom": "most headroom",

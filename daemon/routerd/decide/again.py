@@ -8,7 +8,7 @@ by now; either is said aloud, never smoothed over.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -16,11 +16,15 @@ from msgspec import Struct
 from routerd.decide.book import Book, PolicyDocument
 from routerd.decide.plan import plan_call
 from routerd.decide.policy import PolicyMistake
-from routerd.domain import Caller, Plan, Record
+from routerd.domain import Caller, Plan, Record, Route
 from routerd.errors import CallRefused
 from routerd.models.directory import Directory
 
 __all__ = ["Again", "CannotReplay", "book_of", "decide_again"]
+
+
+# Made here, while one thread runs: see `ledger.rows`.
+_decoder: Final = msgspec.json.Decoder(PolicyDocument)
 
 
 class CannotReplay(Exception):  # noqa: N818 - it says what cannot be done
@@ -37,7 +41,7 @@ class Again(Struct, frozen=True):
 def book_of(directory: bytes, policy: bytes) -> Book:
     """Return the book of then from the documents that were kept; CannotReplay where that fails."""
     try:
-        document = msgspec.json.decode(policy, type=PolicyDocument)
+        document = _decoder.decode(policy)
         return Book(Directory.from_document(directory), document)
     except (msgspec.MsgspecError, PolicyMistake, ValueError, LookupError) as error:
         raise CannotReplay(
@@ -55,7 +59,39 @@ def decide_again(record: Record, caller: Caller, book: Book) -> Again:
     except CallRefused as refused:
         why = f"the directory of then does not know it: {refused.info.message}"
         raise CannotReplay(why) from None
-    return Again(now, list(_differences(then, now)))
+    return Again(now, [*_differences(then, now), *_not_as_planned(record, then)])
+
+
+def _not_as_planned(record: Record, plan: Plan) -> Iterator[str]:
+    """Say where what was done is not what was decided."""
+    routes = {route.deployment: route for route in plan.routes}
+    if not record.sends:
+        # Attempts of earlier copies of a call were made by plans that nobody kept.
+        tried = list(dict.fromkeys(attempt.deployment for attempt in record.attempts))
+        planned = [name for name in routes if name in tried]
+        if tried != planned:
+            yield f"tried were {_text(tried)}, planned {_text(list(routes))}"
+    for attempt in record.attempts:
+        route = routes.get(attempt.deployment)
+        if route and (route.model, route.provider) != (attempt.model, attempt.provider):
+            found = f"{attempt.model} at {attempt.provider}"
+            yield f"{attempt.deployment} was tried, recorded as {found}"
+    if record.deployment:
+        yield from _not_as_answered(record, routes)
+    if record.shadow_of is None and record.arm != plan.arm:
+        yield f"arm is recorded as {record.arm!r}, planned was {plan.arm!r}"
+
+
+def _not_as_answered(record: Record, routes: dict[str, Route]) -> Iterator[str]:
+    name, route = record.deployment, routes.get(record.deployment)
+    if route is None:
+        yield f"{name} answered, planned were {_text(list(routes))}"
+    elif (route.model, route.provider) != (record.model, record.provider):
+        yield f"{name} answered, recorded as {record.model} at {record.provider}"
+    elif route.degraded != record.degraded:
+        yield f"degraded is recorded as {record.degraded!r}, planned was {route.degraded!r}"
+    if name not in {attempt.deployment for attempt in record.attempts}:
+        yield f"{name} answered, and was not tried"
 
 
 def _differences(then: Plan, now: Plan) -> Iterator[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct, structs
 
@@ -19,11 +19,10 @@ from routerd.decide.experiments import arm_of, lot, shadows_of
 from routerd.decide.order import settled
 from routerd.decide.policy import Policies, Policy
 from routerd.decide.resolving import resolve
-from routerd.domain import Caller, Complexity, Features, Kind, Sensitivity, Snapshot
-from routerd.models.directory import Directory, Resolution
+from routerd.domain import Boundary, Caller, Complexity, Features, Snapshot
+from routerd.models.directory import BOUNDARIES, Directory, Resolution
 from routerd.models.schema import Defaults, Deployment
 from routerd.settings import (
-    SHADOW_PREFIX,
     Budget,
     Budgeting,
     Caching,
@@ -68,7 +67,9 @@ class Choice(Struct, frozen=True, eq=False):
     """What a call asks for, once rules, policy and experiments have spoken.
 
     `target` is what was asked for, `serves` the name that stands in for it, `rule` says why. `draw`
-    is the call's lot, 0 to 1. `resolution` is what the name stands for.
+    is the call's lot, 0 to 1. `resolution` is what the name stands for. `boundary` is the nearest
+    that any name on the way set, asked for or not: what is renamed keeps what it promised. A copy
+    is a shadow's.
     """
 
     target: str
@@ -81,6 +82,8 @@ class Choice(Struct, frozen=True, eq=False):
     defaults: Defaults
     resolution: Resolution
     draw: float
+    boundary: Boundary | None = None
+    is_copy: bool = False
 
 
 class Book:
@@ -102,59 +105,85 @@ class Book:
         for name, item in document.shadows.items():
             self._shadows.setdefault(item.target, {})[name] = item
         self._candidates: dict[str, tuple[Deployment, ...]] = {}
-        self._prepared: dict[tuple[str, str, Sensitivity, Kind], tuple[int, int, Prepared]] = {}
+        self._prepared: dict[tuple[Any, ...], tuple[int, int, Prepared]] = {}
 
     def choose(self, target: str, features: Features, caller: Caller) -> Choice:
         """Say who is to serve a call; CallRefused where no such name exists."""
+        is_copy = features.policy is not None
         policy = self.policies.by_name.get(features.policy or "") or self.policies.of(caller)
-        # A shadow says whom its copies go to, whoever is copied.
-        name = policy.shortcuts.get(target, target) if features.policy is None else target
-        because = [] if name == target else [f"policy {policy.name}: {name} for {target}"]
-        complexity: Complexity | None = None
+        way = _Way(self, target)
+        if not is_copy:
+            # A shadow says whom its copies go to, whoever is copied.
+            self._rename(way, policy, features, caller)
+        resolution = resolve(self.directory, way.name)
+        # Twice where an experiment leads back to a name that goes by it.
+        while resolution.by_complexity:
+            complexity = way.complexity or self._complexity(way, features, caller)
+            way.because.append(f"{way.name} takes it for {complexity}")
+            way.complexity = complexity
+            way.own = _joined(way.own, resolution.defaults)
+            way.go_to(resolution.by_complexity[complexity])
+            if way.arm is None and not is_copy:
+                self._experiment(way, features, caller)
+            resolution = resolve(self.directory, way.name)
+        if way.arm is not None:
+            way.because.append(f"experiment {way.arm}")
+        way.because.append(f"{resolution.kind} {resolution.name}")
+        if is_copy:
+            # What it is to be compared with, or nothing.
+            resolution = structs.replace(resolution, backups=(), degraded=())
+        return Choice(
+            target,
+            way.name,
+            way.because[0] if len(way.because) == 1 else ", ".join(way.because),
+            policy,
+            way.complexity,
+            way.arm,
+            self._copies(target, way.name, caller) if self._shadows and not is_copy else (),
+            _joined(way.own, resolution.defaults),
+            resolution,
+            lot("call", caller.decision_id) if "weights" in policy.balance else 0.0,
+            way.boundary,
+            is_copy,
+        )
+
+    def _rename(self, way: _Way, policy: Policy, features: Features, caller: Caller) -> None:
+        """Let policy, rules and experiments say who serves in the place of what was asked for."""
+        target = way.name
+        if target in policy.shortcuts:
+            way.go_to(policy.shortcuts[target])
+            way.because.append(f"policy {policy.name}: {way.name} for {target}")
         hit = self._rules.first(target, features, caller)
         if hit is not None:
             rule_name, rule = hit
-            because.append(f"rule {rule_name}")
-            name, complexity = rule.use or name, rule.complexity
-        name, arm, own = self._experiment(name, features, caller)
-        resolution = resolve(self.directory, name)
-        # Twice where an experiment leads back to a name that goes by it.
-        while resolution.by_complexity:
-            if complexity is None and name != target:
-                hit = self._rules.first(name, features, caller)
-                if hit is not None and hit[1].complexity is not None:
-                    because.append(f"rule {hit[0]}")
-                    complexity = hit[1].complexity
-            complexity = complexity or UNSAID
-            because.append(f"{name} takes it for {complexity}")
-            own = _joined(own, resolution.defaults)
-            name = resolution.by_complexity[complexity]
-            if arm is None:
-                name, arm, more = self._experiment(name, features, caller)
-                own = _joined(own, more)
-            resolution = resolve(self.directory, name)
-        if arm is not None:
-            because.append(f"experiment {arm}")
-        because.append(f"{resolution.kind} {resolution.name}")
-        return Choice(
-            target,
-            name,
-            because[0] if len(because) == 1 else ", ".join(because),
-            policy,
-            complexity,
-            arm,
-            self._copies(target, name, caller) if self._shadows else (),
-            _joined(own, resolution.defaults),
-            resolution,
-            lot("call", caller.decision_id) if "weights" in policy.balance else 0.0,
-        )
+            way.because.append(f"rule {rule_name}")
+            way.complexity = rule.complexity
+            if rule.use is not None:
+                # What a name means for a tenant, it means in a rule too.
+                way.go_to(policy.shortcuts.get(rule.use, rule.use))
+        self._experiment(way, features, caller)
+
+    def _complexity(self, way: _Way, features: Features, caller: Caller) -> Complexity:
+        """Say what a call is taken for where nothing that led here said so."""
+        if way.name != way.target:
+            hit = self._rules.first(way.name, features, caller)
+            if hit is not None and hit[1].complexity is not None:
+                way.because.append(f"rule {hit[0]}")
+                return hit[1].complexity
+        return UNSAID
 
     def prepared(self, choice: Choice, features: Features, snapshot: Snapshot) -> Prepared:
         """Return the candidates of a choice, sorted as far as the call does not matter."""
         day = int(snapshot.now) // SECONDS_A_DAY
-        if snapshot.gone:
-            return self._prepare(choice, features, snapshot, _date(day))
-        key = (choice.resolution.name, choice.policy.name, features.sensitivity, features.kind)
+        key = (
+            choice.resolution.name,
+            choice.policy.name,
+            features.sensitivity,
+            features.kind,
+            choice.boundary,
+            choice.is_copy,
+            tuple(snapshot.gone.items()),
+        )
         kept = self._prepared.get(key)
         if kept is not None:
             since, until, prepared = kept
@@ -203,6 +232,7 @@ class Book:
                 features.kind,
                 day,
                 snapshot.gone,
+                choice.boundary,
             ),
         )
         return structs.replace(
@@ -211,32 +241,55 @@ class Book:
             near_cap=tuple(settled(group, choice.policy) for group in prepared.near_cap),
         )
 
-    def _experiment(
-        self, name: str, features: Features, caller: Caller
-    ) -> tuple[str, str | None, Defaults]:
-        """Return the name that serves, the arm, and what the arm sets."""
-        if name not in self._experiments:
-            return name, None, NOTHING
-        experiment, settings = self._experiments[name]
+    def _experiment(self, way: _Way, features: Features, caller: Caller) -> None:
+        """Put the call into an arm, if its target has an experiment."""
+        if way.name not in self._experiments:
+            return
+        experiment, settings = self._experiments[way.name]
         found = arm_of(experiment, settings, features, caller)
         if found is None:
-            return name, None, NOTHING
+            return
         arm_name, arm = found
         own = Defaults(
             max_output_tokens=arm.max_output_tokens,
             temperature=arm.temperature,
             reasoning=arm.reasoning,
         )
-        return arm.use or name, f"{experiment}/{arm_name}", own
+        way.arm, way.own = f"{experiment}/{arm_name}", _joined(way.own, own)
+        if arm.use is not None:
+            way.go_to(arm.use)
 
     def _copies(self, target: str, name: str, caller: Caller) -> tuple[str, ...]:
-        if (caller.feature or "").startswith(SHADOW_PREFIX):
-            return ()  # a copy is not copied
         asked: Mapping[str, Shadow] = {
             **self._shadows.get(target, {}),
             **self._shadows.get(name, {}),
         }
         return shadows_of(asked, caller)
+
+
+class _Way:
+    """The names that lead from what was asked for to what serves, and what they set."""
+
+    def __init__(self, book: Book, target: str) -> None:
+        self.target = self.name = target
+        self.because: list[str] = []
+        self.boundary: Boundary | None = None
+        self.complexity: Complexity | None = None
+        self.arm: str | None = None
+        self.own = NOTHING
+        self._directory = book.directory
+        self._keep_near(target)
+
+    def go_to(self, name: str) -> None:
+        """Let another name serve; what text may reach is never farther for it."""
+        self.name = name
+        self._keep_near(name)
+
+    def _keep_near(self, name: str) -> None:
+        limit = self._directory.boundary_of(name)
+        if limit is not None:
+            before = self.boundary or limit
+            self.boundary = min(before, limit, key=BOUNDARIES.index)
 
 
 NOTHING: Final = Defaults()

@@ -113,6 +113,7 @@ class Terrain(Struct, frozen=True):
     kind: Kind
     day: date
     gone: dict[str, str]
+    boundary: Boundary | None = None
 
 
 def prepare(resolution: Resolution, terrain: Terrain) -> Prepared:
@@ -122,18 +123,15 @@ def prepare(resolution: Resolution, terrain: Terrain) -> Prepared:
     for index, (deployments, degraded) in enumerate(_steps(resolution)):
         kept, dropped = judge.group(deployments, degraded)
         if terrain.kind == "embedding":
-            kept = _of_one_space(kept, dropped)
+            kept = _of_one_space(kept, dropped, judge.first_model(deployments))
         if terrain.policy.prefer == "price":
             kept.sort(key=lambda item: _price_key(item.candidate))
         groups.append(_group(kept, dropped, is_asked=index == 0))
     return Prepared(resolution, tuple(groups), _near_cap(groups), judge.until)
 
 
-def _of_one_space(kept: list[Placed], dropped: list[Dropped]) -> list[Placed]:
-    """Keep the first model alone: vectors of another cannot be compared with those of an index."""
-    if not kept:
-        return kept
-    model = kept[0].candidate.deployment.model
+def _of_one_space(kept: list[Placed], dropped: list[Dropped], model: str | None) -> list[Placed]:
+    """Keep one model alone: vectors of another cannot be compared with those of an index."""
     for item in kept:
         deployment = item.candidate.deployment
         if deployment.model != model:
@@ -198,6 +196,14 @@ class _Judge:
         self._allowed = _models_of(terrain)
         self.until: date | None = None
 
+    def first_model(self, deployments: Iterable[Deployment]) -> str | None:
+        """Return the first model that can be called here at all, whatever the call and the day."""
+        for deployment in deployments:
+            reason = self._reason(deployment)
+            if reason is None or reason[0] == "boundary":
+                return deployment.model
+        return None
+
     def group(
         self, deployments: Iterable[Deployment], degraded: str | None
     ) -> tuple[list[Placed], list[Dropped]]:
@@ -211,6 +217,9 @@ class _Judge:
             if ended is not None:
                 code, why = ended
                 dropped.append(Dropped(deployment.id, code, why))
+                others = self._terrain.directory.deployments_of(deployment.model)
+                if any(self._ended(item) is None for item in others):
+                    continue  # the same weights are served elsewhere
                 self._replace(deployment, why, degraded, kept, dropped)
             else:
                 detail = self._resolution.ranks.get(deployment.id, "")
@@ -236,6 +245,13 @@ class _Judge:
             model = models[model.replacement]
             others = self._terrain.directory.deployments_of(model.id)
             living = [item for item in others if self._ended(item) is None]
+            for item in others:
+                if item in living or item.id in self._seen:
+                    continue
+                ended = self._ended(item)
+                if ended is not None:
+                    self._seen.add(item.id)
+                    dropped.append(Dropped(item.id, *ended))
             for item in living:
                 if item.id not in self._seen:
                     self._seen.add(item.id)
@@ -254,7 +270,7 @@ class _Judge:
     ) -> None:
         reason = self._reason(deployment)
         if reason is None:
-            kept.append(Placed(_candidate(deployment, degraded), *place))
+            kept.append(Placed(_candidate(deployment, degraded, place[1]), *place))
         else:
             dropped.append(Dropped(deployment.id, *reason))
 
@@ -292,10 +308,10 @@ class _Judge:
 
     def _too_far(self, deployment: Deployment) -> tuple[str, str] | None:
         terrain, boundary = self._terrain, deployment.boundary
-        limit = self._resolution.boundary
+        limit = terrain.boundary
         if limit is not None and BOUNDARIES.index(boundary) > BOUNDARIES.index(limit):
-            what = f"{self._resolution.name} at most to {limit}"
-            return "boundary", f"its text goes to {boundary}, that of {what}"
+            what = f"what was asked for keeps it at {limit}"
+            return "boundary", f"its text goes to {boundary}, {what}"
         farthest: Boundary = "vendor"
         if terrain.sensitivity == "private":
             named = deployment.provider in terrain.policy.private_reaches
@@ -342,7 +358,7 @@ def _plain_rates(price: Price | None) -> tuple[tuple[int, int] | None, int]:
     return rates, (0 if rates is None else NO_LIMIT if long is None else long.above)
 
 
-def _candidate(deployment: Deployment, degraded: str | None) -> Candidate:
+def _candidate(deployment: Deployment, degraded: str | None, detail: str) -> Candidate:
     capabilities = deployment.capabilities
     # What the directory adds to a prompt takes its place in the window.
     added = deployment.prompt_tokens
@@ -361,5 +377,9 @@ def _candidate(deployment: Deployment, degraded: str | None) -> Candidate:
         deployment.max_input_tokens or deployment.context_window or WIDEST_WINDOW,
         deployment.max_output_tokens or deployment.context_window or WIDEST_WINDOW,
         degraded,
-        Dropped(deployment.id, "beyond_three", f"a plan has at most {MAX_ROUTES} routes"),
+        Dropped(
+            deployment.id,
+            "beyond_three",
+            f"a plan has at most {MAX_ROUTES} routes{'; ' if detail else ''}{detail}",
+        ),
     )

@@ -35,6 +35,8 @@ from routerd.models.rooms import amount_text
 __all__ = ["make_plan", "plan_call"]
 
 NAMED: Final = ("model", "deployment")
+# Why a model that was asked for by name is refused, and nobody stands in for it.
+NOT_MEANT: Final = INCAPABLE | {"moving_alias", "policy"}
 
 
 def plan_call(
@@ -56,10 +58,11 @@ def make_plan(book: Book, choice: Choice, features: Features, snapshot: Snapshot
     nearly = _nearly_spent(snapshot.rooms, policy) if snapshot.rooms else ()
     planning = _Planning(book, choice, features, snapshot)
     full = _full(snapshot.rooms) if policy.at_cap == "refuse" and snapshot.rooms else None
-    mark = next((room for room in nearly if _is_general(room)), None)
+    mark = next((room for room in nearly if _is_money_of_all(room)), None)
+    stays = features.critical or choice.is_copy or policy.near_cap == "same"
     if full is not None:
         planning.refuse(prepared.groups, full)
-    elif mark is not None and not features.critical and policy.near_cap == "cheaper":
+    elif mark is not None and not stays:
         planning.take_cheaper_first(prepared.near_cap, mark)
     else:
         planning.take(prepared.groups)
@@ -199,12 +202,15 @@ class _Planning:
                 self.dropped.append(Dropped(name, "near_cap", _share(room), room.budget, room.unit))
 
     def _asks_too_much(self) -> bool:
-        """Say whether a model asked for by name cannot do it: that is no backup's to answer for."""
+        """Say whether a model asked for by name cannot do it, or is not to be used.
+
+        That is no backup's to answer for.
+        """
         return (
             not self.routes
             and self._choice.resolution.kind in NAMED
             and bool(self.dropped)
-            and all(item.code in INCAPABLE for item in self.dropped)
+            and all(item.code in NOT_MEANT for item in self.dropped)
         )
 
 
@@ -245,14 +251,17 @@ def _nearly_spent(rooms: Sequence[BudgetRoom], policy: Policy) -> tuple[BudgetRo
 def _full(rooms: Sequence[BudgetRoom]) -> BudgetRoom | None:
     """Return a cap in dollars that is used up, whoever serves."""
     for room in rooms:
-        if room.unit == "nanodollars" and _is_general(room) and room.spent >= room.limit:
+        if _is_money_of_all(room) and room.spent >= room.limit:
             return room
     return None
 
 
-def _is_general(room: BudgetRoom) -> bool:
-    """Say whether a cap holds whoever serves: another class would not help a provider's."""
-    return room.provider is None and room.model is None
+def _is_money_of_all(room: BudgetRoom) -> bool:
+    """Say whether a cap is in dollars, and holds whoever serves.
+
+    Another class saves no call, and would not help the budget of a provider.
+    """
+    return room.unit == "nanodollars" and room.provider is None and room.model is None
 
 
 def _share(room: BudgetRoom) -> str:

@@ -16,7 +16,7 @@ from routerd.budget.keys import KeyHold, KeyRefusal, Keys
 from routerd.domain import Attempt, BudgetRoom, Dropped, Intent, Record, Route, Snapshot, Usage
 from routerd.errors import ErrorClass, Failure
 from routerd.execute.target import Target
-from routerd.health.traffic import Traffic
+from routerd.health.traffic import Session, Traffic
 from routerd.ledger.corrections import Change
 from routerd.models.schema import Deployment
 from routerd.telemetry.events import BoundExceeded, Event
@@ -89,11 +89,11 @@ class Accounts:
         spending: Spending,
         candidates: Iterable[Deployment],
         now: float,
-        session: str | None = None,
+        session: Session | None = None,
     ) -> Snapshot:
         """Return what a decision may know: the caps of a call, free tiers, limits and traffic."""
         candidates = tuple(candidates)
-        seen = self.traffic.seen((item.id for item in candidates), spending.names[0], session, now)
+        seen = self.traffic.seen((item.id for item in candidates), session, now)
         return Snapshot(
             now,
             self.budgets.rooms(spending, ((item.provider, item.model) for item in candidates), now),

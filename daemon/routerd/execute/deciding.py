@@ -54,5 +54,7 @@ def decide(
 ) -> tuple[Plan, Snapshot]:
     """Plan a call at a time, in seconds since the epoch; there may be no route in it."""
     candidates = book.candidates(asked.choice)
-    snapshot = accounts.snapshot(spending, candidates, now, asked.features.session)
+    named = asked.features.session
+    session = None if named is None else (spending.names[0], asked.choice.serves, named)
+    snapshot = accounts.snapshot(spending, candidates, now, session)
     return make_plan(book, asked.choice, asked.features, snapshot), snapshot

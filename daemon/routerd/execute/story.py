@@ -136,7 +136,7 @@ class Story(Struct, eq=False):
             plan,
             self.rules.book.document.shadows,
             texts=self.texts is not None,
-            is_kept_near=asked.choice.resolution.boundary in ("machine", "own-network"),
+            is_kept_near=asked.choice.boundary in ("machine", "own-network"),
         )
 
     def begin(self, asked: Asked, purse: Purse) -> Execution:
@@ -161,7 +161,7 @@ class Story(Struct, eq=False):
             self.call.messages,
             asked.options,
             serves=asked.choice.serves,
-            decided_by=self.rules.decided_by,
+            decided_by=f"{self.rules.decided_by}/{asked.choice.policy.name}",
         )
 
     def keep_texts(self) -> None:

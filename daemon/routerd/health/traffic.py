@@ -16,7 +16,7 @@ from msgspec import Struct
 from routerd.domain import Attempt, Record
 from routerd.errors import ErrorClass
 
-__all__ = ["Seen", "Traffic"]
+__all__ = ["Seen", "Session", "Traffic"]
 
 # How much one call moves an estimate: five of them are two thirds of it.
 NEWEST_COUNTS: Final = 0.2
@@ -27,8 +27,9 @@ GONE_SECONDS: Final = 600.0
 SESSION_SECONDS: Final = 3_600.0
 MOST_SESSIONS: Final = 10_000
 
-# A session is one of a tenant: two tenants may call theirs alike.
-Session = tuple[str | None, str]
+# Whose session, of what was asked for, by which name: two tenants may call theirs alike, and a
+# session that asks for two jobs has a place for each.
+Session = tuple[str | None, str, str]
 
 
 class Seen(Struct, frozen=True):
@@ -52,9 +53,7 @@ class Traffic:
         self._gone: dict[str, tuple[float, str]] = {}
         self._sessions: OrderedDict[Session, tuple[float, str]] = OrderedDict()
 
-    def seen(
-        self, deployments: Iterable[str], tenant: str | None, session: str | None, now: float
-    ) -> Seen:
+    def seen(self, deployments: Iterable[str], session: Session | None, now: float) -> Seen:
         """Return what is known of some deployments, and where a session was last."""
         if not (self._latency or self._in_flight or self._gone or self._sessions):
             return NOTHING
@@ -68,7 +67,15 @@ class Traffic:
                 in_flight[name] = busy
             if self._gone and name in self._gone and now - self._gone[name][0] < GONE_SECONDS:
                 gone[name] = self._gone[name][1]
-        return Seen(latency_ms, in_flight, gone, self._session(tenant, session, now))
+        return Seen(latency_ms, in_flight, gone, self._session(session, now))
+
+    def forget_gone(self) -> None:
+        """Ask again for what was gone: addresses and keys may be others now."""
+        self._gone.clear()
+
+    def report(self, now: float) -> dict[str, str]:
+        """Return why nothing is sent to some deployments, by their ids."""
+        return {name: why for name, (at, why) in self._gone.items() if now - at < GONE_SECONDS}
 
     def begin(self, deployment: str) -> None:
         """Count a request that is about to be sent."""
@@ -85,7 +92,7 @@ class Traffic:
     def learn(self, record: Record, now: float) -> None:
         """Take from a call that ended what its attempts showed."""
         for attempt in record.attempts:
-            if attempt.error_class == ErrorClass.NOT_FOUND:
+            if _is_gone(attempt):
                 self._gone[attempt.deployment] = now, _not_found(attempt)
             elif attempt.first_content_us is not None:
                 self._gone.pop(attempt.deployment, None)
@@ -96,7 +103,8 @@ class Traffic:
                     )
         session = record.features.session if record.features is not None else None
         if session is not None and record.deployment and not record.cached:
-            key = (record.tenant, session)
+            serves = record.plan.serves if record.plan is not None else record.target
+            key = (record.tenant, serves, session)
             self._sessions[key] = now, record.deployment
             self._sessions.move_to_end(key)
             if len(self._sessions) > MOST_SESSIONS:
@@ -109,13 +117,22 @@ class Traffic:
             before = milliseconds
         self._latency[deployment] = now, before + NEWEST_COUNTS * (milliseconds - before)
 
-    def _session(self, tenant: str | None, session: str | None, now: float) -> str | None:
+    def _session(self, session: Session | None, now: float) -> str | None:
         if session is None:
             return None
-        at, deployment = self._sessions.get((tenant, session), (0.0, None))
+        at, deployment = self._sessions.get(session, (0.0, None))
         return deployment if now - at < SESSION_SECONDS else None
 
 
+def _is_gone(attempt: Attempt) -> bool:
+    """Say whether a provider said in its own words that it has no such model.
+
+    A bare 404 is an address that is wrong; other codes are read from sentences that may quote a
+    caller.
+    """
+    is_not_found = attempt.error_class == ErrorClass.NOT_FOUND
+    return is_not_found and attempt.status in (404, 410) and attempt.error_code is not None
+
+
 def _not_found(attempt: Attempt) -> str:
-    said = f"{attempt.status or 'error'} {attempt.error_code or ''}".strip()
-    return f"its provider does not have it: {said}"
+    return f"its provider does not have it: {attempt.status} {attempt.error_code}"

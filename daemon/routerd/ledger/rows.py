@@ -26,6 +26,10 @@ __all__ = [
     "started_ms",
 ]
 
+# Made here, while one thread runs: msgspec works a struct out when it is first decoded, and two
+# threads that do so at once crash the interpreter (seen with msgspec 0.22).
+_decoder: Final = msgspec.json.Decoder(Record)
+
 Row = tuple[str | int | None, ...]
 
 CALL_COLUMNS: Final = (
@@ -204,7 +208,7 @@ def started_ms(record: Record, attempt: Attempt) -> int:
 
 def read_record(text: str, dropped: tuple[Dropped, ...] | None) -> Record:
     """Return the record of a row; msgspec.DecodeError where a later version wrote it."""
-    record = msgspec.json.decode(text, type=Record)
+    record = _decoder.decode(text)
     if dropped is not None and record.plan is not None:
         record.plan = structs.replace(record.plan, dropped=dropped)
     return record

@@ -43,6 +43,8 @@ LONGEST_NAME: Final = 100
 # From near to far: text that may go to one of these may go to those before it.
 BOUNDARIES: Final[tuple[Boundary, ...]] = ("machine", "own-network", "vendor")
 Document = tuple[Entries, dict[str, tuple[DeploymentEntry, ...]]]
+# Made here, while one thread runs: see `ledger.rows`.
+_decoder: Final = msgspec.json.Decoder(Document)
 
 
 class UnknownTarget(Exception):  # noqa: N818 - it states a fact; the caller is told unknown_target
@@ -119,6 +121,19 @@ class Directory:
             near = tuple(get_close_matches(target, self._resolutions, n=3))
             raise UnknownTarget(target, near) from None
 
+    def boundary_of(self, target: str) -> Boundary | None:
+        """Return how far text for a name may go; None where the name says nothing of it.
+
+        Who names a server of their own has named a boundary too.
+        """
+        resolution = self._resolutions.get(target)
+        if resolution is None:
+            return None
+        if resolution.kind == "deployment":
+            own = resolution.candidates[0].boundary
+            return None if own == "vendor" else own
+        return resolution.boundary
+
     def deployments_of(self, model: str) -> tuple[Deployment, ...]:
         """Return the deployments of a model, the nearest boundary first; there may be none."""
         return self._serving.get(model, ())
@@ -147,7 +162,7 @@ class Directory:
     def from_document(cls, document: bytes) -> Directory:
         """Return the directory that `document` was of; ValueError where it is none."""
         try:
-            entries, listed = msgspec.json.decode(document, type=Document)
+            entries, listed = _decoder.decode(document)
         except msgspec.DecodeError as error:
             raise ValueError(f"is no directory: {error}") from None
         return cls(entries, listed)

@@ -158,7 +158,7 @@ def lacking(plan: Plan) -> set[str]:
 @MANY
 @given(worlds())
 def test_the_plain_way_to_the_terms_of_a_candidate_is_the_careful_one(world: World) -> None:
-    """One asks a fifth of the time of the other, and must say the same wherever it says anything."""
+    """One takes a fifth of the time of the other, and must say the same where it says anything."""
     book = world.book()
     choice = book.choose(world.target, world.features, world.caller)
     features = filled(world.features, choice.defaults)
