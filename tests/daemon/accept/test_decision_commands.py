@@ -253,7 +253,7 @@ async def test_a_plan_leaves_no_record_and_no_hold(tmp_path: Path, ledger: Ledge
     assert [routes(answer.body) for answer in answers] == [["here/b"]] * 3
     assert [room["spent"] for room in answers[2].body["snapshot"]["rooms"]] == [0, 0]
     assert len(accounts.budgets.holds) == 0
-    assert accounts.traffic.seen(["here/b"], None, None, 0.0) == Seen()
+    assert accounts.traffic.seen(["here/b"], None, 0.0) == Seen()
     assert await ledger.recent(10) == []
 
 

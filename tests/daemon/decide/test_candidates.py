@@ -108,7 +108,7 @@ def test_a_replacement_that_has_ended_too_leads_to_its_own() -> None:
     plan = plan_for(known, "a")
     assert [(item.deployment, item.code) for item in plan.routes] == [("pc/c", "replacement")]
     assert plan.routes[0].detail.endswith(": c in its place")
-    assert reasons(plan) == [("pa/a", "retired")]
+    assert reasons(plan) == [("pa/a", "retired"), ("pb/b", "retired")]
 
 
 def test_a_circle_of_replacements_has_an_end() -> None:
@@ -117,7 +117,7 @@ def test_a_circle_of_replacements_has_an_end() -> None:
     )
     plan = plan_for(known, "a")
     assert plan.routes == ()
-    assert reasons(plan) == [("pa/a", "retired")]
+    assert reasons(plan) == [("pa/a", "retired"), ("pb/b", "retired")]
 
 
 def test_a_replacement_that_may_not_serve_says_why() -> None:

@@ -262,5 +262,6 @@ def test_a_call_is_copied_by_what_was_asked_and_by_what_serves() -> None:
 
 def test_a_copy_is_not_copied() -> None:
     made = book(KNOWN, shadows={"one": shadow(100)})
-    assert made.choose("smart", PLAIN, Caller(feature="shadow:one")).shadows == ()
+    copied = structs.replace(PLAIN, policy="default")
+    assert made.choose("smart", copied, Caller(feature="shadow:one")).shadows == ()
     assert made.choose("smart", PLAIN, Caller(feature="other")).shadows == ("one",)

@@ -229,7 +229,7 @@ def test_a_copy_is_under_the_policy_of_its_call_and_goes_where_its_shadow_says()
     made = book(KNOWN, policies={"acme": own})
     copied = structs.replace(PLAIN, policy="acme")
     plan = plan_call(made, "smart", copied, NOBODY, NOW)
-    assert (plan.policy, plan.serves, route_ids(plan)) == ("acme", "smart", ["p/c", "p/a"])
+    assert (plan.policy, plan.serves, route_ids(plan)) == ("acme", "smart", ["p/c"])
     # Where there is no such policy any more, that of its own names holds.
     gone = structs.replace(PLAIN, policy="of yesterday")
     assert plan_call(made, "smart", gone, NOBODY, NOW).policy == "default"

@@ -10,7 +10,7 @@ from typing import Any
 
 import anyio
 from anyio.lowlevel import checkpoint
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from routerd.accept.connection import Connection
 from routerd.app.policy import policy_text
@@ -157,7 +157,11 @@ async def house(
     pipeline = Pipeline(
         rules=Rules(
             book=Book(used, document),
-            targets={f"{vendor.name}/m": vendor.target() for vendor in vendors},
+            targets={
+                name: structs.replace(vendor.target(), model=used.deployments[name].model)
+                for vendor in vendors
+                for name in (f"{vendor.name}/m",)
+            },
             limits=Limits(in_flight=in_flight),
             timeouts=timeouts,
             texts_of=frozenset(texts_of),

@@ -53,7 +53,8 @@ def record(*attempts: Attempt, session: str | None = None, **more: Any) -> Recor
 
 
 def seen(traffic: Traffic, now: float = NOW, session: str | None = None, **who: Any) -> Seen:
-    return traffic.seen(NAMES, who.get("tenant"), session, now)
+    named = None if session is None else (who.get("tenant"), who.get("target", "t"), session)
+    return traffic.seen(NAMES, named, now)
 
 
 # --- in flight -----------------------------------------------------------------------------------
