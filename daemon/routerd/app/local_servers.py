@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 import anyio
 from msgspec import Struct, structs
 
-from routerd.app.providers import LiveProvider, is_this_machine, is_web_address
+from routerd.app.addresses import is_public, is_this_machine, is_web_address, vendor_at
+from routerd.app.providers import LiveProvider
 from routerd.errors import StartError
 from routerd.models.directory import Directory
 from routerd.models.schema import Provider
@@ -27,7 +28,6 @@ __all__ = ["LocalServer", "list_models", "ollama_address", "places_to_look", "wi
 LOOK_SECONDS = 1.0
 LIST_BYTES = 1024 * 1024
 OLLAMA_PORT = 11434
-OLLAMA_CLOUD = "ollama.com"
 
 
 class LocalServer(Struct, frozen=True):
@@ -41,7 +41,8 @@ def places_to_look(known: Mapping[str, Provider], environ: Mapping[str, str]) ->
     """Return the local servers to ask: the usual ones, or those of $ROUTERD_LOCAL_SERVERS.
 
     The variable holds `kind=URL` pairs with commas between them; empty means none. $OLLAMA_HOST is
-    honoured as Ollama itself does. A place on another machine is of the boundary own-network.
+    honoured as Ollama itself does. A place on another machine is of the boundary own-network; one
+    that is a vendor's or public is none of one's own.
     """
     kinds = {
         name: _at(entry, entry.base_url) for name, entry in known.items() if entry.local_server
@@ -51,7 +52,7 @@ def places_to_look(known: Mapping[str, Provider], environ: Mapping[str, str]) ->
         host = environ.get("OLLAMA_HOST", "").strip()
         if host and "ollama" in kinds:
             address = ollama_address(host)
-            if address is None:
+            if address is None or _is_somebody_elses(address, known):
                 del kinds["ollama"]
             else:
                 kinds["ollama"] = _at(kinds["ollama"], address)
@@ -64,12 +65,17 @@ def places_to_look(known: Mapping[str, Provider], environ: Mapping[str, str]) ->
                 f"ROUTERD_LOCAL_SERVERS holds {pair!r}; expected kind=URL with a kind of "
                 f"{', '.join(kinds)}, such as ollama=http://127.0.0.1:11434/v1."
             )
+        if _is_somebody_elses(url, known):
+            raise StartError(
+                f"ROUTERD_LOCAL_SERVERS holds {pair!r}, which is no server of your own; expected "
+                "an address of this machine or of your own network."
+            )
         places.append(_at(kinds[kind], url))
     return places
 
 
 def ollama_address(host: str) -> str | None:
-    """Read $OLLAMA_HOST as Ollama's own client does; None for Ollama's cloud and for nonsense.
+    """Read $OLLAMA_HOST as Ollama's own client does; None for nonsense.
 
     It is [scheme://][host][:port][/path]; the port is 11434, or with a scheme that of the scheme.
     Source: Ollama, envconfig/config.go (MIT).
@@ -86,13 +92,17 @@ def ollama_address(host: str) -> str | None:
         name, port = parts.hostname or "127.0.0.1", parts.port or default
     except ValueError:
         return None
-    if name == OLLAMA_CLOUD or port is None:
+    if port is None:
         return None
     # What a server binds to reach it from everywhere is reached on this machine's own address.
     name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(name, name)  # noqa: S104 - not bound here
     name = f"[{name}]" if ":" in name else name
     path = f"/{path.strip('/')}" if path.strip("/") else ""
     return f"{scheme}://{name}:{port}{path}/v1"
+
+
+def _is_somebody_elses(address: str, known: Mapping[str, Provider]) -> bool:
+    return is_public(address) or vendor_at(address, known.values()) is not None
 
 
 def _at(entry: Provider, url: str) -> Provider:

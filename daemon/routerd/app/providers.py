@@ -8,13 +8,12 @@ else.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
 
+from routerd.app.addresses import is_public, is_this_machine, is_web_address, vendor_at
 from routerd.app.keys import WantedKey, read_keys
 from routerd.errors import SettingsError
 from routerd.execute.target import Key, Target
@@ -31,10 +30,7 @@ __all__ = [
     "build_providers",
     "build_targets",
     "found_in",
-    "is_this_machine",
-    "is_web_address",
     "live_local",
-    "shown_address",
     "wanted",
 ]
 
@@ -161,7 +157,7 @@ def _check_boundary(
 ) -> None:
     """Refuse a boundary that the address belies, whoever gave either: calls rely on it."""
     problem, field = "", "boundary"
-    vendor = _vendor_at(entry.base_url, directory)
+    vendor = vendor_at(entry.base_url, directory.providers.values())
     if entry.boundary == "machine" and not is_this_machine(entry.base_url):
         problem = (
             "cannot be machine, because base_url is not on this machine: expected own-network, or "
@@ -169,7 +165,7 @@ def _check_boundary(
         )
     elif entry.boundary == "own-network" and vendor is not None:
         problem = f"cannot be own-network, because base_url is that of {vendor}: expected vendor"
-    elif entry.boundary == "own-network" and _is_public(entry.base_url):
+    elif entry.boundary == "own-network" and is_public(entry.base_url):
         problem = (
             "cannot be own-network, because base_url is a public address: expected vendor, or a "
             "private address"
@@ -179,51 +175,6 @@ def _check_boundary(
         field = "contracted"
     if problem:
         raise SettingsError(problem, file=file, key=f"providers.{entry.id}.{field}")
-
-
-def _vendor_at(address: str, directory: Directory) -> str | None:
-    """Return the vendor of the directory whose host an address names, or a part of whose it is."""
-    host = urlsplit(address).hostname or ""
-    for provider in directory.providers.values():
-        known = urlsplit(provider.base_url).hostname or ""
-        is_there = host == known or host.endswith(f".{known}")
-        if provider.boundary == "vendor" and is_there and not is_this_machine(provider.base_url):
-            return provider.id
-    return None
-
-
-def _is_public(address: str) -> bool:
-    """Say whether an address certainly is one of the internet. Names are not looked up."""
-    try:
-        return ip_address(urlsplit(address).hostname or "").is_global
-    except ValueError:
-        return False
-
-
-def is_web_address(address: str) -> bool:
-    """Say whether something can be sent to an address."""
-    try:
-        parts = urlsplit(address)
-        named = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
-    return parts.scheme in {"http", "https"} and named and "@" not in parts.netloc
-
-
-def shown_address(address: str) -> str:
-    """Return an address without what may hold a key: its query."""
-    return address.partition("?")[0]
-
-
-def is_this_machine(address: str) -> bool:
-    """Say whether an address certainly is one of this machine."""
-    name = urlsplit(address).hostname or ""
-    if name == "localhost":
-        return True
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 def build_providers(

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from routerd.app.addresses import shown_address
 from routerd.app.local_servers import LocalServer
 from routerd.app.policy import build_book
-from routerd.app.providers import shown_address
 from routerd.app.startup import (
     Startup,
     find_settings_file,

@@ -12,6 +12,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from routerd.models.vendor_hosts import VENDOR_HOSTS
+
 __all__ = ["BEDROCK", "BEDROCK_SERVICES", "OPEN", "VENDORS", "WORDS", "Vendor"]
 
 SDK: Final = "the vendor's SDK"
@@ -41,7 +43,7 @@ class Vendor(Struct, frozen=True, kw_only=True):
 BEDROCK: Final = Vendor(
     name="bedrock",
     packages=("@aws-sdk/client-bedrock-runtime", "@aws-sdk/client-bedrock-agent-runtime"),
-    hosts=("bedrock-runtime.",),
+    hosts=VENDOR_HOSTS["bedrock"],
 )
 # What boto3 and its like call these clients; they themselves serve all of AWS.
 BEDROCK_SERVICES: Final = ("bedrock-runtime", "bedrock-agent-runtime")
@@ -52,7 +54,7 @@ VENDORS: Final = (
         modules=("openai",),
         packages=("openai", "@openai/agents", "@azure/openai"),
         distributions=("openai", "openai-agents"),
-        hosts=("api.openai.com", ".openai.azure.com"),
+        hosts=VENDOR_HOSTS["openai"],
     ),
     Vendor(
         name="anthropic",
@@ -64,7 +66,7 @@ VENDORS: Final = (
             "@anthropic-ai/claude-agent-sdk",
         ),
         distributions=("anthropic", "claude-agent-sdk", "claude-code-sdk"),
-        hosts=("api.anthropic.com",),
+        hosts=VENDOR_HOSTS["anthropic"],
     ),
     Vendor(
         name="google",
@@ -83,54 +85,50 @@ VENDORS: Final = (
             "google-cloud-aiplatform",
             "vertexai",
         ),
-        hosts=(
-            "generativelanguage.googleapis.com",
-            "aiplatform.googleapis.com",
-            "-aiplatform.googleapis.com",
-        ),
+        hosts=VENDOR_HOSTS["google"],
     ),
     Vendor(
         name="mistral",
         modules=("mistralai",),
         packages=("@mistralai/mistralai",),
         distributions=("mistralai",),
-        hosts=("api.mistral.ai", "codestral.mistral.ai"),
+        hosts=VENDOR_HOSTS["mistral"],
     ),
     Vendor(
         name="cohere",
         modules=("cohere",),
         packages=("cohere-ai",),
         distributions=("cohere",),
-        hosts=("api.cohere.com", "api.cohere.ai"),
+        hosts=VENDOR_HOSTS["cohere"],
     ),
     Vendor(
         name="groq",
         modules=("groq",),
         packages=("groq-sdk",),
         distributions=("groq",),
-        hosts=("api.groq.com",),
+        hosts=VENDOR_HOSTS["groq"],
     ),
     Vendor(
         name="together",
         modules=("together",),
         packages=("together-ai",),
         distributions=("together",),
-        hosts=("api.together.xyz", "api.together.ai"),
+        hosts=VENDOR_HOSTS["together"],
     ),
     Vendor(
         name="fireworks",
         modules=("fireworks",),
         distributions=("fireworks-ai",),
-        hosts=("api.fireworks.ai",),
+        hosts=VENDOR_HOSTS["fireworks"],
     ),
     Vendor(
         name="voyage",
         modules=("voyageai",),
         packages=("voyageai",),
         distributions=("voyageai",),
-        hosts=("api.voyageai.com",),
+        hosts=VENDOR_HOSTS["voyage"],
     ),
-    Vendor(name="xai", modules=("xai_sdk",), distributions=("xai-sdk",), hosts=("api.x.ai",)),
+    Vendor(name="xai", modules=("xai_sdk",), distributions=("xai-sdk",), hosts=VENDOR_HOSTS["xai"]),
     Vendor(name="ollama", modules=("ollama",), packages=("ollama",), distributions=("ollama",)),
     BEDROCK,
     Vendor(
@@ -138,50 +136,50 @@ VENDORS: Final = (
         modules=("azure.ai.inference",),
         packages=("@azure-rest/ai-inference",),
         distributions=("azure-ai-inference",),
-        hosts=(".services.ai.azure.com", ".inference.ai.azure.com"),
+        hosts=VENDOR_HOSTS["azure"],
     ),
     Vendor(
         name="cerebras",
         modules=("cerebras.cloud.sdk",),
         packages=("@cerebras/cerebras_cloud_sdk",),
         distributions=("cerebras-cloud-sdk",),
-        hosts=("api.cerebras.ai",),
+        hosts=VENDOR_HOSTS["cerebras"],
     ),
-    Vendor(name="deepseek", hosts=("api.deepseek.com",)),
-    Vendor(name="moonshot", hosts=("api.moonshot.ai", "api.moonshot.cn")),
+    Vendor(name="deepseek", hosts=VENDOR_HOSTS["deepseek"]),
+    Vendor(name="moonshot", hosts=VENDOR_HOSTS["moonshot"]),
     Vendor(
         name="zhipu",
         modules=("zhipuai",),
         distributions=("zhipuai",),
-        hosts=("api.z.ai", "open.bigmodel.cn"),
+        hosts=VENDOR_HOSTS["zhipu"],
     ),
     Vendor(
         name="alibaba",
         modules=("dashscope",),
         distributions=("dashscope",),
-        hosts=("dashscope.aliyuncs.com", "dashscope-intl.aliyuncs.com"),
+        hosts=VENDOR_HOSTS["alibaba"],
     ),
-    Vendor(name="ai21", modules=("ai21",), distributions=("ai21",), hosts=("api.ai21.com",)),
-    Vendor(name="perplexity", distributions=("perplexityai",), hosts=("api.perplexity.ai",)),
+    Vendor(name="ai21", modules=("ai21",), distributions=("ai21",), hosts=VENDOR_HOSTS["ai21"]),
+    Vendor(name="perplexity", distributions=("perplexityai",), hosts=VENDOR_HOSTS["perplexity"]),
     Vendor(
         name="replicate",
         modules=("replicate",),
         packages=("replicate",),
         distributions=("replicate",),
-        hosts=("api.replicate.com",),
+        hosts=VENDOR_HOSTS["replicate"],
     ),
     Vendor(
         name="huggingface",
         modules=("huggingface_hub.InferenceClient", "huggingface_hub.AsyncInferenceClient"),
         packages=("@huggingface/inference",),
-        hosts=("router.huggingface.co", "api-inference.huggingface.co"),
+        hosts=VENDOR_HOSTS["huggingface"],
     ),
     Vendor(name="ibm", modules=("ibm_watsonx_ai",), distributions=("ibm-watsonx-ai",)),
     Vendor(
         name="openrouter",
         what=CLIENT_FOR_MANY,
         packages=("@openrouter/ai-sdk-provider", "@openrouter/sdk"),
-        hosts=("openrouter.ai",),
+        hosts=VENDOR_HOSTS["openrouter"],
     ),
     Vendor(
         name="litellm",
@@ -196,7 +194,7 @@ VENDORS: Final = (
         modules=("portkey_ai",),
         packages=("portkey-ai",),
         distributions=("portkey-ai",),
-        hosts=("api.portkey.ai",),
+        hosts=VENDOR_HOSTS["portkey"],
     ),
     Vendor(
         name="langchain",

@@ -38,8 +38,6 @@ def test_the_usual_ports_are_looked_at() -> None:
         ("::1", "http://[::1]:11434/v1"),
         ("[::1]:5000", "http://[::1]:5000/v1"),
         ("[::]:5000", "http://[::1]:5000/v1"),
-        ("ollama.com", None),
-        ("https://ollama.com", None),
         ("ftp://127.0.0.1", None),
         ("127.0.0.1:port", None),
         ("[::1", None),
@@ -59,6 +57,14 @@ def test_a_server_on_another_machine_is_none_of_this_machine() -> None:
     assert places(OLLAMA_HOST="127.8.9.1")["ollama"][1] == "machine"
     elsewhere = places(ROUTERD_LOCAL_SERVERS="vllm=http://127.0.0.1.example.org/v1")
     assert elsewhere["vllm"][1] == "own-network"
+
+
+def test_what_is_somebody_elses_is_no_server_of_ones_own() -> None:
+    for host in ("ollama.com", "https://ollama.com", "https://ollama.com.", "8.8.8.8", "134744072"):
+        assert "ollama" not in places(OLLAMA_HOST=host)
+    for url in ("https://api.openai.com./v1", "http://8.8.8.8/v1", "https://api.together.xyz/v1"):
+        with pytest.raises(StartError, match="no server of your own"):
+            places(ROUTERD_LOCAL_SERVERS=f"vllm={url}")
 
 
 def test_the_variable_names_all_places() -> None:

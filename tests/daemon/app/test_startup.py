@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from routerd.app.addresses import is_this_machine
 from routerd.app.startup import Startup, prepare, prepare_transport
 from routerd.errors import SettingsError, StartError
 
@@ -114,6 +115,26 @@ def test_a_machine_boundary_needs_an_address_of_this_machine(tmp_path: Path) -> 
     assert startup.providers["box"].entry.boundary == "machine"
 
 
+@pytest.mark.parametrize(
+    ("host", "is_here"),
+    [
+        ("localhost.", True),
+        ("LOCALHOST", True),
+        ("127.1", True),
+        ("2130706433", True),
+        ("0x7f.1", True),
+        ("[::ffff:127.0.0.1]", True),
+        ("0.0.0.0", False),
+        ("10.1.2.3", False),
+        ("134744072", False),
+        ("127.0.0.1.example.org", False),
+        ("x.localhost", False),
+    ],
+)
+def test_only_an_address_of_this_machine_is_this_machine(host: str, *, is_here: bool) -> None:
+    assert is_this_machine(f"http://{host}:8000/v1") == is_here
+
+
 def test_an_address_holds_no_password(tmp_path: Path) -> None:
     text = '[providers.openai]\nkeyless = true\nbase_url = "https://user:hunter2@example.org/v1"\n'
     with pytest.raises(SettingsError, match=r"providers\.openai\.base_url") as caught:
@@ -152,6 +173,25 @@ def test_a_boundary_is_checked_against_the_address_of_the_directory_too(tmp_path
         ("http://8.8.8.8/v1", False),
         ("https://api.openai.com/v1", False),
         ("https://eu.api.openai.com/v1", False),
+        ("http://0x0a.1.2.3/v1", True),
+        ("http://api.openai.com.lan/v1", True),
+        ("https://api.openai.com./v1", False),
+        ("https://API.OpenAI.com/v1", False),
+        ("https://api\uff0eopenai\u3002com/v1", False),
+        ("http://134744072/v1", False),
+        ("http://0x08080808/v1", False),
+        ("http://0x8.0x8.0x8.0x8/v1", False),
+        ("http://010.010.010.010/v1", False),
+        ("http://8.8.2056/v1", False),
+        ("http://8.526344./v1", False),
+        ("http://[::ffff:8.8.8.8]/v1", False),
+        ("http://[2001:4860:4860::8888]/v1", False),
+        ("https://api.together.xyz/v1", False),
+        ("https://eu.api.together.xyz/v1", False),
+        ("https://mine.openai.azure.com/openai/v1", False),
+        ("https://europe-west4-aiplatform.googleapis.com/v1", False),
+        ("https://bedrock-runtime.eu-central-1.amazonaws.com/v1", False),
+        ("https://ollama.com/v1", False),
     ],
 )
 def test_an_own_network_has_no_address_of_somebody_else(

@@ -6,6 +6,7 @@ wrong on the way is an httpx.TransportError; `request_may_have_arrived` says whe
 is safe. Never here: vendors' wire formats, keys, retries, redirects, cookies, `.netrc`.
 """
 
+from routerd.providers.transport.addresses import as_address, plain_host
 from routerd.providers.transport.channel import Channel, Response, Transport, TransportError
 from routerd.providers.transport.engine import AiohttpTransport
 from routerd.providers.transport.factory import TransportSettings, build_transport
@@ -41,10 +42,12 @@ __all__ = [
     "TransportSettings",
     "UnsupportedContentEncodingError",
     "WarmReport",
+    "as_address",
     "as_failure",
     "build_transport",
     "content_chunks",
     "open_response",
+    "plain_host",
     "read_content",
     "read_start",
     "request_may_have_arrived",

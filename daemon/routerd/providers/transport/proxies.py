@@ -13,6 +13,12 @@ from urllib.parse import urlsplit
 import msgspec
 
 from routerd.errors import SettingsError
+from routerd.providers.transport.addresses import (
+    as_address,
+    is_loopback,
+    is_private,
+    plain_host,
+)
 
 PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
 
@@ -23,14 +29,16 @@ class Proxies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     `http` and `https`: proxy URL for targets of that scheme; None: straight to the target.
     `bypass`: what is never proxied, as in NO_PROXY: `*`, a host (which covers its subdomains, with
     or without a leading dot), an IP address, a network as `10.0.0.0/8`, each with an optional
-    `:port`. `proxy_loopback`: send this machine's own addresses through the proxy too; False,
-    because a local model server is not reachable from a proxy.
+    `:port`. `proxy_near`: send addresses of this machine and of private networks through
+    the proxy too; False, because a server of one's own is seldom reachable from a proxy, and what
+    is sent there is nobody else's to read. A name is not looked up: one in a network of one's own
+    belongs into NO_PROXY.
     """
 
     http: str | None = None
     https: str | None = None
     bypass: tuple[str, ...] = ()
-    proxy_loopback: bool = False
+    proxy_near: bool = False
 
     def __post_init__(self) -> None:
         for name in ("http", "https"):
@@ -39,7 +47,7 @@ class Proxies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
                 check_proxy_url(name, proxy)
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str], *, proxy_loopback: bool = False) -> Proxies:
+    def from_environ(cls, environ: Mapping[str, str], *, proxy_near: bool = False) -> Proxies:
         """Read HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY; the lower-case name wins.
 
         An empty value counts as unset; a proxy without a scheme is `http://`. Raises
@@ -51,7 +59,7 @@ class Proxies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             http=named_proxy(environ, "http_proxy") or every,
             https=named_proxy(environ, "https_proxy") or every,
             bypass=tuple(bypass),
-            proxy_loopback=proxy_loopback,
+            proxy_near=proxy_near,
         )
 
     def choose(self, scheme: str, host: str, port: int | None) -> str | None:
@@ -63,8 +71,8 @@ class Proxies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         proxy = {"http": self.http, "https": self.https}.get(scheme)
         if proxy is None:
             return None
-        host = host.strip("[]").rstrip(".").lower()
-        if not self.proxy_loopback and is_loopback(host):
+        host = plain_host(host)
+        if not self.proxy_near and (is_loopback(host) or is_private(host)):
             return None
         port = port or (443 if scheme == "https" else 80)
         if any(covers(entry, host, port) for entry in self.bypass):
@@ -75,7 +83,7 @@ class Proxies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return (
             f"Proxies(http={without_password(self.http)!r}, "
             f"https={without_password(self.https)!r}, bypass={self.bypass!r}, "
-            f"proxy_loopback={self.proxy_loopback!r})"
+            f"proxy_near={self.proxy_near!r})"
         )
 
 
@@ -115,25 +123,6 @@ def without_password(proxy: str | None) -> str | None:
         return proxy
     scheme, _, rest = proxy.partition("://")
     return f"{scheme}://***@{rest.rpartition('@')[2]}"
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether a host name or address is this machine, without resolving it."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    address = as_address(host)
-    return address is not None and (address.is_loopback or address.is_unspecified)
-
-
-def as_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Return the IP address a host is written as, an IPv4-mapped one as IPv4, or None."""
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return None
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
 
 
 def covers(entry: str, host: str, port: int) -> bool:

@@ -62,14 +62,14 @@ def test_a_proxy_that_cannot_be_one_is_refused_by_name(value: Any):
         ("example.com:443", "example.com", None, False),
         ("example.com:8443", "example.com", None, True),
         ("example.com:8443", "example.com", 8443, False),
-        ("10.0.0.0/8", "10.1.2.3", None, False),
+        ("11.0.0.0/9", "11.1.2.3", None, False),
         ("10.0.0.0/8", "11.1.2.3", None, True),
-        ("10.1.2.3", "10.1.2.3", None, False),
-        ("10.1.2.3:80", "10.1.2.3", 443, True),
-        ("fd00::/8", "fd00::1", None, False),
-        ("fd00::/8", "[fd00::1]", None, False),
-        ("[fd00::1]:443", "fd00::1", 443, False),
-        ("[fd00::1]:80", "fd00::1", 443, True),
+        ("11.1.2.3", "11.1.2.3", None, False),
+        ("11.1.2.3:80", "11.1.2.3", 443, True),
+        ("2001:db8::/32", "2001:db8::1", None, False),
+        ("2001:db8::/32", "[2001:db8::1]", None, False),
+        ("[2001:db8::1]:443", "2001:db8::1", 443, False),
+        ("[2001:db8::1]:80", "2001:db8::1", 443, True),
         ("10.0.0.0/8", "example.com", None, True),
         (",,", "example.com", None, True),
         (".", "example.com", None, True),
@@ -87,12 +87,39 @@ def test_no_proxy(bypass: str, host: str, port: int | None, proxied: Any):
 def test_this_machine_is_not_proxied_unless_asked(host: str):
     environ = {"ALL_PROXY": PROXY}
     assert Proxies.from_environ(environ).choose("http", host, 11434) is None
-    asked = Proxies.from_environ(environ, proxy_loopback=True)
+    asked = Proxies.from_environ(environ, proxy_near=True)
     assert asked.choose("http", host, 11434) == PROXY
 
 
+@pytest.mark.parametrize(
+    ("host", "proxied"),
+    [
+        ("10.1.2.3", False),
+        ("172.31.0.1", False),
+        ("192.168.0.9", False),
+        ("169.254.1.1", False),
+        ("0xa.0x010203", False),
+        ("167838211", False),
+        ("fd00::1", False),
+        ("[fe80::1%eth0]", False),
+        ("::ffff:10.1.2.3", False),
+        ("2130706433", False),
+        ("172.32.0.1", True),
+        ("134744072", True),
+        ("fec0::1", True),
+        ("gpu-box.lan", True),
+    ],
+)
+def test_addresses_of_private_networks_are_not_proxied_unless_asked(host: str, *, proxied: bool):
+    environ = {"ALL_PROXY": PROXY}
+    found = Proxies.from_environ(environ).choose("http", host, 8000)
+    assert found == (PROXY if proxied else None)
+    asked = Proxies.from_environ(environ, proxy_near=True)
+    assert asked.choose("http", host, 8000) == PROXY
+
+
 def test_other_schemes_go_direct():
-    proxies = Proxies(http=PROXY, https=PROXY, proxy_loopback=True)
+    proxies = Proxies(http=PROXY, https=PROXY, proxy_near=True)
     assert proxies.choose("http+unix", "run-model", None) is None
 
 
@@ -160,9 +187,9 @@ async def test_no_proxy_and_loopback_are_honoured(engine: str, serve: Any, make:
     environ = {"http_proxy": proxy.url("")}
     for proxies, answer in (
         (Proxies.from_environ(environ), b"from the target"),
-        (Proxies.from_environ(environ, proxy_loopback=True), b"from the proxy"),
+        (Proxies.from_environ(environ, proxy_near=True), b"from the proxy"),
         (
-            Proxies.from_environ({**environ, "no_proxy": "127.0.0.0/8"}, proxy_loopback=True),
+            Proxies.from_environ({**environ, "no_proxy": "127.0.0.0/8"}, proxy_near=True),
             b"from the target",
         ),
     ):
@@ -187,7 +214,7 @@ async def test_tls_through_a_tunnel(engine: str, serve: Any, make: Any, fetch: A
 
     target = await serve(answer_as_target, authority.server)
     proxy = await serve(tunnel_to(target))
-    proxies = Proxies(https=proxy.url("").replace("//", "//user:pass@"), proxy_loopback=True)
+    proxies = Proxies(https=proxy.url("").replace("//", "//user:pass@"), proxy_near=True)
     transport = await make(engine, ca_file=authority.ca_file, proxies=proxies)
     headers = ((b"authorization", b"Bearer test-key"),)
     for _ in range(2):
