@@ -170,6 +170,11 @@ def _check_boundary(
             "cannot be own-network, because base_url is a public address: expected vendor, or a "
             "private address"
         )
+    elif entry.boundary != "vendor" and (sent_on := directory.sent_on(entry.id)):
+        problem = (
+            f"cannot be {entry.boundary}, because it only sends {sent_on[0]} on to its maker's "
+            "cloud: expected vendor"
+        )
     elif table.contracted and entry.boundary != "vendor":
         problem = "is for vendors; internal calls may go to servers of your own anyway"
         field = "contracted"

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 
 from routerd.errors import SettingsError
 from routerd.models.entries import Entries, Origin, key_of
-from routerd.models.local import normalise
+from routerd.models.local import is_sent_on, normalise
 from routerd.models.schema import (
     FAIL,
     ByComplexity,
@@ -80,6 +80,16 @@ class _Checker:
             if not deployment.id.startswith(f"{deployment.provider}/"):
                 message = f"expected a name that begins with {deployment.provider + '/'!r}"
                 raise self._wrong(message, *place)
+            at = providers[deployment.provider]
+            is_own = at.local_server or at.boundary != "vendor"
+            if is_own and is_sent_on(deployment.provider_model, self._entries.listing):
+                raise self._wrong(
+                    f"{at.id} only sends {deployment.provider_model!r} on to its maker's cloud, "
+                    "which is no server of your own: expected a model that runs there, or a "
+                    "provider of its own with the boundary vendor",
+                    *place,
+                    "provider_model",
+                )
 
     def check_classes(self) -> None:
         classes = self._entries.classes

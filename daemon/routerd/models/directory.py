@@ -22,6 +22,7 @@ from routerd.models.local import (
     ListedLocally,
     ad_hoc_model,
     is_local_chat_model,
+    is_sent_on,
     normalise,
     strip_format,
 )
@@ -142,6 +143,14 @@ class Directory:
         """Return this directory with one provider added or replaced."""
         providers = self._entries.providers | {provider.id: provider}
         return Directory(replace(self._entries, providers=providers), self._listed)
+
+    def sent_on(self, provider: str) -> list[str]:
+        """Return the deployments at a server that it only forwards to somebody's cloud."""
+        return [
+            item.id
+            for item in self._entries.deployments.values()
+            if item.provider == provider and is_sent_on(item.provider_model, self._entries.listing)
+        ]
 
     def with_prices(self, prices: Mapping[str, Price]) -> Directory:
         """Return this directory with other prices for some of the deployments of its files."""

@@ -19,6 +19,7 @@ __all__ = [
     "ListedLocally",
     "ad_hoc_model",
     "is_local_chat_model",
+    "is_sent_on",
     "normalise",
     "strip_format",
 ]
@@ -73,10 +74,14 @@ def strip_format(name: str) -> str:
 
 def is_local_chat_model(listed_id: str, listing: LocalListing) -> bool:
     """Say whether an id may be called for chat, and is answered by that server itself."""
-    parts = normalise(listed_id).split("-")
-    if parts[-1] in listing.not_local:
+    if is_sent_on(listed_id, listing):
         return False
-    return not any(part.startswith(listing.not_chat) for part in parts)
+    return not any(part.startswith(listing.not_chat) for part in normalise(listed_id).split("-"))
+
+
+def is_sent_on(listed_id: str, listing: LocalListing) -> bool:
+    """Say whether a server only forwards an id to somebody's cloud: `gpt-oss:120b-cloud`."""
+    return normalise(listed_id).rpartition("-")[2] in listing.not_local
 
 
 def ad_hoc_model(deployment_id: str, provider: str) -> Model:

@@ -208,6 +208,19 @@ def test_an_own_network_has_no_address_of_somebody_else(
             started(tmp_path, text)
 
 
+def test_a_cloud_behind_this_machine_is_not_called_this_machine(tmp_path: Path) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text(
+        '[providers.cloud]\nadapter = "openai"\nbase_url = "http://127.0.0.1:11434/v1"\n'
+        'boundary = "vendor"\n[deployments."cloud/x"]\nmodel = "gpt-oss-120b"\n'
+        'provider = "cloud"\nprovider_model = "gpt-oss:120b-cloud"\n'
+    )
+    text = 'directory = ["own.toml"]\n[providers.cloud]\nkeyless = true\n'
+    assert started(tmp_path, text).providers["cloud"].entry.boundary == "vendor"
+    with pytest.raises(SettingsError, match=r"providers\.cloud\.boundary: .*only sends cloud/x on"):
+        started(tmp_path, text + 'boundary = "machine"\n')
+
+
 def test_a_contract_is_with_a_vendor(tmp_path: Path) -> None:
     text = "[providers.ollama]\ncontracted = true\n"
     with pytest.raises(SettingsError, match=r"providers\.ollama\.contracted: is for vendors"):

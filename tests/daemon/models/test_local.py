@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from msgspec import Struct
 
@@ -240,3 +242,16 @@ def test_who_names_a_deployment_at_home_is_not_sent_to_a_vendor() -> None:
     assert directory.resolve("ollama/gpt-oss:120b").backups == ()
     hosted = directory.resolve("groq/openai/gpt-oss-120b").backups
     assert [item.provider for item in hosted] == ["ollama", "bedrock"]
+
+
+def test_a_cloud_behind_a_local_server_may_be_described_as_the_vendor_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text(
+        '[providers.ollama-cloud]\nadapter = "openai"\nbase_url = "http://127.0.0.1:11434/v1"\n'
+        'boundary = "vendor"\n[deployments."ollama-cloud/x"]\nmodel = "gpt-oss-120b"\n'
+        'provider = "ollama-cloud"\nprovider_model = "gpt-oss:120b-cloud"\n'
+    )
+    directory = load_directory([file])
+    assert directory.deployments["ollama-cloud/x"].boundary == "vendor"
+    assert directory.sent_on("ollama-cloud") == ["ollama-cloud/x"]
+    assert directory.sent_on("ollama") == []

@@ -185,6 +185,23 @@ MISTAKES = {
         "deployments.x",
         "expected a name that begins with 'openai/'",
     ),
+    "a cloud's model at a server of this machine": (
+        (
+            '[deployments."ollama/cloudy"]\nmodel = "gpt-oss-120b"\nprovider = "ollama"\n'
+            'provider_model = "gpt-oss:120b-cloud"'
+        ),
+        'deployments."ollama/cloudy".provider_model',
+        "ollama only sends 'gpt-oss:120b-cloud' on to its maker's cloud",
+    ),
+    "a cloud's model at a server of one's own network": (
+        (
+            "[providers.box]\nadapter = 'openai'\nbase_url = 'http://10.0.0.5:11434/v1'\n"
+            "boundary = 'own-network'\n[deployments.'box/x']\nmodel = 'gpt-oss-120b'\n"
+            "provider = 'box'\nprovider_model = 'GLM-4.6:Cloud'"
+        ),
+        'deployments."box/x".provider_model',
+        "box only sends 'GLM-4.6:Cloud' on",
+    ),
     "an unknown candidate": (
         '[classes.fast]\ncandidates = ["gpt-6-luna", "gpt-6-lunar"]',
         "classes.fast.candidates[1]",
