@@ -116,7 +116,7 @@ class Resolver:
         farthest = BOUNDARIES.index(deployment.boundary)
         others = [
             item
-            for item in self._serving[model.id]
+            for item in (*self._serving[model.id], *self._backups(model))
             if item != deployment and BOUNDARIES.index(item.boundary) <= farthest
         ]
         return Resolution(
@@ -124,7 +124,7 @@ class Resolver:
             deployment.id,
             deployment.model_class,
             (deployment,),
-            backups=_distinct((*others, *self._backups(model))),
+            backups=_distinct(others),
             serves=model.kind,
         )
 

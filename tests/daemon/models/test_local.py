@@ -255,3 +255,16 @@ def test_a_cloud_behind_a_local_server_may_be_described_as_the_vendor_it_is(tmp_
     assert directory.deployments["ollama-cloud/x"].boundary == "vendor"
     assert directory.sent_on("ollama-cloud") == ["ollama-cloud/x"]
     assert directory.sent_on("ollama") == []
+
+
+def test_who_names_a_server_of_their_own_gets_no_backup_further_away(tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text(
+        '[models.gpt-oss-120b]\nbackup = "gpt-6-luna"\nsecondary_backup = "gpt-oss-20b"\n'
+    )
+    listed = [Listed("gpt-oss:120b"), Listed("gpt-oss:20b")]
+    directory = load_directory([file]).with_local_models("ollama", listed)
+    at_home = directory.resolve("ollama/gpt-oss:120b").backups
+    assert [item.id for item in at_home] == ["ollama/gpt-oss:20b"]
+    hosted = directory.resolve("groq/openai/gpt-oss-120b").backups
+    assert {"ollama/gpt-oss:120b", "openai/gpt-6-luna"} <= {item.id for item in hosted}
