@@ -55,11 +55,22 @@ class _Checker:
                     self._check_stand_in(model, self._entries.models[other], *place, name)
             if model.backup is not None and model.backup == model.secondary_backup:
                 raise self._wrong("is the backup already", *place, "secondary_backup")
+            self._check_replacements(model)
             for name in model.local_names:
                 other = names.setdefault(normalise(name), model.id)
                 if other != model.id:
                     message = f"{name!r} is a name of {other!r} already"
                     raise self._wrong(message, *place, "local_names")
+
+    def _check_replacements(self, model: Model) -> None:
+        seen = [model.id]
+        while (known := self._entries.models.get(seen[-1])) and known.replacement is not None:
+            seen.append(known.replacement)
+            if known.replacement == model.id:
+                path = " > ".join(seen)
+                raise self._wrong(f"goes in a circle: {path}", "models", model.id, "replacement")
+            if known.replacement in seen[:-1]:
+                return  # a circle of others, which is theirs to tell
 
     def _check_stand_in(self, model: Model, other: Model, *place: str) -> None:
         if other.kind != model.kind:

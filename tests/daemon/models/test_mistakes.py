@@ -160,6 +160,12 @@ MISTAKES = {
         "models.gpt-6-luna.replacement",
         "is no known model",
     ),
+    "replacements in a circle": (
+        NEW_MODEL + "replacement = 'gpt-6-sol'\n[models.gpt-6-luna]\nreplacement = 'gpt-6-sol'\n"
+        "[models.gpt-6-sol]\nreplacement = 'gpt-x'",
+        "models.gpt-6-sol.replacement",
+        "goes in a circle: gpt-6-sol > gpt-x > gpt-6-sol",
+    ),
     "a local name of another model": (
         '[models.qwen3-4b]\nlocal_names = ["qwen3-8b"]',
         "models.qwen3-4b.local_names",
