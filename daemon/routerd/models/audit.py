@@ -22,6 +22,7 @@ Code = Literal[
     "retired",
     "retiring",
     "moving",
+    "moving_replacement",
     "no_backup",
     "same_provider",
     "price_gap",
@@ -32,6 +33,7 @@ CODES: Final[dict[Code, str]] = {
     "retired": "has ended, or the provider says so",
     "retiring": "ends within the days that were asked for",
     "moving": "an alias: what is behind it may change",
+    "moving_replacement": "what replaces it is an alias, so that most policies refuse it",
     "no_backup": "nothing stands in for it, or what does cannot",
     "same_provider": "its backups are at its own provider alone",
     "price_gap": "what it costs is not known, or not all of it",
@@ -111,6 +113,7 @@ def _of_model(
 ) -> Iterator[Finding]:
     deployments = directory.deployments_of(model.id)
     ended = model.retires_on is not None and model.retires_on <= day
+    yield from _moving_replacement(directory, model, deployments)
     if ended:
         yield _ended(directory, model, day, users)
         return
@@ -138,6 +141,18 @@ def _of_model(
         if len(gaps) == len(DIMENSIONS):
             text = "no score at all: its class and price speak for it"
         yield Finding("note", "score_gap", model.id, text)
+
+
+def _moving_replacement(
+    directory: Directory, model: Model, deployments: Sequence[Deployment]
+) -> Iterator[Finding]:
+    """Tell where a call leads that asked for weights that hold still, and may get no others."""
+    name = model.replacement
+    if name is None or not deployments or model.pinned == "moving":
+        return
+    if directory.models[name].pinned == "moving":
+        text = f"its replacement is a moving alias: {name}"
+        yield Finding("problem", "moving_replacement", model.id, text)
 
 
 def _ended(directory: Directory, model: Model, day: date, users: Sequence[str]) -> Finding:

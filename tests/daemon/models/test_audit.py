@@ -40,7 +40,7 @@ def test_what_ends_soon_is_told_so_many_days_ahead() -> None:
     assert "gpt-4.1-2025-04-14" in found(PACKAGED, "retiring")
     assert "gpt-4.1-2025-04-14" not in found(PACKAGED, "retiring", days=30)
     text = found(PACKAGED, "retiring", days=300)["gpt-5.4-nano-2026-03-17"].text
-    assert "ends on 2027-04-01; gpt-6-luna replaces it (in class fast" in text
+    assert "ends on 2027-04-01; gpt-5.4-mini-2026-03-17 replaces it (in class fast" in text
 
 
 def test_a_candidate_that_has_ended_is_a_problem() -> None:
@@ -79,6 +79,23 @@ def test_moving_aliases() -> None:
     assert moving["gpt-6-luna"].text == "may change behind its id (in class fast, shortcut cheap)"
     assert "claude-opus-5-5" not in moving
     assert {item.severity for item in moving.values()} == {"note"}
+
+
+def test_a_replacement_that_a_default_policy_refuses_is_a_problem(tmp_path: Path) -> None:
+    text = """
+[models."gpt-4o-2024-11-20"]
+replacement = "gpt-6-luna"
+[models."o4-mini-2025-04-16"]
+replacement = "gpt-6-luna"
+[models.gpt-6-sol]
+replacement = "gpt-6-luna"
+"""
+    assert found(PACKAGED, "moving_replacement") == {}
+    findings = found(own(tmp_path, text), "moving_replacement")
+    assert findings.keys() == {"gpt-4o-2024-11-20", "o4-mini-2025-04-16"}
+    for finding in findings.values():
+        assert finding.severity == "problem"
+        assert finding.text == "its replacement is a moving alias: gpt-6-luna"
 
 
 def test_backups_that_cannot_help(tmp_path: Path) -> None:

@@ -113,8 +113,17 @@ def test_what_has_ended_is_there_only_to_be_redirected(directory: Directory) -> 
     }
     for model in ended:
         assert model.replacement is not None
-        replacement = directory.models[model.replacement]
-        assert replacement.retires_on is None, model.id
+        ends = directory.models[model.replacement].retires_on
+        assert ends is None or ends > AS_OF, model.id
+
+
+def test_a_replacement_of_what_holds_still_does_too(directory: Directory) -> None:
+    """Else a default policy would refuse it, and what has ended would lead to nothing."""
+    for model in directory.models.values():
+        if model.replacement is not None and model.pinned != "moving":
+            after = directory.models[model.replacement]
+            assert after.pinned != "moving", model.id
+            assert (after.vendor, after.model_class) == (model.vendor, model.model_class), model.id
 
 
 def test_a_replacement_outlives_what_it_replaces(directory: Directory) -> None:

@@ -80,7 +80,7 @@ def test_what_a_deployment_carries_for_the_planner() -> None:
         "dated",
     )
     assert str(deployment.retires_on) == "2026-10-23"
-    assert deployment.replacement == "gpt-6-luna"
+    assert deployment.replacement == "gpt-5.4-mini-2026-03-17"
     assert deployment.speed is not None
     assert deployment.weight == 1
 
