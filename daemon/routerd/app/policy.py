@@ -128,8 +128,20 @@ class _Checker:
                         f"expected a provider in your own network; {item} is {boundary}",
                         f"{place}.private_reaches[{index}]",
                     )
+            if policy.region is not None:
+                self._check_region(policy.region, f"{place}.region")
             for shortcut, target in (policy.shortcuts or {}).items():
                 self._expect(target, self._targets, "target", f"{place}.shortcuts.{shortcut}")
+
+    def _check_region(self, region: str, key: str) -> None:
+        """Refuse a region that nothing is in, since nothing would serve under that policy."""
+        known = {item.region for item in self._directory.deployments.values() if item.region}
+        # `eu` is known where `eu-west-1` is.
+        if not any(f"{name}-".startswith(f"{region}-") for name in known):
+            names = ", ".join(sorted(known)) or "none"
+            raise self._wrong(
+                f"no deployment of the directory is in {region!r}; known regions: {names}", key
+            )
 
     def check_experiments(self) -> None:
         by_target: dict[str, str] = {}

@@ -75,6 +75,12 @@ MISTAKES = [
         "policies.a.shortcuts.mine",
         "'smrt' is no known target",
     ),
+    (
+        '[policies.default]\nregion = "EU"',
+        "policies.default.region",
+        "no deployment of the directory is in 'EU'; known regions: global, us",
+    ),
+    ('[policies.default]\nregion = "u"', "policies.default.region", "is in 'u'"),
     ('[policies.a]\ninherits = "b"', "policies.a.inherits", "'b' is no policy; known: default, a"),
     (
         '[policies.a]\ninherits = "b"\n[policies.b]\ninherits = "a"',
@@ -233,6 +239,16 @@ def test_rules_of_ones_own_come_first_and_take_the_place_of_those_shipped(tmp_pa
     rules = book_from(written(tmp_path, text)).document.rules
     assert list(rules) == ["zz", shipped[-1], *shipped[:-1]]
     assert rules[shipped[-1]].use == "cheap"
+
+
+@pytest.mark.parametrize("region", ["us", "eu", "eu-west", "eu-west-1"])
+def test_a_region_is_known_by_its_parts(tmp_path: Path, region: str) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text('[deployments."openai/gpt-6-luna"]\nregion = "eu-west-1"\n', encoding="utf-8")
+    file = tmp_path / "routerd.toml"
+    text = f'directory = ["own.toml"]\n{HEAD}[policies.default]\nregion = "{region}"\n'
+    file.write_text(text, encoding="utf-8")
+    assert book_from(file).document.policies["default"].region == region
 
 
 def test_who_has_a_contract_is_in_the_book(tmp_path: Path) -> None:
