@@ -52,6 +52,38 @@ MUCH_REASONING: Final = frozenset({"medium", "high", "xhigh", "max"})
 NO_WORDS: Final = WordRules({})
 
 
+class _Counted:
+    """What is counted of messages, in one pass."""
+
+    def __init__(self, messages: list[Message]) -> None:
+        self.size = self.images = self.documents = self.document_tokens = 0
+        self.parts = self.hidden = 0
+        self.calls_tools = False
+        for message in messages:
+            if isinstance(message.content, str):
+                self.size += _bytes(message.content)
+                self.parts += 1
+            else:
+                self.parts += len(message.content)
+                for part in message.content:
+                    self._count(part)
+
+    def _count(self, part: Content) -> None:
+        self.size += _part_bytes(part)
+        if isinstance(part, Image):
+            self.images += 1
+        elif isinstance(part, Reasoning) and part.data:
+            self.hidden += len(encode_json(part.data))  # thinking that only its vendor can read
+        elif isinstance(part, ToolCall):
+            self.calls_tools = True  # some vendors want the tools of earlier turns named again
+        elif isinstance(part, Document):
+            self.documents += 1
+            self.document_tokens += _document_tokens(part)
+        elif isinstance(part, ToolResult) and not isinstance(part.content, str):
+            self.images += sum(isinstance(inner, Image) for inner in part.content)
+            self.parts += len(part.content)
+
+
 def measure(
     messages: list[Message],
     options: CallOptions,
@@ -61,57 +93,25 @@ def measure(
     kind: Kind = "chat",
 ) -> Features:
     """Count what a decision may want to know; the call may take so many seconds."""
-    size = images = document_tokens = documents = parts = hidden = 0
-    has_tools = bool(options.tools) or options.output_schema is not None
-    for message in messages:
-        if isinstance(message.content, str):
-            size += _bytes(message.content)
-            parts += 1
-            continue
-        parts += len(message.content)
-        for part in message.content:
-            size += _part_bytes(part)
-            if isinstance(part, Image):
-                images += 1
-            elif isinstance(part, Reasoning) and part.data:
-                hidden += len(encode_json(part.data))  # thinking that only its vendor can read
-            elif isinstance(part, ToolCall):
-                has_tools = True  # some vendors want the tools of earlier turns named again
-            elif isinstance(part, Document):
-                documents += 1
-                document_tokens += _document_tokens(part)
-            elif isinstance(part, ToolResult) and not isinstance(part.content, str):
-                images += sum(isinstance(inner, Image) for inner in part.content)
-                parts += len(part.content)
-    size += sum(_tool_bytes(tool) for tool in options.tools)
+    counted = _Counted(messages)
+    counted.size += sum(_tool_bytes(tool) for tool in options.tools)
     if options.output_schema is not None:
-        size += len(encode_json(options.output_schema))
-    tokens = int(size / BYTES_PER_TOKEN) + TOKENS_PER_MESSAGE * len(messages)
+        counted.size += len(encode_json(options.output_schema))
+    tokens = int(counted.size / BYTES_PER_TOKEN) + TOKENS_PER_MESSAGE * len(messages)
     texts = texts_of(messages)
     most_cents = options.max_cost_cents
     return Features(
-        input_tokens=tokens + TOKENS_PER_IMAGE * images + document_tokens,
-        images=images,
-        documents=documents,
+        input_tokens=tokens + TOKENS_PER_IMAGE * counted.images + counted.document_tokens,
+        images=counted.images,
+        documents=counted.documents,
         tools=len(options.tools),
         forced_tool=options.tool_choice not in (None, "auto", "none"),
         output_schema=options.output_schema is not None,
-        prefill=messages[-1].role == "assistant",
+        prefill=bool(messages) and messages[-1].role == "assistant",
         max_output_tokens=options.max_output_tokens,
         sensitivity=options.sensitivity or "public",
         # How many pages a document has, only its reader can tell.
-        input_tokens_bound=None
-        if documents
-        else (
-            size
-            + MOST_PER_CALL
-            + MOST_PER_MESSAGE * len(messages)
-            + MOST_PER_PART * parts
-            + MOST_PER_IMAGE * images
-            + (MOST_FOR_TOOLS if has_tools else 0)
-            + MOST_PER_TOOL * len(options.tools)
-            + hidden
-        ),
+        input_tokens_bound=None if counted.documents else _bound(counted, len(messages), options),
         seconds=seconds,
         text_rules=words.results(texts),
         kind=kind,
@@ -123,6 +123,21 @@ def measure(
         session=options.session,
         max_nanodollars=None if most_cents is None else int(most_cents * NANODOLLARS_PER_CENT),
         flags=tuple(options.flags),
+    )
+
+
+def _bound(counted: _Counted, messages: int, options: CallOptions) -> int:
+    """Return the tokens that no tokenizer and no template passes."""
+    has_tools = bool(options.tools) or options.output_schema is not None or counted.calls_tools
+    return (
+        counted.size
+        + MOST_PER_CALL
+        + MOST_PER_MESSAGE * messages
+        + MOST_PER_PART * counted.parts
+        + MOST_PER_IMAGE * counted.images
+        + (MOST_FOR_TOOLS if has_tools else 0)
+        + MOST_PER_TOOL * len(options.tools)
+        + counted.hidden
     )
 
 
