@@ -239,6 +239,13 @@ def test_what_auto_takes_a_prompt_for(
     assert judged(question, **options)[0] == complexity
 
 
+def test_a_greeting_makes_no_hard_question_easy() -> None:
+    asked = "Hi, our primary database is corrupted since the power failed, its log is damaged too. "
+    asked += "What is the safest way to recover what was committed, and in which order would you "
+    asked += "go about it with two replicas that lag behind by different amounts of time?"
+    assert judged(asked) == (None, None)
+
+
 def test_a_picture_is_looked_at_by_its_words_alone() -> None:
     parts = [Text("What is in this picture?"), Image(url="https://host/a.png")]
     assert judged(parts) == (None, None)  # a picture is more to read than easy words allow
@@ -263,5 +270,6 @@ def test_every_shipped_rule_is_met_by_something() -> None:
         (CODE, {}),
         (LONG * 10, {"tools": [TOOL]}),
         ("hello", {}),
+        ("translate it", {}),
     ]
     assert {judged(question, **options)[1] for question, options in calls} == set(SHIPPED)
