@@ -20,6 +20,7 @@ SHOWS = {
     "04_tools.py": "get_weather({'city': ",
     "05_json_schema.py": "urgent: ",
     "06_errors.py": "unknown_target: there is no shortcut, class or model 'smrt'",
+    "07_routing.py": " of 0.1 cents, ",
 }
 
 
