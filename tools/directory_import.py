@@ -175,7 +175,7 @@ def vendor_model(row: Row, chosen: Table, selected: Table) -> Table:
     dimensions = whole(row, "embedding_dim")
     if dimensions is not None:
         model["embedding_dimensions"] = dimensions
-    for name in ("backup", "secondary_backup"):
+    for name in ("image_tokens_bound", "backup", "secondary_backup"):
         if name in chosen:
             model[name] = chosen[name]
     if row["deprecation_date"]:

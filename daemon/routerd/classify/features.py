@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from routerd.classify.words import WordRules, holds_code, texts_of
-from routerd.domain import Features, Kind
+from routerd.domain import MOST_PER_IMAGE, Features, Kind
 from routerd.models.amounts import NANODOLLARS_PER_CENT
 from routerd.providers.json_text import encode_json
 from routerd_proto.content import (
@@ -41,10 +41,6 @@ MOST_PER_MESSAGE: Final = 32
 MOST_PER_PART: Final = 32
 MOST_FOR_TOOLS: Final = 1024  # also for a schema the answer must fit
 MOST_PER_TOOL: Final = 128
-# The largest picture at full detail takes 1,445 tokens (tiles) to 3,779 (patches) at OpenAI, 4,784
-# at Anthropic, 2,240 at Gemini 3, 9,506 at Mistral: a test computes them. Only gpt-4o-mini bills
-# more, up to 48,169: a bound that was exceeded is raised, see `execute.accounts`.
-MOST_PER_IMAGE: Final = 16_384
 
 
 # Efforts that a call asks for that has something to think about.

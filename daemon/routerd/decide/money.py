@@ -14,7 +14,7 @@ from typing import Final
 from msgspec import Struct, structs
 
 from routerd.decide.candidates import WIDEST_WINDOW, Candidate
-from routerd.domain import BudgetRoom, Dropped, Features, FreeQuota, Snapshot
+from routerd.domain import MOST_PER_IMAGE, BudgetRoom, Dropped, Features, FreeQuota, Snapshot
 from routerd.models.pricing import TOKENS_PER_RATE, Price, cost_bound, largest_output
 from routerd.models.rooms import amount_text, lacking, left_in
 from routerd.models.schema import Deployment
@@ -80,8 +80,8 @@ class Funds:
         """
         features, left, deployment = self._features, self._left, candidate.deployment
         tokens, bound = candidate.most_prompt, features.input_tokens_bound
-        if bound is not None and bound + deployment.prompt_tokens_bound < tokens:
-            tokens = bound + deployment.prompt_tokens_bound
+        if bound is not None:
+            tokens = min(tokens, bound + _more_than_measured(deployment, features))
         input_rate, output_rate = rates
         output, limit = candidate.most_output, None
         if features.kind != "chat":
@@ -221,7 +221,7 @@ class _Offer:
         most = candidate.most_prompt
         # The prompt by its bytes and the directory's, and by what the model can read at all.
         self._input_tokens = (
-            most if bound is None else min(bound + deployment.prompt_tokens_bound, most)
+            most if bound is None else min(bound + _more_than_measured(deployment, features), most)
         )
         self._duration_us = duration_us
         self._surcharge = snapshot.surcharges.get(deployment.id, THOUSAND)
@@ -309,6 +309,14 @@ def _own_cap(features: Features, now: float) -> BudgetRoom | None:
     if most is None:
         return None
     return BudgetRoom(OWN_CAP, "this call", "nanodollars", most, 0, 0, 0, now)
+
+
+def _more_than_measured(deployment: Deployment, features: Features) -> int:
+    """Return the tokens that a prompt can have here beyond what holds for any model."""
+    more = deployment.prompt_tokens_bound
+    if features.images and deployment.image_tokens_bound is not None:
+        more += features.images * max(0, deployment.image_tokens_bound - MOST_PER_IMAGE)
+    return more
 
 
 def _has_room(quota: FreeQuota, tokens: int) -> bool:

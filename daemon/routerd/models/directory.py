@@ -239,6 +239,7 @@ def _complete(
         prompt=model.prompt,
         prompt_tokens=prompt_tokens,
         prompt_tokens_bound=prompt_tokens_bound,
+        image_tokens_bound=model.image_tokens_bound,
     )
 
 

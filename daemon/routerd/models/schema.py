@@ -120,9 +120,10 @@ class Model(_Entry, frozen=True, kw_only=True):
     `pinned` says what holds the weights still: a date in the id, the vendor's word or a named
     release of open weights, or nothing (a moving alias). `max_input_tokens` and
     `max_output_tokens` are absent where `context_window` is the only limit.
-    `embedding_dimensions` is the length of a vector unless a call asks for another. `local_names`
-    are the names local servers know it by, see `local.py`. `prompt` is how prompts are changed for
-    it, wherever it is served.
+    `image_tokens_bound` is what one picture can take, where that is more than is taken for any
+    other model. `embedding_dimensions` is the length of a vector unless a call asks for another.
+    `local_names` are the names local servers know it by, see `local.py`. `prompt` is how prompts
+    are changed for it, wherever it is served.
     """
 
     id: Name
@@ -133,6 +134,7 @@ class Model(_Entry, frozen=True, kw_only=True):
     context_window: Tokens | None = None
     max_input_tokens: Tokens | None = None
     max_output_tokens: Tokens | None = None
+    image_tokens_bound: Tokens | None = None
     embedding_dimensions: Tokens | None = None
     capabilities: Capabilities = Capabilities()
     scores: Scores = Scores()
@@ -187,7 +189,8 @@ class Deployment(Struct, frozen=True, kw_only=True):
     are tokens, None where not known; `max_input_tokens` and `max_output_tokens` are None where the
     window, which holds both, is the only limit. `replacement` is the model that stands in from
     `retires_on` on. `discovered` marks what a local server listed. `prompt` adds about
-    `prompt_tokens` to a prompt, and never more than `prompt_tokens_bound`.
+    `prompt_tokens` to a prompt, and never more than `prompt_tokens_bound`. `image_tokens_bound` is
+    what one picture can take, None where that is no more than for others.
     """
 
     id: str
@@ -212,6 +215,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
     prompt: PromptAdjustments | None = None
     prompt_tokens: int = 0
     prompt_tokens_bound: int = 0
+    image_tokens_bound: int | None = None
 
 
 class Provider(_Entry, frozen=True, kw_only=True):

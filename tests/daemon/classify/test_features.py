@@ -11,7 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from routerd.classify.features import TOKENS_PER_IMAGE, measure
-from routerd.domain import Features
+from routerd.domain import MOST_PER_IMAGE, Features
+from routerd.models import load_directory
 from routerd_proto.content import (
     Content,
     Document,
@@ -217,6 +218,7 @@ def test_no_vendor_counts_a_picture_for_more_than_the_bound(
     assert COUNTING[model](width, height) <= bound - without
 
 
-def test_one_model_bills_more_for_a_picture_than_the_bound() -> None:
-    """Said in docs/money.md: the first such call raises the bound of that deployment."""
-    assert tiles_of(2048, 768, 2833, 5667) == 48_169
+def test_one_model_bills_more_for_a_picture_and_the_directory_says_so() -> None:
+    most = load_directory().models["gpt-4o-mini-2024-07-18"].image_tokens_bound
+    assert most is not None
+    assert MOST_PER_IMAGE < tiles_of(2048, 768, 2833, 5667) == 48_169 <= most

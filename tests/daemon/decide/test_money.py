@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from routerd.decide import refusal
-from routerd.domain import BudgetRoom, Features, FreeQuota, Plan, Snapshot
+from routerd.domain import MOST_PER_IMAGE, BudgetRoom, Features, FreeQuota, Plan, Snapshot
 from routerd.models.directory import Directory
 from routerd.models.pricing import Price, PriceChange, cost_bound
 from routerd.models.prompt import PromptAdjustments
 from routerd.models.schema import ModelClass
 from routerd.settings import Budgeting
 from tests.daemon.decide.known import (
+    ABLE,
     NOW,
     deployment,
     directory,
@@ -293,3 +294,19 @@ def test_more_money_never_adds_a_reason_and_what_is_planned_fits(
             price = DEAR if route.model == "dear" else CHEAP
             bound = cost_bound(price, input_tokens=input_tokens, output_tokens=min(output, 50_000))
             assert bound == route.bound_nanodollars
+
+
+def test_a_model_that_takes_more_for_a_picture_is_bounded_by_more() -> None:
+    """Both where its price is plain and where it is not."""
+    pictures = Features(100, images=2, input_tokens_bound=40_000, max_output_tokens=10)
+    for price in (CHEAP, structs.replace(CHEAP, discount_ppm=10)):
+        bounds = []
+        for tokens in (None, 49_152):
+            made = directory(
+                [provider("p")],
+                [model("m", capabilities=ABLE, context_window=500_000, image_tokens_bound=tokens)],
+                [deployment("p", "m", price=price)],
+            )
+            (route,) = plan_for(made, "m", pictures).routes
+            bounds.append(route.bound_tokens)
+        assert bounds == [40_010, 40_010 + 2 * (49_152 - MOST_PER_IMAGE)]
