@@ -30,7 +30,7 @@ class Rules:
         self._tests = tuple((name, rule, tuple(_tests(name, rule))) for name, rule in rules.items())
         self._targets = frozenset(target for rule in rules.values() for target in rule.targets)
         self._tasks = frozenset(task for rule in rules.values() for task in rule.tasks)
-        self._possible: dict[tuple[str | None, str | None, bool], tuple[_Tested, ...]] = {}
+        self._possible: dict[tuple[str | None, str | None, bool, bool], tuple[_Tested, ...]] = {}
 
     def first(self, target: str, features: Features, caller: Caller) -> tuple[str, Rule] | None:
         """Return the first rule that a call to `target` meets, with its name."""
@@ -43,13 +43,14 @@ class Rules:
         return None
 
     def _possible_for(self, target: str, features: Features, caller: Caller) -> tuple[_Tested, ...]:
-        """Return the rules that target, task and having flags at all do not rule out.
+        """Return the rules that target, task, and having flags or words at all, do not rule out.
 
         Names that no rule knows are as good as one another, so there are few of these lists.
         """
         task = caller.task
         known = target if target in self._targets else None
-        key = (known, task if task in self._tasks else None, bool(features.flags))
+        has_words = True in features.text_rules.values()
+        key = (known, task if task in self._tasks else None, bool(features.flags), has_words)
         possible = self._possible.get(key)
         if possible is None:
             possible = self._possible[key] = tuple(
@@ -58,6 +59,7 @@ class Rules:
                 if (not rule.targets or target in rule.targets)
                 and (not rule.tasks or task in rule.tasks)
                 and (not rule.flags or features.flags)
+                and (not rule.words or has_words)
             )
         return possible
 

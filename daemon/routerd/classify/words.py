@@ -31,6 +31,9 @@ SPACES: Final = dict.fromkeys(map(ord, string.punctuation.replace("_", "")), " "
     for code in range(first, last + 1)
     if not chr(code).isalnum()
 }
+ASCII_SPACES: Final = bytes(
+    ord(SPACES.get(code, chr(code))) if code < 128 else code for code in range(256)
+)
 # Scripts that put no spaces between words: from Thai to Tibetan and Burmese, Khmer, and from the
 # Japanese syllables to the last of the Chinese characters.
 UNSPACED: Final = re.compile(
@@ -109,14 +112,14 @@ class _Index:
         for name, rule in rules.items():
             if rule.look_in in (look_in, "either"):
                 for text in rule.words:
-                    self._add(name, text.lower().translate(SPACES).split())
+                    self._add(name, _words(text))
         self._known = frozenset((*self._words, *self._phrases))
 
     def rules_met(self, text: str) -> list[str]:
         """Return the names of the rules whose words stand in a text."""
         if not text or not (self._known or self._anywhere):
             return []
-        words = text.lower().translate(SPACES).split()
+        words = _words(text)
         hits = self._known.intersection(words)
         met: list[str] = []
         line = ""
@@ -141,11 +144,27 @@ class _Index:
             self._phrases.setdefault(parts[0], []).append((f" {line} ", name))
 
 
+def _words(text: str) -> list[str]:
+    """Split a text into its words, in lower case."""
+    if text.isascii():
+        # The same as below, in half of its time.
+        return text.lower().encode().translate(ASCII_SPACES).decode().split()
+    return text.lower().translate(SPACES).split()
+
+
 def texts_of(messages: Sequence[Message]) -> Texts:
     """Return what is looked at of the system prompt and of the last user message."""
-    system = [_text(message) for message in messages if message.role == "system"]
-    question = next((_text(item) for item in reversed(messages) if item.role == "user"), "")
-    return Texts(_cut("\n".join(system) if len(system) != 1 else system[0]), _cut(question))
+    system: list[str] = []
+    question: Message | None = None
+    for message in messages:
+        if message.role == "user":
+            question = message
+        elif message.role == "system":
+            system.append(_text(message))
+    return Texts(
+        _cut("\n".join(system)) if system else "",
+        _cut(_text(question)) if question is not None else "",
+    )
 
 
 def holds_code(question: str) -> bool:

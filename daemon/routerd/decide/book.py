@@ -182,7 +182,7 @@ class Book:
             features.kind,
             choice.boundary,
             choice.is_copy,
-            tuple(snapshot.gone.items()),
+            tuple(snapshot.gone.items()) if snapshot.gone else (),
         )
         kept = self._prepared.get(key)
         if kept is not None:

@@ -51,13 +51,13 @@ class Funds:
         self._snapshot = snapshot
         self._policy = policy
         self._duration_us = int((features.seconds + ENDING_SECONDS) * 1_000_000)
-        rooms = snapshot.rooms
-        own = _own_cap(features, snapshot.now)
-        # Those of one provider or model concern its candidates alone.
-        self._of_some = [room for room in rooms if room.provider or room.model]
-        self._of_all = [room for room in rooms if not (room.provider or room.model)]
-        if own is not None:
-            self._of_all.append(own)
+        self._of_some: list[BudgetRoom] = []
+        self._of_all: list[BudgetRoom] = []
+        for room in snapshot.rooms:
+            # Those of one provider or model concern its candidates alone.
+            (self._of_some if room.provider or room.model else self._of_all).append(room)
+        if features.max_nanodollars is not None:
+            self._of_all.append(_own_cap(features.max_nanodollars, snapshot.now))
         self._is_plain = not (self._of_some or snapshot.free or snapshot.surcharges)
         # The least that any cap leaves, by unit; None where nothing caps it.
         self._left: dict[str, int] = {}
@@ -303,11 +303,8 @@ def _refused(deployment: Deployment, room: BudgetRoom, needed: int | None) -> Dr
     return Dropped(deployment.id, "budget", lacking(room, needed), room.budget, room.unit)
 
 
-def _own_cap(features: Features, now: float) -> BudgetRoom | None:
+def _own_cap(most: int, now: float) -> BudgetRoom:
     """Return what the call itself may cost, as a cap like those of budgets."""
-    most = features.max_nanodollars
-    if most is None:
-        return None
     return BudgetRoom(OWN_CAP, "this call", "nanodollars", most, 0, 0, 0, now)
 
 

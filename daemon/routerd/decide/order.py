@@ -34,6 +34,15 @@ class State(Struct, frozen=True, eq=False):
     draw: float
 
     @property
+    def is_sorted(self) -> bool:
+        """Whether anything puts candidates of different models in another order."""
+        return (
+            self.snapshot.session_on is not None
+            or self.policy.prefer == "latency"
+            or (self.features.latency is not None and self.features.latency != "batch")
+        )
+
+    @property
     def is_moving(self) -> bool:
         """Whether anything is seen, or drawn, that puts equals in another order."""
         seen = self.snapshot
@@ -74,7 +83,8 @@ class Line:
         # What stands in a group is settled for a system in which nothing moves.
         self._has_equals = has_equals and len(placed) > 1 and (is_new or state.is_moving)
         self._ahead: list[Placed] = []
-        self._waiting = self._sorted_out(placed) if len(placed) > 1 else placed
+        is_moved = state.is_sorted and len(placed) > 1
+        self._waiting = self._sorted_out(placed) if is_moved else placed
         self._next = 0
 
     def take(self) -> Placed | None:
