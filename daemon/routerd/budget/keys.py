@@ -239,13 +239,21 @@ class Keys:
         for deployment in deployments:
             provider = deployment.provider
             if provider not in by_provider:
-                left = [key.headroom(now) for key in self._rings.get(provider, ())]
-                known = [item for item in left if item is not None]
-                by_provider[provider] = max(known) if left and len(known) == len(left) else None
+                by_provider[provider] = self._most_left(provider, now)
             headroom = by_provider[provider]
             if headroom is not None:
                 found[deployment.id] = headroom
         return found
+
+    def _most_left(self, provider: str, now: float) -> int | None:
+        most: int | None = None
+        for key in self._rings.get(provider, ()):
+            left = key.headroom(now)
+            if left is None:
+                return None
+            if most is None or left > most:
+                most = left
+        return most
 
     def days(self, now: float) -> list[Day]:
         """Return deployment and key of every free tier, and since when its day is counted."""

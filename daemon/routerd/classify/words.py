@@ -171,7 +171,7 @@ def holds_code(question: str) -> bool:
     """Say whether a question brings code along."""
     if FENCE in question:
         return True
-    return sum(mark in question for mark in CODE) >= ENOUGH
+    return len([mark for mark in CODE if mark in question]) >= ENOUGH
 
 
 def _text(message: Message) -> str:
