@@ -88,7 +88,7 @@ class Dialing:
                 connection.close()
                 reasons[path] = REASONS.get(error.errno or 0, os.strerror(error.errno or 0))
                 may_pass = may_pass or error.errno in PASSING
-            except BaseException:
+            except BaseException:  # interrupted: no socket stays behind
                 connection.close()
                 raise
             else:

@@ -231,7 +231,7 @@ class AsyncPool:
         try:
             loop = asyncio.get_running_loop()
             await loop.create_unix_connection(lambda: link, sock=found)
-        except BaseException:
+        except BaseException:  # cancelled too: no socket stays behind
             link.close()
             found.close()
             raise

@@ -170,7 +170,7 @@ class BlockingRun(Run[BlockingPool, BlockingLink]):
                 part = request.take(link.wire.take())
             except (Lost, Failed, ProtocolError, TimeoutError) as error:
                 self.interrupt(error)
-            except BaseException:
+            except BaseException:  # Ctrl-C: the daemon is to know at once
                 self.close()
                 raise
             else:

@@ -24,6 +24,7 @@ from routerd.simulate.delivery import Delivery
 from routerd_client import Client
 from tests.e2e.again import differences_in
 from tests.e2e.money import prices_of_the_directory
+from tests.e2e.recorder import recording_server
 
 if TYPE_CHECKING:
     from tests.e2e.reloading import Reloading
@@ -125,6 +126,13 @@ def launch(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
         daemon.kill()
     for daemon in started:
         daemon.end()
+
+
+@pytest.fixture
+def recorder() -> Iterator[tuple[str, list[str]]]:
+    """Run a provider that notes which keys it is shown; yields its address and the notes."""
+    with recording_server() as (address, noted):
+        yield address, noted
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,7 @@ in the log.
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Awaitable, Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
@@ -136,40 +134,6 @@ async def test_kept_answers_of_another_directory_are_not_given(
         replies.append(await client.acomplete("smart", PROMPT, tenant="a"))
     assert [reply.cached for reply in replies] == [False, True, True, False, False]
     assert replies[3].deployment == LUNA
-
-
-@pytest.fixture
-def recorder() -> Iterator[tuple[str, list[str]]]:
-    """Run an HTTP server that notes the Authorization header; yields its address and the notes."""
-    noted: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            self.answer(200)
-
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["content-length"]))
-            self.answer(403)
-
-        def answer(self, status: int) -> None:
-            noted.append(self.headers.get("authorization", ""))
-            body = b'{"object":"list","data":[]}'
-            self.send_response(status)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *arguments: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/v1", noted
-        server.shutdown()
-        thread.join()
 
 
 async def test_a_key_file_that_was_replaced_is_read_again(

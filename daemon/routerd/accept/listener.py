@@ -72,7 +72,7 @@ def open_listener(path: Path, mode: int, environ: Mapping[str, str]) -> Listener
     try:
         _remove_stale(name)
         sock = _bind(name, mode)
-    except BaseException:
+    except BaseException:  # whatever ends this, the lock is not kept
         os.close(lock)
         raise
     return Listener(sock, name, lock)

@@ -13,8 +13,14 @@ from msgspec import Struct, structs
 
 from routerd.app.local_servers import LocalServer, list_models, without_models
 from routerd.app.policy import build_book, policy_text
-from routerd.app.providers import LiveProvider, build_providers, build_targets
-from routerd.app.startup import Startup, local_servers, nothing_found, with_models_of
+from routerd.app.providers import LiveProvider, build_targets
+from routerd.app.startup import (
+    Startup,
+    configured_providers,
+    local_servers,
+    nothing_found,
+    with_models_of,
+)
 from routerd.execute.story import Rules
 from routerd.ledger import Ledger
 from routerd.models.directory import Directory
@@ -51,12 +57,7 @@ async def find_providers(
     A server that the file names and that does not answer keeps the models it listed `before`: it
     may be busy, and who has no models is never asked again.
     """
-    providers = build_providers(
-        startup.providers,
-        transport,
-        connect_seconds=startup.settings.timeouts.connect,
-        user_agent=startup.user_agent,
-    )
+    providers = configured_providers(startup, transport)
     own = without_models(providers.values(), startup.directory)
     answered = await list_models([*own, *local_servers(startup, transport)])
     found = {item.provider.entry.id: item for item in answered}

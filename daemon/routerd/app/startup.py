@@ -32,6 +32,7 @@ from routerd.settings import Egress, ProviderSettings, Settings, load_settings
 
 __all__ = [
     "Startup",
+    "configured_providers",
     "find_settings_file",
     "keepalive_seconds",
     "load_user_directory",
@@ -212,6 +213,16 @@ def nothing_found(file: Path | None) -> StartError:
     return StartError(NOTHING_FOUND.format(key=key))
 
 
+def configured_providers(startup: Startup, transport: Transport) -> dict[str, LiveProvider]:
+    """Return the providers that the settings and the environment name, by id."""
+    return build_providers(
+        startup.providers,
+        transport,
+        connect_seconds=startup.settings.timeouts.connect,
+        user_agent=startup.user_agent,
+    )
+
+
 def local_servers(startup: Startup, transport: Transport) -> list[LiveProvider]:
     """Return the local servers to look for, those that the settings name themselves left out."""
     if not startup.settings.discovery.local_servers:
@@ -242,12 +253,7 @@ def with_models_of(servers: Iterable[LocalServer], startup: Startup) -> Director
 
 def look_for_own_servers(startup: Startup, transport: Transport) -> list[LocalServer]:
     """Ask all servers of your own for their models, outside of a running daemon."""
-    providers = build_providers(
-        startup.providers,
-        transport,
-        connect_seconds=startup.settings.timeouts.connect,
-        user_agent=startup.user_agent,
-    )
+    providers = configured_providers(startup, transport)
     own = without_models(providers.values(), startup.directory)
     places = local_servers(startup, transport)
 

@@ -44,6 +44,6 @@ def open_telemetry(settings: Log, environ: Mapping[str, str]) -> Telemetry:
     logs = configure_logs(settings.level, sys.stderr, calls=settings.calls, environ=environ)
     try:
         return Telemetry(logs, open_traces(environ, version("routerd")))
-    except BaseException:
+    except BaseException:  # Ctrl-C too: what was logged is written
         logs.close()
         raise

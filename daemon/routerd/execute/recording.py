@@ -18,7 +18,7 @@ from routerd.telemetry.plain import MAX_NAME_CHARACTERS, as_code, as_name
 from routerd.telemetry.trace_ids import trace_id_of
 from routerd_proto.content import Message
 from routerd_proto.errors import ErrorInfo
-from routerd_proto.frames import CallEnded, CallRequested
+from routerd_proto.frames import CallEnded, CallOptions, CallRequested
 
 __all__ = [
     "begin_record",
@@ -92,16 +92,16 @@ def begin_record(call: Call, *, simulated: bool = False, copy: Copy | None = Non
     )
 
 
-def caller_of(record: Record) -> Caller:
-    """Return whose call it is, as a decision looks at it."""
+def caller_of(asked: CallOptions | Record) -> Caller:
+    """Return whose call it is, as a decision looks at it; options have no decision id yet."""
     return Caller(
-        record.tenant,
-        record.team,
-        record.agent,
-        record.user,
-        record.feature,
-        record.task,
-        record.decision_id,
+        asked.tenant,
+        asked.team,
+        asked.agent,
+        asked.user,
+        asked.feature,
+        asked.task,
+        asked.decision_id if isinstance(asked, Record) else "",
     )
 
 

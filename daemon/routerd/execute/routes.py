@@ -216,7 +216,7 @@ class Execution:
         except asyncio.CancelledError:
             attempt.error_class = "cancelled"
             raise
-        except Exception:
+        except Exception:  # a fault of ours: the record names it, the caller above ends the call
             attempt.error_class = "internal_error"
             raise
         finally:

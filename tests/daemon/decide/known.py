@@ -13,6 +13,7 @@ from routerd.decide.reasons import INCAPABLE
 from routerd.domain import MAX_ROUTES, Boundary, Caller, Capabilities, Features, Plan, Snapshot
 from routerd.models.directory import BOUNDARIES, Directory, Resolution
 from routerd.models.entries import Entries
+from routerd.models.pricing import Price
 from routerd.models.schema import (
     FAIL,
     DeploymentEntry,
@@ -26,6 +27,11 @@ TODAY = date(2026, 11, 20)
 NOW = Snapshot(now=datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp())
 ABLE = Capabilities(vision=True, tools=True, forced_tool_choice=True, json_schema=True)
 PLAIN = Features(100)
+# Nanodollars for a million tokens.
+DOLLAR = 1_000_000_000
+DEAR = Price(source="test", input=10 * DOLLAR, output=50 * DOLLAR)
+CHEAP = Price(source="test", input=DOLLAR, output=2 * DOLLAR)
+FREE = Price(source="test", input=0, output=0)
 
 
 def provider(name: str, boundary: Boundary = "vendor") -> Provider:

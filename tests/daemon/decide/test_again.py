@@ -19,6 +19,7 @@ from routerd.models.pricing import Price
 from routerd.models.schema import FAIL, ModelClass
 from routerd.settings import Experiment, PolicySettings, Rule
 from tests.daemon.decide.known import (
+    DOLLAR,
     NOW,
     TODAY,
     book,
@@ -29,7 +30,6 @@ from tests.daemon.decide.known import (
 )
 from tests.daemon.decide.worlds import World, worlds
 
-DOLLAR = 1_000_000_000
 KNOWN = directory(
     [provider("p"), provider("q"), provider("lan", "own-network")],
     [

@@ -14,6 +14,10 @@ from routerd.models.pricing import Price
 from routerd.models.schema import FAIL, ModelClass
 from routerd.settings import Budgeting, PolicySettings
 from tests.daemon.decide.known import (
+    CHEAP,
+    DEAR,
+    DOLLAR,
+    FREE,
     NOW,
     deployment,
     directory,
@@ -24,10 +28,6 @@ from tests.daemon.decide.known import (
     route_ids,
 )
 
-DOLLAR = 1_000_000_000
-DEAR = Price(source="test", input=10 * DOLLAR, output=50 * DOLLAR)
-CHEAP = Price(source="test", input=DOLLAR, output=2 * DOLLAR)
-FREE = Price(source="test", input=0, output=0)
 # At most 0.06 dollars of what is dear, 0.003 of what is cheap.
 ASKED = Features(100, input_tokens_bound=1000, max_output_tokens=1000)
 ENDLESS = structs.replace(ASKED, max_output_tokens=None)

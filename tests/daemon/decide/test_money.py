@@ -19,6 +19,10 @@ from routerd.models.schema import ModelClass
 from routerd.settings import Budgeting
 from tests.daemon.decide.known import (
     ABLE,
+    CHEAP,
+    DEAR,
+    DOLLAR,
+    FREE,
     NOW,
     deployment,
     directory,
@@ -29,10 +33,6 @@ from tests.daemon.decide.known import (
     route_ids,
 )
 
-DOLLAR = 1_000_000_000
-DEAR = Price(source="test", input=10 * DOLLAR, output=50 * DOLLAR)
-CHEAP = Price(source="test", input=DOLLAR, output=2 * DOLLAR)
-FREE = Price(source="test", input=0, output=0)
 ASKED = Features(100, input_tokens_bound=1000, max_output_tokens=1000)
 CLASS = ModelClass(name="fast", description="", candidates=("dear", "cheap"), degraded="fail")
 

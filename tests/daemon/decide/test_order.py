@@ -17,6 +17,7 @@ from routerd.models.pricing import Price
 from routerd.models.schema import FAIL, ModelClass, Speed
 from routerd.settings import BALANCE, PolicySettings
 from tests.daemon.decide.known import (
+    DOLLAR,
     NOW,
     PLAIN,
     book,
@@ -27,8 +28,6 @@ from tests.daemon.decide.known import (
     provider,
     route_ids,
 )
-
-DOLLAR = 1_000_000_000
 
 
 def price(dollars: int) -> Price:

@@ -27,6 +27,7 @@ from routerd.settings import (
 )
 from tests.daemon.decide.known import (
     CLASS_NAMES,
+    DOLLAR,
     MODEL_NAMES,
     NOW,
     PROVIDER_NAMES,
@@ -42,7 +43,6 @@ from tests.daemon.decide.known import (
 
 __all__ = ["World", "asked", "raised", "worlds"]
 
-DOLLAR = 1_000_000_000
 PRICES = (
     None,
     Price(source="test", input=0, output=0),
