@@ -28,9 +28,15 @@ def differences_in(ledger: Path) -> list[str]:
     if not ledger.exists():
         return []
     reader = open_reader(ledger)
-    return [
+    records = reader.recent(MOST_RECORDS)
+    altered = [
+        f"{record.decision_id}: its row was changed"
+        for record in records
+        if reader.is_altered(record.decision_id)
+    ]
+    return altered + [
         f"{record.decision_id}: {difference}"
-        for record in reader.recent(MOST_RECORDS)
+        for record in records
         if not _cannot_be(record)
         for difference in _differences(record, reader)
     ]

@@ -27,23 +27,36 @@ async def test_a_record_altered_by_hand_is_reported_as_different(
     assert (same.returncode, same.stderr) == (0, "")
     assert "decided again from the record: the same" in same.stdout
 
-    def alter(text: str | None) -> str:
-        """Write another record in the place of the one there, and return that one."""
+    def run(statement: str, *values: str) -> list[tuple[str]]:
         with closing(sqlite3.connect(daemon.ledger)) as database, database:
-            (before,) = database.execute("SELECT record FROM calls").fetchone()
-            record = json.loads(before)
-            record["plan"]["routes"][0]["bound_nanodollars"] = 1
-            database.execute("UPDATE calls SET record = ?", (text or json.dumps(record),))
-        return str(before)
+            return database.execute(statement, values).fetchall()
 
-    before = await anyio.to_thread.run_sync(alter, None)
-    other = await routerd_beside(*arguments, home=daemon.folder)
-    assert other.returncode == 1
-    assert "DECIDED DIFFERENTLY FROM WHAT WAS DONE, in 1 points" in other.stdout
-    (line,) = other.stderr.splitlines()
-    assert line.startswith("routerd: DECIDED DIFFERENTLY: ")
-    assert "bound_nanodollars was 1, is " in line
-    # What every test of this folder is checked by notices it too.
-    (difference,) = await anyio.to_thread.run_sync(differences_in, daemon.ledger)
-    assert difference.startswith(f"{decision}: ")
-    await anyio.to_thread.run_sync(alter, before)
+    async def noticed() -> list[str]:
+        """Return what explain says is different, and see that the check of this folder does."""
+        other = await routerd_beside(*arguments, home=daemon.folder)
+        lines = other.stderr.splitlines()
+        assert other.returncode == 1
+        assert f"DECIDED DIFFERENTLY FROM WHAT WAS DONE, in {len(lines)} points" in other.stdout
+        found = await anyio.to_thread.run_sync(differences_in, daemon.ledger)
+        assert len(found) == len(lines)
+        assert all(difference.startswith(f"{decision}: ") for difference in found)
+        return lines
+
+    ((text,),) = await anyio.to_thread.run_sync(run, "SELECT record FROM calls")
+    # What the decision depends on, what it does not, and what only the finance lead looks at.
+    route, fact = json.loads(text), json.loads(text)
+    route["plan"]["routes"][0]["bound_nanodollars"] = 1
+    fact["features"]["input_tokens"] += 1
+    write = "UPDATE calls SET record = ?"
+    await anyio.to_thread.run_sync(run, write, json.dumps(route))
+    changed, differs = await noticed()
+    assert "its row in the ledger is not the one that was written" in changed
+    assert "bound_nanodollars was 1, is " in differs
+    await anyio.to_thread.run_sync(run, write, json.dumps(fact))
+    assert (await noticed())[0] == changed
+    await anyio.to_thread.run_sync(run, write, text)
+    await anyio.to_thread.run_sync(run, "UPDATE calls SET cost_nanodollars = cost_nanodollars + 1")
+    assert await noticed() == [changed]
+    await anyio.to_thread.run_sync(run, "UPDATE calls SET cost_nanodollars = cost_nanodollars - 1")
+    same = await routerd_beside(*arguments, home=daemon.folder)
+    assert (same.returncode, same.stderr) == (0, "")

@@ -21,7 +21,7 @@ from routerd.accept.records import find_record, plain_record
 from routerd.budget.holds import Spending
 from routerd.classify.checks import check_request
 from routerd.decide import Book, CannotReplay, book_of, decide_again, refusal
-from routerd.domain import Caller, Record
+from routerd.domain import Record
 from routerd.execute.accounts import Accounts
 from routerd.execute.deciding import decide, understand
 from routerd.execute.recording import caller_of
@@ -34,6 +34,7 @@ __all__ = ["DecisionCommands"]
 
 # Books of then that are kept: whoever explains calls does so for several of one time.
 MOST_BOOKS: Final = 4
+ALTERED: Final = "its row in the ledger is not the one that was written: somebody changed it"
 
 
 class ExplainQuestion(Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,14 +76,7 @@ class DecisionCommands:
             messages = [Message("user", messages)]
         check_request(messages, options)
         rules = self._rules()
-        caller = Caller(
-            options.tenant,
-            options.team,
-            options.agent,
-            options.user,
-            options.feature,
-            options.task,
-        )
+        caller = caller_of(options)
         total = rules.timeouts.total
         seconds = min(options.timeout or total, total)
         asked = understand(rules.book, question.target, messages, options, seconds, caller)
@@ -100,15 +94,16 @@ class DecisionCommands:
         }
 
     async def _again(self, record: Record) -> dict[str, Any]:
+        altered = [ALTERED] if await self._ledger.is_altered(record.decision_id) else []
         try:
             book = await self._book(record.directory_hash, record.policy_hash)
             again = decide_again(record, caller_of(record), book)
         except CannotReplay as error:
-            differences = []
+            differences = altered
             if record.deployment and record.plan is None and not record.cached:
                 differences.append(f"{record.deployment} answered, and no plan is recorded")
             return {"possible": False, "why": str(error), "differences": differences}
-        return {"possible": True, "why": "", "differences": again.differences}
+        return {"possible": True, "why": "", "differences": [*altered, *again.differences]}
 
     async def _book(self, directory_hash: str | None, policy_hash: str | None) -> Book:
         if directory_hash is None or policy_hash is None:

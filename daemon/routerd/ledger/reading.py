@@ -19,7 +19,7 @@ import msgspec
 
 from routerd.domain import Record
 from routerd.ledger.reasons import read_dropped
-from routerd.ledger.rows import read_record
+from routerd.ledger.rows import CALL_COLUMNS, is_altered, read_record
 from routerd.ledger.schema import APPLICATION_ID, MIGRATIONS
 
 __all__ = [
@@ -88,6 +88,14 @@ class LedgerReader:
         """Return what calls were decided by, by its hash."""
         columns = self._compressed("SELECT content FROM documents WHERE hash = ?", name)
         return columns[0] if columns else None
+
+    def is_altered(self, decision_id: str) -> bool:
+        """Say whether the row of a call was changed since it was written."""
+        columns = ", ".join(CALL_COLUMNS)
+        select = f"SELECT {columns} FROM calls WHERE decision_id = ?"  # noqa: S608 - of the schema
+        with self._connect() as connection:
+            row = connection.execute(select, (decision_id,)).fetchone()
+        return row is not None and is_altered(row)
 
     def texts(self, decision_id: str) -> tuple[bytes, bytes] | None:
         """Return the messages and the answer of a call, as JSON, where they were kept."""

@@ -1,4 +1,4 @@
-"""From a record to its rows and back.
+"""From a record to its rows and back, and whether a row is still as it was written.
 
 Rules of this file: pure. The columns repeat what people filter and sum by; the whole record stands
 beside them as JSON, and that is what is read back, with the candidates its plan dropped.
@@ -6,6 +6,8 @@ beside them as JSON, and that is what is read back, with the candidates its plan
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from hashlib import blake2b
 from typing import Final
 
 import msgspec
@@ -15,6 +17,7 @@ from routerd.domain import Attempt, Dropped, Record
 from routerd_proto.frames import Usage
 
 __all__ = [
+    "CALL_COLUMNS",
     "INSERT_ATTEMPT",
     "INSERT_CALL",
     "REPLACE_CALL",
@@ -22,6 +25,7 @@ __all__ = [
     "attempt_rows",
     "call_row",
     "first_sent",
+    "is_altered",
     "read_record",
     "started_ms",
 ]
@@ -73,6 +77,7 @@ CALL_COLUMNS: Final = (
     "feedback",
     "dropped",
     "record",
+    "digest",
 )
 ATTEMPT_COLUMNS: Final = (
     "decision_id",
@@ -122,7 +127,7 @@ def call_row(record: Record, dropped: str | None) -> Row:
     stored = record
     if dropped is not None and plan is not None:
         stored = structs.replace(record, plan=structs.replace(plan, dropped=()))
-    return (
+    row: Row = (
         record.decision_id,
         record.call_id,
         record.received_at_ns // 1_000_000,
@@ -159,6 +164,13 @@ def call_row(record: Record, dropped: str | None) -> Row:
         dropped,
         msgspec.json.encode(stored).decode(),
     )
+    return (*row, _digest(row))
+
+
+def is_altered(row: Sequence[str | int | None]) -> bool:
+    """Say whether a row of `CALL_COLUMNS` is another than the one that was written."""
+    *values, digest = row
+    return digest is not None and digest != _digest(values)
 
 
 def attempt_rows(record: Record) -> list[Row]:
@@ -212,6 +224,10 @@ def read_record(text: str, dropped: tuple[Dropped, ...] | None) -> Record:
     if dropped is not None and record.plan is not None:
         record.plan = structs.replace(record.plan, dropped=dropped)
     return record
+
+
+def _digest(values: Sequence[str | int | None]) -> str:
+    return blake2b(msgspec.json.encode(values), digest_size=16).hexdigest()
 
 
 def _tokens(usage: Usage | None) -> Row:

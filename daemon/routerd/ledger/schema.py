@@ -308,7 +308,10 @@ MONEY: Final = (
     ),
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (CALLS, MONEY)
+# Of all other columns: what tells a row that somebody changed. NULL in rows from before.
+DIGEST: Final = ("ALTER TABLE calls ADD COLUMN digest TEXT",)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (CALLS, MONEY, DIGEST)
 
 
 class NewerLedger(Exception):  # noqa: N818 - it says what was found

@@ -250,6 +250,10 @@ class Ledger:
         # What is kept in memory is newer than its row, if it has one.
         return max((*matching, *([found] if found else [])), key=_age, default=None)
 
+    async def is_altered(self, decision_id: str) -> bool:
+        """Say whether the row of a call was changed since it was written."""
+        return await anyio.to_thread.run_sync(self._reader.is_altered, decision_id)
+
     async def document(self, name: str) -> bytes | None:
         """Return what calls were decided by, by its hash; None where it is not there."""
         await self.flush_in_time()

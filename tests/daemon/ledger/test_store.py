@@ -98,6 +98,7 @@ async def test_every_column_says_what_the_record_says(open_ledger: OpenLedger, p
     assert msgspec.json.decode(row.pop("record"), type=Record) == rest
     # What this call alone met is in its row, what any call meets is written once.
     assert msgspec.json.decode(row.pop("dropped")) == [msgspec.to_builtins(plan.dropped[0]), 1]
+    assert len(row.pop("digest")) == 32
     assert row == {
         "decision_id": decision_id(1),
         "call_id": "call-1",
