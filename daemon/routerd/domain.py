@@ -127,7 +127,7 @@ class Features(Struct, frozen=True):
     `input_tokens` is an estimate, `input_tokens_bound` what the prompt cannot be above whoever
     counts its tokens, None where nothing but a model's window bounds it. `max_output_tokens` is
     what the caller asked for, if anything, `seconds` how long the call may take. `text_rules` are
-    the rules on words that were looked at, with their results. `reasoning` is whether medium or
+    the rules on words that found one of theirs. `reasoning` is whether medium or
     more of it was asked for, `code` whether the question holds some. `critical` calls stay where
     they are when money runs short. `max_nanodollars` is what the call may cost at most. `policy` is
     the one that holds for a copy: that of the call it copies.

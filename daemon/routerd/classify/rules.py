@@ -49,8 +49,12 @@ class Rules:
         """
         task = caller.task
         known = target if target in self._targets else None
-        has_words = True in features.text_rules.values()
-        key = (known, task if task in self._tasks else None, bool(features.flags), has_words)
+        key = (
+            known,
+            task if task in self._tasks else None,
+            bool(features.flags),
+            bool(features.text_rules),
+        )
         possible = self._possible.get(key)
         if possible is None:
             possible = self._possible[key] = tuple(
@@ -59,7 +63,7 @@ class Rules:
                 if (not rule.targets or target in rule.targets)
                 and (not rule.tasks or task in rule.tasks)
                 and (not rule.flags or features.flags)
-                and (not rule.words or has_words)
+                and (not rule.words or features.text_rules)
             )
         return possible
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Mapping, Sequence
-from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from routerd.settings import Rule
@@ -72,32 +71,26 @@ class WordRules:
 
     def __init__(self, rules: Mapping[str, Rule]) -> None:
         rules = {name: rule for name, rule in rules.items() if rule.words}
-        self._none = dict.fromkeys(rules, False)
         self._system = _Index(rules, "system")
         self._question = _Index(rules, "question")
-        # What was found in system prompts, which are nearly always the same, by their digest.
-        self._found: dict[bytes, tuple[str, ...]] = {}
+        # What was found in system prompts, which are nearly always the same, by their hash.
+        self._found: dict[tuple[int, int], tuple[str, ...]] = {}
 
     def results(self, texts: Texts) -> dict[str, bool]:
-        """Return by its name whether each rule finds one of its words."""
-        if not self._none:
-            return {}
-        found = self._none.copy()
-        for name in self._in_system(texts.system):
-            found[name] = True
-        for name in self._question.rules_met(texts.question):
-            found[name] = True
-        return found
+        """Return the names of the rules that find one of their words, each with True."""
+        met = [*self._in_system(texts.system), *self._question.rules_met(texts.question)]
+        return dict.fromkeys(met, True)
 
     def _in_system(self, text: str) -> tuple[str, ...]:
         if not text:
             return ()
-        digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-        met = self._found.get(digest)
+        # Python's hash has a secret of this process in it: nobody can aim at another's prompt.
+        key = (hash(text), len(text))
+        met = self._found.get(key)
         if met is None:
             if len(self._found) >= MOST_PROMPTS:
                 self._found.clear()
-            met = self._found[digest] = tuple(self._system.rules_met(text))
+            met = self._found[key] = tuple(self._system.rules_met(text))
         return met
 
 

@@ -104,6 +104,7 @@ class Book:
         self._shadows: dict[str, dict[str, Shadow]] = {}
         for name, item in document.shadows.items():
             self._shadows.setdefault(item.target, {})[name] = item
+        self._chosen: dict[tuple[str, str, str | None, bool], Choice] = {}
         self._candidates: dict[str, tuple[Deployment, ...]] = {}
         self._prepared: dict[tuple[Any, ...], tuple[int, int, Prepared]] = {}
 
@@ -111,10 +112,32 @@ class Book:
         """Say who is to serve a call; CallRefused where no such name exists."""
         is_copy = features.policy is not None
         policy = self.policies.by_name.get(features.policy or "") or self.policies.of(caller)
-        way = _Way(self, target)
+        # A shadow says whom its copies go to, whoever is copied: no rule.
+        hit = None if is_copy else self._rules.first(target, features, caller)
+        key = (target, policy.name, hit and hit[0], is_copy)
+        choice = self._chosen.get(key)
+        if choice is None:
+            way = _Way(self, target)
+            choice = self._choose(way, policy, hit, features, caller, is_copy=is_copy)
+            if not (way.is_of_this_call or self._shadows or "weights" in policy.balance):
+                if len(self._chosen) >= MOST_PREPARED:
+                    self._chosen.clear()
+                self._chosen[key] = choice
+        return choice
+
+    def _choose(
+        self,
+        way: _Way,
+        policy: Policy,
+        hit: tuple[str, Rule] | None,
+        features: Features,
+        caller: Caller,
+        *,
+        is_copy: bool,
+    ) -> Choice:
+        target = way.target
         if not is_copy:
-            # A shadow says whom its copies go to, whoever is copied.
-            self._rename(way, policy, features, caller)
+            self._rename(way, policy, hit, features, caller)
         resolution = resolve(self.directory, way.name)
         # Twice where an experiment leads back to a name that goes by it.
         while resolution.by_complexity:
@@ -147,13 +170,19 @@ class Book:
             is_copy,
         )
 
-    def _rename(self, way: _Way, policy: Policy, features: Features, caller: Caller) -> None:
+    def _rename(
+        self,
+        way: _Way,
+        policy: Policy,
+        hit: tuple[str, Rule] | None,
+        features: Features,
+        caller: Caller,
+    ) -> None:
         """Let policy, rules and experiments say who serves in the place of what was asked for."""
         target = way.name
         if target in policy.shortcuts:
             way.go_to(policy.shortcuts[target])
             way.because.append(f"policy {policy.name}: {way.name} for {target}")
-        hit = self._rules.first(target, features, caller)
         if hit is not None:
             rule_name, rule = hit
             way.because.append(f"rule {rule_name}")
@@ -166,6 +195,7 @@ class Book:
     def _complexity(self, way: _Way, features: Features, caller: Caller) -> Complexity:
         """Say what a call is taken for where nothing that led here said so."""
         if way.name != way.target:
+            way.is_of_this_call = True
             hit = self._rules.first(way.name, features, caller)
             if hit is not None and hit[1].complexity is not None:
                 way.because.append(f"rule {hit[0]}")
@@ -245,6 +275,7 @@ class Book:
         """Put the call into an arm, if its target has an experiment."""
         if way.name not in self._experiments:
             return
+        way.is_of_this_call = True
         experiment, settings = self._experiments[way.name]
         found = arm_of(experiment, settings, features, caller)
         if found is None:
@@ -268,7 +299,10 @@ class Book:
 
 
 class _Way:
-    """The names that lead from what was asked for to what serves, and what they set."""
+    """The names that lead from what was asked for to what serves, and what they set.
+
+    `is_of_this_call`: target, policy and the rule met do not settle it for the next call.
+    """
 
     def __init__(self, book: Book, target: str) -> None:
         self.target = self.name = target
@@ -276,6 +310,7 @@ class _Way:
         self.boundary: Boundary | None = None
         self.complexity: Complexity | None = None
         self.arm: str | None = None
+        self.is_of_this_call = False
         self.own = NOTHING
         self._directory = book.directory
         self._keep_near(target)

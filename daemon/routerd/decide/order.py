@@ -20,6 +20,7 @@ __all__ = ["Line", "State", "settled"]
 
 # A tenth of a rate limit is what a burst needs; whoever has less left comes behind.
 LEAST_HEADROOM: Final = 100
+NOTHING_USED: Final = 1000
 # Two latencies within a quarter of each other are one: estimates move by more than that.
 ALIKE: Final = 4 / 5
 DEAREST: Final = 2**63
@@ -143,14 +144,19 @@ def _fastest_first(placed: Sequence[Placed], state: State) -> list[Placed]:
     return [item for _, item in known] + others
 
 
-def _slow_behind(placed: Sequence[Placed], state: State) -> list[Placed]:
+def _slow_behind(placed: Sequence[Placed], state: State) -> Sequence[Placed]:
     """Put those behind that are known to take longer than the call waits."""
     wanted = state.features.latency
     target = wanted if isinstance(wanted, int) else state.policy.interactive_ms
+    seen = state.snapshot.latency_ms
+    latencies = [
+        seen.get(item.candidate.deployment.id, item.candidate.expected_ms) for item in placed
+    ]
+    if not any(latency is not None and latency > target for latency in latencies):
+        return placed
     in_time: list[Placed] = []
     slow: list[Placed] = []
-    for item in placed:
-        latency = state.latency_of(item.candidate)
+    for item, latency in zip(placed, latencies, strict=True):
         if latency is not None and latency > target:
             slow.append(Placed(item.candidate, "slow", f"{latency} ms, the call waits {target} ms"))
         else:
@@ -158,106 +164,108 @@ def _slow_behind(placed: Sequence[Placed], state: State) -> list[Placed]:
     return in_time + slow
 
 
-# What a criterion makes of several equals: a value for each, the smallest first, and how the value
-# of the first is told.
-_Values = tuple[list[Any], Callable[[int], str]]
-
-
 def _balanced(equals: list[Placed], state: State) -> list[Placed]:
     """Share calls among the deployments of one model: by what is free, then as the policy says."""
-    columns: list[tuple[str, _Values]] = []
-    if state.snapshot.free:
-        columns.append(("free_tier", _by_free_tier(equals, state)))
-    for criterion in state.policy.balance:
-        seen = _SEEN.get(criterion)
-        if seen is not None and not getattr(state.snapshot, seen):
-            continue  # nothing of it was seen
-        if state.features.latency == "batch" and criterion in ("latency", "in_flight"):
+    snapshot, is_batch = state.snapshot, state.features.latency == "batch"
+    criteria: list[str] = ["free_tier"] if snapshot.free else []
+    criteria += state.policy.balance
+    deciding: list[tuple[str, list[Any]]] = []
+    for criterion in criteria:
+        if criterion == "headroom" and not snapshot.headroom:
+            continue
+        if criterion == "in_flight" and not snapshot.in_flight:
+            continue
+        if is_batch and criterion in ("latency", "in_flight"):
             continue  # nobody waits for it
-        columns.append((criterion, _CRITERIA[criterion](equals, state)))
-    # One in which all are alike decides nothing.
-    columns = [
-        column for column in columns if any(value != column[1][0][0] for value in column[1][0])
-    ]
-    if not columns:
+        values = _VALUES[criterion](equals, state)
+        if values.count(values[0]) < len(values):  # one in which all are alike decides nothing
+            deciding.append((criterion, values))
+    if not deciding:
         return equals
-    order = sorted(
-        range(len(equals)), key=lambda index: [values[index] for _, (values, _) in columns]
-    )
-    first = order[0]
-    if first == 0:
-        return [equals[index] for index in order]
-    code, (_, text) = columns[0]
-    return [
-        Placed(equals[first].candidate, code, text(first)),
-        *(equals[index] for index in order[1:]),
-    ]
+    code, keys = deciding[0]
+    if len(deciding) > 1:
+        keys = list(zip(*(values for _, values in deciding), strict=True))
+    order = sorted(range(len(equals)), key=keys.__getitem__)
+    first = equals[order[0]]
+    if order[0]:
+        first = Placed(first.candidate, code, _told(code, first.candidate, equals, state))
+    return [first, *(equals[index] for index in order[1:])]
 
 
-def _by_free_tier(equals: list[Placed], state: State) -> _Values:
+def _told(code: str, candidate: Candidate, equals: list[Placed], state: State) -> str:
+    """Say with which number a criterion put one of several equals first."""
+    deployment = candidate.deployment
+    match code:
+        case "free_tier":
+            return "it has room"
+        case "headroom":
+            left = state.snapshot.headroom.get(deployment.id, NOTHING_USED)
+            return f"{left / 10:.0f} % of its rate limit is left"
+        case "weights":
+            total = sum(item.candidate.deployment.weight for item in equals)
+            return f"drawn with a weight of {deployment.weight} in {total}"
+        case "price":
+            return "the lowest price of its deployments"
+        case "latency":
+            latency = state.latency_of(candidate)
+            return "not measured yet" if latency is None else f"{latency} ms"
+        case _:
+            return f"{state.snapshot.in_flight.get(deployment.id, 0)} requests in flight"
+
+
+def _by_free_tier(equals: list[Placed], state: State) -> list[bool]:
     free = {
         quota.deployment
         for quota in state.snapshot.free
         if (quota.calls_left is None or quota.calls_left > 0)
         and (quota.tokens_left is None or quota.tokens_left > state.features.input_tokens)
     }
-    used_up = [item.candidate.deployment.id not in free for item in equals]
-    return used_up, lambda _: "it has room"
+    return [item.candidate.deployment.id not in free for item in equals]
 
 
-def _by_headroom(equals: list[Placed], state: State) -> _Values:
+def _by_headroom(equals: list[Placed], state: State) -> list[bool]:
     headroom = state.snapshot.headroom
-    left = [headroom.get(item.candidate.deployment.id, 1000) for item in equals]
-    return [item < LEAST_HEADROOM for item in left], (
-        lambda index: f"{left[index] / 10:.0f} % of its rate limit is left"
-    )
+    return [
+        headroom.get(item.candidate.deployment.id, NOTHING_USED) < LEAST_HEADROOM for item in equals
+    ]
 
 
-def _by_weights(equals: list[Placed], state: State) -> _Values:
+def _by_weights(equals: list[Placed], state: State) -> list[bool]:
     """Let the lot fall on one of them; the others keep their order behind it."""
     weights = [item.candidate.deployment.weight for item in equals]
-    total = sum(weights)
-    mark, drawn = state.draw * total, len(weights) - 1
+    mark, drawn = state.draw * sum(weights), len(weights) - 1
     for index, weight in enumerate(weights):
         mark -= weight
         if mark < 0:
             drawn = index
             break
-    return [index != drawn for index in range(len(equals))], (
-        lambda index: f"drawn with a weight of {weights[index]} in {total}"
-    )
+    return [index != drawn for index in range(len(equals))]
 
 
-def _by_price(equals: list[Placed], _state: State) -> _Values:
-    prices = [DEAREST if item.candidate.price is None else item.candidate.price for item in equals]
-    return prices, lambda _: "the lowest price of its deployments"
+def _by_price(equals: list[Placed], _state: State) -> list[int]:
+    prices = [item.candidate.price for item in equals]
+    return [DEAREST if price is None else price for price in prices]
 
 
-def _by_latency(equals: list[Placed], state: State) -> _Values:
+def _by_latency(equals: list[Placed], state: State) -> list[bool]:
     """Put those behind that are clearly slower than the fastest.
 
     Who was never measured is tried, or nobody would ever know.
     """
     known = [state.latency_of(item.candidate) for item in equals]
-    fastest = min((item for item in known if item is not None), default=0)
-    slower = [item is not None and item * ALIKE > fastest for item in known]
-    return slower, (
-        lambda index: "not measured yet" if known[index] is None else f"{known[index]} ms"
-    )
+    fastest = min([item for item in known if item is not None], default=0)
+    return [item is not None and item * ALIKE > fastest for item in known]
 
 
-def _by_in_flight(equals: list[Placed], state: State) -> _Values:
+def _by_in_flight(equals: list[Placed], state: State) -> list[float]:
     in_flight = state.snapshot.in_flight
-    counts = [in_flight.get(item.candidate.deployment.id, 0) for item in equals]
-    shares = [
-        count / item.candidate.deployment.weight for count, item in zip(counts, equals, strict=True)
-    ]
-    return shares, lambda index: f"{counts[index]} requests in flight"
+    deployments = [item.candidate.deployment for item in equals]
+    return [in_flight.get(item.id, 0) / item.weight for item in deployments]
 
 
-# Where the state of the system holds what a criterion looks at.
-_SEEN: Final = {"headroom": "headroom", "in_flight": "in_flight"}
-_CRITERIA: Final[dict[str, Callable[[list[Placed], State], _Values]]] = {
+# For each of the equals a value, the smallest first.
+_VALUES: Final[dict[str, Callable[[list[Placed], State], list[Any]]]] = {
+    "free_tier": _by_free_tier,
     "headroom": _by_headroom,
     "weights": _by_weights,
     "price": _by_price,

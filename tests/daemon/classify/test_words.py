@@ -23,7 +23,7 @@ def found(text: str, *words: str, system: str | None = None, **rule: Any) -> boo
     if system is not None:
         messages.insert(0, Message("system", system))
     rules = WordRules({"rule": Rule(words=list(words), **rule)})
-    return rules.results(texts_of(messages))["rule"]
+    return rules.results(texts_of(messages)) == {"rule": True}
 
 
 # --- words and phrases ---------------------------------------------------------------------------
@@ -154,7 +154,7 @@ def test_the_question_is_the_last_message_of_the_user() -> None:
 def test_words_of_two_messages_are_no_phrase_of_one() -> None:
     rules = WordRules({"rule": Rule(words=["step by"], look_in="either")})
     messages = [Message("system", "step"), Message("user", "by")]
-    assert rules.results(texts_of(messages)) == {"rule": False}
+    assert rules.results(texts_of(messages)) == {}
 
 
 def test_only_rules_with_words_have_a_result() -> None:
