@@ -78,16 +78,18 @@ class Funds:
 
         Nearly all candidates have a plain price and fit into every cap. A test compares the two.
         """
-        features, left, deployment = self._features, self._left, candidate.deployment
+        features, left = self._features, self._left
         tokens, bound = candidate.most_prompt, features.input_tokens_bound
         if bound is not None:
-            tokens = min(tokens, bound + _more_than_measured(deployment, features))
+            bound += _more_than_measured(candidate.deployment, features)
+            tokens = min(tokens, bound)
         input_rate, output_rate = rates
         output, limit = candidate.most_output, None
+        wanted = features.max_output_tokens
         if features.kind != "chat":
             output = 0
-        elif features.max_output_tokens is not None:
-            output = min(features.max_output_tokens, output)
+        elif wanted is not None:
+            output = min(output, wanted)
         elif left and ("tokens" in left or (output_rate and "nanodollars" in left)):
             room = candidate.window - features.input_tokens
             output = limit = min(self._policy.output_tokens, output, max(1, room))

@@ -58,7 +58,7 @@ def make_plan(book: Book, choice: Choice, features: Features, snapshot: Snapshot
     nearly = _nearly_spent(snapshot.rooms, policy) if snapshot.rooms else ()
     planning = _Planning(book, choice, features, snapshot)
     full = _full(snapshot.rooms) if policy.at_cap == "refuse" and snapshot.rooms else None
-    mark = next((room for room in nearly if _is_money_of_all(room)), None)
+    mark = next((room for room in nearly if _is_money_of_all(room)), None) if nearly else None
     stays = features.critical or choice.is_copy or policy.near_cap == "same"
     if full is not None:
         planning.refuse(prepared.groups, full)
@@ -72,7 +72,7 @@ def make_plan(book: Book, choice: Choice, features: Features, snapshot: Snapshot
         choice.resolution.model_class,
         tuple(planning.routes),
         tuple(planning.dropped),
-        tuple(room.budget for room in nearly),
+        tuple([room.budget for room in nearly]),
         choice.serves,
         policy.name,
         choice.complexity,
