@@ -199,8 +199,9 @@ class Snapshot(Struct, frozen=True):
     raised, because it was billed above its bound before. By deployment too: `latency_ms` to the
     first content as last seen, the requests `in_flight`, and `headroom`, the thousandths of its
     rate limits that are left. `unhealthy` says of providers and deployments why nothing is sent
-    there, `gone` of deployments that their provider says it has no more. `session_on` is the
-    deployment that served the call's session last.
+    there, `unhealthy_seconds` for how long at least; what is not in it is not tried at all. `gone`
+    says of deployments that their provider has them no more. `session_on` is the deployment that
+    served the call's session last.
     """
 
     now: float
@@ -213,6 +214,7 @@ class Snapshot(Struct, frozen=True):
     unhealthy: dict[str, str] = {}
     gone: dict[str, str] = {}
     session_on: str | None = None
+    unhealthy_seconds: dict[str, float] = {}
 
 
 class Route(Struct, frozen=True):
@@ -279,7 +281,8 @@ class Attempt(Struct, kw_only=True):
 
     `sent` is False as long as the provider certainly saw nothing of it. `key` names the key that
     was used, None for a provider's only one; `free` says that a free tier paid for it.
-    `held_nanodollars` was set aside for it, None where no price bounds it.
+    `held_nanodollars` was set aside for it, None where no price bounds it. `fingerprint` is
+    what the provider calls the build that answered.
     """
 
     deployment: str
@@ -309,6 +312,7 @@ class Attempt(Struct, kw_only=True):
     key: str | None = None
     free: bool = False
     held_nanodollars: int | None = None
+    fingerprint: str | None = None
 
 
 class Intent(Struct, frozen=True, kw_only=True):

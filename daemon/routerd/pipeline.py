@@ -115,7 +115,7 @@ class Pipeline:
         """Hand the record on; nothing changes it any more."""
         self.served += story.copy is None
         self._ledger.write(story.record)
-        story.accounts.traffic.learn(story.record, time())
+        story.accounts.hear(story.record, time())
         if story.texts is not None:
             self._ledger.keep_texts(story.record.decision_id, *story.texts.encoded())
         self._events.emit(CallFinished(record=story.record, trace=story.call.trace))

@@ -72,13 +72,20 @@ class Scene:
         self.simulator = simulator
         self.side = side
 
-    async def ask(self, way: Way, *faults: str, restart: bool = False) -> Ended:
-        """Ask once while these faults strike; `{first}` in them means the first provider alone."""
+    async def ask(
+        self, way: Way, *faults: str, restart: bool = False, forget: bool = True
+    ) -> Ended:
+        """Ask once while these faults strike; `{first}` in them means the first provider alone.
+
+        What earlier calls showed of the providers is forgotten before.
+        """
         first, busy = f"vendor={self.side.vendor}", OVERLOADED[self.side.vendor]
         texts = [fault.format(first=first, overloaded=busy) for fault in faults]
         self.simulator.script.replace([parse_fault(text) for text in texts])
         seen = len(self.simulator.account.attempts)
         async with self.daemon.client() as client:
+            for provider in ("anthropic", "openai") if forget else ():
+                await client.acommand("reset", name=provider)
             heard = await ask(client, way, self.side.target, restart=restart)
             record = await explain(client, heard.decision_id)
             status = await client.acommand("status")
@@ -129,6 +136,12 @@ class Ended(NamedTuple):
 @pytest.fixture
 def scene(daemon: Daemon, simulator: Simulator, side: Side) -> Scene:
     return Scene(daemon, simulator, side)
+
+
+@pytest.fixture
+async def stubborn(start_daemon: StartDaemon, simulator: Simulator, side: Side) -> Scene:
+    """A daemon that goes on asking where others would leave a provider alone."""
+    return Scene(await start_daemon("[health]\nfailures_in_a_row = 10\n"), simulator, side)
 
 
 @pytest.fixture
@@ -215,7 +228,7 @@ async def test_a_model_that_its_provider_does_not_have_is_asked_for_once(scene: 
     ended = await scene.ask("stream", "status:404,{first}")
     ended.check_answered_by(backup, (first, "not_found"))
     for way in WAYS:
-        ended = await scene.ask(way, "status:404,{first}")
+        ended = await scene.ask(way, "status:404,{first}", forget=False)
         ended.check_answered_by(backup)
         assert ended.record.plan is not None
         gone = {item.deployment: item.detail for item in ended.record.plan.dropped}
@@ -328,11 +341,11 @@ async def test_a_malformed_event_is_skipped_and_counted(scene: Scene) -> None:
 
 
 @either_vendor_first
-async def test_where_all_are_down_the_first_cause_is_told(scene: Scene) -> None:
-    vendor_behind = scene.side.backup.partition("/")[0]
+async def test_where_all_are_down_the_first_cause_is_told(stubborn: Scene) -> None:
+    vendor_behind = stubborn.side.backup.partition("/")[0]
     for way in WAYS:
-        ended = await scene.ask(way, "status:403,{first}", f"status:500,vendor={vendor_behind}")
-        first, backup = (scene.side.first, "auth"), (scene.side.backup, "server_error")
+        ended = await stubborn.ask(way, "status:403,{first}", f"status:500,vendor={vendor_behind}")
+        first, backup = (stubborn.side.first, "auth"), (stubborn.side.backup, "server_error")
         third = []
         for name in routes_of(ended.record)[2:]:
             at_backup = name.startswith(f"{vendor_behind}/")
@@ -344,7 +357,7 @@ async def test_where_all_are_down_the_first_cause_is_told(scene: Scene) -> None:
 
 
 @either_vendor_first
-async def test_no_more_than_three_routes_and_two_attempts_each(scene: Scene) -> None:
+async def test_no_more_than_three_routes_and_two_attempts_each(stubborn: Scene) -> None:
     cases = [
         Case("status:500", "server_error"),
         Case("reset", "connection"),
@@ -352,7 +365,7 @@ async def test_no_more_than_three_routes_and_two_attempts_each(scene: Scene) -> 
     ]
     for case, way, name in each(cases):
         with named(name):
-            ended = await scene.ask(way, case.fault)
+            ended = await stubborn.ask(way, case.fault)
             routes = routes_of(ended.record)
             assert 2 <= len(routes) <= 3
             attempts = [(route, case.error_class) for route in routes for _ in range(2)]

@@ -18,20 +18,23 @@ from msgspec import Struct
 from routerd.accept.arguments import NoArguments, read_arguments, refusal
 from routerd.accept.connection import Connection
 from routerd.accept.decision_commands import DecisionCommands
+from routerd.accept.health_commands import HealthCommands
 from routerd.accept.money_commands import MoneyCommands, Rows
 from routerd.accept.records import find_record, plain_record
 from routerd.errors import CallRefused
 from routerd.execute.accounts import Accounts
 from routerd.execute.story import Rules
+from routerd.health.trips import Trips
 from routerd.ledger import Ledger, LedgerUnreadable
 from routerd.ledger.listing import CallsQuestion, list_calls
+from routerd.telemetry.events import Event
 from routerd_proto.errors import error_info
 from routerd_proto.frames import CommandAnswered, CommandRequested
 
 __all__ = ["Commands"]
 
 
-OF_OPERATORS = frozenset({"texts", "reconcile", "reload"})
+OF_OPERATORS = frozenset({"texts", "reconcile", "reload", "trip", "reset"})
 
 
 class TextsQuestion(Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,7 +48,8 @@ class Commands:
 
     `report` returns the state of the daemon and `budgets` that of every budget, as plain data;
     `rules` and `accounts` return what calls are decided and paid by now; `reload` reads the
-    configuration again and returns what changed.
+    configuration again and returns what changed. `keep_trips` writes down what is tripped by hand,
+    `tell` hears of it.
     """
 
     def __init__(
@@ -57,6 +61,8 @@ class Commands:
         accounts: Callable[[], Accounts],
         *,
         reload: Callable[[], Awaitable[dict[str, Any]]],
+        keep_trips: Callable[[Trips], Awaitable[bool]],
+        tell: Callable[[Event], None],
     ) -> None:
         self._report = report
         self._reload_all = reload
@@ -68,6 +74,7 @@ class Commands:
             lambda changes, now: accounts().correct(changes, now),
         )
         decisions = DecisionCommands(ledger, rules, accounts)
+        health = HealthCommands(accounts, keep_trips, tell)
         self._table: dict[str, Callable[[dict[str, Any]], Awaitable[Any]]] = {
             "status": self._status,
             "explain": decisions.explain,
@@ -78,6 +85,8 @@ class Commands:
             "budgets": money.budgets,
             "reconcile": money.reconcile,
             "reload": self._reload,
+            "trip": health.trip,
+            "reset": health.reset,
         }
 
     async def serve(self, request: CommandRequested, sink: Connection) -> None:

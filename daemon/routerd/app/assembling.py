@@ -6,7 +6,7 @@ runs is changed here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import anyio.to_thread
 from msgspec import Struct, structs
@@ -22,11 +22,13 @@ from routerd.app.startup import (
     with_models_of,
 )
 from routerd.execute.story import Rules
+from routerd.execute.target import Target
+from routerd.health.trips import Place
 from routerd.ledger import Ledger
 from routerd.models.directory import Directory
 from routerd.providers.transport import Transport
 
-__all__ = ["InForce", "find_providers", "make_rules", "pointed_at"]
+__all__ = ["InForce", "find_providers", "make_rules", "places_of", "pointed_at"]
 
 SIMULATED_PATHS = {"openai": "/openai/v1", "anthropic": "/anthropic"}
 
@@ -92,6 +94,14 @@ async def make_rules(made: InForce, ledger: Ledger) -> Rules:
         policy_hash=ledger.keep_document("policy", policy_text(book.document)),
         simulated=all(provider.simulated for provider in made.providers.values()),
     )
+
+
+def places_of(targets: Iterable[Target]) -> list[Place]:
+    """Return where each deployment is that can be called."""
+    return [
+        Place(target.deployment, target.model, target.provider, target.channel.server)
+        for target in targets
+    ]
 
 
 def pointed_at(base_url: str, startup: Startup) -> Startup:

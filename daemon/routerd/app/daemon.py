@@ -20,14 +20,16 @@ from routerd.accept.commands import Commands
 from routerd.accept.connection import Connection
 from routerd.accept.listener import Listener
 from routerd.accept.server import Server
-from routerd.app.assembling import InForce, find_providers, make_rules, pointed_at
+from routerd.app.assembling import InForce, find_providers, make_rules, places_of, pointed_at
 from routerd.app.money import open_accounts
 from routerd.app.notify import Notifier, watchdog_seconds
+from routerd.app.probing import Prober
 from routerd.app.reloading import Reloader, Reloads
 from routerd.app.startup import Startup
 from routerd.app.status import Status
 from routerd.app.stopping import Stop
 from routerd.app.telemetry import Telemetry
+from routerd.app.trips import KeptTrips
 from routerd.app.warming import Warmer
 from routerd.cache import Answers
 from routerd.execute.shadows import Shadows
@@ -65,17 +67,23 @@ async def run_daemon(
         ledger = await _open_ledger(startup, events)
         stack.push_async_callback(ledger.close)
         pipeline = await _pipeline(made, ledger, events)
+        kept = KeptTrips(ledger.path.parent, events.emit)
+        await kept.read_into(pipeline.accounts.breakers.trips)
         reloader = Reloader(made)
         status = Status(listener.path, reloader, pipeline, ledger)
-        server = _server(listener, reloader, pipeline, status, ledger, events)
+        server = _server(listener, reloader, pipeline, status, ledger, events, kept)
+        breakers = pipeline.accounts.breakers
         # Connections that nobody used for a while would be closed by the provider.
-        warmer = Warmer(made.providers, startup.settings.egress, events)
+        warmer = Warmer(made.providers, startup.settings.egress, events, breakers)
+        prober = Prober(breakers, pipeline.accounts.degraded, lambda: reloader.now.providers)
         async with anyio.create_task_group() as serving:
             pipeline.shadows = Shadows(pipeline.serve, serving.start_soon)
             # Apps may connect from here on; what they ask waits for nothing but a route.
             await serving.start(server.run, name="socket server")
             warmed = anyio.Event()
             serving.start_soon(warmer.run, warmed.set, name="keeper of warm connections")
+            # What is tripped gets its calls back soon after it is well.
+            serving.start_soon(prober.run, name="tests of what is tripped")
             with anyio.move_on_after(WARM_BEFORE_READY_SECONDS):
                 await warmed.wait()
             # What was made so far stays: the collector need not walk it again and again.
@@ -117,8 +125,10 @@ async def _open_ledger(startup: Startup, events: Events) -> Ledger:
 
 async def _pipeline(made: InForce, ledger: Ledger, events: Events) -> Pipeline:
     accounts = await open_accounts(made.startup, made.directory, ledger, events.emit)
+    rules = await make_rules(made, ledger)
+    accounts.breakers.replace(places_of(rules.targets.values()), made.startup.settings.health)
     return Pipeline(
-        rules=await make_rules(made, ledger),
+        rules=rules,
         ledger=ledger,
         accounts=accounts,
         answers=Answers(made.startup.settings.cache, time.monotonic),
@@ -133,6 +143,7 @@ def _server(
     status: Status,
     ledger: Ledger,
     events: Events,
+    kept: KeptTrips,
 ) -> Server:
     commands = Commands(
         status.report,
@@ -141,6 +152,8 @@ def _server(
         lambda: pipeline.rules,
         lambda: pipeline.accounts,
         reload=reloader.reload,
+        keep_trips=kept.write,
+        tell=events.emit,
     )
     startup = reloader.now.startup
 

@@ -52,7 +52,7 @@ async def open_accounts(
     _charge(budgets, keys, left, now)
     check_models(startup, directory)
     tell_default(startup.budgets, tell)
-    return Accounts(budgets, keys, ledger, tell)
+    return Accounts(budgets, keys, ledger, tell, health=startup.settings.health)
 
 
 def key_limits(startup: Startup) -> dict[str, tuple[KeyLimits, ...]]:

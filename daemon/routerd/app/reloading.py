@@ -21,7 +21,7 @@ import anyio.to_thread
 from msgspec import Struct, structs
 
 from routerd.accept.server import Server
-from routerd.app.assembling import InForce, find_providers, make_rules
+from routerd.app.assembling import InForce, find_providers, make_rules, places_of
 from routerd.app.differences import differences, renewed_keys
 from routerd.app.money import check_models, key_limits, tell_default
 from routerd.app.notify import Notifier
@@ -179,6 +179,8 @@ class Reloader:
         )
         spent.fill(keys, now)
         accounts.traffic.forget_gone()
+        accounts.breakers.replace(places_of(rules.targets.values()), settings.health)
+        accounts.degraded.limit(settings.health)
         is_other = (rules.directory_hash, rules.policy_hash) != (
             pipeline.rules.directory_hash,
             pipeline.rules.policy_hash,

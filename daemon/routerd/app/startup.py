@@ -28,7 +28,7 @@ from routerd.errors import SettingsError, StartError
 from routerd.models import load_directory
 from routerd.models.directory import Directory
 from routerd.providers.transport import Proxies, Transport, TransportSettings, build_transport
-from routerd.settings import Egress, ProviderSettings, Settings, load_settings
+from routerd.settings import Egress, Health, ProviderSettings, Settings, load_settings
 
 __all__ = [
     "Startup",
@@ -156,6 +156,7 @@ def prepare(file: Path | None, environ: Mapping[str, str], *, simulated: bool = 
         shadows=settings.shadows,
     )
     _check_keeping(settings, budgets, file or "")
+    _check_health(settings.health, file or "")
     if not providers and not settings.discovery.local_servers:
         raise nothing_found(file)
     # Here, because finding out reads files.
@@ -175,6 +176,16 @@ def _check_keeping(settings: Settings, budgets: Iterable[Definition], file: Path
                 file=file,
                 key="ledger.keep_days",
             )
+
+
+def _check_health(health: Health, file: Path | str) -> None:
+    """Refuse an alert that would end as soon as it is raised."""
+    if health.degraded_clear_percent >= health.degraded_percent:
+        raise SettingsError(
+            f"expected less than health.degraded_percent, {health.degraded_percent:g}",
+            file=file,
+            key="health.degraded_clear_percent",
+        )
 
 
 def keepalive_seconds(egress: Egress) -> float:

@@ -7,6 +7,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec import to_builtins
+
 from routerd.accept.server import Server
 from routerd.app.providers import LiveProvider
 from routerd.app.reloading import Reloader
@@ -93,6 +95,10 @@ class Status:
                 if row["key"] is not None or row["cooling_until"] is not None
             ],
             "cache": self._pipeline.answers.report(),
+            "health": accounts.breakers.report(time.monotonic()),
+            "trips": to_builtins(accounts.breakers.trips.all()),
+            "degraded": accounts.degraded.report(time.monotonic()),
+            "answered_as": accounts.answering.report(),
             "gone": accounts.traffic.report(time.time()),
             "shadows": self._pipeline.shadows.report() if self._pipeline.shadows else {},
         }

@@ -1,16 +1,19 @@
 """Keeping connections open to every provider, so that no call waits for one to be made.
 
-Rules of this file: only requests that cost nothing are sent (the list of models). A provider that
-cannot be reached is told once when that begins, and once when it ends.
+Rules of this file: only requests that cost nothing are sent (the list of models), and none to whom
+calls keep busy. Each round is a probe too: `health` hears who answers. A provider that cannot be
+reached is told once when that begins, and once when it ends.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from time import monotonic
 
 import anyio
 
 from routerd.app.providers import LiveProvider
+from routerd.health.breakers import Breakers
 from routerd.settings import Egress
 from routerd.telemetry.events import Events, ProviderUnreachable, ProviderWarmed
 
@@ -27,8 +30,13 @@ class Warmer:
     """
 
     def __init__(
-        self, providers: Mapping[str, LiveProvider], settings: Egress, events: Events
+        self,
+        providers: Mapping[str, LiveProvider],
+        settings: Egress,
+        events: Events,
+        breakers: Breakers,
     ) -> None:
+        self._breakers = breakers
         self._providers = providers
         self._settings = settings
         self._events = events
@@ -80,12 +88,17 @@ class Warmer:
 
     async def _warm(self, name: str, provider: LiveProvider) -> None:
         place = _place(name, provider)
+        every = self._settings.warm_every_seconds
+        if self._reachable.get(place) and self._breakers.is_used(place, monotonic(), every):
+            return  # calls keep its connections warm, and show how it is
         report = await provider.channel.warm(
             provider.adapter.warm_path, self._settings.warm_connections, WARM_SECONDS
         )
         # A server that answers and then closes keeps none open, and is there all the same.
         answers = report.open > 0 or (report.error is None and report.seconds < WARM_SECONDS)
         is_current = self._providers.get(name) is provider
+        if is_current:
+            self._breakers.probed(place, monotonic(), answers=report.answers, every_seconds=every)
         if self._reachable.get(place) is answers or not is_current:
             return
         self._reachable[place] = answers

@@ -40,7 +40,7 @@ class KeyLimits(Struct, frozen=True):
 class Key:
     """One key, with what is running and what is left.
 
-    `because` is why it cools down until `cooling_until`.
+    `because` is why it cools down until `cooling_until`; `is_limited`: its minute has limits.
     """
 
     __slots__ = (
@@ -51,6 +51,7 @@ class Key:
         "cooling_until",
         "in_flight",
         "index",
+        "is_limited",
         "name",
         "quotas",
     )
@@ -76,7 +77,7 @@ class Key:
         self._limit(limits)
         self._earlier, self.quotas = self.quotas, {}
         if is_renewed:
-            self.cooling_until, self.because = 0.0, None
+            self.warm_up()
             for quota in self._earlier.values():
                 quota.exhausted_until = 0.0
 
@@ -101,6 +102,7 @@ class Key:
     def _limit(self, limits: KeyLimits) -> None:
         self._tiers = limits.free
         calls, tokens = limits.calls_a_minute, limits.tokens_a_minute
+        self.is_limited = calls is not None or tokens is not None
         if calls is None and tokens is None:
             self._minute = None
         elif self._minute is None:
@@ -127,6 +129,12 @@ class Key:
         """Prefer other keys up to a time; a time before the one already set changes nothing."""
         if until > self.cooling_until:
             self.cooling_until, self.because = until, because
+
+    def warm_up(self) -> None:
+        """Forget what the provider had against it."""
+        self.cooling_until, self.because = 0.0, None
+        for quota in self.quotas.values():
+            quota.exhausted_until = 0.0
 
     def ready_at(self, quota: Quota | None, now: float) -> float:
         """Return when it will have cooled down for what a quota is of, 0 if it has."""

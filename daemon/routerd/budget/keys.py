@@ -7,7 +7,7 @@ no call is refused because of one. Nothing is awaited between the choice and the
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
@@ -17,7 +17,7 @@ from routerd.domain import FreeQuota
 from routerd.errors import ErrorClass
 from routerd.models.schema import Deployment
 
-__all__ = ["Day", "KeyHold", "KeyRefusal", "Keys"]
+__all__ = ["Cooling", "Day", "KeyHold", "KeyRefusal", "Keys"]
 
 # Deployment and key of a free tier, and since when its day is counted.
 Day = tuple[str, str | None, float]
@@ -37,6 +37,13 @@ class KeyRefusal(Struct, frozen=True):
     code: str
     detail: str
     resets_at: float
+
+
+class Cooling(NamedTuple):
+    """Until when all keys of a provider cool down, and why the first of them that is ready does."""
+
+    until: float
+    because: str
 
 
 class KeyHold:
@@ -229,31 +236,49 @@ class Keys:
             for quota in quotas
         )
 
-    def headroom(self, deployments: Iterable[Deployment], now: float) -> dict[str, int]:
-        """Return the thousandths of its rate limits that each deployment has left.
+    def left(
+        self, deployments: Iterable[Deployment], now: float
+    ) -> tuple[dict[str, int], dict[str, Cooling]]:
+        """Return the thousandths of rate limits left, by deployment, and which providers cool down.
 
-        Of several keys that of the one with the most; nothing where one is not limited.
+        Of several keys that of the one with the most; nothing where one is not limited. A provider
+        cools down when all of its keys do.
         """
-        by_provider: dict[str, int | None] = {}
-        found = {}
+        looked_at: dict[str, int | None] = {}
+        headroom: dict[str, int] = {}
+        cooling: dict[str, Cooling] = {}
         for deployment in deployments:
             provider = deployment.provider
-            if provider not in by_provider:
-                by_provider[provider] = self._most_left(provider, now)
-            headroom = by_provider[provider]
-            if headroom is not None:
-                found[deployment.id] = headroom
-        return found
+            if provider not in looked_at:
+                looked_at[provider] = self._look_at(provider, now, cooling)
+            most = looked_at[provider]
+            if most is not None:
+                headroom[deployment.id] = most
+        return headroom, cooling
 
-    def _most_left(self, provider: str, now: float) -> int | None:
+    def _look_at(self, provider: str, now: float, cooling: dict[str, Cooling]) -> int | None:
+        """Return the headroom of a provider's best key, and note it if all cool down."""
         most: int | None = None
+        first: Key | None = None
+        are_limited = are_cooling = True
         for key in self._rings.get(provider, ()):
-            left = key.headroom(now)
+            is_cooling = key.cooling_until > now
+            left = key.headroom(now) if is_cooling or key.is_limited else None
             if left is None:
-                return None
-            if most is None or left > most:
+                are_limited = False
+            elif most is None or left > most:
                 most = left
-        return most
+            are_cooling = are_cooling and is_cooling
+            if first is None or key.cooling_until < first.cooling_until:
+                first = key
+        if first is not None and are_cooling:
+            cooling[provider] = Cooling(first.cooling_until, str(first.because))
+        return most if are_limited else None
+
+    def warm_up(self, provider: str) -> None:
+        """End all cool-downs of a provider's keys."""
+        for key in self._rings.get(provider, ()):
+            key.warm_up()
 
     def days(self, now: float) -> list[Day]:
         """Return deployment and key of every free tier, and since when its day is counted."""

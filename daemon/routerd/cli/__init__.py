@@ -33,6 +33,8 @@ VERBS = {
     "init": ("configuring", "write a commented starter configuration from what is found"),
     "check": ("configuring", "check the configuration without starting"),
     "reload": ("reloading", "have the running daemon read its configuration again"),
+    "trip": ("tripping", "send nothing more to a provider, endpoint, deployment or model"),
+    "reset": ("tripping", "use again what was tripped"),
     "status": ("asking", "show the state of the running daemon"),
     "ask": ("asking", "send one call and print the answer as it comes"),
     "explain": ("explaining", "show what happened to one call and why, or what would"),

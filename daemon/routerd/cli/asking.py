@@ -195,6 +195,10 @@ def _give_up(_number: int, _frame: object) -> NoReturn:
 
 
 def _print_status(report: dict[str, Any]) -> None:
+    # A probe needs neither.
+    from routerd.cli.health_state import health_text, print_health  # noqa: PLC0415
+    from routerd.cli.money_state import print_money  # noqa: PLC0415
+
     state = "draining" if report["draining"] else "ready" if report["ready"] else "starting"
     ledger = report["ledger"]
     print(
@@ -221,12 +225,12 @@ def _print_status(report: dict[str, Any]) -> None:
             item["server"],
             item["boundary"],
             str(item["deployments"]),
+            health_text(report["health"], item["name"]),
         )
         for item in report["providers"]
     ]
-    print_table(("provider", "adapter", "server", "boundary", "deployments"), rows)
-    from routerd.cli.money_state import print_money  # noqa: PLC0415 - a probe never needs it
-
+    print_table(("provider", "adapter", "server", "boundary", "deployments", "health"), rows)
+    print_health(report)
     print_money(report)
 
 

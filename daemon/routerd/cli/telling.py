@@ -29,6 +29,7 @@ CODES: Final = {
     "slow": "slower than the call waits",
     "other_provider": "a backup at another provider",
     "replacement": "replacement",
+    "least_bad": "all are unhealthy: tried once",
 }
 
 

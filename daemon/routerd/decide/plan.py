@@ -18,7 +18,7 @@ from routerd.decide.candidates import Group, Placed
 from routerd.decide.money import Funds, Terms
 from routerd.decide.order import Line, State
 from routerd.decide.policy import Policy
-from routerd.decide.reasons import INCAPABLE, needs_of, reason_against
+from routerd.decide.reasons import INCAPABLE, UNHEALTHY, needs_of, reason_against
 from routerd.decide.resolving import filled
 from routerd.domain import (
     MAX_ROUTES,
@@ -66,6 +66,8 @@ def make_plan(book: Book, choice: Choice, features: Features, snapshot: Snapshot
         planning.take_cheaper_first(prepared.near_cap, mark)
     else:
         planning.take(prepared.groups)
+    if not planning.routes:
+        planning.take_least_bad()
     return Plan(
         choice.target,
         choice.rule,
@@ -88,6 +90,8 @@ class _Planning:
         self.routes: list[Route] = []
         self.dropped: list[Dropped] = []
         self._used: set[str] = set()
+        # Those that nothing but their health speaks against, with what is said of each.
+        self._unwell: list[tuple[Placed, Dropped]] = []
         self._choice = choice
         self._features = features
         self._snapshot = snapshot
@@ -132,6 +136,30 @@ class _Planning:
                 for item in group.candidates
             ]
 
+    def take_least_bad(self) -> None:
+        """Take the one that may be well again first, where all that may serve are unhealthy.
+
+        Failing unheard is worse than one more try; what was tripped by hand is not tried.
+        """
+        seconds = self._snapshot.unhealthy_seconds
+        unhealthy = self._snapshot.unhealthy
+        waits: list[tuple[float, Placed, Dropped]] = []
+        for item, reason in self._unwell:
+            deployment = item.candidate.deployment
+            names = [name for name in (deployment.provider, deployment.id) if name in unhealthy]
+            if all(name in seconds for name in names):
+                waits.append((max(seconds[name] for name in names), item, reason))
+        waits.sort(key=lambda entry: entry[0])
+        for _, item, reason in waits:
+            terms = self._funds.terms_for(item.candidate)
+            self.dropped.remove(reason)
+            if isinstance(terms, Dropped):
+                self.dropped.append(terms)
+                continue
+            tried = Placed(item.candidate, "least_bad", reason.detail)
+            self.routes.append(_route(tried, terms, ""))
+            return
+
     def _able(self, group: Group) -> Line:
         """Return the candidates of a group that can serve this call, in order."""
         self.dropped += group.dropped
@@ -155,6 +183,8 @@ class _Planning:
                 kept.append(item)
             else:
                 self.dropped.append(reason)
+                if reason.code == UNHEALTHY:
+                    self._unwell.append((item, reason))
         return kept
 
     def _take_from(self, line: Line, because: str) -> list[Placed]:

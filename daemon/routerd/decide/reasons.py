@@ -13,7 +13,7 @@ from routerd.domain import Dropped, Features, Snapshot
 if TYPE_CHECKING:
     from routerd.decide.candidates import Candidate
 
-__all__ = ["CAN", "INCAPABLE", "NOT_HERE", "needs_of", "reason_against"]
+__all__ = ["CAN", "INCAPABLE", "NOT_HERE", "UNHEALTHY", "needs_of", "reason_against"]
 
 # A bit for each thing a call may need, so that one comparison tells whether any is missing.
 CAN: Final = {
@@ -38,6 +38,8 @@ INCAPABLE: Final = frozenset(
         "max_cost",
     }
 )
+# It may be able to another time; who is left when nobody else is may be tried all the same.
+UNHEALTHY: Final = "unhealthy"
 # The model is not to be had here, whatever the call asks of it.
 NOT_HERE: Final = frozenset({"provider_not_configured", "retired", "gone"})
 
@@ -75,7 +77,7 @@ def reason_against(
         for name in (deployment.provider, deployment.id):
             why = snapshot.unhealthy.get(name)
             if why is not None:
-                return Dropped(deployment.id, "unhealthy", f"{name}: {why}")
+                return Dropped(deployment.id, UNHEALTHY, f"{name}: {why}")
     return None
 
 

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
+from time import monotonic
 from typing import Final, Protocol
 
 from routerd.budget.budgets import Budgets
 from routerd.budget.holds import Hold, HoldRefused, Spending
-from routerd.budget.keys import KeyHold, KeyRefusal, Keys
+from routerd.budget.keys import Cooling, KeyHold, KeyRefusal, Keys
 from routerd.domain import Attempt, BudgetRoom, Dropped, Intent, Record, Route, Snapshot, Usage
 from routerd.errors import ErrorClass, Failure
 from routerd.execute.target import Target
+from routerd.health.answering import Answering
+from routerd.health.breakers import Breakers, Unwell
+from routerd.health.degraded import DegradedShares
 from routerd.health.traffic import Session, Traffic
 from routerd.ledger.corrections import Change
 from routerd.models.schema import Deployment
+from routerd.settings import USUAL_HEALTH, Health
 from routerd.telemetry.events import BoundExceeded, Event
 
 __all__ = ["Accounts", "NoRoom", "Opened", "Purse", "spending_of", "tokens_of"]
@@ -63,15 +68,24 @@ class Journal(Protocol):
 
 
 class Accounts:
-    """Budgets, keys, journal and traffic, as far as a call needs them.
+    """Budgets, keys, journal, and what is known of everybody's health, as far as a call needs them.
 
     `surcharges` are, by deployment, the thousandths by which bounds are raised.
     """
 
     def __init__(
-        self, budgets: Budgets, keys: Keys, journal: Journal, tell: Callable[[Event], None]
+        self,
+        budgets: Budgets,
+        keys: Keys,
+        journal: Journal,
+        tell: Callable[[Event], None],
+        *,
+        health: Health = USUAL_HEALTH,
     ) -> None:
         self.traffic = Traffic()
+        self.breakers = Breakers(health, tell)
+        self.degraded = DegradedShares(health, tell)
+        self.answering = Answering(tell)
         self.budgets = budgets
         self.keys = keys
         self.journal = journal
@@ -93,19 +107,31 @@ class Accounts:
     ) -> Snapshot:
         """Return what a decision may know: the caps of a call, free tiers, limits and traffic."""
         candidates = tuple(candidates)
-        seen = self.traffic.seen((item.id for item in candidates), session, now)
+        names = [item.id for item in candidates]
+        seen = self.traffic.seen(names, session, now)
+        headroom, cooling = self.keys.left(candidates, now)
+        unwell = self.breakers.unwell(candidates, monotonic())
+        if cooling:
+            unwell = _with_cooling(unwell, cooling, now)
         return Snapshot(
             now,
-            self.budgets.rooms(spending, ((item.provider, item.model) for item in candidates), now),
-            self.keys.free_quotas((item.id for item in candidates), now),
+            self.budgets.rooms(spending, [(item.provider, item.model) for item in candidates], now),
+            self.keys.free_quotas(names, now),
             dict(self.surcharges) if self.surcharges else {},
             seen.latency_ms,
             seen.in_flight,
-            self.keys.headroom(candidates, now),
-            {},
+            headroom,
+            unwell.why,
             seen.gone,
             seen.session_on,
+            unwell.seconds,
         )
+
+    def hear(self, record: Record, now: float) -> None:
+        """Learn from a call that ended."""
+        self.traffic.learn(record, now)
+        self.degraded.learn(record, monotonic())
+        self.answering.learn(record)
 
     def correct(self, changes: Iterable[Change], now: float) -> None:
         """Have the counters say what the ledger says since an invoice corrected it."""
@@ -151,8 +177,17 @@ class Purse:
         self.spending = spending_of(record)
         self.received_at = record.received_at_ns / 1e9
 
-    def open(self, route: Route, target: Target, attempt: Attempt) -> Opened:
-        """Set the bound of an attempt aside everywhere at once; NoRoom where that cannot be."""
+    def open(
+        self, route: Route, target: Target, attempt: Attempt, *, forced: bool = False
+    ) -> Opened:
+        """Set the bound of an attempt aside everywhere at once; NoRoom where that cannot be.
+
+        What was tripped since the plan was made is left out, unless it is `forced`.
+        """
+        breakers, began_at = self._accounts.breakers, monotonic()
+        why = breakers.refuses(target.deployment, began_at, forced=forced)
+        if why is not None:
+            raise NoRoom(Dropped(target.deployment, "unhealthy", why), 0.0)
         at = self.received_at + attempt.started_us / 1e6
         key = self._accounts.keys.choose(target.deployment, target.provider, route.bound_tokens, at)
         if isinstance(key, KeyRefusal):
@@ -170,9 +205,10 @@ class Purse:
             dropped = Dropped(target.deployment, hold.code, hold.detail, room.budget, room.unit)
             raise NoRoom(dropped, room.resets_at - at, room)
         self._accounts.traffic.begin(target.deployment)
+        breakers.begin(attempt, began_at)
         attempt.key, attempt.free = key.name, key.free
         attempt.held_nanodollars = hold.nanodollars
-        return Opened(self._accounts, self._record, route, hold, key)
+        return Opened(self._accounts, self._record, route, (hold, key), began_at)
 
     def has_another_key(self, route: Route, failure: Failure, now: float) -> bool:
         """Say whether the fault was that of a key, and another one can serve at once."""
@@ -185,13 +221,19 @@ class Opened:
     """What is set aside for one attempt."""
 
     def __init__(
-        self, accounts: Accounts, record: Record, route: Route, hold: Hold, key: KeyHold
+        self,
+        accounts: Accounts,
+        record: Record,
+        route: Route,
+        holds: tuple[Hold, KeyHold],
+        began_at: float,
     ) -> None:
         self._accounts = accounts
         self._record = record
         self._route = route
-        self._hold = hold
-        self._key = key
+        self._hold, self._key = holds
+        self._began_at = began_at
+        self._failure: Failure | None = None
 
     def intend(self, attempt: Attempt, number: int, output_limit: int | None) -> None:
         """Write down what is about to be sent, so that a crash cannot hide it.
@@ -233,6 +275,7 @@ class Opened:
 
     def failed(self, failure: Failure, now: float) -> None:
         """Let the key rest if it is what the provider refused."""
+        self._failure = failure
         self._key.failed(failure.error_class, failure.retry_after, now)
 
     def close(self, attempt: Attempt) -> None:
@@ -240,6 +283,7 @@ class Opened:
         tokens = tokens_of(attempt.usage)
         if not self._key.has_ended:
             self._accounts.traffic.end(attempt.deployment)
+            self._accounts.breakers.end(attempt, self._failure, self._began_at, monotonic())
         self._key.settle(tokens, sent=attempt.sent)
         if not attempt.sent:
             self._hold.release()
@@ -250,6 +294,17 @@ class Opened:
         if tokens > self._hold.tokens > 0 or (held is not None and billed > held):
             attempt.notes.append(ABOVE_BOUND)
             self._accounts.learn(self._hold, self._route.surcharge, billed, tokens)
+
+
+def _with_cooling(unwell: Unwell, cooling: Mapping[str, Cooling], now: float) -> Unwell:
+    """Avoid those too whose keys all cool down."""
+    why, seconds = dict(unwell.why), dict(unwell.seconds)
+    for provider, (until, because) in cooling.items():
+        if provider in why and provider not in seconds:
+            continue  # tripped by hand
+        why.setdefault(provider, f"its keys cool down: {because}")
+        seconds[provider] = max(seconds.get(provider, 0.0), round(until - now, 3))
+    return Unwell(why, seconds)
 
 
 def spending_of(record: Record) -> Spending:

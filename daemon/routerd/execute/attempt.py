@@ -237,6 +237,7 @@ def _note_outcome(attempt: Attempt, outcome: Outcome) -> None:
     if outcome.usage is None and outcome.early_usage is not None:
         attempt.usage, attempt.cost_basis = outcome.early_usage, "estimated"
     attempt.answered_model = as_code(outcome.model)
+    attempt.fingerprint = as_code(outcome.fingerprint)
     attempt.response_id = as_code(outcome.response_id)
     attempt.malformed_events = outcome.malformed_events
     attempt.notes.extend(outcome.notes)

@@ -43,7 +43,11 @@ __all__ = ["Execution"]
 
 AT_ONCE: Final = Step("retry")
 # What a call is told that nothing was sent for; anything else is a limit of a key.
-CODES_OF: Final = {"budget": "budget_exceeded", "unknown_price": "no_candidates"}
+CODES_OF: Final = {
+    "budget": "budget_exceeded",
+    "unhealthy": "no_candidates",
+    "unknown_price": "no_candidates",
+}
 
 
 class Execution:
@@ -96,21 +100,25 @@ class Execution:
         reason: AttemptReason = "first"
         while routes:
             route, target = routes.pop(0)
-            step = await self._run_route(route, target, reason)
+            # Rather than failing unheard, the last one is tried whatever its health.
+            forced = not routes and not self.attempts
+            step = await self._run_route(route, target, reason, forced=forced)
             if step is None or step.kind == "stop":
                 return
             if step.larger_window:
                 routes = [item for item in routes if _has_larger_window(item[1], target)]
             reason = "fallback"
 
-    async def _run_route(self, route: Route, target: Target, reason: AttemptReason) -> Step | None:
+    async def _run_route(
+        self, route: Route, target: Target, reason: AttemptReason, *, forced: bool
+    ) -> Step | None:
         """Make at most two attempts; returns what is next, None if the call is answered."""
         attempts_here = 0
         self._encoded = None
         while True:
             attempts_here += 1
             try:
-                await self._attempt(route, target, reason)
+                await self._attempt(route, target, reason, forced=forced and attempts_here == 1)
             except NoRoom as no_room:
                 return self._skip(no_room)
             except CallRefused as refused:
@@ -170,7 +178,9 @@ class Execution:
         finally:
             self.waited_us += self._delivery.elapsed_us() - since
 
-    async def _attempt(self, route: Route, target: Target, reason: AttemptReason) -> None:
+    async def _attempt(
+        self, route: Route, target: Target, reason: AttemptReason, *, forced: bool
+    ) -> None:
         """Run one attempt and settle it on every end, cancellation included."""
         attempt = Attempt(
             deployment=target.deployment,
@@ -182,7 +192,7 @@ class Execution:
             sent=False,
             simulated=target.simulated,
         )
-        opened = self._purse.open(route, target, attempt)
+        opened = self._purse.open(route, target, attempt, forced=forced)
         limit: int | None = None
         try:
             self.attempts.append(attempt)

@@ -73,6 +73,11 @@ class Traffic:
         """Ask again for what was gone: addresses and keys may be others now."""
         self._gone.clear()
 
+    def found_again(self, deployments: Iterable[str]) -> None:
+        """Ask again for these, whatever their provider said of them."""
+        for name in deployments:
+            self._gone.pop(name, None)
+
     def report(self, now: float) -> dict[str, str]:
         """Return why nothing is sent to some deployments, by their ids."""
         return {name: why for name, (at, why) in self._gone.items() if now - at < GONE_SECONDS}

@@ -83,6 +83,7 @@ class Outcome(Struct):
     malformed_events: int = 0
     notes: list[str] = field(default_factory=list)
     early_usage: Usage | None = None
+    fingerprint: str | None = None
 
 
 def note_other_model(outcome: Outcome, asked: str) -> None:

@@ -1,5 +1,6 @@
 """Settings: the schema of the configuration file, its loader, and the keys."""
 
+from routerd.settings.health import USUAL_HEALTH, Health
 from routerd.settings.load import (
     ledger_path,
     load_settings,
@@ -42,6 +43,7 @@ from routerd.settings.schema import (
 __all__ = [
     "BALANCE",
     "SHADOW_PREFIX",
+    "USUAL_HEALTH",
     "Arm",
     "Balance",
     "Budget",
@@ -52,6 +54,7 @@ __all__ = [
     "Egress",
     "Experiment",
     "FreeTier",
+    "Health",
     "KeySettings",
     "Ledger",
     "Limits",

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from routerd.domain import Boundary
+from routerd.settings.health import Health
 from routerd.settings.money import (
     Budget,
     Budgeting,
@@ -279,6 +280,7 @@ class Settings(Section, frozen=True):
     socket: Socket = Socket()
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
+    health: Health = Health()
     ledger: Ledger = Ledger()
     log: Log = Log()
     egress: Egress = Egress()

@@ -27,6 +27,10 @@ __all__ = [
     "DaemonStopped",
     "DaemonStopping",
     "DefaultBudgetApplied",
+    "DegradedFalling",
+    "DegradedRising",
+    "EndpointRecovered",
+    "EndpointTripped",
     "Event",
     "Events",
     "Hook",
@@ -34,12 +38,18 @@ __all__ = [
     "LedgerDegraded",
     "LedgerMovedAside",
     "LedgerRecovered",
+    "OtherModelAnswered",
+    "ProviderRecovered",
+    "ProviderTripped",
     "ProviderUnreachable",
     "ProviderWarmed",
     "RecordsLost",
     "ReloadRefused",
+    "ResetByHand",
     "RestartNeeded",
     "SpendRecovered",
+    "TrippedByHand",
+    "TripsUnreadable",
     "event_name",
 ]
 
@@ -106,6 +116,84 @@ class ProviderUnreachable(Event, frozen=True, kw_only=True, tag="provider_unreac
     provider: str
     error_class: str
     detail: str = ""
+
+
+class ProviderTripped(Event, frozen=True, kw_only=True, tag="provider_tripped"):
+    """Nothing is sent to a provider before it was tested, in so many seconds."""
+
+    provider: str
+    reason: str
+    retest_seconds: float
+
+
+class ProviderRecovered(Event, frozen=True, kw_only=True, tag="provider_recovered"):
+    """A provider that was tripped answered a call, and gets all of them again."""
+
+    provider: str
+    down_seconds: float
+
+
+class EndpointTripped(Event, frozen=True, kw_only=True, tag="endpoint_tripped"):
+    """Nothing is sent to one endpoint of a provider that has others."""
+
+    provider: str
+    server: str
+    reason: str
+
+
+class EndpointRecovered(Event, frozen=True, kw_only=True, tag="endpoint_recovered"):
+    """One endpoint of a provider that has others answered a call again."""
+
+    provider: str
+    server: str
+    down_seconds: float
+
+
+class TrippedByHand(Event, frozen=True, kw_only=True, tag="tripped_by_hand"):
+    """Somebody tripped something; nothing is sent there until it is reset by hand."""
+
+    kind: str
+    name: str
+
+
+class ResetByHand(Event, frozen=True, kw_only=True, tag="reset_by_hand"):
+    """Somebody reset something: it passes again, whatever was seen of it."""
+
+    kind: str
+    name: str
+
+
+class TripsUnreadable(Event, frozen=True, kw_only=True, tag="trips_unreadable"):
+    """What was tripped by hand is not known: its file cannot be read, or not be written."""
+
+    path: str
+    error_class: str
+
+
+class DegradedRising(Event, frozen=True, kw_only=True, tag="degraded_rising"):
+    """Stand-ins answer so many of a class's calls that somebody should look; told once."""
+
+    model_class: str
+    percent: float
+    calls: int
+
+
+class DegradedFalling(Event, frozen=True, kw_only=True, tag="degraded_falling"):
+    """Stand-ins answer few of a class's calls again; told once."""
+
+    model_class: str
+    percent: float
+
+
+class OtherModelAnswered(Event, frozen=True, kw_only=True, tag="other_model_answered"):
+    """A deployment began to answer as another model, version or fingerprint than before.
+
+    `before` is what was asked for or what answered until now.
+    """
+
+    deployment: str
+    before: str
+    answered: str
 
 
 class CallFinished(Event, frozen=True, kw_only=True, tag="call_finished"):

@@ -25,15 +25,21 @@ from routerd.telemetry.events import (
     CallFinished,
     ConnectionRejected,
     DefaultBudgetApplied,
+    DegradedRising,
+    EndpointTripped,
     Event,
     IntentsLost,
     LedgerDegraded,
     LedgerMovedAside,
+    OtherModelAnswered,
+    ProviderTripped,
     ProviderUnreachable,
     RecordsLost,
     ReloadRefused,
     RestartNeeded,
     SpendRecovered,
+    TrippedByHand,
+    TripsUnreadable,
     event_name,
 )
 from routerd.telemetry.library_logs import LibraryLogs
@@ -48,6 +54,7 @@ LEVELS: Final[Mapping[str, int]] = {
     "info": logging.INFO,
     "warning": logging.WARNING,
     "error": logging.ERROR,
+    "critical": logging.CRITICAL,
 }
 EVENT_LEVELS: Final[Mapping[type[Event], str]] = {
     BoundExceeded: "warning",
@@ -55,14 +62,20 @@ EVENT_LEVELS: Final[Mapping[type[Event], str]] = {
     BugSeen: "error",
     ConnectionRejected: "warning",
     DefaultBudgetApplied: "warning",
+    DegradedRising: "critical",
+    EndpointTripped: "warning",
     IntentsLost: "error",
     LedgerDegraded: "error",
     LedgerMovedAside: "error",
+    OtherModelAnswered: "warning",
+    ProviderTripped: "error",
     ProviderUnreachable: "warning",
     RecordsLost: "error",
     ReloadRefused: "error",
     RestartNeeded: "warning",
     SpendRecovered: "warning",
+    TrippedByHand: "warning",
+    TripsUnreadable: "error",
 }
 Fields = dict[str, Any]
 # As structlog calls it: the logger, the level's name and the fields; returns the line.

@@ -23,6 +23,7 @@ from routerd.budget.keys import Keys
 from routerd.decide import Book, PolicyDocument
 from routerd.execute.accounts import Accounts
 from routerd.execute.story import Rules
+from routerd.health.trips import Trips
 from routerd.ledger import Ledger
 from routerd.ledger.corrections import Change
 from routerd.models import load_directory
@@ -50,6 +51,12 @@ ServeCommand = Callable[[CommandRequested, Connection], Awaitable[None]]
 RULES = Rules(Book(load_directory(), PolicyDocument(providers=("openai",))), {})
 
 
+async def kept_at_once(_trips: Trips) -> bool:
+    """Take what a command wants to be kept."""
+    await checkpoint()
+    return True
+
+
 async def no_reload() -> dict[str, Any]:
     """Stand in where nobody reloads."""
     return {}
@@ -64,12 +71,22 @@ def commands_of(
     accounts: Accounts | None = None,
     take_changes: Callable[[Sequence[Change], float], None] | None = None,
     reload: Callable[[], Awaitable[dict[str, Any]]] = no_reload,
+    keep_trips: Callable[[Trips], Awaitable[bool]] = kept_at_once,
 ) -> Commands:
     """The commands of a daemon with a ledger, and with whatever else a test gives it."""
     used = accounts or Accounts(Budgets(()), Keys({}, ()), ledger, lambda _event: None)
     if take_changes is not None:
         used.correct = take_changes  # type: ignore[method-assign,assignment]
-    return Commands(report, ledger, budgets, lambda: rules, lambda: used, reload=reload)
+    return Commands(
+        report,
+        ledger,
+        budgets,
+        lambda: rules,
+        lambda: used,
+        reload=reload,
+        keep_trips=keep_trips,
+        tell=lambda _event: None,
+    )
 
 
 def call(text: str = "hello") -> CallRequested:

@@ -74,7 +74,7 @@ async def test_the_newest_calls_come_first(tmp_path: Path, ledger: Ledger) -> No
 @pytest.mark.parametrize(
     ("name", "arguments", "expected"),
     [
-        ("shutdown", {}, "known: budgets, calls, explain, plan, reconcile, reload, spend, status"),
+        ("shutdown", {}, "known: budgets, calls, explain, plan, reconcile, reload, reset, spend"),
         ("status", {"x": 1}, "wrong arguments: Object contains unknown field `x`"),
         ("explain", {}, "Object missing required field `decision_id`"),
         ("explain", {"decision_id": 5}, "Expected `str`, got `int` - at `$.decision_id`"),

@@ -10,6 +10,7 @@ import pytest
 
 from routerd.app.providers import LiveProvider, live_local
 from routerd.app.warming import Warmer
+from routerd.health.breakers import Breakers
 from routerd.models.schema import Provider
 from routerd.providers.transport import Transport, TransportSettings, build_transport
 from routerd.settings import Egress
@@ -65,7 +66,7 @@ async def test_only_what_changed_is_told(transport: Transport) -> None:
     async with Simulator(vendors=["openai"]) as simulator, anyio.create_task_group() as tasks:
         simulator._vendors["openai"].authenticate = lambda asked: None  # type: ignore[method-assign]
         providers = {"openai": provider_at(f"{simulator.base_url}/openai/v1", transport)}
-        tasks.start_soon(Warmer(providers, settings, told.events).run, told.end_round)
+        tasks.start_soon(Warmer(providers, settings, told.events, Breakers()).run, told.end_round)
         await simulator.until(lambda account: account.probes.get("openai", 0) >= 10)
         assert told.names == ["provider_warmed"]
         assert simulator.account.connections_accepted == 2
@@ -80,7 +81,7 @@ async def test_a_provider_that_comes_and_goes_is_told_twice(transport: Transport
         pass  # the port is known from here on, and nobody listens
     providers = {"openai": provider_at(f"{simulator.base_url}/openai/v1", transport)}
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(Warmer(providers, settings, told.events).run, told.end_round)
+        tasks.start_soon(Warmer(providers, settings, told.events, Breakers()).run, told.end_round)
         await told.until("provider_unreachable")
         async with simulator:
             await told.until("provider_warmed")
@@ -95,7 +96,8 @@ async def test_without_warm_connections_nothing_is_sent(transport: Transport) ->
         providers = {"openai": provider_at(f"{simulator.base_url}/openai/v1", transport)}
         settings = Egress(warm_connections=0, warm_every_seconds=0.01)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(Warmer(providers, settings, told.events).run, told.end_round)
+            warmer = Warmer(providers, settings, told.events, Breakers())
+            tasks.start_soon(warmer.run, told.end_round)
             await told.until_rounds(3)
             tasks.cancel_scope.cancel()
         assert simulator.account.connections_accepted == 0
@@ -110,7 +112,7 @@ async def test_others_are_warmed_at_once_and_those_that_stay_keep_their_connecti
     async with Simulator(vendors=["openai"]) as simulator, anyio.create_task_group() as tasks:
         simulator._vendors["openai"].authenticate = lambda asked: None  # type: ignore[method-assign]
         address = f"{simulator.base_url}/openai/v1"
-        warmer = Warmer({"one": provider_at(address, transport)}, settings, told.events)
+        warmer = Warmer({"one": provider_at(address, transport)}, settings, told.events, Breakers())
         tasks.start_soon(warmer.run, told.end_round)
         await told.until_rounds(1)
         # Made anew, as a reload does: the connections are found by their address.

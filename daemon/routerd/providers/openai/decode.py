@@ -150,6 +150,7 @@ class ChatDecoder(BodyDecoder):
         outcome = self.outcome
         if outcome.model is None and chunk.model:
             outcome.model = text_of(chunk.model)
+            outcome.fingerprint = text_of(chunk.system_fingerprint)
         if outcome.response_id is None and chunk.id:
             outcome.response_id = text_of(chunk.id)
         if chunk.error:

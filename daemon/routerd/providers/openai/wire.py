@@ -65,6 +65,7 @@ class Chunk(Struct, gc=False):
     id: Any = None
     model: Any = None
     x_groq: Any = None
+    system_fingerprint: Any = None
 
 
 read_chunk: Final = msgspec.json.Decoder(Chunk).decode
@@ -92,6 +93,7 @@ def reread_chunk(data: bytes) -> tuple[Chunk, Any] | None:
         id=fields.get("id"),
         model=fields.get("model"),
         x_groq=fields.get("x_groq"),
+        system_fingerprint=fields.get("system_fingerprint"),
     )
     return chunk, value
 

@@ -17,18 +17,26 @@ from routerd.providers.transport.reading import open_response, read_content
 
 # A list of models is a few hundred KiB; a longer answer is not worth a connection.
 ANSWER_LIMIT_BYTES = 4_194_304
+FIRST_OF_SERVERS_OWN = 500
 
 
 class WarmReport(msgspec.Struct, frozen=True, kw_only=True):
     """What warming did: `open` connections of `wanted` wait in the pool, after `seconds`.
 
-    `error`: why one of the others failed, None where none did or time ran out.
+    `error`: why one of the others failed, None where none did or time ran out. `status` is the
+    worst that was answered, None where nothing was.
     """
 
     wanted: int
     open: int
     seconds: float
     error: httpx.RequestError | None
+    status: int | None = None
+
+    @property
+    def answers(self) -> bool:
+        """Whether the server is there, and does not say of itself that it is in trouble."""
+        return self.status is not None and self.status < FIRST_OF_SERVERS_OWN
 
 
 async def warm(
@@ -45,6 +53,7 @@ async def warm(
     started = time.monotonic()
     opened = 0
     first_error: httpx.RequestError | None = None
+    statuses: list[int] = []
 
     async def fetch() -> None:
         nonlocal opened, first_error
@@ -52,6 +61,7 @@ async def warm(
             request = httpx.Request("GET", url, headers=list(headers))
             async with open_response(transport, request) as response:
                 await read_content(response, ANSWER_LIMIT_BYTES)
+                statuses.append(response.status_code)
                 opened += stays_open(response)
         except httpx.RequestError as error:
             first_error = first_error or error
@@ -61,7 +71,11 @@ async def warm(
             for number in range(connections):
                 tasks.start_soon(fetch, name=f"warm connection {number + 1}")
     return WarmReport(
-        wanted=connections, open=opened, seconds=time.monotonic() - started, error=first_error
+        wanted=connections,
+        open=opened,
+        seconds=time.monotonic() - started,
+        error=first_error,
+        status=max(statuses, default=None),
     )
 
 

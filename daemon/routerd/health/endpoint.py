@@ -1,0 +1,148 @@
+"""One endpoint of a provider: whether requests go there, and how it gets them back.
+
+Rules of this file: plain and synchronous, the time passed in, in seconds of a clock that never goes
+back. Only what a request met counts against it; what is the caller's doing is no evidence at all.
+An endpoint that was tripped is asked something unbilled first, then gets one request on trial, and
+only an answer to that closes it. What began before it was tripped says nothing about it since.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from routerd.settings import Health
+
+__all__ = ["Endpoint", "State"]
+
+State = Literal["passing", "tripped", "probing"]
+# How long the first overloaded answer keeps other calls away; it doubles with each in a row.
+BACK_OFF_SECONDS: Final = 1.0
+MOST_DOUBLINGS: Final = 4
+
+
+class Endpoint:
+    """The state of one server.
+
+    `because` says why it is not passing, `since` when that began. Until `until` nothing is sent to
+    a tripped one; until `backs_off_until` calls that can go elsewhere do.
+    """
+
+    __slots__ = (
+        "_limits",
+        "_probe_failures",
+        "_trial_at",
+        "backs_off_until",
+        "because",
+        "in_a_row",
+        "lived_at",
+        "since",
+        "state",
+        "until",
+    )
+
+    def __init__(self, limits: Health) -> None:
+        self.state: State = "passing"
+        self.because = ""
+        self.since = self.until = 0.0
+        self.backs_off_until = 0.0
+        self.in_a_row = 0
+        # When a request last showed something of it, good or bad.
+        self.lived_at = float("-inf")
+        self._limits = limits
+        self._probe_failures = 0
+        self._trial_at: float | None = None
+
+    def limit(self, limits: Health) -> None:
+        """Go by other limits from now on."""
+        self._limits = limits
+
+    def takes(self, now: float) -> bool:
+        """Say whether a request may be sent."""
+        if self.state == "passing":
+            return True
+        # A trial that does not end must not keep the next one waiting.
+        return self.state == "probing" and (
+            self._trial_at is None or now - self._trial_at >= self._limits.retest_seconds
+        )
+
+    def is_avoided(self, now: float) -> bool:
+        """Say whether a call that can go elsewhere does."""
+        return not self.takes(now) or self.backs_off_until > now
+
+    def begin(self, now: float) -> None:
+        """Note that a request is sent; the first one on trial is the only one."""
+        if self.state == "probing":
+            self._trial_at = now
+
+    def succeed(self, began_at: float, now: float) -> bool:
+        """Count a whole answer; says whether that closes it."""
+        self.lived_at = now
+        if self.state == "passing":
+            self.in_a_row = self._probe_failures = 0
+            self.backs_off_until = 0.0
+            return False
+        if began_at < self.since:
+            return False
+        self.pass_again()
+        return True
+
+    def fail(
+        self, because: str, began_at: float, now: float, *, named: float | None, backs_off: bool
+    ) -> bool:
+        """Count a failure of its own; says whether that trips it.
+
+        `named` is when the provider says it may be asked again. Of two times the later holds.
+        """
+        self.lived_at = now
+        if named is not None:
+            self.backs_off_until = max(self.backs_off_until, named)
+        elif backs_off:
+            seconds = BACK_OFF_SECONDS * 2 ** min(self.in_a_row, MOST_DOUBLINGS)
+            self.backs_off_until = max(self.backs_off_until, now + seconds)
+        if self.state != "passing":
+            if began_at >= self.since:
+                self.trip(because, now, named)
+            elif named is not None:
+                self.until = max(self.until, named)
+            return False
+        self.in_a_row += 1
+        return self.in_a_row >= self._limits.failures_in_a_row
+
+    def end(self) -> None:
+        """Note that a request ended without showing anything: the next one may be the trial."""
+        self._trial_at = None
+
+    def trip(self, because: str, now: float, named: float | None = None) -> None:
+        """Send nothing more before it was tested."""
+        if self.state == "passing":
+            self.since = now
+        self.state, self.because, self._trial_at = "tripped", because, None
+        self.until = max(self.until, now + self._limits.retest_seconds, named or 0.0)
+
+    def pass_again(self) -> None:
+        """Send as if nothing had been."""
+        self.state, self.because = "passing", ""
+        self.since = self.until = self.backs_off_until = 0.0
+        self.in_a_row = self._probe_failures = 0
+        self._trial_at = None
+
+    def tested(self, now: float, *, answers: bool) -> None:
+        """Hear how an unbilled request to a tripped one went: it permits a trial, no more."""
+        if self.state != "tripped":
+            return
+        if answers:
+            self.state, self._trial_at = "probing", None
+        else:
+            self.until = max(self.until, now + self._limits.retest_seconds)
+
+    def probed(self, now: float, *, answers: bool, every_seconds: float) -> bool:
+        """Hear how the probe of a minute went; says whether it trips an endpoint nobody uses.
+
+        What requests showed since the last probe is better evidence, and a list of models that
+        comes says nothing about answers.
+        """
+        if answers or now - self.lived_at < every_seconds:
+            self._probe_failures = 0
+            return False
+        self._probe_failures += 1
+        return self.state == "passing" and self._probe_failures >= self._limits.failures_in_a_row
