@@ -6,6 +6,7 @@ It sees nothing of the environment of who runs the tests.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -73,6 +74,11 @@ class Daemon:
     def log(self) -> str:
         """All it wrote to stderr so far."""
         return self._log.read_text(encoding="utf-8")
+
+    async def events(self) -> list[dict[str, Any]]:
+        """Return the lines of its log so far."""
+        text = await anyio.to_thread.run_sync(lambda: self.log)
+        return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
     def client(self) -> Client:
         """Return a client that waits for a daemon that is starting."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 from pathlib import Path
@@ -33,8 +32,7 @@ class Reloading:
         await anyio.Path(self._folder / name).write_text(text, encoding="utf-8")
 
     async def log(self) -> list[dict[str, Any]]:
-        text = await anyio.to_thread.run_sync(lambda: self.daemon.log)
-        return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+        return await self.daemon.events()
 
     async def ends(self) -> list[dict[str, Any]]:
         """Return what the log says of reloads."""

@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from routerd.decide import refusal, resolve
-from routerd.domain import Boundary, Capabilities, Features, Snapshot
+from routerd.decide.plan import plan_call
+from routerd.domain import Boundary, Caller, Capabilities, Features, Plan, Snapshot
 from routerd.errors import CallRefused
 from routerd.models.directory import Directory
 from routerd.models.schema import (
@@ -21,6 +23,7 @@ from tests.daemon.decide.known import (
     NOW,
     PLAIN,
     TODAY,
+    book,
     deployment,
     directory,
     model,
@@ -240,3 +243,52 @@ def test_a_model_that_nobody_serves_says_so() -> None:
     known = directory([provider("p")], [model("m")], [])
     info = refusal(plan_for(known), NOW)
     assert info.message.endswith("it has no deployments here")
+
+
+# --- where all are unhealthy ---------------------------------------------------------------------
+
+SHARED = directory(
+    [provider("a"), provider("b"), provider("c")],
+    [model("m")],
+    [deployment("a", "m"), deployment("b", "m"), deployment("c", "m")],
+)
+
+
+def plan_with(unhealthy: dict[str, str], seconds: dict[str, float], known: Directory) -> Plan:
+    state = structs.replace(NOW, unhealthy=unhealthy, unhealthy_seconds=seconds)
+    return plan_call(book(known), "m", PLAIN, Caller(), state)
+
+
+def test_where_all_are_unhealthy_the_one_that_is_well_again_first_is_tried() -> None:
+    made = plan_with(
+        dict.fromkeys("abc", "3 failures in a row"), {"a": 9.0, "b": 2.5, "c": 2.5}, SHARED
+    )
+    (route,) = made.routes
+    assert (route.deployment, route.code, route.detail) == (
+        "b/m",
+        "least_bad",
+        "b: 3 failures in a row",
+    )
+    assert [(item.deployment, item.code) for item in made.dropped] == [
+        ("a/m", "unhealthy"),
+        ("c/m", "unhealthy"),
+    ]
+
+
+def test_what_was_tripped_by_hand_is_not_the_last_resort() -> None:
+    unhealthy = {"a": "tripped by hand", "b/m": "tripped by hand", "b": "down", "c": "down"}
+    made = plan_with(unhealthy, {"b": 1.0, "c": 5.0}, SHARED)
+    assert route_ids(made) == ["c/m"]
+    made = plan_with(unhealthy, {"b": 1.0}, SHARED)
+    assert route_ids(made) == []
+    assert {item.code for item in made.dropped} == {"unhealthy"}
+
+
+def test_the_last_resort_needs_money_too() -> None:
+    state = structs.replace(
+        NOW, unhealthy={"a": "down", "b": "down", "c": "down"}, unhealthy_seconds={"a": 1.0}
+    )
+    wanted = structs.replace(PLAIN, max_nanodollars=0)
+    made = plan_call(book(SHARED), "m", wanted, Caller(), state)
+    assert route_ids(made) == []
+    assert {item.code for item in made.dropped} == {"unhealthy", "unknown_price"}

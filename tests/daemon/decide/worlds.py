@@ -263,7 +263,10 @@ snapshots = st.builds(
     in_flight=st.dictionaries(names, st.integers(0, 3)),
     headroom=st.dictionaries(names, st.sampled_from([0, 99, 100, 1000]), max_size=3),
     unhealthy=st.dictionaries(
-        st.sampled_from([*PROVIDER_NAMES, *DEPLOYMENTS]), st.just("its breaker is open"), max_size=1
+        st.sampled_from([*PROVIDER_NAMES, *DEPLOYMENTS]), st.just("its breaker is open"), max_size=3
+    ),
+    unhealthy_seconds=st.dictionaries(
+        st.sampled_from([*PROVIDER_NAMES, *DEPLOYMENTS]), st.sampled_from([0.0, 2.5, 10.0])
     ),
     gone=st.dictionaries(names, st.just("its provider does not have it: 404"), max_size=2),
     session_on=st.none() | names,
