@@ -36,7 +36,7 @@ async def reload() -> dict[str, Any]:
     return {"deployments": 3}
 
 
-async def ask(folder: Path, ledger: Ledger, name: str, **arguments: Any) -> CommandAnswered:
+async def ask(folder: Path, ledger: Ledger, name: str, /, **arguments: Any) -> CommandAnswered:
     commands = commands_of(ledger, report=lambda: {"ready": True}, reload=reload)
     async with serving(folder, serve_command=commands.serve) as running:
         app = await running.connect()
@@ -131,6 +131,8 @@ async def test_texts_are_shown_where_they_are_kept(tmp_path: Path, ledger: Ledge
         ("texts", {"decision_id": IDS[0]}),
         ("reconcile", {"invoice": {}, "correct": True}),
         ("reload", {}),
+        ("trip", {"name": "openai"}),
+        ("reset", {"name": "openai"}),
     ],
 )
 async def test_what_is_for_operators_is_refused_to_others(

@@ -10,11 +10,13 @@ import pytest
 
 from routerd.app.providers import LiveProvider, live_local
 from routerd.app.warming import Warmer
+from routerd.domain import Attempt
 from routerd.health.breakers import Breakers
+from routerd.health.trips import Place
 from routerd.models.schema import Provider
 from routerd.providers.transport import Transport, TransportSettings, build_transport
-from routerd.settings import Egress
-from routerd.simulate import Simulator
+from routerd.settings import Egress, Health
+from routerd.simulate import Simulator, parse_fault
 from routerd.telemetry.events import Event, Events, event_name
 
 
@@ -124,4 +126,59 @@ async def test_others_are_warmed_at_once_and_those_that_stay_keep_their_connecti
         warmer.replace({"other": same}, settings)
         await told.until_rounds(3)
         assert told.names == ["provider_warmed", "provider_warmed"]
+        tasks.cancel_scope.cancel()
+
+
+def seen_at(provider: LiveProvider) -> tuple[Breakers, Attempt]:
+    """Return breakers that watch a provider, and a request to it."""
+    server = provider.channel.server
+    breakers = Breakers()
+    breakers.replace([Place("openai/m", "m", "openai", server)], Health())
+    attempt = Attempt(
+        deployment="openai/m",
+        model="m",
+        provider="openai",
+        server=server,
+        reason="first",
+        started_us=0,
+    )
+    return breakers, attempt
+
+
+async def test_whom_calls_keep_busy_is_not_probed(transport: Transport) -> None:
+    told = Told()
+    settings = Egress(warm_connections=1, warm_every_seconds=0.05)
+    async with Simulator(vendors=["openai"]) as simulator, anyio.create_task_group() as tasks:
+        simulator._vendors["openai"].authenticate = lambda asked: None  # type: ignore[method-assign]
+        provider = provider_at(f"{simulator.base_url}/openai/v1", transport)
+        breakers, attempt = seen_at(provider)
+        tasks.start_soon(
+            Warmer({"openai": provider}, settings, told.events, breakers).run, told.end_round
+        )
+        await told.until_rounds(1)
+        # A call that ended in the hour to come: within the last minute, whenever that is looked at.
+        breakers.end(attempt, None, 0.0, anyio.current_time() + 3600)
+        await told.until_rounds(5)
+        assert simulator.account.probes == {"openai": 1}
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_provider_that_nobody_uses_and_that_fails_three_probes_is_tripped(
+    transport: Transport,
+) -> None:
+    told = Told()
+    settings = Egress(warm_connections=1, warm_every_seconds=0.01)
+    async with Simulator(vendors=["openai"]) as simulator, anyio.create_task_group() as tasks:
+        simulator._vendors["openai"].authenticate = lambda asked: None  # type: ignore[method-assign]
+        simulator.script.replace([parse_fault("status:500,scope=probes")])
+        provider = provider_at(f"{simulator.base_url}/openai/v1", transport)
+        breakers, _ = seen_at(provider)
+        warmer = Warmer({"openai": provider}, settings, told.events, breakers)
+        tasks.start_soon(warmer.run, told.end_round)
+        await told.until_rounds(2)
+        (row,) = breakers.report(anyio.current_time())
+        assert row["state"] == "passing"
+        await told.until_rounds(3)
+        (row,) = breakers.report(anyio.current_time())
+        assert row["state"] == "tripped"
         tasks.cancel_scope.cancel()
