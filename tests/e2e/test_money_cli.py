@@ -11,7 +11,9 @@ import io
 import json
 import re
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -206,7 +208,6 @@ def test_budgets_begin_with_what_the_ledger_knows(daemon: Daemon) -> None:
 
 
 def test_budgets_show_who_holds_what(daemon: Daemon) -> None:
-    # Each question has a stream of its own: it takes longer to start a program than to answer.
     with daemon.client() as client, client.stream("smart", "Hello", tenant="hooli") as stream:
         next(stream)
         rows = client.command("budgets")
@@ -215,9 +216,28 @@ def test_budgets_show_who_holds_what(daemon: Daemon) -> None:
         [holder] = row["holders"]
         assert (holder["decision_id"], holder["held"]) == (stream.decision_id, 1)
         assert holder["deployment"] == "anthropic/claude-opus-5-5"
-    with daemon.client() as client, client.stream("smart", "Hello", tenant="hooli") as stream:
-        next(stream)
-        assert stream.decision_id[:16] in told(daemon, "budgets").stdout
+    # It takes longer to start a program than to answer a call: some are running all the time.
+    asked: list[str] = []
+    is_told = threading.Event()
+
+    def keep_asking() -> None:
+        with daemon.client() as client:
+            while not is_told.is_set():
+                with client.stream("smart", "Hello", tenant="hooli") as stream:
+                    next(stream)
+                    asked.append(stream.decision_id[:16])
+                    for _ in stream:
+                        pass
+
+    with ThreadPoolExecutor(4) as threads:
+        running = [threads.submit(keep_asking) for _ in range(4)]
+        try:
+            shown = told(daemon, "budgets").stdout
+        finally:
+            is_told.set()
+        for one in running:
+            one.result()
+    assert any(decision in shown for decision in asked)
 
 
 # --- calls -------------------------------------------------------------------------------------
