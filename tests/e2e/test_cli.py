@@ -30,6 +30,7 @@ VERBS = (
     "spend",
     "budgets",
     "reconcile",
+    "drill",
     "models",
     "shortcuts",
     "prices",

@@ -50,6 +50,7 @@ def build_book(startup: Startup, directory: Directory, providers: Iterable[str])
     checker.check_policies()
     checker.check_experiments()
     checker.check_shadows()
+    checker.check_promises()
     try:
         return Book(directory, document)
     except PolicyMistake as mistake:
@@ -164,6 +165,12 @@ class _Checker:
         for name, shadow in self._settings.shadows.items():
             self._expect(shadow.target, self._targets, "target", f"shadows.{name}.target")
             self._expect(shadow.use, self._targets, "target", f"shadows.{name}.use")
+
+    def check_promises(self) -> None:
+        for name, promise in self._settings.promises.items():
+            for index, target in enumerate(promise.shortcuts):
+                place = f"promises.{name}.shortcuts[{index}]"
+                self._expect(target, self._known_names(), "shortcut", place)
 
     def _known_names(self) -> set[str]:
         """Return what an app may ask for: also names that a policy has for itself."""

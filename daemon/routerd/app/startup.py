@@ -23,6 +23,7 @@ from routerd.app.providers import (
     live_local,
     wanted,
 )
+from routerd.app.rehearsing import with_stand_ins
 from routerd.budget.definitions import Definition, read_budgets
 from routerd.errors import SettingsError, StartError
 from routerd.models import load_directory
@@ -67,7 +68,8 @@ class Startup(Struct, frozen=True):
 
     `file` is the configuration file, None without one. `providers` are those to be called;
     local servers are looked for later if `settings.discovery` says so. `budgets` hold the daily
-    default where no other caps what vendors bill.
+    default where no other caps what vendors bill. `keys_missing` are providers of a rehearsal whose
+    key is a stand-in.
     """
 
     file: Path | None
@@ -79,6 +81,7 @@ class Startup(Struct, frozen=True):
     simulated: bool = False
     budgets: tuple[Definition, ...] = ()
     overrides: Overrides = Overrides()
+    keys_missing: tuple[str, ...] = ()
 
     @property
     def user_agent(self) -> str:
@@ -123,10 +126,17 @@ def find_settings_file(environ: Mapping[str, str]) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-def prepare(file: Path | None, environ: Mapping[str, str], *, simulated: bool = False) -> Startup:
+def prepare(
+    file: Path | None,
+    environ: Mapping[str, str],
+    *,
+    simulated: bool = False,
+    rehearsed: bool = False,
+) -> Startup:
     """Read and check everything; SettingsError or StartError says what is wrong.
 
-    With `simulated` neither the file's providers nor keys of the environment are used.
+    With `simulated` neither the file's providers nor keys of the environment are used. For what is
+    only `rehearsed` a key need not be there.
     """
     settings = load_settings(file) if file is not None else Settings()
     directory = load_user_directory(file)
@@ -141,6 +151,10 @@ def prepare(file: Path | None, environ: Mapping[str, str], *, simulated: bool = 
         )
     elif file is None:
         settings = structs.replace(settings, providers=found_in(environ, directory))
+    missing: tuple[str, ...] = ()
+    if rehearsed:
+        found = with_stand_ins(settings, directory, environ, file or "")
+        settings, environ, missing = found.settings, found.environ, found.missing
     directory = with_contracts(directory, settings.providers, file or "")
     providers = wanted(settings, directory, environ, file or "")
     for item in providers.values():
@@ -161,7 +175,15 @@ def prepare(file: Path | None, environ: Mapping[str, str], *, simulated: bool = 
         raise nothing_found(file)
     # Here, because finding out reads files.
     return Startup(
-        file, settings, directory, providers, environ, version("routerd"), simulated, budgets
+        file,
+        settings,
+        directory,
+        providers,
+        environ,
+        version("routerd"),
+        simulated,
+        budgets,
+        keys_missing=missing,
     )
 
 

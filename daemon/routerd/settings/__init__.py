@@ -18,6 +18,7 @@ from routerd.settings.money import (
     KeySettings,
     Spender,
 )
+from routerd.settings.promises import HARDSHIPS, Hardship, Promise
 from routerd.settings.routing import (
     BALANCE,
     SHADOW_PREFIX,
@@ -42,6 +43,7 @@ from routerd.settings.schema import (
 
 __all__ = [
     "BALANCE",
+    "HARDSHIPS",
     "SHADOW_PREFIX",
     "USUAL_HEALTH",
     "Arm",
@@ -54,12 +56,14 @@ __all__ = [
     "Egress",
     "Experiment",
     "FreeTier",
+    "Hardship",
     "Health",
     "KeySettings",
     "Ledger",
     "Limits",
     "Log",
     "PolicySettings",
+    "Promise",
     "ProviderSettings",
     "Rule",
     "Settings",

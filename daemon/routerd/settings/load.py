@@ -19,6 +19,7 @@ import msgspec
 from routerd.errors import SettingsError
 from routerd.settings.mistakes import explain_mistake
 from routerd.settings.money import Budget, CachedShortcut, Caching, FreeTier, KeySettings
+from routerd.settings.promises import Promise
 from routerd.settings.routing import Arm, Experiment, PolicySettings, Rule, Shadow
 from routerd.settings.schema import ProviderSettings, Settings
 
@@ -36,6 +37,7 @@ TABLES: Final[dict[type, dict[str, type]]] = {
         "policies": PolicySettings,
         "experiments": Experiment,
         "shadows": Shadow,
+        "promises": Promise,
     },
     Experiment: {"arms": Arm},
     Caching: {"shortcuts": CachedShortcut},

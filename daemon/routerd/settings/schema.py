@@ -21,6 +21,7 @@ from routerd.settings.money import (
     FreeTier,
     KeySettings,
 )
+from routerd.settings.promises import Promise
 from routerd.settings.routing import Experiment, PolicySettings, Rule, Shadow
 from routerd.settings.section import Section
 
@@ -300,3 +301,4 @@ class Settings(Section, frozen=True):
     policies: dict[str, PolicySettings] = field(default_factory=dict)
     experiments: dict[str, Experiment] = field(default_factory=dict)
     shadows: dict[str, Shadow] = field(default_factory=dict)
+    promises: dict[str, Promise] = field(default_factory=dict)

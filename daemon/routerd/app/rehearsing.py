@@ -1,0 +1,84 @@
+"""What a rehearsal starts with: the user's own settings, and stand-ins for keys that are not there.
+
+Rules of this file: nothing is sent with a stand-in to a vendor. A key that can be read is left
+where it is, because a server of your own may ask for it before it names its models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from msgspec import Struct, structs
+
+from routerd.errors import SettingsError
+from routerd.models.directory import Directory
+from routerd.settings import KeySettings, ProviderSettings, Settings, read_key
+
+__all__ = ["Rehearsed", "with_stand_ins"]
+
+
+class Rehearsed(Struct, frozen=True):
+    """Settings whose every key can be read in `environ`; `missing` are providers without one."""
+
+    settings: Settings
+    environ: Mapping[str, str]
+    missing: tuple[str, ...]
+
+
+def with_stand_ins(
+    settings: Settings,
+    directory: Directory,
+    environ: Mapping[str, str],
+    file: Path | str,
+    *,
+    for_all: bool = False,
+) -> Rehearsed:
+    """Put a throw-away key in the place of each that cannot be read, or `for_all` of every one.
+
+    Reading keys blocks.
+    """
+    added: dict[str, str] = {}
+    missing: list[str] = []
+    providers = dict(settings.providers)
+
+    def stand_in() -> str:
+        name = f"ROUTERD_DRILL_KEY_{len(added) + 1}"
+        added[name] = f"drill-{len(added) + 1}"
+        return name
+
+    def is_there(
+        provider: str, table: ProviderSettings | KeySettings, name: str | None = None
+    ) -> bool:
+        if for_all:
+            return False
+        try:
+            read_key(provider, table, environ, file, name=name)
+        except SettingsError:
+            missing.append(provider)
+            return False
+        return True
+
+    for provider, table in settings.providers.items():
+        if not table.enabled:
+            continue
+        if table.keys:
+            keys = {
+                name: item
+                if is_there(provider, item, name)
+                else structs.replace(item, key_env=stand_in(), key_file=None)
+                for name, item in table.keys.items()
+            }
+            providers[provider] = structs.replace(table, keys=keys)
+            continue
+        known = directory.providers.get(provider)
+        key_env = table.key_env or (known.key_env if known is not None else None)
+        if table.keyless or not (key_env or table.key_file):
+            continue
+        if not is_there(provider, structs.replace(table, key_env=key_env)):
+            providers[provider] = structs.replace(table, key_env=stand_in(), key_file=None)
+    return Rehearsed(
+        structs.replace(settings, providers=providers),
+        {**environ, **added},
+        tuple(dict.fromkeys(missing)),
+    )

@@ -1,0 +1,143 @@
+"""What the drill predicts: who serves on every bad day, by the plan that a call would get."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+from msgspec import structs
+
+from routerd.evaluate.drill import Drill, Outcome, rehearse
+from routerd.settings import Budget, PolicySettings
+from routerd_proto.frames import CallOptions
+from tests.daemon.decide.shortcuts import book as shipped
+from tests.daemon.evaluate.towns import town
+
+MONTH = {"month": Budget(window="month", dollars=100)}
+
+
+def drill() -> Drill:
+    return rehearse(town(budgets=MONTH))
+
+
+def outcome(made: Drill, target: str, scenario: str) -> Outcome:
+    return made.outcomes[target, scenario]
+
+
+def test_every_shortcut_has_an_outcome_on_every_day() -> None:
+    made = drill()
+    names = [scenario.name for scenario in made.scenarios]
+    singles = [f"down:{name}" for name in ("east", "home", "north", "west")]
+    pairs = [
+        f"down:{'+'.join(pair)}" for pair in combinations(("east", "home", "north", "west"), 2)
+    ]
+    assert names == ["healthy", *singles, *pairs, "budget_85", "budget_cap", "private"]
+    assert made.shortcuts == made.targets == ("smart", "many", "alone", "near")
+    assert list(made.outcomes) == [(target, name) for name in names for target in made.targets]
+
+
+def test_a_backup_serves_for_who_is_down_and_is_not_degraded() -> None:
+    made = drill()
+    assert outcome(made, "smart", "healthy") == Outcome(
+        "smart",
+        "healthy",
+        "west/big",
+        backups=("east/grand", "north/small"),
+        at_once="west/big",
+    )
+    down = outcome(made, "smart", "down:west")
+    assert (down.deployment, down.degraded, down.at_once) == ("east/grand", None, "east/grand")
+    assert not down.is_degraded
+
+
+def test_with_two_down_the_degraded_path_serves_and_says_so() -> None:
+    down = outcome(drill(), "smart", "down:east+west")
+    assert (down.deployment, down.at_once) == ("north/small", "north/small")
+    assert down.degraded == "class modest in place of smart"
+    assert down.is_degraded
+    assert not down.fails
+
+
+def test_what_nobody_else_serves_fails_with_the_reason() -> None:
+    down = outcome(drill(), "alone", "down:west")
+    assert down.fails
+    assert not down.fails_at_once
+    assert down.reason == "down (1)"
+    assert down.detail.startswith("no_candidates: nothing may serve 'alone': unhealthy: west/big")
+
+
+def test_a_plan_that_is_all_at_one_provider_fails_until_the_outage_is_noticed() -> None:
+    down = outcome(drill(), "many", "down:west")
+    assert down.deployment == "north/small"
+    assert down.at_once is None
+    assert down.fails_at_once
+    assert outcome(drill(), "many", "down:east").at_once == "west/one"
+
+
+def test_money_at_85_percent_lets_what_is_cheaper_serve_and_at_the_cap_what_is_free() -> None:
+    made = drill()
+    nearly = outcome(made, "smart", "budget_85")
+    assert nearly.deployment == "north/small"
+    assert nearly.degraded == (
+        "month (all calls) has spent $85.00 of $100.00: class modest in place of smart"
+    )
+    assert outcome(made, "smart", "budget_cap").deployment == "home/tiny"
+    alone = outcome(made, "alone", "budget_cap")
+    assert (alone.fails, alone.reason) == (True, "no money left (1)")
+    assert outcome(made, "near", "budget_cap").deployment == "home/tiny"
+
+
+def test_without_a_cap_in_dollars_no_budget_is_rehearsed() -> None:
+    made = rehearse(town(budgets={"calls": Budget(calls=1000)}))
+    assert not any(scenario.percent for scenario in made.scenarios)
+    of_acme = {"acme": Budget(tenant="acme", dollars=1)}
+    made = rehearse(town(budgets=of_acme))
+    assert not any(scenario.percent for scenario in made.scenarios)
+    made = rehearse(town(budgets=of_acme, options=CallOptions(tenant="acme")))
+    assert [item.percent for item in made.scenarios if item.percent] == [85, 100]
+
+
+def test_a_private_call_stays_at_home_or_fails() -> None:
+    made = drill()
+    assert outcome(made, "smart", "private").deployment == "home/tiny"
+    assert outcome(made, "near", "private").deployment == "home/tiny"
+    assert outcome(made, "alone", "private").reason == "beyond the boundary (1)"
+
+
+def test_who_is_not_configured_is_no_reason_and_no_scenario() -> None:
+    made = rehearse(town(providers=("west",)))
+    assert [item.name for item in made.scenarios] == ["healthy", "down:west", "private"]
+    assert outcome(made, "near", "healthy").reason == "no provider here serves it"
+
+
+def test_the_policy_of_who_calls_is_rehearsed() -> None:
+    policies = {
+        "acme": PolicySettings(tenants=["acme"], without=["west"], shortcuts={"own": "near"})
+    }
+    made = rehearse(town(policies=policies, options=CallOptions(tenant="acme")), ["own"])
+    assert outcome(made, "smart", "healthy").deployment == "east/grand"
+    assert outcome(made, "own", "healthy").deployment == "home/tiny"
+    # To everybody else that name means nothing.
+    assert outcome(rehearse(town(policies=policies), ["own"]), "own", "healthy").reason == (
+        "unknown_target"
+    )
+
+
+def test_a_name_that_is_no_shortcut_can_be_rehearsed_too() -> None:
+    made = rehearse(town(), ["modest", "smart"])
+    assert made.targets == (*made.shortcuts, "modest")
+    assert outcome(made, "modest", "down:north").deployment == "home/tiny"
+
+
+def test_the_shipped_shortcuts_are_asked_for_what_they_do() -> None:
+    world = structs.replace(town(), book=shipped())
+    made = rehearse(world)
+    assert {made.kinds["embed"], made.kinds["rerank"], made.kinds["smart"]} == {
+        "embedding",
+        "rerank",
+        "chat",
+    }
+    healthy = {name: made.outcomes[name, "healthy"] for name in made.shortcuts}
+    assert not [name for name, item in healthy.items() if item.fails]
+    # A question to who sees comes with a picture, so that only who sees may answer it.
+    assert world.ask("vision", made.scenarios[0])[1].images == 1
+    assert world.ask("smart", made.scenarios[0])[1].images == 0
