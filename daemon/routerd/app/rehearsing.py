@@ -19,10 +19,14 @@ __all__ = ["Rehearsed", "with_stand_ins"]
 
 
 class Rehearsed(Struct, frozen=True):
-    """Settings whose every key can be read in `environ`; `missing` are providers without one."""
+    """Settings whose every key can be read in `environ`, where the `stand_ins` are.
+
+    `missing` are the providers without a key.
+    """
 
     settings: Settings
     environ: Mapping[str, str]
+    stand_ins: Mapping[str, str]
     missing: tuple[str, ...]
 
 
@@ -80,5 +84,6 @@ def with_stand_ins(
     return Rehearsed(
         structs.replace(settings, providers=providers),
         {**environ, **added},
+        added,
         tuple(dict.fromkeys(missing)),
     )

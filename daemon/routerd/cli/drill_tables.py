@@ -18,6 +18,7 @@ from routerd.evaluate.scenarios import HEALTHY, Scenario
 from routerd.settings import Hardship
 
 __all__ = [
+    "WIDTH",
     "coloured",
     "mark_of",
     "print_breaches",

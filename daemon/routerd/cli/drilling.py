@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from routerd.app.startup import (
 )
 from routerd.budget.budgets import Budgets
 from routerd.budget.keys import Keys
+from routerd.cli.drill_live import print_live, run_live
 from routerd.cli.drill_tables import (
     mark_of,
     print_breaches,
@@ -36,6 +37,7 @@ from routerd.cli.drill_tables import (
 )
 from routerd.errors import StartError
 from routerd.evaluate.drill import Drill, rehearse
+from routerd.evaluate.live import Live
 from routerd.evaluate.promises import Breach, breaches_of, unmet_expectations
 from routerd.evaluate.world import World
 from routerd_proto.frames import CallOptions
@@ -54,6 +56,12 @@ are asked for their models.
   routerd drill --shortcut smart                one shortcut on every day
   routerd drill --all                           everything
 
+With --live each of these days is made to happen: a daemon of its own for each, real calls, and
+simulated providers that go down. What answers is compared with the prediction, and how long a
+provider waits for its calls once it is well is measured. Nothing leaves this machine.
+
+  routerd drill --live --seconds 300
+
 Promises are what must hold; write them into the configuration and run this wherever it changes:
 
   [promises.chat]
@@ -61,7 +69,8 @@ Promises are what must hold; write them into the configuration and run this wher
   survives = ["one_provider", "budget_85"]
   degraded = true
 
-The exit code is 1 where a promise is broken, 2 where the configuration is wrong."""
+The exit code is 1 where a promise is broken, or what happens is not what was predicted, and 2 where
+the configuration is wrong."""
 
 
 def configure(verb: str, parser: argparse.ArgumentParser) -> None:
@@ -78,6 +87,24 @@ def configure(verb: str, parser: argparse.ArgumentParser) -> None:
         text = f"rehearse the calls of this {name}: its policy and budgets"
         parser.add_argument(f"--{name}", metavar="NAME", help=text)
     parser.add_argument("--json", action="store_true", help="print JSON")
+    live = parser.add_argument_group("with real traffic")
+    live.add_argument(
+        "--live", action="store_true", help="make it happen to daemons in front of a simulator"
+    )
+    live.add_argument(
+        "--seconds",
+        type=_positive(float),
+        default=300.0,
+        metavar="N",
+        help="how long that may take; what there is no time for is not run (default 300)",
+    )
+    live.add_argument(
+        "--at-once",
+        type=_positive(int),
+        default=4,
+        metavar="N",
+        help="how many daemons run at once (default 4)",
+    )
 
 
 def drill(arguments: argparse.Namespace) -> int:
@@ -97,12 +124,32 @@ def drill(arguments: argparse.Namespace) -> int:
     made = rehearse(world, named)
     breaches = breaches_of(promises, made)
     warnings = [] if promises else unmet_expectations(made, world.book.directory)
-    if arguments.json:
-        _print_json(startup, made, [*breaches, *warnings])
-    else:
+    live = None
+    if not arguments.json:
         _print(startup, found, made, arguments)
+    if arguments.live:
+        live = run_live(
+            startup, found, world, made, seconds=arguments.seconds, at_once=arguments.at_once
+        )
+    if arguments.json:
+        _print_json(startup, made, [*breaches, *warnings], live)
+    else:
+        if live is not None:
+            print_live(live, made, everything=arguments.all)
         _print_judgement(startup, breaches, warnings)
-    return 1 if breaches else 0
+    return 1 if breaches or (live is not None and not live.is_as_predicted) else 0
+
+
+def _positive(kind: Callable[[str], float]) -> Callable[[str], float]:
+    """Return what reads a number above 0."""
+
+    def read(text: str) -> float:
+        number = kind(text)
+        if not 0 < number < float("inf"):
+            raise argparse.ArgumentTypeError(f"expected a number above 0, not {text}")
+        return number
+
+    return read
 
 
 def world_of(startup: Startup, found: list[LocalServer], options: CallOptions) -> World:
@@ -194,7 +241,7 @@ def _print_judgement(startup: Startup, breaches: list[Breach], warnings: list[Br
         print("promises       none declared; write [promises.NAME], see `routerd drill --help`")
 
 
-def _print_json(startup: Startup, made: Drill, breaches: list[Breach]) -> None:
+def _print_json(startup: Startup, made: Drill, breaches: list[Breach], live: Live | None) -> None:
     outcomes: list[dict[str, Any]] = [
         {**msgspec.to_builtins(outcome), "mark": mark_of(outcome)}
         for outcome in made.outcomes.values()
@@ -209,5 +256,6 @@ def _print_json(startup: Startup, made: Drill, breaches: list[Breach]) -> None:
         },
         "breaches": [breach for breach in breaches if breach.promise],
         "warnings": [breach for breach in breaches if not breach.promise],
+        "live": live,
     }
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n")

@@ -15,7 +15,7 @@ from routerd.budget.budgets import Budgets
 from routerd.budget.holds import Spending
 from routerd.classify.features import measure
 from routerd.decide import Book, Choice, filled
-from routerd.domain import BudgetRoom, Caller, Features, FreeQuota, Snapshot
+from routerd.domain import BudgetRoom, Features, FreeQuota, Snapshot
 from routerd.evaluate.scenarios import Scenario
 from routerd.execute.recording import caller_of
 from routerd.models.directory import Directory
@@ -51,11 +51,6 @@ class World(Struct, frozen=True, eq=False):
     seconds: float = 600.0
 
     @property
-    def caller(self) -> Caller:
-        """Whose calls are rehearsed."""
-        return caller_of(self.options)
-
-    @property
     def has_caps(self) -> bool:
         """Say whether dollars are capped for the calls that are rehearsed."""
         return any(_is_money(room) for room in self.rooms(self.book.directory.deployments.values()))
@@ -85,15 +80,18 @@ class World(Struct, frozen=True, eq=False):
             unhealthy=dict.fromkeys(scenario.down, DOWN),
         )
 
-    def ask(self, target: str, scenario: Scenario) -> tuple[Choice, Features]:
+    def ask(
+        self, target: str, scenario: Scenario, decision_id: str = ""
+    ) -> tuple[Choice, Features]:
         """Return what a target stands for in the call that is rehearsed, and the facts of it.
 
-        CallRefused where the caller's policy knows no such name.
+        Lots are drawn by the decision id. CallRefused where the caller knows no such name.
         """
         options = options_for(self.options, scenario)
         messages = messages_for(self.book.directory, target)
+        caller = structs.replace(caller_of(options), decision_id=decision_id)
         features = measure(messages, options, self.seconds, words=self.book.words)
-        choice = self.book.choose(target, features, self.caller)
+        choice = self.book.choose(target, features, caller)
         kind = choice.resolution.serves
         if kind != features.kind:
             features = structs.replace(features, kind=kind)

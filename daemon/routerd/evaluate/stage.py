@@ -1,0 +1,107 @@
+"""The configuration of a daemon that is rehearsed with: the user's own, led to simulated providers.
+
+Rules of this file: pure. Who serves must come out as it would with the user's own file, so only
+addresses, keys and places are others. What is written is read by the daemon's own loader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct, structs
+
+from routerd.domain import Boundary
+from routerd.settings import Budget, Discovery, ProviderSettings, Settings
+from routerd.simulate import VENDORS
+
+__all__ = ["Actor", "as_toml", "staged"]
+
+PATHS: Final = {"openai": "/openai/v1", "anthropic": "/anthropic"}
+# Nobody listens there: for providers whose wire no simulator speaks.
+NOWHERE: Final = "http://127.0.0.1:9"
+
+
+class Actor(Struct, frozen=True):
+    """A provider that is to be simulated.
+
+    `models` are those that a server of your own lists, None for a vendor, who has any.
+    """
+
+    name: str
+    adapter: str
+    boundary: Boundary
+    dialect: str | None = None
+    models: tuple[str, ...] | None = None
+
+    @property
+    def is_spoken(self) -> bool:
+        """Say whether a simulator speaks its wire."""
+        return self.adapter in VENDORS and self.adapter in PATHS
+
+    def address(self, base_url: str) -> str:
+        """Return where it is found at a simulator."""
+        return base_url + PATHS[self.adapter] if self.is_spoken else NOWHERE
+
+
+def staged(
+    settings: Settings,
+    cast: Iterable[Actor],
+    base_urls: Mapping[str, str],
+    *,
+    folder: Path,
+    default_cap: str | None = None,
+) -> Settings:
+    """Return settings whose providers are simulators at these addresses, by name.
+
+    `folder` is what the files of `directory` are relative to. `default_cap` is the daily default
+    in dollars where it holds: simulated providers bill nothing, so that it must be written down.
+    """
+    providers = {name: table for name, table in settings.providers.items() if not table.enabled}
+    for actor in cast:
+        table = settings.providers.get(actor.name, ProviderSettings(keyless=True))
+        providers[actor.name] = structs.replace(
+            table,
+            adapter=actor.adapter,
+            dialect=actor.dialect,
+            boundary=actor.boundary,
+            base_url=actor.address(base_urls.get(actor.name, "")),
+            simulated=True,
+        )
+    budgets = dict(settings.budgets)
+    if default_cap is not None:
+        budgets["default daily cap"] = Budget(dollars=default_cap)
+    return structs.replace(
+        settings,
+        providers=providers,
+        budgets=budgets,
+        promises={},
+        discovery=Discovery(local_servers=False),
+        directory=[str((folder / name).absolute()) for name in settings.directory],
+    )
+
+
+def as_toml(settings: Settings) -> str:
+    """Write settings as a file that reads as the same ones."""
+    plain: dict[str, Any] = msgspec.to_builtins(settings)
+    return "".join(
+        f"{_key(name)} = {_value(value)}\n" for name, value in plain.items() if value is not None
+    )
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        inner = [
+            f"{_key(name)} = {_value(item)}" for name, item in value.items() if item is not None
+        ]
+        return f"{{{', '.join(inner)}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(_value(item) for item in value)}]"
+    # JSON's texts, numbers and truths are TOML's, but for one character.
+    return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")
+
+
+def _key(name: str) -> str:
+    return _value(name)
