@@ -126,6 +126,18 @@ def test_an_interrupted_drill_leaves_nothing_behind(file: Path, number: int) -> 
     assert left_behind(file) == []
 
 
+def test_one_scenario_can_be_rehearsed_alone(file: Path) -> None:
+    process = started(file, "--json", "--scenario=down:anthropic", "--shortcut=smart")
+    assert process.wait(timeout=SECONDS) == 2
+    process.communicate()
+    process = started(file, "--json", "--scenario=down:anthropic")
+    out, err = process.communicate(timeout=SECONDS)
+    assert (process.returncode, err) == (0, "")
+    live = json.loads(out)["live"]
+    assert {item["scenario"] for item in live["seen"]} == {"down:anthropic"}
+    assert [item["provider"] for item in live["recoveries"]] == ["anthropic"]
+
+
 def test_what_there_is_no_time_for_is_not_run_and_no_success(file: Path) -> None:
     process = started(file, "--seconds=0.01")
     out, _ = process.communicate(timeout=SECONDS)

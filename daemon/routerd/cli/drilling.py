@@ -60,7 +60,8 @@ With --live each of these days is made to happen: a daemon of its own for each, 
 simulated providers that go down. What answers is compared with the prediction, and how long a
 provider waits for its calls once it is well is measured. Nothing leaves this machine.
 
-  routerd drill --live --seconds 300
+  routerd drill --live --seconds 300            everything there is time for
+  routerd drill --live --scenario down:openai   one day; or one --shortcut on every day
 
 Promises are what must hold; write them into the configuration and run this wherever it changes:
 
@@ -124,12 +125,15 @@ def drill(arguments: argparse.Namespace) -> int:
     made = rehearse(world, named)
     breaches = breaches_of(promises, made)
     warnings = [] if promises else unmet_expectations(made, world.book.directory)
+    if arguments.scenario is not None:
+        _known("scenario", arguments.scenario, [item.name for item in made.scenarios])
     live = None
     if not arguments.json:
         _print(startup, found, made, arguments)
     if arguments.live:
+        part = made.only(arguments.shortcut, arguments.scenario)
         live = run_live(
-            startup, found, world, made, seconds=arguments.seconds, at_once=arguments.at_once
+            startup, found, world, part, seconds=arguments.seconds, at_once=arguments.at_once
         )
     if arguments.json:
         _print_json(startup, made, [*breaches, *warnings], live)
@@ -204,7 +208,7 @@ def _print(
     print()
     if arguments.scenario is not None:
         by_name = {item.name: item for item in made.scenarios}
-        print_scenario(made, by_name[_known("scenario", arguments.scenario, by_name)])
+        print_scenario(made, by_name[arguments.scenario])
     elif arguments.shortcut is not None:
         print_target(made, arguments.shortcut)
     elif arguments.all:
@@ -257,5 +261,6 @@ def _print_json(startup: Startup, made: Drill, breaches: list[Breach], live: Liv
         "breaches": [breach for breach in breaches if breach.promise],
         "warnings": [breach for breach in breaches if not breach.promise],
         "live": live,
+        "as_predicted": None if live is None else live.is_as_predicted,
     }
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n")

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from routerd.decide import make_plan, refusal
 from routerd.decide.reasons import NOT_HERE
@@ -81,6 +81,14 @@ class Drill(Struct, frozen=True):
     scenarios: tuple[Scenario, ...]
     outcomes: dict[tuple[str, str], Outcome]
     kinds: dict[str, str]
+
+    def only(self, target: str | None, scenario: str | None) -> Drill:
+        """Return the part of it that is about one target, or one scenario; None: about any."""
+        return structs.replace(
+            self,
+            targets=tuple(item for item in self.targets if target in (None, item)),
+            scenarios=tuple(item for item in self.scenarios if scenario in (None, item.name)),
+        )
 
     def of(self, target: str) -> list[tuple[Scenario, Outcome]]:
         """Return what comes of calls to a target, scenario by scenario."""

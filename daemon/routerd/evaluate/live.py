@@ -33,7 +33,7 @@ LONGEST_RECOVERY_SECONDS: Final = 30.0
 OUTAGE: Final = Fault(kind="reset", scope="all")
 # Calls until an outage must have been noticed; three failures are what it takes.
 MOST_CALLS: Final = 5
-PAUSE_SECONDS: Final = 0.1
+PAUSE_SECONDS: Final = 0.2
 NO_TIME: Final = "the time was over before"
 
 
@@ -130,7 +130,10 @@ def _gathered(drill: Drill, results: Mapping[str, _Result]) -> Live:
     }
     return Live(
         tuple(
-            seen.get(key) or not_run(outcome, NO_TIME) for key, outcome in drill.outcomes.items()
+            seen.get((target, scenario.name))
+            or not_run(drill.outcomes[target, scenario.name], NO_TIME)
+            for scenario in drill.scenarios
+            for target in drill.targets
         ),
         tuple(item for result in results.values() for item in result.recoveries),
         sum(result.calls for result in results.values()),

@@ -1,7 +1,9 @@
 """The configuration of a daemon that is rehearsed with: the user's own, led to simulated providers.
 
 Rules of this file: pure. Who serves must come out as it would with the user's own file, so only
-addresses, keys and places are others. What is written is read by the daemon's own loader.
+addresses, keys and places are others, answers are not kept, and what counts calls has more room: a
+rehearsal makes more of them in a minute than many a day has. What is written is read by the
+daemon's own loader.
 """
 
 from __future__ import annotations
@@ -14,7 +16,15 @@ import msgspec
 from msgspec import Struct, structs
 
 from routerd.domain import Boundary
-from routerd.settings import Budget, Discovery, ProviderSettings, Settings
+from routerd.settings import (
+    Budget,
+    Caching,
+    Discovery,
+    FreeTier,
+    KeySettings,
+    ProviderSettings,
+    Settings,
+)
 from routerd.simulate import VENDORS
 
 __all__ = ["Actor", "as_toml", "staged"]
@@ -22,6 +32,7 @@ __all__ = ["Actor", "as_toml", "staged"]
 PATHS: Final = {"openai": "/openai/v1", "anthropic": "/anthropic"}
 # Nobody listens there: for providers whose wire no simulator speaks.
 NOWHERE: Final = "http://127.0.0.1:9"
+MORE: Final = 1_000
 
 
 class Actor(Struct, frozen=True):
@@ -69,8 +80,13 @@ def staged(
             boundary=actor.boundary,
             base_url=actor.address(base_urls.get(actor.name, "")),
             simulated=True,
+            free=_roomier(table.free),
+            keys={name: _unhurried(key) for name, key in table.keys.items()},
         )
-    budgets = dict(settings.budgets)
+    budgets = {
+        name: structs.replace(budget, calls=_more(budget.calls))
+        for name, budget in settings.budgets.items()
+    }
     if default_cap is not None:
         budgets["default daily cap"] = Budget(dollars=default_cap)
     return structs.replace(
@@ -78,9 +94,26 @@ def staged(
         providers=providers,
         budgets=budgets,
         promises={},
+        # A kept answer would hide who serves now.
+        cache=Caching(),
         discovery=Discovery(local_servers=False),
         directory=[str((folder / name).absolute()) for name in settings.directory],
     )
+
+
+def _unhurried(key: KeySettings) -> KeySettings:
+    return structs.replace(key, calls_a_minute=None, tokens_a_minute=None, free=_roomier(key.free))
+
+
+def _roomier(tiers: Mapping[str, FreeTier]) -> dict[str, FreeTier]:
+    return {
+        name: structs.replace(tier, calls=_more(tier.calls), tokens=_more(tier.tokens))
+        for name, tier in tiers.items()
+    }
+
+
+def _more(count: int | None) -> int | None:
+    return None if count is None else count * MORE
 
 
 def as_toml(settings: Settings) -> str:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from routerd.evaluate.stage import NOWHERE, Actor, as_toml, staged
-from routerd.settings import Budget, ProviderSettings, Rule, Settings, parse_settings
+from routerd.settings import Budget, Caching, ProviderSettings, Rule, Settings, parse_settings
 
 OWN = parse_settings(
     tomllib.loads(
@@ -19,11 +19,15 @@ OWN = parse_settings(
         [budgets.month]
         window = "month"
         dollars = "12.50"
+        calls = 7
+        [cache.shortcuts.fast]
+        seconds = 60
         [providers.openai]
         contracted = true
         discount_percent = 12.5
         [providers.mistral.keys.trial]
         key_env = "TRIAL"
+        calls_a_minute = 3
         [providers.mistral.keys.trial.free."*"]
         calls = 500
         [providers.xai]
@@ -55,13 +59,17 @@ def test_who_serves_is_led_to_a_simulator_and_stays_who_it_is() -> None:
         base_url="http://127.0.0.1:1/openai/v1",
         simulated=True,
     )
-    assert made.providers["mistral"].keys == OWN.providers["mistral"].keys
+    trial = made.providers["mistral"].keys["trial"]
+    assert (trial.key_env, trial.calls_a_minute) == ("TRIAL", None)
+    assert trial.free["*"].calls == 500_000
     assert made.providers["ollama"].keyless
     assert made.providers["odd"].base_url == NOWHERE
     assert made.providers["xai"] == ProviderSettings(enabled=False)
     assert made.directory == ["/home/me/mine.toml", "/etc/routerd/more.toml"]
     assert not made.discovery.local_servers
-    assert (made.rules, made.budgets, made.promises) == (OWN.rules, OWN.budgets, {})
+    assert (made.rules, made.promises, made.cache) == (OWN.rules, {}, Caching())
+    month = OWN.budgets["month"]
+    assert made.budgets == {"month": structs.replace(month, calls=7_000)}
 
 
 def test_the_daily_default_is_written_down_because_simulators_bill_nothing() -> None:
