@@ -10,6 +10,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import pytest
 from msgspec import structs
 
@@ -22,9 +24,10 @@ from routerd.evaluate.rehearsed_daemon import Script
 from routerd.evaluate.scenarios import HEALTHY
 from routerd.evaluate.world import World
 from routerd.settings import PolicySettings
+from routerd.simulate import Simulator
 from routerd_proto.frames import CallOptions
 from tests.e2e.conftest import ROOT
-from tests.e2e.processes import environment
+from tests.e2e.processes import environment, routerd_beside
 
 CONFIGURATION = """\
 [discovery]
@@ -145,6 +148,31 @@ def test_what_there_is_no_time_for_is_not_run_and_no_success(file: Path) -> None
     assert "live           0 calls: 0 outcomes agree, 0 disagree" in out
     assert "the time was over before" in " ".join(out.split())
     assert left_behind(file) == []
+
+
+@pytest.mark.time_limit(60)
+async def test_a_server_of_your_own_is_rehearsed_with_the_models_it_lists(
+    file: Path, simulator: Simulator
+) -> None:
+    own = CONFIGURATION.replace("http://127.0.0.1:9/v1", f"{simulator.base_url}/openai/v1")
+    own = own.replace('"machine"', '"machine"\nkey_env = "HOME_KEY"')
+    await anyio.Path(file).write_text(own, encoding="utf-8")
+    ended = await routerd_beside(
+        "drill",
+        f"--config={file}",
+        "--live",
+        "--json",
+        "--scenario=private",
+        home=file.parent,
+        environ={"HOME_KEY": "mine"},
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    seen = {item["target"]: item for item in json.loads(ended.stdout)["live"]["seen"]}
+    assert seen["smart"]["answered"] == seen["local"]["answered"] == "home/gpt-6-astra"
+    assert {item["verdict"] for item in seen.values()} == {"agrees", "not run"}
+    # It was asked for its models, and for nothing else.
+    assert simulator.account.attempts == ()
+    assert await anyio.to_thread.run_sync(left_behind, file) == []
 
 
 @pytest.fixture

@@ -159,7 +159,8 @@ def _positive(kind: Callable[[str], float]) -> Callable[[str], float]:
 def world_of(startup: Startup, found: list[LocalServer], options: CallOptions) -> World:
     """Return what a daemon with this start would decide by."""
     directory = with_models_of(found, startup)
-    names = [*startup.providers, *(server.provider.entry.id for server in found)]
+    # A server that the file names is among those that were asked for their models.
+    names = {*startup.providers, *(server.provider.entry.id for server in found)}
     refuses = startup.settings.budgeting.unknown_price == "refuse"
     keys = Keys(key_limits(startup), directory.deployments.values())
     return World(

@@ -39,7 +39,7 @@ PRIVATE: Final = Scenario("private", "private call", private=True, hardship="pri
 
 def scenarios_for(providers: Iterable[str], *, has_caps: bool) -> tuple[Scenario, ...]:
     """Return every scenario for these providers; about money only where dollars are capped."""
-    names = sorted(providers)
+    names = sorted(set(providers))
     return (
         HEALTHY,
         *(_down("one_provider", name) for name in names),

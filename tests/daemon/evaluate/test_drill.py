@@ -109,6 +109,20 @@ def test_who_is_not_configured_is_no_reason_and_no_scenario() -> None:
     assert outcome(made, "near", "healthy").reason == "no provider here serves it"
 
 
+def test_a_provider_that_is_named_twice_is_one() -> None:
+    made = rehearse(town(providers=("west", "west")))
+    assert [item.name for item in made.scenarios] == ["healthy", "down:west", "private"]
+
+
+def test_one_target_or_one_scenario_can_be_taken_out() -> None:
+    made = drill()
+    part = made.only("smart", None)
+    assert (part.targets, part.scenarios) == (("smart",), made.scenarios)
+    part = made.only(None, "private")
+    assert part.targets == made.targets
+    assert [item.name for item in part.scenarios] == ["private"]
+
+
 def test_the_policy_of_who_calls_is_rehearsed() -> None:
     policies = {
         "acme": PolicySettings(tenants=["acme"], without=["west"], shortcuts={"own": "near"})
