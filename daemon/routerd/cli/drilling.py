@@ -126,7 +126,7 @@ def drill(arguments: argparse.Namespace) -> int:
     breaches = breaches_of(promises, made)
     warnings = [] if promises else unmet_expectations(made, world.book.directory)
     if arguments.scenario is not None:
-        _known("scenario", arguments.scenario, [item.name for item in made.scenarios])
+        arguments.scenario = _scenario(arguments.scenario, made)
     live = None
     if not arguments.json:
         _print(startup, found, made, arguments)
@@ -185,6 +185,13 @@ def _targets(world: World) -> list[str]:
     ]
 
 
+def _scenario(name: str, made: Drill) -> str:
+    """Return the name of a scenario; of one with somebody down also who that is, in any order."""
+    names = [item.name for item in made.scenarios]
+    down = "down:" + "+".join(sorted(name.removeprefix("down:").split("+")))
+    return down if down in names else _known("scenario", name, names)
+
+
 def _known(kind: str, name: str, known: Iterable[str]) -> str:
     """Return a name that is known; StartError names what resembles another."""
     names = list(known)
@@ -201,9 +208,8 @@ def _print(
     providers = sorted({name for scenario in made.scenarios for name in scenario.down})
     print(f"configuration  {startup.file or 'none: what is found is used'}")
     print(f"providers      {', '.join(providers)}")
-    print(
-        f"rehearsed      {len(made.targets)} names in {len(made.scenarios)} scenarios; nothing sent"
-    )
+    sent = "then made to happen" if arguments.live else "nothing is sent"
+    print(f"rehearsed      {len(made.targets)} names in {len(made.scenarios)} scenarios; {sent}")
     for line in _notes(startup, found, made):
         print(f"note           {line}")
     print()

@@ -106,6 +106,9 @@ def test_one_scenario_and_one_shortcut_can_be_looked_at(drill: Drill) -> None:
     assert code == 0
     row = next(line for line in out.splitlines() if line.startswith("smart "))
     assert row.split()[1].startswith("openai/")
+    assert drill(PROVIDERS, "--scenario=anthropic")[1] == out
+    _, out, _ = drill(PROVIDERS, "--scenario=openai+anthropic")
+    assert "anthropic + openai down  (down:anthropic+openai)" in out
     _, out, _ = drill(PROVIDERS, "--shortcut=smart")
     assert "anthropic + openai down" in out
     assert "no money left" in out
