@@ -101,12 +101,37 @@ class _Planning:
         self._region = features.region or choice.policy.region
 
     def take(self, groups: Sequence[Group]) -> None:
-        """Take routes from group after group, until there are three."""
+        """Take routes from group after group, until there are three.
+
+        Three routes at one provider are one: the last is then kept for another, if any stands in.
+        """
         for group in groups:
-            if len(self.routes) == MAX_ROUTES or self._asks_too_much():
-                return  # nobody falls back further than this
+            if self._asks_too_much():
+                return
+            if len(self.routes) == MAX_ROUTES:
+                if len(self._used) > 1:
+                    return  # nobody falls back further than this
+                self._take_elsewhere(self._able(group))
+                continue
             rest = self._take_from(self._able(group), "")
             self.dropped += [item.candidate.beyond for item in rest]
+
+    def _take_elsewhere(self, line: Line) -> None:
+        """Put the first at another provider in the place of the last route."""
+        while (pick := line.take()) is not None:
+            if pick.candidate.deployment.provider in self._used:
+                self.dropped.append(pick.candidate.beyond)
+                continue
+            terms = self._funds.terms_for(pick.candidate)
+            if isinstance(terms, Dropped):
+                self.dropped.append(terms)
+                continue
+            last, self.routes[-1] = self.routes[-1], _route(_elsewhere(pick), terms, "")
+            self._used.add(pick.candidate.deployment.provider)
+            detail = f"all three would be at {last.provider}, which may be down"
+            self.dropped.append(Dropped(last.deployment, "one_provider", detail))
+            break
+        self.dropped += [item.candidate.beyond for item in line.rest()]
 
     def take_cheaper_first(self, groups: Sequence[Group], room: BudgetRoom) -> None:
         """Let what stands in and costs less serve, what was asked for only where none can.

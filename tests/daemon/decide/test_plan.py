@@ -292,3 +292,44 @@ def test_the_last_resort_needs_money_too() -> None:
     made = plan_call(book(SHARED), "m", wanted, Caller(), state)
     assert route_ids(made) == []
     assert {item.code for item in made.dropped} == {"unhealthy", "unknown_price"}
+
+
+# --- three routes at one provider ----------------------------------------------------------------
+
+ONE_SIDED = directory(
+    [provider("a"), provider("b")],
+    [model(name) for name in ("one", "two", "three", "four", "small", "tiny")],
+    [
+        *(deployment("a", name) for name in ("one", "two", "three", "four", "small")),
+        deployment("b", "tiny"),
+    ],
+    [
+        ModelClass(
+            name="best",
+            description="",
+            candidates=("one", "two", "three", "four"),
+            degraded="modest",
+        ),
+        ModelClass(name="modest", description="", candidates=("small", "tiny"), degraded=FAIL),
+    ],
+    [Shortcut(name="smart", description="", model_class="best")],
+)
+
+
+def test_the_last_of_three_routes_is_kept_for_another_provider() -> None:
+    made = plan_call(book(ONE_SIDED), "smart", PLAIN, Caller(), NOW)
+    assert route_ids(made) == ["a/one", "a/two", "b/tiny"]
+    last = made.routes[-1]
+    assert (last.code, last.degraded) == ("other_provider", "class modest in place of smart")
+    assert {item.deployment: item.code for item in made.dropped} == {
+        "a/three": "one_provider",
+        "a/four": "beyond_three",
+        "a/small": "beyond_three",
+    }
+
+
+def test_where_nobody_else_stands_in_all_routes_stay() -> None:
+    without = structs.replace(NOW, unhealthy={"b": "down"})
+    made = plan_call(book(ONE_SIDED), "smart", PLAIN, Caller(), without)
+    assert route_ids(made) == ["a/one", "a/two", "a/three"]
+    assert "b/tiny" in {item.deployment for item in made.dropped if item.code == "unhealthy"}

@@ -65,12 +65,14 @@ def test_what_nobody_else_serves_fails_with_the_reason() -> None:
     assert down.detail.startswith("no_candidates: nothing may serve 'alone': unhealthy: west/big")
 
 
-def test_a_plan_that_is_all_at_one_provider_fails_until_the_outage_is_noticed() -> None:
-    down = outcome(drill(), "many", "down:west")
-    assert down.deployment == "north/small"
+def test_a_plan_whose_providers_are_all_down_fails_until_the_outage_is_noticed() -> None:
+    down = outcome(drill(), "many", "down:north+west")
+    assert down.deployment == "home/tiny"
     assert down.at_once is None
     assert down.fails_at_once
     assert outcome(drill(), "many", "down:east").at_once == "west/one"
+    # Of three routes at one provider the last is kept for another.
+    assert outcome(drill(), "many", "down:west").at_once == "north/small"
 
 
 def test_money_at_85_percent_lets_what_is_cheaper_serve_and_at_the_cap_what_is_free() -> None:

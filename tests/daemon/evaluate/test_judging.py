@@ -25,7 +25,7 @@ UNAWARE = Snapshot(WORLD.now)
         ("smart", WEST, "east/grand", UNAWARE),
         ("smart", WEST, "east/grand", NOTICED),
         # Every route is down, and only the next call is led elsewhere.
-        ("many", WEST, None, UNAWARE),
+        ("many", DAYS["down:north+west"], None, UNAWARE),
         ("alone", WEST, None, UNAWARE),
         ("alone", WEST, None, NOTICED),
         ("alone", DAYS["private"], None, UNAWARE),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from routerd.evaluate.drill import rehearse
 from routerd.evaluate.promises import Breach, breaches_of, unmet_expectations
 from routerd.settings import HARDSHIPS, Budget, Hardship, Promise
@@ -39,8 +41,8 @@ def test_what_fails_breaks_it_with_scenario_and_reason() -> None:
 
 
 def test_what_fails_until_the_outage_is_noticed_breaks_it_too() -> None:
-    assert broken("one_provider", shortcuts=["many"]) == [
-        Breach("chat", "down:west", "many", FIRST)
+    assert broken("two_providers", shortcuts=["many"]) == [
+        Breach("chat", "down:north+west", "many", FIRST)
     ]
 
 
@@ -64,6 +66,10 @@ def test_where_there_are_no_two_providers_losing_two_is_not_survived() -> None:
 
 def test_without_promises_a_declared_path_has_to_help_with_one_provider_down() -> None:
     directory = town().book.directory
-    assert unmet_expectations(DRILL, directory) == [Breach("", "down:west", "many", FIRST)]
+    assert unmet_expectations(DRILL, directory) == []
+    place = ("many", "down:west")
+    failing = structs.replace(DRILL.outcomes[place], at_once=None)
+    other = structs.replace(DRILL, outcomes={**DRILL.outcomes, place: failing})
+    assert unmet_expectations(other, directory) == [Breach("", "down:west", "many", FIRST)]
     # Where only one can serve, nothing else is to be expected.
     assert unmet_expectations(rehearse(town(providers=("west",))), directory) == []

@@ -36,8 +36,8 @@ def town(
     """Return a world.
 
     `smart` is served by west, then east, then degraded by north and home. `many` has four models,
-    all at west, and is degraded to north: while nobody knows better its plan is all west. `alone`
-    is at west only. `near` must stay on this machine.
+    all at west, and is degraded to north and home: its third route is kept for north, and while
+    nobody knows better none is at home. `alone` is at west only. `near` must stay on this machine.
     """
     names = ("big", "grand", "one", "two", "three", "four", "small", "tiny")
     known = directory(
