@@ -354,12 +354,13 @@ class Record(Struct, kw_only=True):
     """What happened to one call: one row of the ledger, and all that `explain` needs.
 
     `upstream_us` is the time of all attempts together, `waited_us` that between attempts, spent
-    waiting before a second one on the same route; the rest of `total_us` is routerd's own. A call
-    that was sent again has one record with the attempts of all its copies; `sends` is that of the
-    last. `skipped` are routes that a budget did not let be tried. `directory_hash` and
-    `policy_hash` name what was decided by, as the ledger keeps it. `cached` says that the answer is
-    that of an earlier identical call. `arm`, `gate` and `feedback` are for the experiment, the
-    judgement of the answer and what the app said of it.
+    waiting before a second one on the same route, `queued_us` that in the queue for a place; the
+    rest of `total_us` is routerd's own. A call that was sent again has one record with the attempts
+    of all its copies; `sends` is that of the last. `skipped` are routes that a budget or a full
+    provider did not let be tried. `directory_hash` and `policy_hash` name what was decided by, as
+    the ledger keeps it. `cached` says that the answer is that of an earlier identical call. `arm`,
+    `gate` and `feedback` are for the experiment, the judgement of the answer and what the app said
+    of it.
     """
 
     decision_id: str
@@ -403,3 +404,4 @@ class Record(Struct, kw_only=True):
     gate: str | None = None
     feedback: str | None = None
     shadow_of: str | None = None
+    queued_us: int = 0

@@ -17,6 +17,7 @@ from routerd.execute.accounts import Accounts, Purse
 from routerd.execute.delivery import Delivery, Sink
 from routerd.execute.in_flight import CallsInFlight, SentOnceMore
 from routerd.execute.keeping import give_kept, keep_answer
+from routerd.execute.places import Places
 from routerd.execute.recording import (
     begin_record,
     finish_record,
@@ -25,7 +26,7 @@ from routerd.execute.recording import (
     void_record,
 )
 from routerd.execute.shadows import Copy, Shadows
-from routerd.execute.story import Rules, Story, join_earlier
+from routerd.execute.story import Rules, Story, join_earlier, place_of
 from routerd.ledger import Ledger
 from routerd.telemetry.events import BugSeen, CallFinished, Events
 from routerd_proto.errors import ErrorInfo, error_info
@@ -48,7 +49,8 @@ class Pipeline:
         self.answers = answers
         self._ledger = ledger
         self._events = events
-        self.in_flight = CallsInFlight(rules.limits.in_flight)
+        self.places = Places(rules.limits, rules.provider_places)
+        self.in_flight = CallsInFlight(self.places)
         self.shadows: Shadows | None = None
         self.stories: set[Story] = set()
         self.served = 0
@@ -56,7 +58,7 @@ class Pipeline:
     def replace(self, rules: Rules, accounts: Accounts, answers: Answers) -> None:
         """Serve the calls that come from now on by these; those that run end as they began."""
         self.rules, self.accounts, self.answers = rules, accounts, answers
-        self.in_flight.limit = rules.limits.in_flight
+        self.places.replace(rules.limits, rules.provider_places)
 
     async def serve(
         self, request: CallRequested, sink: Sink, peer_uid: int | None, copy: Copy | None = None
@@ -66,7 +68,8 @@ class Pipeline:
         call = read_call(request, peer_uid, rules.timeouts.total)
         record = begin_record(call, simulated=rules.simulated, copy=copy)
         delivery = Delivery(sink, call.received_at)
-        story = Story(call, record, delivery, rules, self.accounts, self.answers, copy)
+        place = place_of(call, record, rules, self.places)
+        story = Story(call, record, delivery, rules, self.accounts, self.answers, place, copy)
         self.stories.add(story)
         error: ErrorInfo | None = None
         has_begun = not call.sends
@@ -74,7 +77,7 @@ class Pipeline:
         key = (peer_uid, call.call_id)
         try:
             if copy is None:  # a shadow counts its own
-                await self.in_flight.begin(key, sink, record, again=call.sends > 0)
+                await self.in_flight.begin(key, sink, record, place, again=call.sends > 0)
             has_begun = True
             if call.sends:
                 await join_earlier(story, self._ledger)
@@ -105,6 +108,7 @@ class Pipeline:
         record = story.record
         try:
             finish_record(record, story.execution, story.delivery, error)
+            record.queued_us += story.place.queued_us
             sink.send((last_frame(record, error),))
         except Exception as bug:  # noqa: BLE001 - the call has its end and its record all the same
             void_record(record)
@@ -133,7 +137,7 @@ class Pipeline:
             collected = Collected(answers.max_bytes) if turn.keeps else None
             if collected is not None:
                 story.delivery.listeners.append(collected)
-            purse = Purse(story.accounts, record)
+            purse = Purse(story.accounts, record, story.place)
             plan = story.decide(asked, purse)
             story.copy_for(self.shadows, asked, plan)
             sink.send((CallStarted(record.decision_id, record.trace_id),))

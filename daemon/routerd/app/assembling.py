@@ -27,9 +27,12 @@ from routerd.health.trips import Place
 from routerd.ledger import Ledger
 from routerd.models.directory import Directory
 from routerd.providers.transport import Transport
+from routerd.settings import Settings
 
 __all__ = ["InForce", "find_providers", "make_rules", "places_of", "pointed_at"]
 
+# Of all places, in percent, what one provider among several can take if nothing else is said.
+SHARE_OF_ONE = 75
 SIMULATED_PATHS = {"openai": "/openai/v1", "anthropic": "/anthropic"}
 
 
@@ -89,6 +92,7 @@ async def make_rules(made: InForce, ledger: Ledger) -> Rules:
         targets=build_targets(made.directory, made.providers),
         limits=settings.limits,
         timeouts=settings.timeouts,
+        provider_places=places_at(made.providers, settings),
         texts_of=frozenset(settings.ledger.texts_of),
         directory_hash=ledger.keep_document("directory", directory),
         policy_hash=ledger.keep_document("policy", policy_text(book.document)),
@@ -102,6 +106,19 @@ def places_of(targets: Iterable[Target]) -> list[Place]:
         Place(target.deployment, target.model, target.provider, target.channel.server)
         for target in targets
     ]
+
+
+def places_at(providers: Iterable[str], settings: Settings) -> dict[str, int]:
+    """Return how many requests may run at once at each provider."""
+    names = tuple(providers)
+    all_places = settings.limits.in_flight
+    share = all_places if len(names) == 1 else max(1, all_places * SHARE_OF_ONE // 100)
+    found = {}
+    for name in names:
+        table = settings.providers.get(name)
+        given = table.max_in_flight if table is not None else None
+        found[name] = share if given is None else given
+    return found
 
 
 def pointed_at(base_url: str, startup: Startup) -> Startup:

@@ -62,7 +62,9 @@ class Status:
             "reload_refused": in_force.refused,
             "simulated": any(provider.simulated for provider in self.providers.values()),
             "connections": len(server.connections) if server is not None else 0,
-            "calls_in_flight": len(self._pipeline.in_flight),
+            "calls_in_flight": len(self._pipeline.in_flight) - self._pipeline.places.waiting,
+            "calls_waiting": self._pipeline.places.waiting,
+            "places": self._pipeline.places.report(),
             "calls_served": self._pipeline.served,
             "providers": [
                 {

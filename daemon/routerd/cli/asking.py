@@ -214,6 +214,7 @@ def _print_status(report: dict[str, Any]) -> None:
     print(f"ledger         {ledger['path']}{' (degraded)' if ledger['degraded'] else ''}")
     print(
         f"calls          {report['calls_served']} served, {report['calls_in_flight']} in flight, "
+        f"{report['calls_waiting']} waiting, "
         f"{report['connections']} connections, {ledger['records_lost']} records lost, "
         f"{ledger['intents_lost']} intents lost"
     )

@@ -144,12 +144,15 @@ def _print_record(record: dict[str, Any]) -> None:
         print(f"rule       {rule_text(plan)}")
     print(f"end        {_end(record)}")
     print(f"cost       {cost_text(record)} ({record['cost_basis']})")
-    own_us = record["total_us"] - record["upstream_us"] - record["waited_us"]
+    waited_us = record["waited_us"] + record["queued_us"]
+    own_us = record["total_us"] - record["upstream_us"] - waited_us
     print(
         f"time       first content {milliseconds(record['first_content_us'])}, "
         f"total {milliseconds(record['total_us'])}, of it "
         f"{milliseconds(own_us)} in routerd"
     )
+    if record["queued_us"]:
+        print(f"queue      waited {milliseconds(record['queued_us'])} for a place")
     if record["cached"]:
         print("kept       given again from an identical call; no provider was asked")
     for line in money_lines(record["snapshot"], record["skipped"]):

@@ -16,6 +16,7 @@ from routerd.budget.holds import Hold, HoldRefused, Spending
 from routerd.budget.keys import Cooling, KeyHold, KeyRefusal, Keys
 from routerd.domain import Attempt, BudgetRoom, Dropped, Intent, Record, Route, Snapshot, Usage
 from routerd.errors import ErrorClass, Failure
+from routerd.execute.places import Place
 from routerd.execute.target import Target
 from routerd.health.answering import Answering
 from routerd.health.breakers import Breakers, Unwell
@@ -169,9 +170,13 @@ class Accounts:
 
 
 class Purse:
-    """The money of one call: opens an account for each of its attempts."""
+    """The money of one call: opens an account for each of its attempts.
 
-    def __init__(self, accounts: Accounts, record: Record) -> None:
+    `place` is the call's among those that run; without one no provider is ever full.
+    """
+
+    def __init__(self, accounts: Accounts, record: Record, place: Place | None = None) -> None:
+        self.place = place
         self._accounts = accounts
         self._record = record
         self.spending = spending_of(record)
@@ -188,6 +193,23 @@ class Purse:
         why = breakers.refuses(target.deployment, began_at, forced=forced)
         if why is not None:
             raise NoRoom(Dropped(target.deployment, "unhealthy", why), 0.0)
+        place, provider = self.place, target.provider
+        if place is not None and not place.places.take(place, provider):
+            dropped = Dropped(target.deployment, "busy", place.places.fullness(provider))
+            raise NoRoom(dropped, place.places.seconds_until_free((provider,)))
+        try:
+            hold, key = self._hold(route, target, attempt)
+        except NoRoom:
+            if place is not None:
+                place.places.give_back(place)
+            raise
+        self._accounts.traffic.begin(target.deployment)
+        breakers.begin(attempt, began_at)
+        attempt.key, attempt.free = key.name, key.free
+        attempt.held_nanodollars = hold.nanodollars
+        return Opened(self._accounts, self._record, route, (hold, key, place), began_at)
+
+    def _hold(self, route: Route, target: Target, attempt: Attempt) -> tuple[Hold, KeyHold]:
         at = self.received_at + attempt.started_us / 1e6
         key = self._accounts.keys.choose(target.deployment, target.provider, route.bound_tokens, at)
         if isinstance(key, KeyRefusal):
@@ -204,11 +226,7 @@ class Purse:
             room = hold.room
             dropped = Dropped(target.deployment, hold.code, hold.detail, room.budget, room.unit)
             raise NoRoom(dropped, room.resets_at - at, room)
-        self._accounts.traffic.begin(target.deployment)
-        breakers.begin(attempt, began_at)
-        attempt.key, attempt.free = key.name, key.free
-        attempt.held_nanodollars = hold.nanodollars
-        return Opened(self._accounts, self._record, route, (hold, key), began_at)
+        return hold, key
 
     def has_another_key(self, route: Route, failure: Failure, now: float) -> bool:
         """Say whether the fault was that of a key, and another one can serve at once."""
@@ -225,13 +243,13 @@ class Opened:
         accounts: Accounts,
         record: Record,
         route: Route,
-        holds: tuple[Hold, KeyHold],
+        holds: tuple[Hold, KeyHold, Place | None],
         began_at: float,
     ) -> None:
         self._accounts = accounts
         self._record = record
         self._route = route
-        self._hold, self._key = holds
+        self._hold, self._key, self._place = holds
         self._began_at = began_at
         self._failure: Failure | None = None
 
@@ -284,6 +302,8 @@ class Opened:
         if not self._key.has_ended:
             self._accounts.traffic.end(attempt.deployment)
             self._accounts.breakers.end(attempt, self._failure, self._began_at, monotonic())
+            if self._place is not None:
+                self._place.places.give_back(self._place)
         self._key.settle(tokens, sent=attempt.sent)
         if not attempt.sent:
             self._hold.release()

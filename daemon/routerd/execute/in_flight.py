@@ -4,19 +4,19 @@ Rules of this file: a call is known by the user who sent it and the id its clien
 that says it was sent before may take the place of a running one: the earlier one is cut off and has
 ended before the new one begins, and what it did goes into the record of the new one, so that a call
 has one record. Of several that wait for one place the latest gets it. Taking over a place needs no
-free one.
+free one; the copy of a call that waited for one waits in its stead.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Final
 
 from msgspec import Struct
 
 from routerd.domain import Record
 from routerd.errors import CallRefused
 from routerd.execute.delivery import Sink
+from routerd.execute.places import Place, Places
 from routerd.execute.recording import continue_record
 from routerd.telemetry.plain import MAX_NAME_CHARACTERS
 from routerd_proto.errors import error_info
@@ -24,7 +24,6 @@ from routerd_proto.errors import error_info
 __all__ = ["CallsInFlight", "SentOnceMore"]
 
 Key = tuple[int | None, str]
-RETRY_AFTER_SECONDS: Final = 1.0
 
 
 class SentOnceMore(CallRefused):
@@ -36,25 +35,32 @@ class _Waiter(Struct, eq=False):
 
     sink: Sink
     record: Record
+    place: Place
     turn: asyncio.Future[bool]
 
 
+class _Running(Struct, eq=False):
+    """A call that has begun, which may still wait for a place."""
+
+    sink: Sink
+    place: Place
+
+
 class CallsInFlight:
-    """The running calls of all connections, and those that wait for one of these to end.
+    """The calls of all connections that take or want one of the places."""
 
-    `limit` is how many there may be before a new one is refused; it may change.
-    """
-
-    def __init__(self, limit: int = 2048) -> None:
-        self.limit = limit
-        self._running: dict[Key, Sink] = {}
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        self._running: dict[Key, _Running] = {}
         self._waiting: dict[Key, _Waiter] = {}
 
     def __len__(self) -> int:
         return len(self._running) + len(self._waiting)
 
-    async def begin(self, key: Key, sink: Sink, record: Record, *, again: bool = False) -> None:
-        """Take a place; CallRefused where there is none.
+    async def begin(
+        self, key: Key, sink: Sink, record: Record, place: Place, *, again: bool = False
+    ) -> None:
+        """Take a place, or wait for one; CallRefused where that is vain. To be ended in any case.
 
         `again`: the call was sent before. If it still runs, it is cut off and waited for, and
         `record` goes on from its record.
@@ -64,41 +70,43 @@ class CallsInFlight:
         if key in self._running:
             if not again:
                 raise _refusal("this call id is in use")
-            await self._take_over(key, sink, record)
-        elif len(self) >= self.limit:
-            message = f"{self.limit} calls are running, the most limits.in_flight allows"
-            raise CallRefused(
-                error_info("router_overloaded", message, retry_after=RETRY_AFTER_SECONDS)
-            )
+            await self._take_over(key, sink, record, place)
+            if self._places.has(place):
+                return
         else:
-            self._running[key] = sink
+            self._running[key] = _Running(sink, place)
+        if not self._places.enter(place):
+            await self._places.wait(place)
 
     def end(self, key: Key, sink: Sink, record: Record) -> bool:
         """Give up a place, if one was taken, to the call that waits for it.
 
         Returns whether that goes on from `record`, which is then not to be written by itself.
         """
-        if self._running.get(key) is not sink:
+        running = self._running.get(key)
+        if running is None or running.sink is not sink:
             return False
         waiter = self._waiting.pop(key, None)
         if waiter is None or waiter.turn.done():
             del self._running[key]
+            self._places.leave(running.place)
             return False
-        self._running[key] = waiter.sink
+        self._running[key] = _Running(waiter.sink, waiter.place)
+        self._places.hand_on(running.place, waiter.place)
         # Here and not where it wakes up: it may be cancelled before it does.
         continue_record(waiter.record, record)
         waiter.turn.set_result(True)
         return True
 
-    async def _take_over(self, key: Key, sink: Sink, record: Record) -> None:
+    async def _take_over(self, key: Key, sink: Sink, record: Record, place: Place) -> None:
         earlier = self._waiting.get(key)
-        waiter = _Waiter(sink, record, asyncio.get_running_loop().create_future())
+        waiter = _Waiter(sink, record, place, asyncio.get_running_loop().create_future())
         self._waiting[key] = waiter
         if earlier is not None:
             if not earlier.turn.done():
                 earlier.turn.set_result(False)
             earlier.sink.abort()
-        self._running[key].abort()
+        self._running[key].sink.abort()
         try:
             is_ours = await waiter.turn
         finally:

@@ -117,6 +117,7 @@ def continue_record(record: Record, earlier: Record) -> None:
     record.sends = max(record.sends, earlier.sends + 1)
     record.attempts = list(earlier.attempts)
     record.waited_us = earlier.waited_us
+    record.queued_us = earlier.queued_us
     record.skipped = list(earlier.skipped)
 
 

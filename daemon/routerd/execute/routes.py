@@ -30,6 +30,7 @@ from routerd.execute.accounts import NoRoom, Purse
 from routerd.execute.attempt import run_attempt, settle_attempt
 from routerd.execute.delivery import Delivery
 from routerd.execute.failover import FALLBACK, STOP, Step, next_step
+from routerd.execute.places import Place
 from routerd.execute.target import Target
 from routerd.models.rooms import facts_of
 from routerd.providers.adjusting import adjust_prompt
@@ -42,12 +43,16 @@ from routerd_proto.frames import CallOptions
 __all__ = ["Execution"]
 
 AT_ONCE: Final = Step("retry")
+# To the next route, and back to this one if there is none: its provider is only full.
+BUSY: Final = Step("fallback")
 # What a call is told that nothing was sent for; anything else is a limit of a key.
 CODES_OF: Final = {
     "budget": "budget_exceeded",
+    "busy": "router_overloaded",
     "unhealthy": "no_candidates",
     "unknown_price": "no_candidates",
 }
+Way = tuple[Route, Target]
 
 
 class Execution:
@@ -99,15 +104,48 @@ class Execution:
         routes = [(route, targets[route.deployment]) for route in plan.routes]
         reason: AttemptReason = "first"
         while routes:
+            routes = await self._run_in_order(routes, reason)
+            if routes:
+                reason = "fallback"
+                place = await self._wait_for_room(routes)
+                if place is None:
+                    return
+                # Where room was kept for it, so that nothing is asked in vain.
+                routes.sort(key=lambda way: way[0].provider != place.reserved)
+                if not self.attempts and routes[0][0] is plan.routes[0]:
+                    reason = "first"
+
+    async def _run_in_order(self, routes: list[Way], reason: AttemptReason) -> list[Way]:
+        """Try each once; returns those that had no room, if the call may still go there."""
+        full: list[Way] = []
+        while routes:
             route, target = routes.pop(0)
             # Rather than failing unheard, the last one is tried whatever its health.
             forced = not routes and not self.attempts
             step = await self._run_route(route, target, reason, forced=forced)
             if step is None or step.kind == "stop":
-                return
+                return []
+            if step is BUSY:
+                full.append((route, target))
             if step.larger_window:
                 routes = [item for item in routes if _has_larger_window(item[1], target)]
+                full = [item for item in full if _has_larger_window(item[1], target)]
             reason = "fallback"
+        return full
+
+    async def _wait_for_room(self, routes: list[Way]) -> Place | None:
+        """Wait for room at a provider of some routes; returns the place, None if that was vain."""
+        place = self._purse.place
+        if place is None:
+            return None
+        try:
+            providers = dict.fromkeys(route.provider for route, _ in routes)
+            await place.places.wait(place, tuple(providers))
+        except CallRefused as refused:
+            if self._first is None:
+                self.error = self._with_tried(refused.info)
+            return None
+        return place
 
     async def _run_route(
         self, route: Route, target: Target, reason: AttemptReason, *, forced: bool
@@ -169,7 +207,7 @@ class Execution:
             self.error = error_info(code, message, retry_after=no_room.seconds, details=facts)
         elif self.error is not None:
             self.error = self._with_tried(self.error)
-        return FALLBACK
+        return BUSY if dropped.code == "busy" else FALLBACK
 
     async def _wait(self, seconds: float) -> None:
         since = self._delivery.elapsed_us()

@@ -18,7 +18,9 @@ from routerd.errors import CallRefused
 from routerd.execute.accounts import Accounts, Purse
 from routerd.execute.deciding import Asked, decide, understand
 from routerd.execute.delivery import Delivery
+from routerd.execute.fair_queue import BATCH, CRITICAL, ORDINARY
 from routerd.execute.keeping import KeptTexts
+from routerd.execute.places import Place, Places
 from routerd.execute.recording import caller_of, continue_record
 from routerd.execute.routes import Execution
 from routerd.execute.shadows import Copy, Shadows
@@ -27,7 +29,7 @@ from routerd.ledger import Ledger, LedgerUnreadable
 from routerd.models.directory import Directory
 from routerd.settings import Limits, Timeouts
 
-__all__ = ["Rules", "Story", "join_earlier"]
+__all__ = ["Rules", "Story", "join_earlier", "place_of"]
 
 # A client that sends a call again does so at once; an id that comes later is another call's.
 COPIES_WITHIN_MS: Final = 3_600_000
@@ -37,6 +39,7 @@ class Rules(Struct, frozen=True, eq=False):
     """What calls are decided and served by.
 
     `book` is what decisions are made by, `targets` are the deployments that can be called, by id.
+    `provider_places` says how many requests may run at once at a provider.
     `texts_of` are the tenants whose prompts and answers are kept. The hashes name directory and
     policy as the ledger keeps them.
     `simulated` says that all providers are simulators, so that a refusal is told to be one too.
@@ -46,6 +49,7 @@ class Rules(Struct, frozen=True, eq=False):
     targets: Mapping[str, Target]
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
+    provider_places: Mapping[str, int] = {}
     texts_of: frozenset[str] = frozenset()
     directory_hash: str | None = None
     policy_hash: str | None = None
@@ -66,7 +70,8 @@ class Story(Struct, eq=False):
     """One call on its way. `made_before` counts the attempts of earlier copies of it.
 
     `rules`, `accounts` and `answers` are those of the moment in which it came in, so that a reload
-    does not touch a call that has begun. `copy` says which call it copies, if it is a shadow's.
+    does not touch a call that has begun. `place` is what it has of the places there are. `copy`
+    says which call it copies, if it is a shadow's.
     """
 
     call: Call
@@ -75,6 +80,7 @@ class Story(Struct, eq=False):
     rules: Rules
     accounts: Accounts
     answers: Answers
+    place: Place
     copy: Copy | None = None
     execution: Execution | None = None
     texts: KeptTexts | None = None
@@ -183,3 +189,18 @@ async def join_earlier(story: Story, ledger: Ledger) -> None:
             continue_record(record, earlier)
     story.delivery.set_back((call.received_at_ns - record.received_at_ns) / 1e9)
     story.made_before = len(record.attempts)
+
+
+def place_of(call: Call, record: Record, rules: Rules, places: Places) -> Place:
+    """Return what a call needs to have a place: whose it is, and how important.
+
+    A call without a tenant is counted by the user who sent it. A shadow's copy is as important as
+    batch calls are, and does not wait.
+    """
+    options = call.options
+    latency = options.latency
+    if latency is None and (shortcut := rules.directory.shortcuts.get(call.target)) is not None:
+        latency = shortcut.defaults.latency
+    rank = CRITICAL if options.critical else BATCH if latency == "batch" else ORDINARY
+    tenant = record.tenant if record.tenant is not None else call.peer_uid
+    return Place(places, tenant, call.deadline, rank=rank, waits=record.shadow_of is None)

@@ -20,6 +20,7 @@ from routerd.settings.money import (
     Dollars,
     FreeTier,
     KeySettings,
+    Positive,
 )
 from routerd.settings.promises import Promise
 from routerd.settings.routing import Experiment, PolicySettings, Rule, Shadow
@@ -89,8 +90,25 @@ class Limits(Section, frozen=True):
 
     in_flight: Annotated[
         int,
-        Meta(ge=1, description="Calls running at once; one more is refused and may be retried."),
+        Meta(ge=1, description="Calls running at once; one more waits in the queue."),
     ] = 2048
+    queue: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Calls that may wait for a place; one more is refused and told when to "
+            "try again. A queue that is longer than what passes in `queue_seconds` helps nobody. "
+            "0: none waits.",
+        ),
+    ] = 512
+    queue_seconds: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="How long a call waits for a place at most, in seconds; a caller that "
+            "allows less time in all waits less.",
+        ),
+    ] = 10.0
     drain_seconds: Annotated[
         float,
         Meta(ge=0, description="How long running calls may go on after SIGTERM."),
@@ -248,6 +266,14 @@ class ProviderSettings(Section, frozen=True):
     simulated: Annotated[
         bool, Meta(description="Whether it is a simulator; every reply then says so.")
     ] = False
+    max_in_flight: Annotated[
+        Positive | None,
+        Meta(
+            description="Requests running there at once; calls go to their backup or wait. Unset: "
+            "three quarters of limits.in_flight, so that one slow provider leaves places for the "
+            "others; all of it for a provider that is the only one.",
+        ),
+    ] = None
     discount_percent: Annotated[
         float,
         Meta(

@@ -124,6 +124,7 @@ class House:
         copies = sum(item.shadow_of is not None for item in stored)
         assert self.pipeline.served == count - copies
         assert len(self.pipeline.in_flight) == 0
+        assert (self.pipeline.places.running, self.pipeline.places.waiting) == (0, 0)
         return stored
 
     @property
@@ -136,6 +137,9 @@ async def house(
     folder: Path,
     *vendors: Vendor,
     in_flight: int = 100,
+    queue: int = 0,
+    queue_seconds: float = 10.0,
+    provider_places: dict[str, int] | None = None,
     timeouts: Timeouts = PATIENT,
     simulated: bool = False,
     budgets: dict[str, Budget] | None = None,
@@ -162,7 +166,8 @@ async def house(
                 for vendor in vendors
                 for name in (f"{vendor.name}/m",)
             },
-            limits=Limits(in_flight=in_flight),
+            limits=Limits(in_flight=in_flight, queue=queue, queue_seconds=queue_seconds),
+            provider_places=provider_places or {},
             timeouts=timeouts,
             texts_of=frozenset(texts_of),
             simulated=simulated,

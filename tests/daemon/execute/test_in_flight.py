@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
@@ -9,6 +11,8 @@ from anyio.lowlevel import checkpoint
 from routerd.domain import Attempt
 from routerd.errors import CallRefused
 from routerd.execute.in_flight import CallsInFlight
+from routerd.execute.places import Place, Places
+from routerd.settings import Limits
 from tests.daemon.execute.scripted import RecordingSink, until
 from tests.daemon.ledger.records import small_record
 
@@ -16,11 +20,24 @@ KEY = (1000, "c1")
 
 
 class Copy(RecordingSink):
-    """One copy of a call: who hears of it, and its record."""
+    """One copy of a call: who hears of it, its record and its place."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.place: Place
+        self.scope = anyio.CancelScope()
         self.record = small_record(attempts=[made_attempt()])
+
+
+class Calls(CallsInFlight):
+    """The calls of a daemon that has so many places."""
+
+    def __init__(self, places: int = 2048, queue: int = 0) -> None:
+        self.places = Places(Limits(in_flight=places, queue=queue))
+        super().__init__(self.places)
+
+    def place(self) -> Place:
+        return Place(self.places, "acme", monotonic() + 60)
 
 
 def made_attempt() -> Attempt:
@@ -29,13 +46,12 @@ def made_attempt() -> Attempt:
     )
 
 
-async def begin(
-    calls: CallsInFlight, key: tuple[int, str], copy: Copy, *, again: bool = False
-) -> None:
-    await calls.begin(key, copy, copy.record, again=again)
+async def begin(calls: Calls, key: tuple[int, str], copy: Copy, *, again: bool = False) -> None:
+    copy.place = calls.place()
+    await calls.begin(key, copy, copy.record, copy.place, again=again)
 
 
-def end(calls: CallsInFlight, key: tuple[int, str], copy: Copy) -> bool:
+def end(calls: Calls, key: tuple[int, str], copy: Copy) -> bool:
     return calls.end(key, copy, copy.record)
 
 
@@ -45,7 +61,7 @@ async def settle() -> None:
 
 
 async def test_calls_are_counted_from_begin_to_end() -> None:
-    calls, one, two = CallsInFlight(), Copy(), Copy()
+    calls, one, two = Calls(), Copy(), Copy()
     await begin(calls, KEY, one)
     await begin(calls, (1000, "c2"), two)
     assert len(calls) == 2
@@ -55,7 +71,7 @@ async def test_calls_are_counted_from_begin_to_end() -> None:
 
 
 async def test_the_same_id_of_another_user_is_another_call() -> None:
-    calls, one, two = CallsInFlight(), Copy(), Copy()
+    calls, one, two = Calls(), Copy(), Copy()
     await begin(calls, (1, "c1"), one)
     await begin(calls, (2, "c1"), two)
     assert one.aborted == 0
@@ -63,7 +79,7 @@ async def test_the_same_id_of_another_user_is_another_call() -> None:
 
 
 async def test_the_later_call_waits_for_the_end_of_the_earlier() -> None:
-    calls, earlier, later = CallsInFlight(), Copy(), Copy()
+    calls, earlier, later = Calls(), Copy(), Copy()
     order: list[str] = []
 
     async def again() -> None:
@@ -83,15 +99,17 @@ async def test_the_later_call_waits_for_the_end_of_the_earlier() -> None:
     assert len(calls) == 0
 
 
-async def refused(calls: CallsInFlight, call_id: str, *, again: bool = False) -> str:
+async def refused(calls: Calls, call_id: str, *, again: bool = False) -> str:
+    copy = Copy()
     with pytest.raises(CallRefused) as caught:
-        await begin(calls, (1000, call_id), Copy(), again=again)
+        await begin(calls, (1000, call_id), copy, again=again)
+    assert end(calls, (1000, call_id), copy) is False
     assert caught.value.info.details.get("place", "call_id") == "call_id"
     return f"{caught.value.info.code}: {caught.value.info.message}"
 
 
 async def test_only_a_call_that_was_sent_before_replaces_another() -> None:
-    calls, running = CallsInFlight(), Copy()
+    calls, running = Calls(), Copy()
     await begin(calls, KEY, running)
     assert await refused(calls, "c1") == "invalid_request: call_id: this call id is in use"
     assert running.aborted == 0
@@ -101,21 +119,21 @@ async def test_only_a_call_that_was_sent_before_replaces_another() -> None:
 @pytest.mark.parametrize("call_id", ["", "x" * 129])
 @pytest.mark.parametrize("again", [False, True])
 async def test_an_id_that_is_none_is_refused(call_id: str, again: bool) -> None:
-    calls = CallsInFlight()
+    calls = Calls()
     told = await refused(calls, call_id, again=again)
     assert told == "invalid_request: call_id: expected 1 to 128 characters"
     assert len(calls) == 0
 
 
 async def test_the_longest_and_the_shortest_id() -> None:
-    calls = CallsInFlight()
+    calls = Calls()
     await begin(calls, (1000, "x" * 128), Copy())
     await begin(calls, (1000, "x"), Copy())
     assert len(calls) == 2
 
 
 async def test_at_the_limit_only_who_takes_over_a_place_gets_one() -> None:
-    calls, running, later = CallsInFlight(1), Copy(), Copy()
+    calls, running, later = Calls(1), Copy(), Copy()
     await begin(calls, KEY, running)
     for again in (False, True):
         assert (await refused(calls, "c2", again=again)).startswith("router_overloaded")
@@ -132,15 +150,43 @@ async def test_at_the_limit_only_who_takes_over_a_place_gets_one() -> None:
     await begin(calls, (1000, "c2"), Copy())
 
 
+async def test_the_copy_of_a_call_that_waits_for_a_place_waits_in_its_stead() -> None:
+    calls, running = Calls(1, queue=1), Copy()
+    queued, again = Copy(), Copy()
+    began: list[Copy] = []
+
+    async def serve(copy: Copy, *, again: bool = False) -> None:
+        try:
+            with copy.scope:
+                await begin(calls, (1000, "c2"), copy, again=again)
+                began.append(copy)
+        finally:
+            end(calls, (1000, "c2"), copy)
+
+    await begin(calls, KEY, running)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(serve, queued)
+        await until(lambda: calls.places.waiting == 1)
+        tasks.start_soon(lambda: serve(again, again=True))
+        await until(lambda: queued.aborted == 1)
+        # As a connection does that is cut off.
+        queued.scope.cancel()
+        await settle()
+        assert (calls.places.waiting, len(calls)) == (1, 2)
+        end(calls, KEY, running)
+    assert began == [again]
+    assert (calls.places.waiting, calls.places.running, len(calls)) == (0, 0, 0)
+
+
 async def test_to_end_what_never_began_changes_nothing() -> None:
-    calls, running, stranger = CallsInFlight(), Copy(), Copy()
+    calls, running, stranger = Calls(), Copy(), Copy()
     await begin(calls, KEY, running)
     end(calls, KEY, stranger)
     assert len(calls) == 1
 
 
 async def test_who_gives_up_waiting_leaves_the_running_call_its_place() -> None:
-    calls, running, impatient = CallsInFlight(), Copy(), Copy()
+    calls, running, impatient = Calls(), Copy(), Copy()
     await begin(calls, KEY, running)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(lambda: begin(calls, KEY, impatient, again=True))
@@ -156,7 +202,7 @@ async def test_who_gives_up_waiting_leaves_the_running_call_its_place() -> None:
 
 
 async def test_who_is_cancelled_as_its_turn_comes_gives_the_place_back() -> None:
-    calls, running, unlucky = CallsInFlight(), Copy(), Copy()
+    calls, running, unlucky = Calls(), Copy(), Copy()
     await begin(calls, KEY, running)
 
     async def serve() -> None:
@@ -174,7 +220,7 @@ async def test_who_is_cancelled_as_its_turn_comes_gives_the_place_back() -> None
 
 
 async def test_of_many_that_wait_the_latest_gets_the_place() -> None:
-    calls, running = CallsInFlight(1), Copy()
+    calls, running = Calls(1), Copy()
     sinks = [Copy() for _ in range(5)]
     began: list[Copy] = []
     ends: list[str] = []
@@ -203,7 +249,7 @@ async def test_of_many_that_wait_the_latest_gets_the_place() -> None:
 
 
 async def test_the_later_copy_goes_on_from_the_record_of_the_earlier() -> None:
-    calls, earlier, later = CallsInFlight(), Copy(), Copy()
+    calls, earlier, later = Calls(), Copy(), Copy()
     earlier.record = small_record(1, attempts=[made_attempt(), made_attempt()])
     later.record = small_record(2, sends=1)
     await begin(calls, KEY, earlier)
@@ -218,7 +264,7 @@ async def test_the_later_copy_goes_on_from_the_record_of_the_earlier() -> None:
 
 
 async def test_who_is_cancelled_as_its_turn_comes_has_the_record_of_the_earlier() -> None:
-    calls, earlier, unlucky = CallsInFlight(), Copy(), Copy()
+    calls, earlier, unlucky = Calls(), Copy(), Copy()
     earlier.record = small_record(1, attempts=[made_attempt(), made_attempt()])
     await begin(calls, KEY, earlier)
     async with anyio.create_task_group() as tasks:
