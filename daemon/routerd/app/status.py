@@ -94,7 +94,7 @@ class Status:
             "keys": [
                 row
                 for row in accounts.keys.report_keys(time.time())
-                if row["key"] is not None or row["cooling_until"] is not None
+                if row["key"] is not None or row["cooling_until"] is not None or row["told"]
             ],
             "cache": self._pipeline.answers.report(),
             "health": accounts.breakers.report(time.monotonic()),

@@ -3,12 +3,13 @@
 Rules of this file: plain and synchronous, the time passed in. A cool-down ends at the latest moment
 that was ever named for it. A limit of a minute is the provider's and guards no money: a request
 larger than all of it may go when nothing else went in that minute, since a bound is far above what
-is used.
+is used. What a provider tells of its limits by itself refuses nothing: a key that is used up by it
+rests, as one that was refused does, until that is over or the provider tells otherwise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from msgspec import Struct
@@ -19,9 +20,14 @@ from routerd.budget.quota import Quota, Tier, tier_of
 from routerd.budget.windows import Window
 from routerd.errors import ErrorClass
 from routerd.models.schema import Deployment
+from routerd.providers.rate_limits import LimitLeft
 
 __all__ = ["Key", "KeyLimits"]
 
+THOUSAND: Final = 1000
+# Of its tokens, from which on it matters whether a request's bound is more than is left.
+FEW_TOKENS: Final = 0.1
+USED_UP: Final = "its provider says that its rate limit is used up"
 MINUTE: Final = Window("rolling", seconds=60)
 
 
@@ -41,11 +47,14 @@ class Key:
     """One key, with what is running and what is left.
 
     `because` is why it cools down until `cooling_until`; `is_limited`: its minute has limits.
+    `told` is what its provider says is left of its own limits, each with the time up to which that
+    holds. By that nothing is left until `used_up_until`.
     """
 
     __slots__ = (
         "_earlier",
         "_minute",
+        "_sent_since",
         "_tiers",
         "because",
         "cooling_until",
@@ -54,6 +63,8 @@ class Key:
         "is_limited",
         "name",
         "quotas",
+        "told",
+        "used_up_until",
     )
 
     def __init__(self, index: int, limits: KeyLimits) -> None:
@@ -63,6 +74,9 @@ class Key:
         self.cooling_until = 0.0
         self.because: ErrorClass | None = None
         self.quotas: dict[str, Quota] = {}
+        self.told: tuple[tuple[LimitLeft, float], ...] = ()
+        self.used_up_until = 0.0
+        self._sent_since = 0
         self._minute: Allowance | None = None
         self._earlier: Mapping[str, Quota] = {}
         self._limit(limits)
@@ -118,6 +132,9 @@ class Key:
     def hold(self, deployment: str, tokens: int | None, now: float) -> list[tuple[Tally, int]]:
         """Set one request aside wherever it counts; returns where, and the tokens held there."""
         self.in_flight += 1
+        if self.told:
+            self._sent_since += 1
+            self._reckon()
         held = []
         if deployment in self.quotas:
             held.append(self.quotas[deployment].hold(tokens, now))
@@ -130,27 +147,78 @@ class Key:
         if until > self.cooling_until:
             self.cooling_until, self.because = until, because
 
+    def hear(self, limits: Iterable[LimitLeft], now: float) -> None:
+        """Take from an answer what is left of the provider's own limits, in place of the last."""
+        self.told = tuple([(limit, now + limit.seconds) for limit in limits])
+        self._sent_since = 0
+        self._reckon()
+
+    def _reckon(self) -> None:
+        """Find how long nothing is left by what the provider told."""
+        until = 0.0
+        for limit, ends_at in self.told:
+            if self._left(limit) <= 0:
+                until = max(until, ends_at)
+        self.used_up_until = until
+
+    def _left(self, limit: LimitLeft) -> float:
+        """Return what is left of a limit; of calls those count that were sent since."""
+        return limit.left - self._sent_since if limit.counts == "calls" else limit.left
+
+    def _lacks_until(self, tokens: int | None, now: float) -> float:
+        """Return until when less is left than is asked for, 0 if it is enough."""
+        until = self.used_up_until
+        for limit, ends_at in self.told:
+            few = limit.counts == "tokens" and limit.left < (limit.limit or 0) * FEW_TOKENS
+            if few and limit.left < (tokens or 0):
+                until = max(until, ends_at)
+        return until if until > now else 0.0
+
     def warm_up(self) -> None:
         """Forget what the provider had against it."""
         self.cooling_until, self.because = 0.0, None
+        self.told, self.used_up_until = (), 0.0
         for quota in self.quotas.values():
             quota.exhausted_until = 0.0
 
-    def ready_at(self, quota: Quota | None, now: float) -> float:
-        """Return when it will have cooled down for what a quota is of, 0 if it has."""
+    def ready_at(self, quota: Quota | None, now: float, tokens: int | None = None) -> float:
+        """Return when it will have cooled down for what a quota is of, 0 if it has.
+
+        `tokens` is the bound of what is asked for.
+        """
         until = self.cooling_until
+        if self.told:
+            until = max(until, self._lacks_until(tokens, now))
         if quota is not None:
             until = max(until, quota.exhausted_until)
         return until if until > now else 0.0
 
     def headroom(self, now: float) -> int | None:
-        """Return the thousandths of its minute that are left, None where nothing limits it.
+        """Return the thousandths left of its minute and of what it was told, whichever is less.
 
-        A key that the provider refused for its rate has none.
+        None where nothing limits it. A key that the provider refused for its rate has none.
         """
         if self.because is ErrorClass.RATE_LIMIT and self.cooling_until > now:
             return 0
-        return self._minute.headroom(now) if self._minute is not None else None
+        own = self._minute.headroom(now) if self._minute is not None else None
+        told = self._told_headroom(now) if self.told else None
+        if own is None or told is None:
+            return told if own is None else own
+        return min(own, told)
+
+    def _told_headroom(self, now: float) -> int | None:
+        return min(
+            [
+                max(0, int(self._left(limit) * THOUSAND / limit.limit)) if limit.limit else 0
+                for limit, ends_at in self.told
+                if ends_at > now
+            ],
+            default=None,
+        )
+
+    def why_it_rests(self, now: float) -> str:
+        """Say why it cools down."""
+        return str(self.because) if self.cooling_until > now else USED_UP
 
     def lacking(self, now: float) -> str:
         """Say what its minute has left."""
@@ -163,12 +231,20 @@ class Key:
     def report(self, now: float) -> dict[str, Any]:
         """Return its state as plain data."""
         is_cooling = self.cooling_until > now
+        is_used_up = self.used_up_until > now
         return {
             "key": self.name,
             "in_flight": self.in_flight,
             "minute": self._minute.rows(now) if self._minute is not None else [],
             "cooling_until": self.cooling_until if is_cooling else None,
             "cooling_because": str(self.because) if is_cooling else None,
+            "used_up_until": self.used_up_until if is_used_up else None,
+            "told": [
+                {"limit": limit.name, "left": int(self._left(limit)), "of": limit.limit}
+                for limit, ends_at in self.told
+                if ends_at > now
+            ],
+            "headroom": self.headroom(now),
         }
 
 

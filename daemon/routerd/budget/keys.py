@@ -16,6 +16,7 @@ from routerd.budget.quota import Exhausted, Quota, tier_of
 from routerd.domain import FreeQuota
 from routerd.errors import ErrorClass
 from routerd.models.schema import Deployment
+from routerd.providers.rate_limits import LimitLeft
 
 __all__ = ["Cooling", "Day", "KeyHold", "KeyRefusal", "Keys"]
 
@@ -112,6 +113,11 @@ class KeyHold:
     def release(self) -> None:
         """Give everything back: the provider never saw the request."""
         self.settle(0, sent=False)
+
+    def hear(self, limits: Iterable[LimitLeft], now: float) -> None:
+        """Hear what its provider says is left of the key's limits."""
+        if limits or self.key.told:
+            self.key.hear(limits, now)
 
     def failed(self, error_class: ErrorClass, retry_after: float | None, now: float) -> None:
         """Hear why the attempt failed: where the key is at fault, it cools down."""
@@ -260,19 +266,21 @@ class Keys:
         """Return the headroom of a provider's best key, and note it if all cool down."""
         most: int | None = None
         first: Key | None = None
+        first_until = 0.0
         are_limited = are_cooling = True
         for key in self._rings.get(provider, ()):
-            is_cooling = key.cooling_until > now
-            left = key.headroom(now) if is_cooling or key.is_limited else None
+            until = max(key.cooling_until, key.used_up_until) if key.told else key.cooling_until
+            is_cooling = until > now
+            left = key.headroom(now) if is_cooling or key.is_limited or key.told else None
             if left is None:
                 are_limited = False
             elif most is None or left > most:
                 most = left
             are_cooling = are_cooling and is_cooling
-            if first is None or key.cooling_until < first.cooling_until:
-                first = key
+            if first is None or until < first_until:
+                first, first_until = key, until
         if first is not None and are_cooling:
-            cooling[provider] = Cooling(first.cooling_until, str(first.because))
+            cooling[provider] = Cooling(first_until, first.why_it_rests(now))
         return most if are_limited else None
 
     def warm_up(self, provider: str) -> None:
@@ -337,7 +345,9 @@ class Keys:
             if terms != "refused" and key.has_room(tokens, now):
                 costs = terms == "paid"
                 busy = key.in_flight if costs else 0
-                found.append(((key.ready_at(quota, now), costs, busy, key.index), key, quota))
+                found.append(
+                    ((key.ready_at(quota, now, tokens), costs, busy, key.index), key, quota)
+                )
         return found
 
     def _refusal(

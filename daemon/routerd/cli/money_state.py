@@ -72,14 +72,15 @@ def _print_keys(rows: list[dict[str, Any]]) -> None:
         return
     print()
     print_table(
-        ("provider", "key", "in flight", "rests until", "because"),
+        ("provider", "key", "in flight", "rests until", "because", "headroom"),
         [
             (
                 row["provider"],
                 row["key"] or "the only one",
                 str(row["in_flight"]),
-                _moment(row["cooling_until"]),
-                row["cooling_because"] or "-",
+                _moment(row["cooling_until"] or row["used_up_until"]),
+                row["cooling_because"] or ("used up" if row["used_up_until"] else "-"),
+                "-" if row["headroom"] is None else f"{row['headroom'] // 10} %",
             )
             for row in rows
         ],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
-from time import monotonic
+from time import monotonic, time
 from typing import Final, Protocol
 
 from routerd.budget.budgets import Budgets
@@ -24,6 +24,7 @@ from routerd.health.degraded import DegradedShares
 from routerd.health.traffic import Session, Traffic
 from routerd.ledger.corrections import Change
 from routerd.models.schema import Deployment
+from routerd.providers.rate_limits import LimitLeft
 from routerd.settings import USUAL_HEALTH, Health
 from routerd.telemetry.events import BoundExceeded, Event
 
@@ -290,6 +291,10 @@ class Opened:
                 task=record.task,
             )
         )
+
+    def hear(self, limits: Iterable[LimitLeft]) -> None:
+        """Hear what the provider says is left of the key's limits."""
+        self._key.hear(limits, time())
 
     def failed(self, failure: Failure, now: float) -> None:
         """Let the key rest if it is what the provider refused."""

@@ -7,6 +7,8 @@ returned.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from msgspec import structs
 
 from routerd.domain import Attempt, Usage
@@ -18,6 +20,7 @@ from routerd.execute.watchdog import Watchdog
 from routerd.models.pricing import Price, cost
 from routerd.providers.base import EncodedRequest, Outcome, note_other_model
 from routerd.providers.failure import MAX_ERROR_BYTES
+from routerd.providers.rate_limits import LimitLeft, limits_left
 from routerd.providers.redaction import redacted
 from routerd.providers.transport import (
     Response,
@@ -31,6 +34,7 @@ from routerd.telemetry.plain import as_code
 
 __all__ = ["run_attempt", "settle_attempt"]
 
+Hear = Callable[[tuple[LimitLeft, ...]], None]
 ERROR_BODY_SECONDS = 2.0
 OUTPUT_BYTES_PER_TOKEN = 4
 UNSEEN = "what the provider wrote was never seen: the most it can cost was charged"
@@ -52,12 +56,15 @@ async def run_attempt(
     deadline: float,
     *,
     stream: bool,
+    hear: Hear | None = None,
 ) -> Outcome:
     """Send one request and deliver its answer; AttemptFailed says what went wrong.
 
-    `deadline` is on the event loop's clock.
+    `deadline` is on the event loop's clock. `hear` is told what the provider says is left of the
+    key's limits.
     """
     exchange = _Exchange(target, encoded, attempt, delivery, timeouts, deadline, stream=stream)
+    exchange.hear = hear
     try:
         return await exchange.run()
     except AttemptFailed as failed:
@@ -140,6 +147,7 @@ class _Exchange:
         self._deadline = deadline
         self._channel = target.channel_of(attempt.key)
         self._stream = stream
+        self.hear: Hear | None = None
         self._sending = Sending()
         self._watchdog = Watchdog(deadline)
         self.answer = AnswerReader(
@@ -192,6 +200,9 @@ class _Exchange:
             if response.status_code != 200:
                 watchdog.stop()
                 raise AttemptFailed(await self._read_failure(response))
+            limits = limits_left(response.headers.raw)
+            if limits is not None and self.hear is not None:
+                self.hear(limits)
             if self._stream:
                 waited = watchdog.now() - sent_at
                 watchdog.expect("first_content", timeouts.first_content - waited)

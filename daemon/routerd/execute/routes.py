@@ -248,6 +248,7 @@ class Execution:
                 self._timeouts,
                 self._deadline,
                 stream=self._call.stream,
+                hear=opened.hear,
             )
         except AttemptFailed as failed:
             failure = failed.failure

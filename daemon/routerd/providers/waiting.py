@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-__all__ = ["MAX_WAIT_SECONDS", "duration", "retry_after"]
+__all__ = ["MAX_WAIT_SECONDS", "answered_at", "duration", "number", "reset_wait", "retry_after"]
 
 # Longer than this is not a wait but a mistake, or a quota: who reads it need not tell them apart.
 MAX_WAIT_SECONDS: Final = 86_400.0
@@ -33,8 +33,8 @@ def retry_after(
 
     `exhausted` names the limit that the error itself says is used up, such as `tokens`.
     """
-    now = _date(headers.get("date", ""))
-    milliseconds = _number(headers.get("retry-after-ms", ""))
+    now = answered_at(headers)
+    milliseconds = number(headers.get("retry-after-ms", ""))
     readings: tuple[Callable[[], float | None], ...] = (
         lambda: None if milliseconds is None else milliseconds / 1000,
         lambda: _header_wait(headers.get("retry-after", ""), now),
@@ -48,18 +48,24 @@ def retry_after(
     return None
 
 
+def answered_at(headers: Mapping[str, str]) -> datetime | None:
+    """Return when an answer was written by its provider's clock, None where it does not say."""
+    return _date(headers.get("date", ""))
+
+
 def duration(text: str) -> float | None:
     """Read a duration such as `1h2m3.5s` or `26ms`, or a plain number of seconds."""
     text = text.strip()
-    if (number := _number(text)) is not None:
-        return number
+    if (seconds := number(text)) is not None:
+        return seconds
     pieces = DURATION.findall(text)
     if not pieces or "".join(value + unit for value, unit in pieces) != text:
         return None
     return sum(float(value) * UNIT_SECONDS[unit] for value, unit in pieces)
 
 
-def _number(text: str) -> float | None:
+def number(text: str) -> float | None:
+    """Read a number, None where there is none or it has no end."""
     try:
         number = float(text)
     except ValueError:
@@ -83,8 +89,8 @@ def _until(time: datetime | None, now: datetime | None) -> float | None:
 
 
 def _header_wait(value: str, now: datetime | None) -> float | None:
-    number = _number(value)
-    return _until(_date(value), now) if number is None else number
+    seconds = number(value)
+    return _until(_date(value), now) if seconds is None else seconds
 
 
 def _message_wait(message: str) -> float | None:
@@ -101,16 +107,17 @@ def _reset_wait(
         match = REMAINING.fullmatch(name)
         if match is None:
             continue
-        remaining = _number(value)
+        remaining = number(value)
         dimension = match[2] or match[3]
         if (remaining is not None and remaining <= 0) or (dimension and dimension == exhausted):
             reset = headers.get(name.replace("remaining", "reset"), "")
-            if (seconds := _reset(reset, now)) is not None:
+            if (seconds := reset_wait(reset, now)) is not None:
                 waits.append(seconds)
     return max(waits, default=None)
 
 
-def _reset(value: str, now: datetime | None) -> float | None:
+def reset_wait(value: str, now: datetime | None) -> float | None:
+    """Return the seconds until the moment of a reset, None where that cannot be told."""
     seconds = duration(value)
     if seconds is None:
         return _until(_date(value), now)

@@ -321,10 +321,13 @@ def test_the_reports_are_plain_data() -> None:
     ]
     minute = [{"unit": "calls", "limit": 5, "used": 0, "held": 1, "left": 4}]
     row = {"provider": "vendor", "key": "a", "in_flight": 1, "minute": minute}
+    row |= {"told": [], "used_up_until": None}
     assert keys.report_keys(NOON) == [
-        {**row, "cooling_until": NOON + 5, "cooling_because": "rate_limit"}
+        {**row, "cooling_until": NOON + 5, "cooling_because": "rate_limit", "headroom": 0}
     ]
-    assert keys.report_keys(NOON + 5) == [{**row, "cooling_until": None, "cooling_because": None}]
+    assert keys.report_keys(NOON + 5) == [
+        {**row, "cooling_until": None, "cooling_because": None, "headroom": 800}
+    ]
     assert keys.report_free(NOON + 5)[0]["cooling_until"] is None
 
 
