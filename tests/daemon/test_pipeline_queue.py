@@ -9,6 +9,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from routerd.execute.places import Place
+from routerd.settings import Shadow
 from routerd_proto.frames import CallEnded, CallStarted, TextDelta
 from tests.daemon.execute.house import House, ended, failed, house, quiet
 from tests.daemon.execute.scripted import (
@@ -203,3 +204,40 @@ async def test_who_hangs_up_while_its_providers_are_full_leaves_nothing_behind(
     assert records["c2"].error_code == "cancelled"
     assert records["c2"].attempts == []
     assert records["c2"].queued_us > 0
+
+
+async def test_a_second_attempt_that_finds_its_provider_full_is_given_up(tmp_path: Path) -> None:
+    """Two attempts on a route at most, also where the call could come back to it."""
+    async with (
+        Vendor(failing(500)) as vendor,
+        house(tmp_path, vendor, queue=1, provider_places={"vendor": 1}) as made,
+    ):
+        app = await made.begin("c1")
+        room = {"provider": "vendor", "running": 0, "max": 1, "waiting": 0}
+        await until(
+            lambda: bool(vendor.requests) and made.pipeline.places.report()["providers"] == [room]
+        )
+        fill(made, "vendor")
+        frames = await app.receive_until(CallEnded)
+        error = failed(frames, "server_error")
+        assert error.details["tried"] == ["vendor/m: server_error", "vendor/m: busy"]
+        record = await made.only_record()
+    assert record.queued_us == 0
+
+
+async def test_a_shadow_is_left_out_where_its_provider_is_full(tmp_path: Path) -> None:
+    shadow = {"twin": Shadow(target="smart", use="second/m", percent=100, daily_dollars="1")}
+    async with (
+        Vendor(answer("a"), name="first") as first,
+        Vendor(name="second") as second,
+        house(
+            tmp_path, first, second, queue=5, provider_places={"second": 1}, shadows=shadow
+        ) as made,
+    ):
+        fill(made, "second")
+        _, frames = await made.ask("c1")
+        assert ended(frames).error is None
+        records = {record.arm or "": record for record in await made.records(2)}
+        assert second.requests == []
+    assert records["shadow/twin"].error_code == "router_overloaded"
+    assert records["shadow/twin"].queued_us == 0

@@ -101,7 +101,7 @@ class Places:
     @property
     def running(self) -> int:
         """How many calls have a place."""
-        return len(self._all)
+        return len(self._all.since)
 
     @property
     def waiting(self) -> int:
@@ -116,7 +116,12 @@ class Places:
             "waiting": self.waiting,
             "queue": self._limits.queue,
             "providers": [
-                {"provider": name, "running": len(room), "max": room.limit, "waiting": room.wanted}
+                {
+                    "provider": name,
+                    "running": len(room.since),
+                    "max": room.limit,
+                    "waiting": room.wanted,
+                }
                 for name, room in self._at.items()
             ],
         }
@@ -125,13 +130,15 @@ class Places:
 
     def has(self, place: Place) -> bool:
         """Say whether a call has a place."""
-        return place in self._all
+        return place in self._all.since
 
     def enter(self, place: Place) -> bool:
         """Take a place; False where there is none."""
-        if self._all.is_full:
+        room = self._all
+        # Spelled out, here and below: every call comes this way.
+        if len(room.since) >= room.limit:
             return False
-        self._all.take(place, monotonic())
+        room.since[place] = monotonic()
         return True
 
     async def wait(self, place: Place, providers: tuple[str, ...] = ()) -> None:
@@ -166,21 +173,21 @@ class Places:
 
     def leave(self, place: Place) -> None:
         """Give up whatever a call has."""
-        self.give_back(place)
-        if place.reserved is not None:
-            self._leave_provider(place.reserved, place)
-            place.reserved = None
-        if place in self._all:
-            was_full = self._all.is_full
-            self._all.leave(place, monotonic())
+        if place.provider is not None or place.reserved is not None:
+            self.give_back(place)
+            self._drop_reserved(place)
+        room = self._all
+        if place in room.since:
+            was_full = len(room.since) >= room.limit
+            room.leave(place, monotonic())
             # Who waits where this was not full waits for a provider.
             if was_full:
                 self._hand_out()
 
     def hand_on(self, place: Place, to: Place) -> None:
         """Give the place of a call, if it has one, to another."""
-        if place in self._all:
-            self._all.take(to, monotonic())
+        if place in self._all.since:
+            self._all.since[to] = monotonic()
         self.leave(place)
 
     # --- places at providers ------------------------------------------------------------------
@@ -192,10 +199,13 @@ class Places:
             return True
         if place.reserved == provider:
             place.reserved = None
-        elif room.is_full:
+        elif len(room.since) >= room.limit:
             return False
         else:
-            room.take(place, monotonic())
+            # Wherever else room was kept for it, others may have that.
+            if place.reserved is not None:
+                self._drop_reserved(place)
+            room.since[place] = monotonic()
         place.provider = provider
         return True
 
@@ -204,11 +214,16 @@ class Places:
         provider = place.provider
         if provider is not None:
             place.provider = None
-            self._leave_provider(provider, place)
+            room = self._at[provider]
+            room.leave(place, monotonic())
+            if room.wanted:
+                self._hand_out()
 
     def fullness(self, provider: str) -> str:
         """Say how full a provider is."""
-        return f"{len(self._at[provider])} requests run there, the most its max_in_flight allows"
+        return (
+            f"{len(self._at[provider].since)} requests run there, the most its max_in_flight allows"
+        )
 
     def seconds_until_free(self, providers: Iterable[str] = ()) -> float:
         """Return about how long a newcomer would wait, for one of some providers or for any."""
@@ -221,11 +236,10 @@ class Places:
         seconds = min(waits) if waits else self._all.expected_wait(len(self._queue), now)
         return min(MOST_SECONDS, max(LEAST_SECONDS, round(seconds, 1)))
 
-    def _leave_provider(self, provider: str, place: Place) -> None:
-        room = self._at[provider]
-        room.leave(place, monotonic())
-        if room.wanted:
-            self._hand_out()
+    def _drop_reserved(self, place: Place) -> None:
+        if place.reserved is not None:
+            place.provider, place.reserved = place.reserved, None
+            self.give_back(place)
 
     # --- the queue ----------------------------------------------------------------------------
 
@@ -245,14 +259,17 @@ class Places:
             if waiter is None:
                 return
             self._want(waiter.providers, -1)
+            # Who was cancelled just now has not woken up to leave the queue.
+            if waiter.turn.done():
+                continue
             self._give(waiter.place, waiter.providers, monotonic())
             waiter.turn.set_result("place")
 
     def _give(self, place: Place, providers: tuple[str, ...], now: float) -> None:
-        self._all.take(place, now)
+        self._all.since[place] = now
         free = self._free_of(providers)
         if free is not None and free in self._at:
-            self._at[free].take(place, now)
+            self._at[free].since[place] = now
             place.reserved = free
 
     def _make_way(self, place: Place, providers: tuple[str, ...]) -> None:

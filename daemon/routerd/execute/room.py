@@ -17,34 +17,27 @@ T = TypeVar("T")
 
 
 class Room(Generic[T]):
-    """Those who have a place here; `limit` may change, `wanted` is how many wait for one."""
+    """Those who have a place here, and `since` when.
 
-    __slots__ = ("_since", "_stay", "limit", "wanted")
+    `limit` may change, `wanted` is how many wait for one.
+    """
+
+    __slots__ = ("_stay", "limit", "since", "wanted")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.wanted = 0
-        self._since: dict[T, float] = {}
+        self.since: dict[T, float] = {}
         self._stay: float | None = None
-
-    def __len__(self) -> int:
-        return len(self._since)
-
-    def __contains__(self, who: object) -> bool:
-        return who in self._since
 
     @property
     def is_full(self) -> bool:
         """Whether there is no place left."""
-        return len(self._since) >= self.limit
-
-    def take(self, who: T, now: float) -> None:
-        """Let somebody in, also beyond the limit: that is the caller's to look at."""
-        self._since[who] = now
+        return len(self.since) >= self.limit
 
     def leave(self, who: T, now: float) -> None:
         """Let somebody out."""
-        stayed = now - self._since.pop(who)
+        stayed = now - self.since.pop(who)
         before = stayed if self._stay is None else self._stay
         self._stay = before + NEWEST_COUNTS * (stayed - before)
 
@@ -55,5 +48,5 @@ class Room(Generic[T]):
         """
         stay = self._stay
         if stay is None:
-            stay = now - next(iter(self._since.values()), now)
+            stay = now - next(iter(self.since.values()), now)
         return (ahead + 1) * stay / self.limit

@@ -30,7 +30,6 @@ from routerd.execute.accounts import NoRoom, Purse
 from routerd.execute.attempt import run_attempt, settle_attempt
 from routerd.execute.delivery import Delivery
 from routerd.execute.failover import FALLBACK, STOP, Step, next_step
-from routerd.execute.places import Place
 from routerd.execute.target import Target
 from routerd.models.rooms import facts_of
 from routerd.providers.adjusting import adjust_prompt
@@ -102,50 +101,40 @@ class Execution:
     async def run(self, plan: Plan, targets: Mapping[str, Target]) -> None:
         """Try route after route until one answers; the result is left in the attributes."""
         routes = [(route, targets[route.deployment]) for route in plan.routes]
-        reason: AttemptReason = "first"
-        while routes:
-            routes = await self._run_in_order(routes, reason)
-            if routes:
-                reason = "fallback"
-                place = await self._wait_for_room(routes)
-                if place is None:
-                    return
-                # Where room was kept for it, so that nothing is asked in vain.
-                routes.sort(key=lambda way: way[0].provider != place.reserved)
-                if not self.attempts and routes[0][0] is plan.routes[0]:
-                    reason = "first"
-
-    async def _run_in_order(self, routes: list[Way], reason: AttemptReason) -> list[Way]:
-        """Try each once; returns those that had no room, if the call may still go there."""
         full: list[Way] = []
+        reason: AttemptReason = "first"
         while routes:
             route, target = routes.pop(0)
             # Rather than failing unheard, the last one is tried whatever its health.
-            forced = not routes and not self.attempts
+            forced = not (routes or full or self.attempts)
             step = await self._run_route(route, target, reason, forced=forced)
             if step is None or step.kind == "stop":
-                return []
+                return
             if step is BUSY:
                 full.append((route, target))
             if step.larger_window:
                 routes = [item for item in routes if _has_larger_window(item[1], target)]
                 full = [item for item in full if _has_larger_window(item[1], target)]
             reason = "fallback"
-        return full
+            if full and not routes:
+                routes, full = await self._wait_for_room(full), []
+                if routes and not self.attempts and routes[0][0] is plan.routes[0]:
+                    reason = "first"
 
-    async def _wait_for_room(self, routes: list[Way]) -> Place | None:
-        """Wait for room at a provider of some routes; returns the place, None if that was vain."""
+    async def _wait_for_room(self, full: list[Way]) -> list[Way]:
+        """Wait for room at a provider of some routes; returns them, none if that was vain."""
         place = self._purse.place
         if place is None:
-            return None
+            return []
         try:
-            providers = dict.fromkeys(route.provider for route, _ in routes)
+            providers = dict.fromkeys(route.provider for route, _ in full)
             await place.places.wait(place, tuple(providers))
         except CallRefused as refused:
             if self._first is None:
                 self.error = self._with_tried(refused.info)
-            return None
-        return place
+            return []
+        # First where room was kept for it, so that nothing is asked in vain.
+        return sorted(full, key=lambda way: way[0].provider != place.reserved)
 
     async def _run_route(
         self, route: Route, target: Target, reason: AttemptReason, *, forced: bool
@@ -158,7 +147,9 @@ class Execution:
             try:
                 await self._attempt(route, target, reason, forced=forced and attempts_here == 1)
             except NoRoom as no_room:
-                return self._skip(no_room)
+                step = self._skip(no_room)
+                # Who waits and comes back has two attempts: not where one was made already.
+                return FALLBACK if step is BUSY and attempts_here > 1 else step
             except CallRefused as refused:
                 # This vendor's wire cannot carry the call; another one's may.
                 self._first = self._first or refused.info

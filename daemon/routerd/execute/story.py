@@ -199,7 +199,10 @@ def place_of(call: Call, record: Record, rules: Rules, places: Places) -> Place:
     """
     options = call.options
     latency = options.latency
-    if latency is None and (shortcut := rules.directory.shortcuts.get(call.target)) is not None:
+    if (
+        latency is None
+        and (shortcut := rules.book.directory.shortcuts.get(call.target)) is not None
+    ):
         latency = shortcut.defaults.latency
     rank = CRITICAL if options.critical else BATCH if latency == "batch" else ORDINARY
     tenant = record.tenant if record.tenant is not None else call.peer_uid

@@ -52,8 +52,11 @@ def limits_left(headers: Iterable[tuple[bytes, bytes]]) -> tuple[LimitLeft, ...]
 
     `headers` are as they came, in whatever case.
     """
-    if not any([b"emaining" in name for name, _ in headers]):  # noqa: C419 - no frame for each
-        return None
+    for name, _ in headers:
+        if b"emaining" in name:
+            break
+    else:
+        return None  # and nothing more was done for it
     texts = {
         name.decode("latin-1").lower(): value.decode("latin-1")
         for name, value in headers

@@ -120,6 +120,23 @@ async def test_who_hangs_up_while_waiting_leaves_no_trace(has_turn: bool) -> Non
     assert scene.made["second"].queued_us > 0
 
 
+async def test_who_hangs_up_in_the_step_in_which_a_place_comes_free_does_not_get_it() -> None:
+    scene = Scene()
+    running = scene.enter("first")
+    async with anyio.create_task_group() as tasks:
+        async with anyio.create_task_group() as leaving:
+            leaving.start_soon(scene.wait, "second")
+            await begun(scene, 1)
+            tasks.start_soon(scene.wait, "third")
+            await begun(scene, 2)
+            leaving.cancel_scope.cancel()
+            # The second has not woken up since.
+            scene.places.leave(running)
+    assert scene.served == ["third"]
+    scene.places.leave(scene.made["third"])
+    scene.check_empty()
+
+
 async def test_who_waits_too_long_is_told_when_to_come_again() -> None:
     scene = Scene(queue_seconds=0.01)
     running = scene.enter("first")
@@ -210,6 +227,7 @@ async def test_who_waits_for_one_of_two_providers_goes_where_there_is_room() -> 
     # It may be that the first one it asks has room by now: then it needs the other no more.
     scene.places.give_back(one)
     assert scene.places.take(three, "p")
+    assert scene.places.take(two, "q")
     scene.places.leave(three)
     for place in (one, two):
         scene.places.leave(place)
@@ -258,7 +276,7 @@ async def test_more_places_are_given_out_at_once_and_fewer_take_none_away() -> N
 def test_the_wait_is_told_by_how_long_others_stayed() -> None:
     room: Room[str] = Room(4)
     for name in "abcd":
-        room.take(name, 0.0)
+        room.since[name] = 0.0
     # Nobody has left: the first has been there for two seconds.
     assert room.expected_wait(0, 2.0) == 2.0 / 4
     room.leave("a", 8.0)
