@@ -72,8 +72,7 @@ class Pipeline:
         story = Story(call, record, delivery, rules, self.accounts, self.answers, place, copy)
         self.stories.add(story)
         error: ErrorInfo | None = None
-        has_begun = not call.sends
-        is_a_call = True
+        has_begun, is_a_call = not call.sends, True
         key = (peer_uid, call.call_id)
         try:
             if copy is None:  # a shadow counts its own
@@ -129,11 +128,14 @@ class Pipeline:
         call, record, answers = story.call, story.record, story.answers
         check_request(call.messages, call.options, is_copy=story.copy is not None)
         asked = story.understand()
-        async with answers.share(story.key(asked), call.deadline - monotonic()) as turn:
+        waits = story.leaves_place_for(key := story.key(asked))
+        async with answers.share(key, call.deadline - monotonic()) as turn:
             if turn.answer is not None:
                 sink.send((CallStarted(record.decision_id, record.trace_id),))
                 give_kept(turn.answer, record, story.delivery)
                 return None
+            if waits:
+                await self.places.come_back(story.place)
             collected = Collected(answers.max_bytes) if turn.keeps else None
             if collected is not None:
                 story.delivery.listeners.append(collected)

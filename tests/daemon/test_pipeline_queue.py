@@ -9,7 +9,8 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from routerd.execute.places import Place
-from routerd.settings import Shadow
+from routerd.settings import CachedShortcut, Shadow
+from routerd_proto.content import Message
 from routerd_proto.frames import CallEnded, CallStarted, TextDelta
 from tests.daemon.execute.house import House, ended, failed, house, quiet
 from tests.daemon.execute.scripted import (
@@ -241,3 +242,61 @@ async def test_a_shadow_is_left_out_where_its_provider_is_full(tmp_path: Path) -
         assert second.requests == []
     assert records["shadow/twin"].error_code == "router_overloaded"
     assert records["shadow/twin"].queued_us == 0
+
+
+async def test_who_waits_for_an_identical_call_takes_no_place_that_it_needs(tmp_path: Path) -> None:
+    cached = {"smart": CachedShortcut(seconds=60)}
+    async with (
+        Vendor(answer("Hello")) as vendor,
+        house(
+            tmp_path,
+            vendor,
+            in_flight=2,
+            queue=1,
+            provider_places={"vendor": 1},
+            cached=cached,
+        ) as made,
+    ):
+        there = fill(made, "vendor")
+        first = await made.begin("c0")
+        await waiting(made, 1)
+        others = [await made.begin(f"c{number}") for number in range(1, 5)]
+        await until(lambda: len(made.pipeline.in_flight) == 5)
+        await until(lambda: made.pipeline.places.running == 0)
+        made.pipeline.places.leave(there)
+        for app in (first, *others):
+            assert ended(await app.receive_until(CallEnded)).error is None
+        records = await made.records(5)
+    assert sorted(record.cached for record in records) == [False, True, True, True, True]
+
+
+async def test_who_has_to_ask_after_all_waits_for_a_place_again(tmp_path: Path) -> None:
+    cached = {"smart": CachedShortcut(seconds=60)}
+    async with (
+        Vendor(silent, stalling("b"), answer("a")) as vendor,
+        house(tmp_path, vendor, in_flight=2, queue=5, cached=cached) as made,
+    ):
+        first = await made.begin("c1")
+        await vendor.waiting.wait()
+        second = await made.begin("c2")
+        # It has left its place to others by now.
+        await until(lambda: len(made.pipeline.in_flight) == 2)
+        await until(lambda: made.pipeline.places.running == 1)
+        there = fill(made, "none")
+        assert made.pipeline.places.enter(there)
+        other = await made.begin("c3", messages=[Message("user", "something else")])
+        await waiting(made, 1)
+        await first.close()
+        # The third has the place of the first, and the second is to ask.
+        await until(lambda: len(vendor.requests) == 2)
+        await waiting(made, 1)
+        made.pipeline.places.leave(there)
+        assert ended(await second.receive_until(CallEnded)).error is None
+        await other.close()
+        records = {record.call_id: record for record in await made.records(3)}
+    assert records["c2"].queued_us > 0
+    assert [records[name].error_code for name in ("c1", "c2", "c3")] == [
+        "cancelled",
+        None,
+        "cancelled",
+    ]

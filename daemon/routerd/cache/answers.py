@@ -72,6 +72,10 @@ class Answers:
             return None
         return make_key((target, serves, decided_by), messages, options, shortcut=shortcut)
 
+    def is_asked(self, key: Key) -> bool:
+        """Say whether an identical call is asking, so that another one waits for it."""
+        return self._leaders.is_led(key)
+
     def share(self, key: Key | None, seconds: float | None = None) -> Turn:
         """Return a call's turn, to be entered: `async with answers.share(key, seconds) as turn`.
 

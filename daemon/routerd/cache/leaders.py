@@ -41,6 +41,10 @@ class Leaders:
         self.shared = 0
         self._waiting: dict[Key, OrderedDict[Place, None]] = {}
 
+    def is_led(self, key: Key) -> bool:
+        """Say whether somebody leads, whom another one would wait for."""
+        return key in self._waiting
+
     async def lead(self, key: Key, seconds: float | None) -> KeptAnswer | Role:
         """Become one that asks, at once or in turn, unless an earlier one brings an answer.
 

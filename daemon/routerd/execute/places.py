@@ -141,6 +141,11 @@ class Places:
         room.since[place] = monotonic()
         return True
 
+    async def come_back(self, place: Place) -> None:
+        """Take a place after giving it up, or wait for one."""
+        if not self.enter(place):
+            await self.wait(place)
+
     async def wait(self, place: Place, providers: tuple[str, ...] = ()) -> None:
         """Wait for a place, and for one at any of some providers; CallRefused where that is vain.
 

@@ -170,6 +170,16 @@ class Story(Struct, eq=False):
             decided_by=f"{self.rules.decided_by}/{asked.choice.policy.name}",
         )
 
+    def leaves_place_for(self, key: Key | None) -> bool:
+        """Give up its place if it will wait for an identical call, which may itself want one.
+
+        Says whether it did.
+        """
+        waits = key is not None and self.answers.is_asked(key)
+        if waits:
+            self.place.places.leave(self.place)
+        return waits
+
     def keep_texts(self) -> None:
         """Keep the prompt, and the answer as it passes."""
         self.texts = KeptTexts(self.call.messages)

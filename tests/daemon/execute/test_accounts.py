@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from time import time
 from typing import Any
 
 import anyio
@@ -20,6 +21,7 @@ from routerd.settings import Budget, Budgeting
 from routerd.telemetry.events import BoundExceeded
 from tests.daemon.execute.run import INPUT_TOKENS, Run
 from tests.daemon.execute.scripted import (
+    Exchange,
     Scene,
     Vendor,
     answer,
@@ -28,6 +30,7 @@ from tests.daemon.execute.scripted import (
     silent,
     stalling,
     until,
+    usage,
     vanishing,
 )
 
@@ -317,3 +320,39 @@ async def test_a_limit_of_a_key_is_told_as_what_it_is() -> None:
         second = await bounded(Run(with_keys(vendor, "a"), keys=keys)).go()
     assert second.error.code == "rate_limit"
     assert second.error.retry_after is not None
+
+
+# --- rate limits by what answers tell ------------------------------------------------------------
+
+
+def limited(left: int, limit: int = 10) -> Scene:
+    """Answer, and tell how many requests are left for half a minute."""
+
+    async def scene(exchange: Exchange) -> None:
+        choice = {"index": 0, "message": {"content": "a"}, "finish_reason": "stop"}
+        await exchange.plain(
+            200,
+            {"model": "m-1", "choices": [choice], "usage": usage(10, 5)},
+            x_ratelimit_limit_requests=str(limit),
+            x_ratelimit_remaining_requests=str(left),
+            x_ratelimit_reset_requests="30s",
+        )
+
+    return scene
+
+
+async def test_a_key_rests_when_its_provider_says_that_nothing_is_left() -> None:
+    async with Vendor(limited(0)) as vendor:
+        run = await Run(vendor.target(), stream=False).go()
+    assert run.execution.error is None
+    [row] = run.accounts.keys.report_keys(time())
+    assert (row["in_flight"], row["headroom"], row["cooling_until"]) == (0, 0, None)
+    assert time() < row["used_up_until"] <= time() + 30
+    assert row["told"] == [{"limit": "requests", "left": 0, "of": 10}]
+
+
+async def test_a_key_does_not_rest_while_there_is_enough() -> None:
+    async with Vendor(limited(9)) as vendor:
+        run = await Run(vendor.target(), stream=False).go()
+    [row] = run.accounts.keys.report_keys(time())
+    assert (row["told"], row["used_up_until"], row["headroom"]) == ([], None, None)

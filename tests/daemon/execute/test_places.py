@@ -123,15 +123,14 @@ async def test_who_hangs_up_while_waiting_leaves_no_trace(has_turn: bool) -> Non
 async def test_who_hangs_up_in_the_step_in_which_a_place_comes_free_does_not_get_it() -> None:
     scene = Scene()
     running = scene.enter("first")
-    async with anyio.create_task_group() as tasks:
-        async with anyio.create_task_group() as leaving:
-            leaving.start_soon(scene.wait, "second")
-            await begun(scene, 1)
-            tasks.start_soon(scene.wait, "third")
-            await begun(scene, 2)
-            leaving.cancel_scope.cancel()
-            # The second has not woken up since.
-            scene.places.leave(running)
+    async with anyio.create_task_group() as tasks, anyio.create_task_group() as leaving:
+        leaving.start_soon(scene.wait, "second")
+        await begun(scene, 1)
+        tasks.start_soon(scene.wait, "third")
+        await begun(scene, 2)
+        leaving.cancel_scope.cancel()
+        # The second has not woken up since.
+        scene.places.leave(running)
     assert scene.served == ["third"]
     scene.places.leave(scene.made["third"])
     scene.check_empty()
