@@ -219,6 +219,7 @@ def _print_status(report: dict[str, Any]) -> None:
         f"{ledger['intents_lost']} intents lost"
     )
     print()
+    places = {row["provider"]: row for row in report["places"]["providers"]}
     rows = [
         (
             item["name"] + (" (simulated)" if item["simulated"] else ""),
@@ -226,13 +227,23 @@ def _print_status(report: dict[str, Any]) -> None:
             item["server"],
             item["boundary"],
             str(item["deployments"]),
+            _places(places.get(item["name"])),
             health_text(report["health"], item["name"]),
         )
         for item in report["providers"]
     ]
-    print_table(("provider", "adapter", "server", "boundary", "deployments", "health"), rows)
+    heads = ("provider", "adapter", "server", "boundary", "deployments", "in flight", "health")
+    print_table(heads, rows)
     print_health(report)
     print_money(report)
+
+
+def _places(row: dict[str, Any] | None) -> str:
+    """Say how full a provider is."""
+    if row is None:
+        return "-"
+    waiting = f", {row['waiting']} waiting" if row["waiting"] else ""
+    return f"{row['running']} of {row['max']}{waiting}"
 
 
 def ask(arguments: argparse.Namespace) -> int:
