@@ -111,7 +111,7 @@ async def test_where_a_provider_is_full_the_backup_answers(tmp_path: Path) -> No
         record = await made.only_record()
     [busy] = record.skipped
     assert (busy.deployment, busy.code) == ("first/m", "busy")
-    assert busy.detail == "1 requests run there, the most its max_in_flight allows"
+    assert busy.detail == "1 of its 1 places are taken (max_in_flight)"
     assert [(item.provider, item.reason) for item in record.attempts] == [("second", "fallback")]
     assert record.queued_us == 0
 

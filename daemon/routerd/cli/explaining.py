@@ -88,7 +88,7 @@ def _plan(client: Client, arguments: argparse.Namespace) -> int:
         print(f"asked      {planned['target']!r}; nothing is sent")
         print(f"facts      {facts_text(planned['features'])}")
         print(f"rule       {rule_text(planned['plan'])}")
-        for line in money_lines(planned["snapshot"], []):
+        for line in money_lines(planned["snapshot"]):
             print(f"money      {printable(line)}")
         print()
         print_plan(planned["plan"])
@@ -151,11 +151,10 @@ def _print_record(record: dict[str, Any]) -> None:
         f"total {milliseconds(record['total_us'])}, of it "
         f"{milliseconds(own_us)} in routerd"
     )
-    if record["queued_us"]:
-        print(f"queue      waited {milliseconds(record['queued_us'])} for a place")
+    _print_room(record)
     if record["cached"]:
         print("kept       given again from an identical call; no provider was asked")
-    for line in money_lines(record["snapshot"], record["skipped"]):
+    for line in money_lines(record["snapshot"]):
         print(f"money      {printable(line)}")
     print(f"again      {_again(record['again'])}")
     if record["shadow_of"]:
@@ -168,6 +167,14 @@ def _print_record(record: dict[str, Any]) -> None:
     if record["attempts"]:
         print()
         _print_attempts(record["attempts"])
+
+
+def _print_room(record: dict[str, Any]) -> None:
+    """Print how long a call waited for a place, and which routes had no room for it."""
+    if record["queued_us"]:
+        print(f"queue      waited {milliseconds(record['queued_us'])} for a place")
+    for item in record["skipped"]:
+        print(f"skipped    {printable(item['deployment'])}: {printable(item['detail'])}")
 
 
 def _again(again: dict[str, Any]) -> str:

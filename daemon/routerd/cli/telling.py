@@ -69,16 +69,15 @@ def rule_text(plan: dict[str, Any]) -> str:
     return printable("; ".join(parts))
 
 
-def money_lines(snapshot: dict[str, Any] | None, skipped: list[dict[str, Any]]) -> list[str]:
-    """Say what the budgets had at the moment of the decision, and whom they did not let serve."""
-    lines = [
+def money_lines(snapshot: dict[str, Any] | None) -> list[str]:
+    """Say what the budgets had at the moment of the decision."""
+    return [
         f"{room['budget']} ({room['scope']}): {amount_text(room['unit'], room['spent'])} spent and "
         f"{amount_text(room['unit'], room['held'])} held of "
         f"{amount_text(room['unit'], room['limit'])}"
         for room in (snapshot["rooms"] if snapshot else [])
         if room["provider"] is None and room["model"] is None
     ]
-    return lines + [f"skipped {item['deployment']}: {item['detail']}" for item in skipped]
 
 
 def print_plan(plan: dict[str, Any]) -> None:

@@ -226,9 +226,8 @@ class Places:
 
     def fullness(self, provider: str) -> str:
         """Say how full a provider is."""
-        return (
-            f"{len(self._at[provider].since)} requests run there, the most its max_in_flight allows"
-        )
+        room = self._at[provider]
+        return f"{len(room.since)} of its {room.limit} places are taken (max_in_flight)"
 
     def seconds_until_free(self, providers: Iterable[str] = ()) -> float:
         """Return about how long a newcomer would wait, for one of some providers or for any."""

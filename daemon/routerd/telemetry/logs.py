@@ -176,6 +176,7 @@ def _call_fields(record: Record) -> Fields:
         "simulated": record.simulated or None,
         "cached": record.cached or None,
         "skipped": len(record.skipped) or None,
+        "queued_ms": _milliseconds(record.queued_us or None),
     }
     if usage is not None:
         fields["input_tokens"] = (

@@ -14,6 +14,7 @@ import anyio.to_thread
 import pytest
 from msgspec import structs
 
+from routerd.domain import Dropped
 from routerd.ledger import Ledger
 from tests.daemon.accept.test_decision_commands import keep, rules_of
 from tests.daemon.cli.house import Run, house
@@ -35,6 +36,8 @@ async def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> AsyncIterat
         altered = structs.replace(plan, routes=(route, *plan.routes[1:]))
         keep(ledger, rules, 3, plan=altered)
         keep(ledger, rules, 4, plan=None, snapshot=None, error_code="invalid_request")
+        full = Dropped("p/a", "busy", "1 of its 1 places are taken (max_in_flight)")
+        keep(ledger, rules, 5, queued_us=1_500_000, total_us=2_000_000, skipped=[full])
 
     async with house(tmp_path, capsys, prepare=write, decided_by=rules_of) as made:
         yield made
@@ -55,6 +58,15 @@ async def test_a_decision_is_told_and_made_again(run: Run) -> None:
     assert "rule       shortcut smart; copied for copy" in lines
     assert any(line.startswith("primary") and "p/a" in line for line in lines)
     assert any(line.startswith("backup") and "q/a" in line for line in lines)
+
+
+async def test_who_waited_for_a_place_is_told_how_long_and_why(run: Run) -> None:
+    _, out, _ = await run("explain", name(5))
+    lines = out.splitlines()
+    assert "queue      waited 1500.0 ms for a place" in lines
+    assert "skipped    p/a: 1 of its 1 places are taken (max_in_flight)" in lines
+    # Waiting is not what routerd itself took.
+    assert any(line.startswith("time") and "500.0 ms in routerd" in line for line in lines)
 
 
 async def test_json_has_all_of_it(run: Run) -> None:
@@ -149,7 +161,7 @@ async def test_a_dry_run_says_who_would_serve(run: Run, tmp_path: Path) -> None:
     assert lines[0] == "asked      'smart'; nothing is sent"
     assert "rule       shortcut smart; copied for copy" in lines
     assert [line.split()[0] for line in lines[-2:]] == ["primary", "backup"]
-    assert (await run("calls", "--json"))[1].count('"decision_id"') == 4
+    assert (await run("calls", "--json"))[1].count('"decision_id"') == 5
 
 
 async def test_a_dry_run_in_json_and_from_standard_input(
