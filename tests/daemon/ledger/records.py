@@ -164,6 +164,7 @@ def any_record(text: st.SearchStrategy[str] = TEXT) -> st.SearchStrategy[Record]
         now=seconds,
         rooms=st.lists(_built(BudgetRoom, text, resets_at=seconds), max_size=1).map(tuple),
         free=st.lists(_built(FreeQuota, text, resets_at=seconds), max_size=1).map(tuple),
+        unhealthy_seconds=st.dictionaries(text, seconds, max_size=2),
     )
     return _built(
         Record,
