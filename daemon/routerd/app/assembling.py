@@ -93,6 +93,7 @@ async def make_rules(made: InForce, ledger: Ledger) -> Rules:
         limits=settings.limits,
         timeouts=settings.timeouts,
         provider_places=places_at(made.providers, settings),
+        failover=settings.failover,
         texts_of=frozenset(settings.ledger.texts_of),
         directory_hash=ledger.keep_document("directory", directory),
         policy_hash=ledger.keep_document("policy", policy_text(book.document)),

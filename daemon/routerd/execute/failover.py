@@ -1,10 +1,11 @@
 """What happens after a failed attempt: a plain function of what failed and what is left.
 
-Rules of this file: no I/O and no clock. At most two attempts on a route; the second one only for
-a fault that passes by itself. Nothing is tried again once content reached the caller, unless the
-caller opted into a restart. A safety rule is never routed around. A caller's mistake is never
-repeated; where the provider says itself that the same request may succeed, as after a model wrote
-a tool call it cannot read, it gets that request once more, and no other provider does.
+Rules of this file: no I/O, no clock and no chance: what is drawn is passed in. At most two
+attempts on a route; the second one only for a fault that passes by itself. Nothing is tried again
+once content reached the caller, unless the caller opted into a restart. A safety rule is never
+routed around. A caller's mistake is never repeated; where the provider says itself that the same
+request may succeed, as after a model wrote a tool call it cannot read, it gets that request once
+more, and no other provider does.
 """
 
 from __future__ import annotations
@@ -15,13 +16,12 @@ from msgspec import Struct
 
 from routerd.domain import MAX_ATTEMPTS_PER_ROUTE
 from routerd.errors import ErrorClass, Failure
+from routerd.settings import Failover
 
-__all__ = ["LONGEST_WAIT_SECONDS", "Step", "next_step"]
+__all__ = ["Step", "next_step"]
 
-# A longer retry-after sends the call to the backup at once.
-LONGEST_WAIT_SECONDS: Final = 3.0
-# Long enough for one bad moment of a load balancer to pass.
-SHORT_PAUSE_SECONDS: Final = 0.2
+# Callers that failed together do not come back in the same instant: up to so much is added.
+JITTER: Final = 0.1
 
 FINAL: Final = {ErrorClass.CONTENT_POLICY, ErrorClass.BAD_REQUEST, ErrorClass.CANCELLED}
 TRANSIENT: Final = {ErrorClass.SERVER_ERROR, ErrorClass.OVERLOADED, ErrorClass.CONNECTION}
@@ -38,6 +38,7 @@ class Step(Struct, frozen=True):
     larger_window: bool = False
 
 
+DEFAULT: Final = Failover()
 STOP: Final = Step("stop")
 FALLBACK: Final = Step("fallback")
 
@@ -49,8 +50,10 @@ def next_step(
     committed: bool,
     may_restart: bool,
     seconds_left: float,
+    settings: Failover = DEFAULT,
+    draw: float = 0.0,
 ) -> Step:
-    """Decide what follows `failure`."""
+    """Decide what follows `failure`; `draw`, from 0 to 1, makes a wait longer, never shorter."""
     kind = failure.error_class
     otherwise = STOP if kind in FINAL else FALLBACK
     if committed:
@@ -59,9 +62,11 @@ def next_step(
         return Step("fallback", larger_window=True)
     may_repeat = otherwise is FALLBACK or _is_repeatable_mistake(failure)
     if may_repeat and attempts_on_route < MAX_ATTEMPTS_PER_ROUTE:
-        wait = _pause(failure)
+        wait = _pause(failure, settings)
         if wait is not None and wait < seconds_left:
-            return Step("retry", wait)
+            # What is added must not cost the attempt its time.
+            longer = wait * (1 + JITTER * draw)
+            return Step("retry", longer if longer < seconds_left else wait)
     return otherwise
 
 
@@ -69,19 +74,18 @@ def _is_repeatable_mistake(failure: Failure) -> bool:
     return failure.error_class is ErrorClass.BAD_REQUEST and failure.retryable_here is True
 
 
-def _pause(failure: Failure) -> float | None:
+def _pause(failure: Failure, settings: Failover) -> float | None:
     """Return the seconds before a second attempt on the same route, None if there is none."""
     if failure.retryable_here is False:
         return None
     if failure.retry_after is not None and failure.retry_after > 0:
         known = failure.error_class in TRANSIENT or failure.error_class is ErrorClass.RATE_LIMIT
-        return (
-            failure.retry_after if known and failure.retry_after <= LONGEST_WAIT_SECONDS else None
-        )
+        is_short = failure.retry_after <= settings.longest_wait_seconds
+        return failure.retry_after if known and is_short else None
     if failure.error_class is ErrorClass.CONNECTION:
         # A kept connection the provider had just closed looks like this; a refused one does not
         # get better in a moment.
         return 0.0 if failure.request_sent else None
     if failure.error_class in TRANSIENT or failure.retryable_here:
-        return SHORT_PAUSE_SECONDS
+        return settings.pause_seconds
     return None

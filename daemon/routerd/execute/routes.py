@@ -9,6 +9,7 @@ request is encoded once, however often it is sent.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Mapping
 from time import monotonic
 from typing import Any, Final
@@ -34,7 +35,7 @@ from routerd.execute.target import Target
 from routerd.models.rooms import facts_of
 from routerd.providers.adjusting import adjust_prompt
 from routerd.providers.base import ChatRequest, EncodedRequest, Outcome
-from routerd.settings import Timeouts
+from routerd.settings import Failover, Timeouts
 from routerd.telemetry.plain import as_code
 from routerd_proto.errors import ErrorInfo, error_info
 from routerd_proto.frames import CallOptions
@@ -74,6 +75,7 @@ class Execution:
         purse: Purse,
         *,
         made_before: int = 0,
+        failover: Failover | None = None,
     ) -> None:
         self.attempts: list[Attempt] = []
         self.skipped: list[Dropped] = []
@@ -85,6 +87,7 @@ class Execution:
         self._input_tokens = input_tokens
         self._delivery = delivery
         self._timeouts = timeouts
+        self._failover = failover or Failover()
         self._purse = purse
         self._made_before = made_before
         self._received_at = purse.received_at
@@ -168,6 +171,8 @@ class Execution:
                 committed=self._delivery.committed,
                 may_restart=self._call.options.restart,
                 seconds_left=left,
+                settings=self._failover,
+                draw=random.random(),  # noqa: S311 - spreads callers, keeps no secret
             )
             # The watchdog's timer may be a millisecond early.
             if left <= 0 or failure.phase == "deadline":

@@ -27,7 +27,7 @@ from routerd.execute.shadows import Copy, Shadows
 from routerd.execute.target import Target
 from routerd.ledger import Ledger, LedgerUnreadable
 from routerd.models.directory import Directory
-from routerd.settings import Limits, Timeouts
+from routerd.settings import Failover, Limits, Timeouts
 
 __all__ = ["Rules", "Story", "join_earlier", "place_of"]
 
@@ -50,6 +50,7 @@ class Rules(Struct, frozen=True, eq=False):
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
     provider_places: Mapping[str, int] = {}
+    failover: Failover = Failover()
     texts_of: frozenset[str] = frozenset()
     directory_hash: str | None = None
     policy_hash: str | None = None
@@ -155,6 +156,7 @@ class Story(Struct, eq=False):
             self.rules.timeouts,
             purse,
             made_before=self.made_before,
+            failover=self.rules.failover,
         )
         return self.execution
 

@@ -32,6 +32,7 @@ from routerd.settings.routing import (
 from routerd.settings.schema import (
     Discovery,
     Egress,
+    Failover,
     Ledger,
     Limits,
     Log,
@@ -55,6 +56,7 @@ __all__ = [
     "Discovery",
     "Egress",
     "Experiment",
+    "Failover",
     "FreeTier",
     "Hardship",
     "Health",

@@ -29,6 +29,7 @@ from routerd.settings.section import Section
 __all__ = [
     "Discovery",
     "Egress",
+    "Failover",
     "Ledger",
     "Limits",
     "Log",
@@ -140,6 +141,27 @@ class Timeouts(Section, frozen=True):
         float,
         Meta(gt=0, description="The whole call with all attempts; a caller may ask for less."),
     ] = 600.0
+
+
+class Failover(Section, frozen=True):
+    """When a route gets its second attempt, and when the backup is asked at once."""
+
+    longest_wait_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="Longest wait a provider may ask for that is waited for on the same route; "
+            "with a longer one the backup is asked at once.",
+        ),
+    ] = 3.0
+    pause_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="Pause before a second attempt where the provider names none; long enough "
+            "for one bad moment of a load balancer to pass.",
+        ),
+    ] = 0.2
 
 
 class Ledger(Section, frozen=True):
@@ -307,6 +329,7 @@ class Settings(Section, frozen=True):
     socket: Socket = Socket()
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
+    failover: Failover = Failover()
     health: Health = Health()
     ledger: Ledger = Ledger()
     log: Log = Log()

@@ -10,13 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routerd.errors import ErrorClass, Failure
-from routerd.execute.failover import (
-    LONGEST_WAIT_SECONDS,
-    SHORT_PAUSE_SECONDS,
-    Step,
-    next_step,
-)
+from routerd.execute.failover import JITTER, Step, next_step
+from routerd.settings import Failover
 
+LONGEST_WAIT_SECONDS: Final = Failover().longest_wait_seconds
+SHORT_PAUSE_SECONDS: Final = Failover().pause_seconds
 STOP, FALLBACK = Step("stop"), Step("fallback")
 LARGER = Step("fallback", larger_window=True)
 PAUSE, AT_ONCE, AS_TOLD = Step("retry", SHORT_PAUSE_SECONDS), Step("retry", 0.0), Step("retry", 1.0)
@@ -185,3 +183,41 @@ def test_the_invariants_of_every_step(
         assert step.wait == 0
     if step.larger_window:
         assert failure.error_class is ErrorClass.CONTEXT_LENGTH
+
+
+@given(
+    wait=st.floats(0.01, 5.0),
+    longest=st.floats(0.0, 5.0),
+    left=st.floats(0.01, 60.0),
+    draw=st.floats(0.0, 1.0),
+)
+def test_a_wait_is_never_shorter_than_told_and_jitter_only_adds(
+    wait: float, longest: float, left: float, draw: float
+) -> None:
+    step = next_step(
+        Failure(ErrorClass.RATE_LIMIT, "slow down", retry_after=wait),
+        attempts_on_route=1,
+        committed=False,
+        may_restart=False,
+        seconds_left=left,
+        settings=Failover(longest_wait_seconds=longest),
+        draw=draw,
+    )
+    if wait <= longest and wait < left:
+        assert step.kind == "retry"
+        assert wait <= step.wait <= wait * (1 + JITTER)
+        assert step.wait < left
+    else:
+        assert step == FALLBACK
+
+
+def test_the_pause_before_a_second_attempt_is_a_setting() -> None:
+    step = next_step(
+        Failure(ErrorClass.SERVER_ERROR, "oops"),
+        attempts_on_route=1,
+        committed=False,
+        may_restart=False,
+        seconds_left=60.0,
+        settings=Failover(pause_seconds=1.5),
+    )
+    assert step == Step("retry", 1.5)
