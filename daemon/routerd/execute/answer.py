@@ -38,6 +38,7 @@ class AnswerReader:
         *,
         stream: bool,
         between_parts: float,
+        first_content: float,
     ) -> None:
         self.outcome: Outcome = decoder.outcome
         self._decoder = decoder
@@ -46,6 +47,9 @@ class AnswerReader:
         self._watchdog = watchdog
         self._stream = stream
         self._between_parts = between_parts
+        self._first_content = first_content
+        # Until when signs of life are believed, on the clock of the watchdog.
+        self.thinking_until: float | None = None
         self._held_back: list[Part] = []
         self._whole_until: float | None = None
         self._complete_until: float | None = None
@@ -124,3 +128,5 @@ class AnswerReader:
             watchdog.expect("content", self._whole_until - watchdog.now())
         elif self._attempt.first_content_us is not None:
             watchdog.alive(self._between_parts)
+        elif self.thinking_until is not None:
+            watchdog.alive(min(self._first_content, self.thinking_until - watchdog.now()))

@@ -157,6 +157,7 @@ class _Exchange:
             self._watchdog,
             stream=stream,
             between_parts=timeouts.between_parts,
+            first_content=timeouts.first_content,
         )
         attempt.notes.extend(encoded.notes)
 
@@ -206,6 +207,8 @@ class _Exchange:
             if self._stream:
                 waited = watchdog.now() - sent_at
                 watchdog.expect("first_content", timeouts.first_content - waited)
+                if timeouts.thinking > timeouts.first_content:
+                    self.answer.thinking_until = sent_at + timeouts.thinking
             await self.answer.read(response)
         finally:
             await response.aclose()

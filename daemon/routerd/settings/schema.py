@@ -131,6 +131,15 @@ class Timeouts(Section, frozen=True):
             "they speak, hence not less.",
         ),
     ] = 120.0
+    thinking: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="From sending to the first content of a stream that shows signs of life (hidden reasoning, "
+            "keep-alives): each is good for another `first_content`, and all for no longer than "
+            "this. Not above `first_content`: they count for nothing.",
+        ),
+    ] = 300.0
     between_parts: Annotated[
         float, Meta(gt=0, description="Silence inside a stream after its first content.")
     ] = 45.0

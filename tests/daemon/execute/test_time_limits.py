@@ -194,3 +194,36 @@ async def test_pings_keep_a_silent_answer_alive() -> None:
         run = await Run(vendor.target(), timeouts=Timeouts(between_parts=4 * SOON)).go()
     assert run.execution.error is None
     assert run.sink.text == "Hello"
+
+
+def thinking(pings: int) -> Scene:
+    """Send so many pings, one each `SOON`, before the first content."""
+
+    async def scene(exchange: Any) -> None:
+        await exchange.begin_stream()
+        for _ in range(pings):
+            await asyncio.sleep(SOON)
+            await exchange.send(b"8\r\n: ping\n\n\r\n")
+        await exchange.text("Hello")
+        await exchange.event(b"[DONE]")
+        await exchange.end_stream()
+
+    return scene
+
+
+async def test_signs_of_life_before_the_first_content_are_waited_for() -> None:
+    async with Vendor(thinking(pings=8)) as vendor:
+        timeouts = Timeouts(first_content=4 * SOON, thinking=3600.0)
+        run = await Run(vendor.target(), timeouts=timeouts).go()
+    assert run.way == [("vendor", "first", None)]
+    assert run.sink.text == "Hello"
+
+
+async def test_signs_of_life_alone_are_not_waited_for_without_end() -> None:
+    endless = thinking(pings=1_000_000)
+    async with Vendor(endless) as vendor, Vendor(answer("Hi"), name="backup") as backup:
+        timeouts = Timeouts(first_content=4 * SOON, thinking=8 * SOON)
+        run = await Run(vendor.target(), backup.target(), timeouts=timeouts).go()
+    assert run.way == [("vendor", "first", "timeout"), ("backup", "fallback", None)]
+    assert run.attempts[0].error_phase == "first_content"
+    assert run.sink.text == "Hi"
