@@ -135,9 +135,9 @@ class Timeouts(Section, frozen=True):
         float,
         Meta(
             gt=0,
-            description="From sending to the first content of a stream that shows signs of life (hidden reasoning, "
-            "keep-alives): each is good for another `first_content`, and all for no longer than "
-            "this. Not above `first_content`: they count for nothing.",
+            description="From sending to the first content of a stream that shows signs of life "
+            "(hidden reasoning, keep-alives): each is good for another `first_content`, "
+            "and all for no longer than this. Not above `first_content`: they count for nothing.",
         ),
     ] = 300.0
     between_parts: Annotated[
