@@ -7,17 +7,18 @@ left has what a call compares as plain numbers.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from datetime import date
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from routerd.decide.policy import Policy
 from routerd.decide.reasons import CAN
 from routerd.domain import MAX_ROUTES, Boundary, Dropped, Kind, Sensitivity
 from routerd.models.directory import BOUNDARIES, Directory, Resolution
 from routerd.models.pricing import Price, dearest_rates
+from routerd.models.ranking import Place
 from routerd.models.schema import Deployment
 
 __all__ = [
@@ -77,7 +78,8 @@ class Group(Struct, frozen=True, eq=False):
 
     `has_equals` says that deployments of one model follow each other, `is_asked` that it is what
     was asked for. What all of them can, and the least any of them takes, settles most calls for the
-    whole group at once.
+    whole group at once. `again` are those that a rule for choosing left out before, and that are
+    judged here once more, for what stands in: only the later judgement counts.
     """
 
     candidates: tuple[Placed, ...]
@@ -87,6 +89,7 @@ class Group(Struct, frozen=True, eq=False):
     all_can: int
     least_input: int
     least_window: int
+    again: frozenset[str] = frozenset()
 
 
 class Prepared(Struct, frozen=True, eq=False):
@@ -119,15 +122,29 @@ class Terrain(Struct, frozen=True):
 def prepare(resolution: Resolution, terrain: Terrain) -> Prepared:
     """Sort the candidates of a target into those that may serve and those that may not."""
     judge = _Judge(resolution, terrain)
-    groups = []
-    for index, (deployments, degraded) in enumerate(_steps(resolution)):
+    groups: list[Group] = []
+    for deployments, degraded in _steps(resolution):
         kept, dropped = judge.group(deployments, degraded)
+        if not groups and resolution.places:
+            kept = judge.in_order(kept)
         if terrain.kind == "embedding":
             kept = _of_one_space(kept, dropped, judge.first_model(deployments))
         if terrain.policy.prefer == "price":
             kept.sort(key=lambda item: _price_key(item.candidate))
-        groups.append(_group(kept, dropped, is_asked=index == 0))
+        if groups:
+            groups.append(_group(kept, dropped, again=_again(kept, dropped, resolution)))
+        else:
+            dropped += judge.left_out()
+            groups.append(_group(kept, dropped, is_asked=True))
     return Prepared(resolution, tuple(groups), _near_cap(groups), judge.until)
+
+
+def _again(
+    kept: Iterable[Placed], dropped: Iterable[Dropped], resolution: Resolution
+) -> frozenset[str]:
+    """Return those of a step that the rule for choosing left out of what was asked for."""
+    names = {item.candidate.deployment.id for item in kept} | {item.deployment for item in dropped}
+    return frozenset(item.deployment for item in resolution.left_out if item.deployment in names)
 
 
 def _of_one_space(kept: list[Placed], dropped: list[Dropped], model: str | None) -> list[Placed]:
@@ -146,12 +163,17 @@ def _near_cap(groups: list[Group]) -> tuple[Group, ...]:
     if not asked.candidates:
         return tuple(groups)
     price = _price_key(asked.candidates[0].candidate)
+    # All of them are judged then, and what stands in comes before what was asked for.
+    later = {name for group in others for name in group.again}
+    asked = structs.replace(
+        asked, dropped=tuple(item for item in asked.dropped if item.deployment not in later)
+    )
     cheaper, dearer = [], []
     for group in others:
         less = [item for item in group.candidates if _price_key(item.candidate) < price]
         more = [item for item in group.candidates if _price_key(item.candidate) >= price]
-        cheaper.append(_group(less, list(group.dropped), is_asked=False))
-        dearer.append(_group(more, [], is_asked=False))
+        cheaper.append(_group(less, group.dropped))
+        dearer.append(_group(more, ()))
     return (*cheaper, asked, *dearer)
 
 
@@ -164,7 +186,13 @@ def _steps(resolution: Resolution) -> Iterator[tuple[tuple[Deployment, ...], str
         yield step.candidates, f"class {step.model_class} in place of {resolution.name}"
 
 
-def _group(kept: list[Placed], dropped: list[Dropped], *, is_asked: bool) -> Group:
+def _group(
+    kept: Sequence[Placed],
+    dropped: Sequence[Dropped],
+    *,
+    is_asked: bool = False,
+    again: frozenset[str] = frozenset(),
+) -> Group:
     models = [item.candidate.deployment.model for item in kept]
     all_can = sum(CAN.values())
     for item in kept:
@@ -177,6 +205,7 @@ def _group(kept: list[Placed], dropped: list[Dropped], *, is_asked: bool) -> Gro
         all_can,
         min((item.candidate.most_input for item in kept), default=NO_LIMIT),
         min((item.candidate.window for item in kept), default=NO_LIMIT),
+        again,
     )
 
 
@@ -191,6 +220,8 @@ class _Judge:
         self._resolution = resolution
         self._terrain = terrain
         self._seen: set[str] = set()
+        # Of what a rule for choosing put in order; a replacement has the place of what it replaces.
+        self._places = dict(resolution.places)
         # In a class one member follows another; a model that was asked for by name is missed.
         self._is_named = resolution.kind in ("model", "deployment")
         self._allowed = _models_of(terrain)
@@ -203,6 +234,27 @@ class _Judge:
             if reason is None or reason[0] == "boundary":
                 return deployment.model
         return None
+
+    def in_order(self, kept: list[Placed]) -> list[Placed]:
+        """Put models where the best of their deployments stands that may serve here.
+
+        One that nobody can call says nothing of where the others belong.
+        """
+        best: dict[str, Place] = {}
+        for item in kept:
+            name = item.candidate.deployment.model
+            place = self._places[item.candidate.deployment.id]
+            best[name] = min(place, best.get(name, place))
+
+        def key(item: Placed) -> tuple[Place, Place]:
+            deployment = item.candidate.deployment
+            return best[deployment.model], self._places[deployment.id]
+
+        return sorted(kept, key=key)
+
+    def left_out(self) -> list[Dropped]:
+        """Return what the rule for choosing did not take, as far as it is not judged anyway."""
+        return [item for item in self._resolution.left_out if item.deployment not in self._seen]
 
     def group(
         self, deployments: Iterable[Deployment], degraded: str | None
@@ -255,6 +307,8 @@ class _Judge:
             for item in living:
                 if item.id not in self._seen:
                     self._seen.add(item.id)
+                    if deployment.id in self._places:
+                        self._places.setdefault(item.id, self._places[deployment.id])
                     said = text if degraded is None and self._is_named else degraded
                     self._judge(item, ("replacement", text), said, kept, dropped)
             if living:

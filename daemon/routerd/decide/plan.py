@@ -155,7 +155,7 @@ class _Planning:
         """Drop everything: the budget is used up, and the policy wants nothing to be served."""
         detail = f"{_share(room)}, and policy {self._choice.policy.name} refuses every call then"
         for group in groups:
-            self.dropped += group.dropped
+            self._leave(group)
             self.dropped += [
                 Dropped(item.candidate.deployment.id, "budget", detail, room.budget, room.unit)
                 for item in group.candidates
@@ -187,8 +187,14 @@ class _Planning:
 
     def _able(self, group: Group) -> Line:
         """Return the candidates of a group that can serve this call, in order."""
-        self.dropped += group.dropped
+        self._leave(group)
         return Line(self._capable(group), self._state, has_equals=group.has_equals)
+
+    def _leave(self, group: Group) -> None:
+        """Drop whom a group left out beforehand; what it judges again has no earlier reason."""
+        if group.again:
+            self.dropped = [item for item in self.dropped if item.deployment not in group.again]
+        self.dropped += group.dropped
 
     def _capable(self, group: Group) -> Sequence[Placed]:
         features = self._features

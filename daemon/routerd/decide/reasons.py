@@ -41,7 +41,18 @@ INCAPABLE: Final = frozenset(
 # It may be able to another time; who is left when nobody else is may be tried all the same.
 UNHEALTHY: Final = "unhealthy"
 # The model is not to be had here, whatever the call asks of it.
-NOT_HERE: Final = frozenset({"provider_not_configured", "retired", "gone"})
+NOT_HERE: Final = frozenset(
+    {
+        "provider_not_configured",
+        "retired",
+        "gone",
+        # What a shortcut's rule for choosing leaves out, see `models.ranking`.
+        "lacks_capability",
+        "window_too_small",
+        "too_dear",
+        "score_too_low",
+    }
+)
 
 
 def needs_of(features: Features) -> int:

@@ -6,10 +6,16 @@ weighted mean of its model's scores, with points taken off for its price. What i
 - A dimension without a score is taken from the model of the same class that is nearest in blended
   price (as a ratio) and has one; at equal distance the higher score. None of the class has one: it
   counts as nothing. So a new model does not lose by silence to an old one of its class and price.
-- Only what a vendor sells is compared so: a server of one's own has no price that says anything.
+- What is expected belongs to the model, wherever it is served: its price is the lowest of its
+  deployments that is more than nothing, since what costs nothing (a server of one's own) says
+  nothing of the weights. Where all of them are free it is nothing, and the cheapest of the class
+  is the nearest.
+- A least score leaves out whom somebody measured below it, never whom nobody measured.
 - An unknown price counts as the dearest of the class.
 - Equal totals, to a tenth of a point: the model with more expected scores first (it is the newer
   one), then the cheaper, then the order of the class.
+
+Who is left out is told with the numbers that were compared.
 """
 
 from __future__ import annotations
@@ -21,11 +27,12 @@ from typing import Final, NamedTuple, get_args
 
 from msgspec import Struct
 
+from routerd.domain import Dropped
 from routerd.models.amounts import NANODOLLARS_PER_DOLLAR, format_dollars
 from routerd.models.pricing import Price
 from routerd.models.schema import DIMENSIONS, Choice, Deployment, Dimension, Model
 
-__all__ = ["Market", "blended", "rank"]
+__all__ = ["Market", "Place", "Ranked", "blended", "rank"]
 
 # Prices below this (nanodollars per million tokens) are alike, so that what is free is not
 # infinitely better.
@@ -56,7 +63,8 @@ class _Peers(NamedTuple):
 class Market(Struct, frozen=True):
     """What a directory knows of prices and scores, as far as ranking compares them.
 
-    `dearest` is by class: blended, and output alone. `prices` are by model, of what vendors sell.
+    `dearest` is by class: blended, and output alone. `prices` are by model: the lowest that is more
+    than nothing, nothing where all that is known of it is free.
     """
 
     models: Mapping[str, Model]
@@ -66,17 +74,19 @@ class Market(Struct, frozen=True):
 
     @classmethod
     def of(cls, models: Mapping[str, Model], deployments: Iterable[Deployment]) -> Market:
-        """Collect what the deployments of vendors say."""
+        """Collect what the deployments say, wherever they are."""
         prices: dict[str, int] = {}
         dearest: dict[str, tuple[int, int]] = {}
         for item in deployments:
             price = blended(item.price)
-            if item.boundary != "vendor" or item.price is None or price is None:
+            if item.price is None or price is None:
                 continue
-            prices[item.model] = min(price, prices.get(item.model, price))
-            name = models[item.model].model_class
-            most, output = dearest.get(name, (0, 0))
-            dearest[name] = (max(most, price), max(output, item.price.output or 0))
+            paid = [known for known in (prices.get(item.model), price) if known]
+            prices[item.model] = min(paid, default=0)
+            if price:
+                name = models[item.model].model_class
+                most, output = dearest.get(name, (0, 0))
+                dearest[name] = (max(most, price), max(output, item.price.output or 0))
         return cls(models, prices, dearest, _peers(models, prices))
 
     def price_of(self, deployment: Deployment) -> tuple[int | None, bool]:
@@ -94,79 +104,87 @@ class Market(Struct, frozen=True):
         most = self.dearest.get(self.models[deployment.model].model_class)
         return most[1] if most else None
 
-    def score(self, model: Model, dimension: Dimension, *, sold: bool) -> Judged | None:
+    def score(self, model: Model, dimension: Dimension) -> Judged | None:
         """Return a model's score, its own or the expected one; None where nothing says anything."""
         own = getattr(model.scores, dimension)
         if own is not None:
             return Judged(own.value, "")
         peers = self.peers.get((model.model_class, dimension))
-        if peers is None or not sold:
+        if peers is None:
             return None
         price = self.prices.get(model.id)
         if price is None:
-            price = self.dearest[model.model_class][0]
+            price = self.dearest.get(model.model_class, (0, 0))[0]
         return _nearest(peers, _doublings(price))
 
 
-class _Entry(NamedTuple):
-    """A deployment with what decides its place; `place` is where it came in."""
+# Where a deployment stands: the lower, the sooner. No two of one choice are equal.
+Place = tuple[float, int, float, int]
+
+
+class Ranked(NamedTuple):
+    """A deployment with its place, and the words that say why it stands there."""
 
     deployment: Deployment
-    total: float
-    expected: int
-    price: float
-    place: int
+    place: Place
     text: str
-
-    @property
-    def order(self) -> tuple[float, int, float, int]:
-        return (-self.total, -self.expected, self.price, self.place)
 
 
 def rank(
     choice: Choice, candidates: Sequence[Deployment], market: Market
-) -> list[tuple[Deployment, str]]:
-    """Return the deployments that fit a rule, the best first, each with why it stands there.
+) -> tuple[list[Ranked], list[Dropped]]:
+    """Return the deployments that fit a rule, the best first, and the others, each with why.
 
     The deployments of one model stay together, at the place of the best of them.
     """
-    by_model: dict[str, list[_Entry]] = {}
-    for place, deployment in enumerate(candidates):
-        if _fits(choice, deployment, market):
-            entry = _judge(choice, deployment, market, place)
-            if entry is not None:
-                by_model.setdefault(deployment.model, []).append(entry)
-    groups = [sorted(entries, key=lambda entry: entry.order) for entries in by_model.values()]
-    groups.sort(key=lambda entries: entries[0].order)
-    return [(entry.deployment, entry.text) for entries in groups for entry in entries]
+    by_model: dict[str, list[Ranked]] = {}
+    left_out: list[Dropped] = []
+    for number, deployment in enumerate(candidates):
+        reason = _misfit(choice, deployment, market)
+        if reason is None:
+            ranked = _judge(choice, deployment, market, number)
+            by_model.setdefault(deployment.model, []).append(ranked)
+        else:
+            left_out.append(Dropped(deployment.id, *reason))
+    groups = [sorted(items, key=lambda item: item.place) for items in by_model.values()]
+    groups.sort(key=lambda items: items[0].place)
+    return [item for items in groups for item in items], left_out
 
 
-def _fits(choice: Choice, deployment: Deployment, market: Market) -> bool:
-    """Say whether a deployment can do and costs what a rule asks for."""
-    if not all(getattr(deployment.capabilities, name) for name in choice.needs):
-        return False
+def _misfit(choice: Choice, deployment: Deployment, market: Market) -> tuple[str, str] | None:
+    """Return code and detail of the first thing a rule asks for that is not there."""
+    missing = [name for name in choice.needs if not getattr(deployment.capabilities, name)]
+    if missing:
+        wanted = ", ".join(choice.needs)
+        return "lacks_capability", f"the choice needs {wanted}; it has no {', '.join(missing)}"
     least = choice.least_context_tokens
     if least is not None and (deployment.context_window or 0) < least:
-        return False
+        window = deployment.context_window
+        has = "an unknown number" if window is None else f"{window:,}"
+        return "window_too_small", f"the choice needs {least:,} tokens of context; it has {has}"
     most = choice.most_output_dollars
-    if most is None:
-        return True
-    output = market.output_price(deployment)
-    return output is not None and output <= most * NANODOLLARS_PER_DOLLAR
+    if most is not None:
+        output = market.output_price(deployment)
+        if output is None or output > most * NANODOLLARS_PER_DOLLAR:
+            asks = "an unknown price" if output is None else format_dollars(output)
+            return "too_dear", f"the choice pays ${most:g} a million tokens out; it takes {asks}"
+    for name, lowest in choice.least.items():
+        own = getattr(market.models[deployment.model].scores, name)
+        # What is only expected excludes nobody: that would be to lose by silence.
+        if own is not None and own.value < lowest:
+            return "score_too_low", f"the choice needs {name} {lowest:g}; it has {own.value:.1f}"
+    return None
 
 
-def _judge(choice: Choice, deployment: Deployment, market: Market, place: int) -> _Entry | None:
-    """Return a deployment's total and its words; None where a score is below the least."""
+def _judge(choice: Choice, deployment: Deployment, market: Market, number: int) -> Ranked:
+    """Return a deployment's place and its words; it came in as the `number`th."""
     model = market.models[deployment.model]
-    sold = deployment.boundary == "vendor"
     sum_of_scores, expected, words = 0.0, 0, []
     for name in get_args(Dimension):
-        weight, least = choice.weights.get(name, 0), choice.least.get(name)
-        if not weight and least is None:
+        weight = choice.weights.get(name, 0)
+        if not weight and name not in choice.least:
             continue
-        judged = market.score(model, name, sold=sold)
-        if least is not None and (judged is None or judged.value < least):
-            return None
+        judged = market.score(model, name)
         sum_of_scores += weight * (judged.value if judged is not None else 0)
         expected += judged is not None and bool(judged.like)
         words.append(_words(name, judged))
@@ -179,7 +197,7 @@ def _judge(choice: Choice, deployment: Deployment, market: Market, place: int) -
         about = "" if known else ", not known and taken as the dearest of its class"
         words.append(f"{off:.1f} off for {format_dollars(price)} a million tokens{about}")
     text = f"score {total:.1f}: {', '.join(words)}" if words else "in the order of its class"
-    return _Entry(deployment, total, expected, doublings, place, text)
+    return Ranked(deployment, (-total, -expected, doublings, number), text)
 
 
 def _words(dimension: str, judged: Judged | None) -> str:

@@ -13,8 +13,8 @@ from typing import Final, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from routerd.domain import Boundary
-from routerd.models.ranking import Market, rank
+from routerd.domain import Boundary, Dropped
+from routerd.models.ranking import Market, Place, rank
 from routerd.models.schema import (
     Defaults,
     Deployment,
@@ -45,9 +45,11 @@ class Resolution(Struct, frozen=True):
     it. `backups` are other models declared to stand in for a named model or deployment.
     `degraded` are the classes to go to, in order, when none of these can serve; empty: fail.
     `boundary` is how far the text may go, None: as far as the call itself allows. `serves` is the
-    kind of call. `ranks` says by deployment why it stands where it does, empty where the order was
-    written by a person. With `by_complexity` there are no candidates: simple, medium and complex
-    name the targets that stand in. An alias is what it stands for, under its own name.
+    kind of call. `ranks` says by deployment why it stands where it does, `places` where that is;
+    both are empty where the order was written by a person. `left_out` are the members of the
+    classes that a rule for choosing did not take, each with why. With `by_complexity` there are no
+    candidates: simple, medium and complex name the targets that stand in. An alias is what it
+    stands for, under its own name.
     """
 
     kind: TargetKind
@@ -61,6 +63,8 @@ class Resolution(Struct, frozen=True):
     serves: Kind = "chat"
     ranks: Mapping[str, str] = {}
     by_complexity: Mapping[str, str] = {}
+    places: Mapping[str, Place] = {}
+    left_out: tuple[Dropped, ...] = ()
 
 
 class Resolver:
@@ -141,18 +145,20 @@ class Resolver:
     def _resolve_shortcut(self, shortcut: Shortcut) -> Resolution:
         candidates: tuple[Deployment, ...] = ()
         ranks: dict[str, str] = {}
+        places: dict[str, Place] = {}
+        left_out: list[Dropped] = []
         targets: dict[str, str] = {}
         degraded, serves = shortcut.degraded or "", self._serves(shortcut)
         if shortcut.model_class is not None:
             candidates = self._members[shortcut.model_class]
             degraded = self._classes[shortcut.model_class].degraded
         elif shortcut.choose is not None:
-            members = _distinct(
-                item for name in shortcut.choose.classes for item in self._members[name]
-            )
-            ranked = rank(shortcut.choose, members, self._market)
-            candidates = tuple(item for item, _ in ranked)
-            ranks = {item.id: text for item, text in ranked}
+            chosen_from = shortcut.choose.classes
+            members = _distinct(item for name in chosen_from for item in self._members[name])
+            ranked, left_out = rank(shortcut.choose, members, self._market)
+            candidates = tuple(item.deployment for item in ranked)
+            ranks = {item.deployment.id: item.text for item in ranked}
+            places = {item.deployment.id: item.place for item in ranked}
         elif shortcut.by_complexity is not None:
             names = shortcut.by_complexity.__struct_fields__
             targets = {name: getattr(shortcut.by_complexity, name) for name in names}
@@ -169,6 +175,8 @@ class Resolver:
             serves=serves,
             ranks=ranks,
             by_complexity=targets,
+            places=places,
+            left_out=tuple(left_out),
         )
 
     def _serves(self, shortcut: Shortcut) -> Kind:

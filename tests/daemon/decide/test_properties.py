@@ -96,6 +96,18 @@ def test_the_same_inputs_give_the_same_plan(
     assert world.plan(book) == plan
 
 
+def members(world: World, resolution: Resolution) -> tuple[Deployment, ...]:
+    """Return all that a name may stand for, what a rule for choosing leaves out included."""
+    shortcut = world.directory.shortcuts.get(resolution.name)
+    if resolution.kind != "shortcut" or shortcut is None or shortcut.choose is None:
+        return resolution.candidates
+    found = {item.id: item for item in resolution.candidates}
+    for name in shortcut.choose.classes:
+        for model in world.directory.classes[name].candidates:
+            found |= {item.id: item for item in world.directory.deployments_of(model)}
+    return tuple(found.values())
+
+
 def leads_to(world: World, deployments: tuple[Deployment, ...]) -> set[str]:
     """Return deployments, and those of whatever replaces their models."""
     found = {item.id for item in deployments}
@@ -121,7 +133,8 @@ def test_every_candidate_is_a_route_or_dropped_with_a_reason(world: World) -> No
         assert item.detail
     for route in plan.routes:
         assert route.code
-    steps = [resolution.candidates, resolution.backups]
+    asked_for = members(world, resolution)
+    steps = [asked_for, resolution.backups]
     steps += [step.candidates for step in resolution.degraded]
     # What was asked for is always looked at, and a step all or not at all.
     earlier: set[str] = set()

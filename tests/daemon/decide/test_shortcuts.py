@@ -7,10 +7,12 @@ from itertools import combinations
 
 import pytest
 
-from routerd.decide import Book, refusal
-from routerd.domain import MAX_ROUTES, Caller, Plan
+from routerd.decide import Book, PolicyDocument, plan_call, refusal
+from routerd.domain import MAX_ROUTES, Caller, Features, Plan, Snapshot
+from routerd.models import load_directory
 from tests.daemon.decide.shortcuts import (
     CONDITIONS,
+    NOW,
     TABLE,
     book,
     features_for,
@@ -19,6 +21,8 @@ from tests.daemon.decide.shortcuts import (
 )
 
 BOOK = book()
+NOBODY = Caller()
+SMALL = Features(500)
 SHORTCUTS = tuple(BOOK.directory.shortcuts)
 JOBS = tuple(name for name in SHORTCUTS if BOOK.directory.shortcuts[name].alias_of is None)
 # What costs nothing, and stays on this machine.
@@ -98,6 +102,39 @@ def test_a_private_call(shortcut: str) -> None:
     assert len(plan.routes) <= MAX_ROUTES
     if not plan.routes:
         assert refusal(plan, snapshot).code == "no_candidates"
+
+
+@pytest.mark.parametrize("vendor", ["openai", "anthropic", "gemini"])
+@pytest.mark.parametrize("shortcut", SHORTCUTS)
+def test_the_key_of_one_vendor_is_enough(shortcut: str, vendor: str) -> None:
+    """Who has one key has every job, unless the job is to stay near."""
+    known = Book(load_directory(), PolicyDocument(providers=(vendor,)))
+    resolution = known.directory.resolve(shortcut)
+    if resolution.serves != "chat":
+        return
+    plan = plan_call(known, shortcut, features_for(known, shortcut), Caller(), Snapshot(NOW))
+    near = resolution.boundary in ("machine", "own-network")
+    assert bool(plan.routes) != near
+    for route in plan.routes:
+        assert route.provider == vendor
+        asked_for = {
+            item.id for item in known.choose(shortcut, SMALL, NOBODY).resolution.candidates
+        }
+        assert bool(route.degraded) == (route.deployment not in asked_for)
+
+
+@pytest.mark.parametrize("shortcut", SHORTCUTS)
+def test_every_member_of_the_classes_a_shortcut_chooses_from_has_its_reason(shortcut: str) -> None:
+    known = BOOK.directory
+    item = known.shortcuts[known.shortcuts[shortcut].alias_of or shortcut]
+    if item.choose is None:
+        return
+    plan = planned(shortcut, "all healthy")
+    listed = [route.deployment for route in plan.routes]
+    listed += [dropped.deployment for dropped in plan.dropped]
+    assert len(set(listed)) == len(listed)
+    for name in item.choose.classes:
+        assert {member.id for member in known.resolve(name).candidates} <= set(listed)
 
 
 def what_it_does(shortcut: str) -> tuple[object, ...]:

@@ -16,7 +16,16 @@ from routerd.decide import Book, PolicyDocument, plan_call
 from routerd.domain import BudgetRoom, Caller, Features, FreeQuota, Plan, Snapshot
 from routerd.models.directory import BOUNDARIES, Directory
 from routerd.models.pricing import Price
-from routerd.models.schema import FAIL, ByComplexity, ModelClass, Shortcut, Speed
+from routerd.models.schema import (
+    FAIL,
+    ByComplexity,
+    Choice,
+    ModelClass,
+    Score,
+    Scores,
+    Shortcut,
+    Speed,
+)
 from routerd.settings import (
     Arm,
     Budgeting,
@@ -50,7 +59,7 @@ PRICES = (
     Price(source="test", input=10 * DOLLAR, output=50 * DOLLAR),
     Price(source="test", input=None, output=DOLLAR),
 )
-TARGETS = ("auto", "smart", "mine", *CLASS_NAMES, *MODEL_NAMES)
+TARGETS = ("auto", "smart", "mine", "chosen", "chosen", *CLASS_NAMES, *MODEL_NAMES)
 DEPLOYMENTS = tuple(f"{host}/{name}" for host in PROVIDER_NAMES for name in MODEL_NAMES)
 CALLERS = (Caller(), Caller("acme"), Caller("acme", "core", "bot", "ann"), Caller("beta"))
 
@@ -82,9 +91,29 @@ def mostly(usual: Any, *others: Any) -> st.SearchStrategy[Any]:
     return st.sampled_from([usual] * (2 * len(others)) + list(others))
 
 
+def score(value: float) -> Score:
+    return Score(value=value, benchmark="b", version="1", confidence=0.9, method="direct")
+
+
+dimensions = st.sampled_from(["reasoning", "coding"])
+scores_drawn = st.dictionaries(dimensions, st.sampled_from([20.0, 55.0, 90.0]).map(score)).map(
+    lambda values: Scores(**values)
+)
+choices = st.builds(
+    Choice,
+    classes=st.lists(st.sampled_from(CLASS_NAMES), unique=True, min_size=1).map(tuple),
+    weights=st.dictionaries(dimensions, st.sampled_from([1.0, 3.0])),
+    least=st.dictionaries(dimensions, st.sampled_from([30.0, 60.0])),
+    price_weight=st.sampled_from([0.0, 2.0]),
+    most_output_dollars=st.sampled_from([None, None, 1.0, 5.0]),
+    needs=mostly((), ("tools",), ("vision", "json_schema")),
+    least_context_tokens=st.sampled_from([None, None, 500]),
+)
 models_drawn = st.fixed_dictionaries(
     {
         "kind": mostly("chat", "embedding"),
+        "model_class": st.sampled_from(CLASS_NAMES),
+        "scores": scores_drawn,
         "pinned": mostly("dated", "moving"),
         "capabilities": capabilities,
         "context_window": windows,
@@ -122,6 +151,13 @@ def directories(draw: st.DrawFn) -> Directory:
             name="mine",
             description="",
             candidates=draw(some_models),
+            degraded=draw(degraded_paths),
+            boundary=draw(limits),
+        ),
+        Shortcut(
+            name="chosen",
+            description="",
+            choose=draw(choices),
             degraded=draw(degraded_paths),
             boundary=draw(limits),
         ),

@@ -8,9 +8,11 @@ from typing import Any, get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from routerd.domain import Capabilities
+from routerd.domain import Boundary, Capabilities
 from routerd.models import DIMENSIONS, Directory, Price, Score, Scores, load_directory
+from routerd.models.directory import BOUNDARIES, Resolution
 from routerd.models.entries import Entries
 from routerd.models.ranking import blended
 from routerd.models.schema import (
@@ -215,7 +217,7 @@ def test_an_unknown_price_counts_as_the_dearest_of_its_class_and_says_so() -> No
     )
 
 
-def test_what_does_not_fit_is_no_candidate() -> None:
+def test_what_does_not_fit_is_left_out_with_the_numbers_compared() -> None:
     able = Capabilities(vision=True, tools=True)
     models = (
         sold("able", 1, capabilities=able, context_window=5000, scores=scored(coding=50)),
@@ -232,14 +234,46 @@ def test_what_does_not_fit_is_no_candidate() -> None:
         needs=("vision", "tools"),
         least_context_tokens=1000,
     )
-    assert order(choice, *models) == ["able"]
+    resolution = directory(choice, *models).resolve("job")
+    assert [item.model for item in resolution.candidates] == ["able"]
+    assert [(item.deployment, item.code, item.detail) for item in resolution.left_out] == [
+        (
+            "acme/blind",
+            "lacks_capability",
+            "the choice needs vision, tools; it has no vision, tools",
+        ),
+        (
+            "acme/short",
+            "window_too_small",
+            "the choice needs 1,000 tokens of context; it has 100",
+        ),
+        (
+            "acme/dear",
+            "too_dear",
+            "the choice pays $10 a million tokens out; it takes $50.00",
+        ),
+        ("acme/weak", "score_too_low", "the choice needs coding 20; it has 10.0"),
+    ]
 
 
-def test_a_least_score_holds_for_what_is_expected_and_for_what_is_not_known() -> None:
-    choice = Choice(classes=("fast",), least={"coding": 60})
+def test_a_price_that_nobody_knows_is_too_dear_where_none_of_the_class_is_known() -> None:
+    choice = Choice(classes=("fast",), most_output_dollars=10)
+    (left,) = directory(choice, sold("new", None)).resolve("job").left_out
+    assert (left.code, left.detail) == (
+        "too_dear",
+        "the choice pays $10 a million tokens out; it takes an unknown price",
+    )
+
+
+def test_a_least_score_leaves_out_who_was_measured_below_it_and_nobody_else() -> None:
+    choice = Choice(classes=("fast",), weights={"coding": 1}, least={"coding": 60})
     models = (sold("scored", 1, scores=scored(coding=70)), sold("new", 1))
     assert order(choice, *models) == ["new", "scored"]
-    assert order(choice, sold("new", 1)) == []
+    assert order(choice, sold("new", 1)) == ["new"]
+    # What is expected of it is below the least; that it is new must not cost it its place.
+    low = (sold("old", 1, scores=scored(coding=50)), sold("new", 1))
+    assert order(choice, *low) == ["new"]
+    assert "coding 50.0 expected from its class and price (like old)" in text("new", choice, *low)
 
 
 def test_without_scores_to_weigh_the_class_decides() -> None:
@@ -251,13 +285,62 @@ def test_without_scores_to_weigh_the_class_decides() -> None:
     assert text("a", choice, *models) == "in the order of its class"
 
 
-def test_a_server_of_ones_own_expects_nothing_from_its_price() -> None:
+def test_of_what_is_free_everywhere_the_cheapest_of_its_class_is_expected() -> None:
     choice = Choice(classes=("fast",), weights={"coding": 1})
-    mine = sold("mine", 0, provider="own", at="own")
-    theirs = sold("theirs", 0.001, scores=scored(coding=70))
-    resolution = directory(choice, theirs, mine).resolve("job")
-    assert [item.model for item in resolution.candidates] == ["theirs", "mine"]
-    assert resolution.ranks["own/mine"] == "score 0.0: coding not known in its class"
+    models = (
+        sold("cheap", 1, scores=scored(coding=50)),
+        sold("dear", 8, scores=scored(coding=80)),
+        sold("mine", 0, provider="own", at="own"),
+    )
+    resolution = directory(choice, *models).resolve("job")
+    assert [item.model for item in resolution.candidates] == ["dear", "mine", "cheap"]
+    assert resolution.ranks["own/mine"] == (
+        "score 50.0: coding 50.0 expected from its class and price (like cheap)"
+    )
+
+
+def test_what_is_expected_of_a_model_is_the_same_at_home_and_at_a_vendor() -> None:
+    """A copy that costs nothing says nothing of the weights: their price is what others take."""
+    choice = Choice(classes=("fast",), weights={"coding": 1})
+    cheap = sold("cheap", 1, scores=scored(coding=50))
+    dear = sold("dear", 8, scores=scored(coding=80))
+    model, at_vendor = sold("new", 7)
+    _, at_home = sold("new", 0, provider="own", at="own")
+    resolution = directory(choice, cheap, dear, (model, at_vendor), (model, at_home)).resolve("job")
+    said = "score 80.0: coding 80.0 expected from its class and price (like dear)"
+    assert resolution.ranks["acme/new"] == resolution.ranks["own/new"] == said
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_where_a_provider_is_does_not_change_the_order(boundary: Boundary) -> None:
+    """What is simulated is on this machine, and must be planned as if it were not."""
+    moved = PACKAGED
+    for item in PACKAGED.providers.values():
+        if item.boundary == "vendor":
+            moved = moved.with_provider(replace(item, boundary=boundary))
+    chosen = [name for name, item in PACKAGED.shortcuts.items() if item.choose is not None]
+    assert len(chosen) >= 15
+    for name in chosen:
+        before, after = PACKAGED.resolve(name), moved.resolve(name)
+        assert ids(after) == ids(before), name
+        assert after.ranks == before.ranks
+        assert after.left_out == before.left_out
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "bedrock", "groq", "mistral"])
+def test_one_provider_that_moved_does_not_change_the_order_of_models(provider: str) -> None:
+    """Only of equal deployments of one model, the nearer one comes first."""
+    entry = PACKAGED.providers[provider]
+    moved = PACKAGED.with_provider(replace(entry, boundary="machine"))
+    for name, item in PACKAGED.shortcuts.items():
+        if item.choose is not None:
+            before, after = PACKAGED.resolve(name), moved.resolve(name)
+            assert [x.model for x in after.candidates] == [x.model for x in before.candidates]
+            assert after.ranks == before.ranks
+
+
+def ids(resolution: Resolution) -> list[str]:
+    return [item.id for item in resolution.candidates]
 
 
 def test_the_deployments_of_a_model_stay_together_the_best_of_them_first() -> None:
