@@ -130,7 +130,9 @@ class Features(Struct, frozen=True):
     the rules on words that found one of theirs. `reasoning` is whether medium or
     more of it was asked for, `code` whether the question holds some. `critical` calls stay where
     they are when money runs short. `max_nanodollars` is what the call may cost at most. `policy` is
-    the one that holds for a copy: that of the call it copies.
+    the one that holds for a copy: that of the call it copies. `document_files` are the documents
+    that are no plain text sent along, `document_urls` those of them that only an address is given
+    of.
     """
 
     input_tokens: int
@@ -155,6 +157,8 @@ class Features(Struct, frozen=True):
     max_nanodollars: int | None = None
     flags: tuple[str, ...] = ()
     policy: str | None = None
+    document_files: int = 0
+    document_urls: int = 0
 
 
 class BudgetRoom(Struct, frozen=True):

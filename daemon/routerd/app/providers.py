@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from routerd.app.addresses import is_public, is_this_machine, is_web_address, vendor_at
 from routerd.app.keys import WantedKey, read_keys
@@ -20,7 +20,7 @@ from routerd.execute.target import Key, Target
 from routerd.models.directory import Directory
 from routerd.models.schema import Provider
 from routerd.providers.base import Adapter
-from routerd.providers.registry import ADAPTERS, build_adapter
+from routerd.providers.registry import ADAPTERS, build_adapter, documents_of
 from routerd.providers.transport import Channel, Transport
 from routerd.settings import ProviderSettings, Settings
 
@@ -90,6 +90,8 @@ def wanted(
             continue
         entry = _join(name, table, directory, file)
         adapter = _adapter_of(entry, file)
+        # Whatever the provider is called, it is this format that carries them or does not.
+        entry = structs.replace(entry, documents=documents_of(entry.adapter, entry.dialect))
         keys = read_keys(entry, table, adapter, described.get(name, ()), environ, file)
         # A server of your own is asked for its models; a vendor's are known, or nothing serves.
         if entry.boundary == "vendor" and name not in described:

@@ -53,6 +53,7 @@ class _Counted:
 
     def __init__(self, messages: list[Message]) -> None:
         self.size = self.images = self.documents = self.document_tokens = 0
+        self.document_files = self.document_urls = 0
         self.parts = self.hidden = 0
         self.calls_tools = False
         for message in messages:
@@ -75,9 +76,18 @@ class _Counted:
         elif isinstance(part, Document):
             self.documents += 1
             self.document_tokens += _document_tokens(part)
+            self._count_file(part)
         elif isinstance(part, ToolResult) and not isinstance(part.content, str):
             self.images += sum(isinstance(inner, Image) for inner in part.content)
             self.parts += len(part.content)
+
+    def _count_file(self, part: Document) -> None:
+        """Count a document that a provider has to take as a file."""
+        if part.data is None:
+            self.document_files += 1
+            self.document_urls += not (part.url or "").startswith("data:")
+        elif not (part.media_type or "").startswith("text/"):
+            self.document_files += 1
 
 
 def measure(
@@ -119,6 +129,8 @@ def measure(
         session=options.session,
         max_nanodollars=None if most_cents is None else int(most_cents * NANODOLLARS_PER_CENT),
         flags=tuple(options.flags),
+        document_files=counted.document_files,
+        document_urls=counted.document_urls,
     )
 
 

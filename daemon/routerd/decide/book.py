@@ -14,10 +14,11 @@ from msgspec import Struct, structs
 
 from routerd.classify.rules import Rules
 from routerd.classify.words import WordRules
-from routerd.decide.candidates import Prepared, Terrain, prepare
+from routerd.decide.candidates import Prepared, Terrain
 from routerd.decide.experiments import arm_of, lot, shadows_of
 from routerd.decide.order import settled
 from routerd.decide.policy import Policies, Policy
+from routerd.decide.preparing import prepare
 from routerd.decide.resolving import resolve
 from routerd.domain import Boundary, Caller, Complexity, Features, Snapshot
 from routerd.models.directory import BOUNDARIES, Directory, Resolution

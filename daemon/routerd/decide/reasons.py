@@ -22,6 +22,9 @@ CAN: Final = {
     "forced_tool_choice": 4,
     "json_schema": 8,
     "prefill": 16,
+    # Documents that are not plain text; by their address, where they are not sent along.
+    "documents": 32,
+    "document_urls": 64,
 }
 # The caller asked for what the model cannot do: another time, or another key, changes nothing.
 INCAPABLE: Final = frozenset(
@@ -31,6 +34,7 @@ INCAPABLE: Final = frozenset(
         "no_forced_tool",
         "no_json_schema",
         "no_prefill",
+        "no_documents",
         "no_chat",
         "no_embedding",
         "no_rerank",
@@ -63,6 +67,8 @@ def needs_of(features: Features) -> int:
         | (4 if features.forced_tool else 0)
         | (8 if features.output_schema else 0)
         | (16 if features.prefill else 0)
+        | (32 if features.document_files else 0)
+        | (64 if features.document_urls else 0)
     )
 
 
@@ -99,16 +105,23 @@ def is_in(wanted: str, region: str | None) -> bool:
 
 def _missing(candidate: Candidate, needs: int, features: Features) -> Dropped:
     missing = needs & ~candidate.can
-    name = candidate.deployment.id
-    if missing & CAN["vision"]:
-        return Dropped(name, "no_vision", f"{features.images} images in the call")
-    if missing & CAN["tools"]:
-        return Dropped(name, "no_tools", f"{features.tools} tools in the call")
-    if missing & CAN["forced_tool_choice"]:
-        return Dropped(name, "no_forced_tool", "the call forces a tool")
-    if missing & CAN["json_schema"]:
-        return Dropped(name, "no_json_schema", "the call asks for a JSON schema")
-    return Dropped(name, "no_prefill", "the last message is the assistant's")
+    details = {
+        "vision": ("no_vision", f"{features.images} images in the call"),
+        "tools": ("no_tools", f"{features.tools} tools in the call"),
+        "forced_tool_choice": ("no_forced_tool", "the call forces a tool"),
+        "json_schema": ("no_json_schema", "the call asks for a JSON schema"),
+        "prefill": ("no_prefill", "the last message is the assistant's"),
+        "documents": (
+            "no_documents",
+            f"{features.document_files} documents in the call that are not plain text",
+        ),
+        "document_urls": (
+            "no_documents",
+            f"{features.document_urls} documents by URL; it takes those that are sent along",
+        ),
+    }
+    first = next(name for name, bit in CAN.items() if missing & bit)
+    return Dropped(candidate.deployment.id, *details[first])
 
 
 def _too_small(candidate: Candidate, tokens: int, wanted: int) -> Dropped:

@@ -12,7 +12,7 @@ from typing import Final, get_args
 from routerd.models.amounts import format_dollars
 from routerd.models.price import RATES, LongContextPrice, Price, Rates
 from routerd.models.ranking import blended
-from routerd.models.schema import DIMENSIONS, Capability, Deployment, Model, Score
+from routerd.models.schema import DIMENSIONS, Capability, Deployment, Documents, Model, Score
 
 __all__ = ["facts", "score_text", "sources"]
 
@@ -20,6 +20,12 @@ PINNED: Final = {
     "dated": "dated",
     "vendor": "fixed by its vendor",
     "moving": "a moving alias",
+}
+# The wire format of a provider carries them, and a model that sees reads them.
+DOCUMENTS: Final[dict[Documents | None, str]] = {
+    None: "plain text",
+    "data": "sent along",
+    "url": "sent along or by URL",
 }
 
 
@@ -40,6 +46,7 @@ def facts(model: Model, deployment: Deployment | None) -> list[tuple[str, str]]:
         ("most output", _number(serving.max_output_tokens)),
         ("dimensions", _number(model.embedding_dimensions)),
         *_capabilities(serving),
+        ("documents", DOCUMENTS[deployment.documents] if deployment is not None else ""),
         *_prices(price),
         *_speed(deployment),
         *((f"score {name}", score_text(getattr(model.scores, name))) for name in DIMENSIONS),

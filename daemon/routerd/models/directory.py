@@ -240,6 +240,7 @@ def _complete(
         prompt_tokens=prompt_tokens,
         prompt_tokens_bound=prompt_tokens_bound,
         image_tokens_bound=model.image_tokens_bound,
+        documents=provider.documents,
     )
 
 

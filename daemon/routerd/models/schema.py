@@ -28,6 +28,7 @@ __all__ = [
     "Deployment",
     "DeploymentEntry",
     "Dimension",
+    "Documents",
     "Kind",
     "LatencyTarget",
     "LocalListing",
@@ -70,6 +71,9 @@ Dimension = Literal[
 ]
 Pinned = Literal["dated", "vendor", "moving"]
 ScoreMethod = Literal["direct", "linked", "linked_extrapolated"]
+# Which documents a wire format carries besides plain text: those that are sent along, or those and
+# what only an address is given of.
+Documents = Literal["data", "url"]
 Tokens = Annotated[int, Meta(ge=1)]
 Name = Annotated[str, Meta(min_length=1)]
 Weight = Annotated[float, Meta(ge=0)]
@@ -190,7 +194,8 @@ class Deployment(Struct, frozen=True, kw_only=True):
     window, which holds both, is the only limit. `replacement` is the model that stands in from
     `retires_on` on. `discovered` marks what a local server listed. `prompt` adds about
     `prompt_tokens` to a prompt, and never more than `prompt_tokens_bound`. `image_tokens_bound` is
-    what one picture can take, None where that is no more than for others.
+    what one picture can take, None where that is no more than for others. `documents` are those
+    that the provider takes, None: none but plain text.
     """
 
     id: str
@@ -216,13 +221,15 @@ class Deployment(Struct, frozen=True, kw_only=True):
     prompt_tokens: int = 0
     prompt_tokens_bound: int = 0
     image_tokens_bound: int | None = None
+    documents: Documents | None = None
 
 
 class Provider(_Entry, frozen=True, kw_only=True):
     """A vendor or a kind of local server, as far as it can be known beforehand.
 
     The adapter's path is appended to `base_url`. Without `key_env` no key is needed.
-    `local_server` marks what may be looked for on this machine.
+    `local_server` marks what may be looked for on this machine. `documents` are those that its wire
+    format carries, absent: none but plain text.
     """
 
     id: Name
@@ -232,6 +239,7 @@ class Provider(_Entry, frozen=True, kw_only=True):
     key_env: str | None = None
     boundary: Boundary
     local_server: bool = False
+    documents: Documents | None = None
 
 
 class ModelClass(_Entry, frozen=True, kw_only=True):

@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import Final
 
 from routerd.errors import SettingsError
+from routerd.models.schema import Documents
 from routerd.providers.anthropic import AnthropicAdapter
 from routerd.providers.base import Adapter
 from routerd.providers.openai import DIALECTS, OpenAIAdapter
 
-__all__ = ["ADAPTERS", "build_adapter"]
+__all__ = ["ADAPTERS", "build_adapter", "documents_of"]
 
 ADAPTERS: Final[dict[str, tuple[str, ...]]] = {
     "anthropic": (),
@@ -36,3 +37,11 @@ def build_adapter(adapter: str, dialect: str | None = None) -> Adapter:
     if adapter == "anthropic":
         return AnthropicAdapter()
     return OpenAIAdapter(DIALECTS[dialect or "openai"])
+
+
+def documents_of(adapter: str, dialect: str | None = None) -> Documents | None:
+    """Return which documents a wire format carries besides plain text."""
+    if adapter == "anthropic":
+        return "url"
+    carried = DIALECTS[dialect or "openai"].documents
+    return "data" if carried == "file" else "url" if carried == "document_url" else None

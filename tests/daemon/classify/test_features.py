@@ -169,6 +169,22 @@ def test_the_bound_is_above_every_byte_and_grows_with_all_that_is_sent(
     assert with_tools > found.input_tokens_bound + 1000
 
 
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        (Document(data=b"text", media_type="text/markdown"), (1, 0, 0)),
+        (Document(data=b"%PDF", media_type="application/pdf"), (1, 1, 0)),
+        (Document(url="data:application/pdf;base64,JVBERi0="), (1, 1, 0)),
+        (Document(url="https://files.example/a.pdf"), (1, 1, 1)),
+        (Document(url="https://files.example/a.txt", media_type="text/plain"), (1, 1, 1)),
+    ],
+)
+def test_what_is_a_document_to_whom(document: Document, expected: tuple[int, int, int]) -> None:
+    """Plain text that is sent along goes to anybody, as text."""
+    found = features(document)
+    assert (found.documents, found.document_files, found.document_urls) == expected
+
+
 def test_nothing_bounds_a_document_but_the_window_of_its_reader() -> None:
     document = Document(data=b"x", media_type="application/pdf")
     assert features(Text("a"), document).input_tokens_bound is None

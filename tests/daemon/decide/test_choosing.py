@@ -1,4 +1,4 @@
-"""What a rule for choosing left out is in the plan with its reason, and who is not here moves none."""
+"""What a rule for choosing leaves out is in the plan, and who is not here moves nobody."""
 
 from __future__ import annotations
 

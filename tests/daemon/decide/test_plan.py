@@ -15,6 +15,7 @@ from routerd.errors import CallRefused
 from routerd.models.directory import Directory
 from routerd.models.schema import (
     FAIL,
+    Documents,
     ModelClass,
     Shortcut,
 )
@@ -44,6 +45,7 @@ from tests.daemon.decide.known import (
         ({}, Features(1, forced_tool=True), "no_forced_tool", "forces a tool"),
         ({}, Features(1, output_schema=True), "no_json_schema", "JSON schema"),
         ({}, Features(1, prefill=True), "no_prefill", "assistant's"),
+        ({}, Features(1, document_files=2), "no_documents", "2 documents in the call"),
         ({"max_input_tokens": 9}, Features(10), "window", "about 10 tokens in, takes 9"),
         (
             {"context_window": 100},
@@ -333,3 +335,31 @@ def test_where_nobody_else_stands_in_all_routes_stay() -> None:
     made = plan_call(book(ONE_SIDED), "smart", PLAIN, Caller(), without)
     assert route_ids(made) == ["a/one", "a/two", "a/three"]
     assert "b/tiny" in {item.deployment for item in made.dropped if item.code == "unhealthy"}
+
+
+SEES = Capabilities(vision=True)
+PDF = Features(1, documents=1, document_files=1)
+LINKED = Features(1, documents=2, document_files=2, document_urls=1)
+
+
+@pytest.mark.parametrize(
+    ("carried", "able", "wanted", "detail"),
+    [
+        (None, SEES, PDF, "1 documents in the call that are not plain text"),
+        ("url", Capabilities(), PDF, "1 documents in the call that are not plain text"),
+        ("data", SEES, LINKED, "1 documents by URL; it takes those that are sent along"),
+        ("data", SEES, PDF, None),
+        ("url", SEES, LINKED, None),
+        (None, Capabilities(), Features(1, documents=1), None),
+    ],
+)
+def test_a_document_goes_where_wire_and_model_take_it(
+    carried: Documents | None, able: Capabilities, wanted: Features, detail: str | None
+) -> None:
+    host = structs.replace(provider("p"), documents=carried)
+    known = directory([host], [model("m", capabilities=able)], [deployment("p", "m")])
+    plan = plan_for(known, features=wanted)
+    if detail is None:
+        assert route_ids(plan) == ["p/m"]
+    else:
+        assert [(item.code, item.detail) for item in plan.dropped] == [("no_documents", detail)]

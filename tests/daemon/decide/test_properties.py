@@ -65,6 +65,9 @@ def test_a_route_can_do_what_is_needed_and_may_serve(world: World) -> None:
         assert can.forced_tool_choice or not wanted.forced_tool
         assert can.json_schema or not wanted.output_schema
         assert can.prefill or not wanted.prefill
+        carried = world.directory.providers[item.provider].documents
+        assert not wanted.document_files or (carried is not None and can.vision)
+        assert not wanted.document_urls or (carried == "url" and can.vision)
         assert item.kind == wanted.kind
         assert item.max_input_tokens is None or item.max_input_tokens >= wanted.input_tokens
         out = wanted.max_output_tokens or 0

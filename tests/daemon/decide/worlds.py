@@ -136,6 +136,7 @@ deployments_drawn = st.fixed_dictionaries(
 limits = mostly(None, *BOUNDARIES)
 degraded_paths = st.sampled_from([*CLASS_NAMES, FAIL])
 boundaries = st.sampled_from(BOUNDARIES)
+carried = st.sampled_from([None, "data", "url"])
 served = st.dictionaries(st.sampled_from(DEPLOYMENTS), deployments_drawn, min_size=1, max_size=8)
 
 
@@ -168,7 +169,10 @@ def directories(draw: st.DrawFn) -> Directory:
         ),
     ]
     return directory(
-        [provider(name, draw(boundaries)) for name in PROVIDER_NAMES],
+        [
+            structs.replace(provider(name, draw(boundaries)), documents=draw(carried))
+            for name in PROVIDER_NAMES
+        ],
         [model(name, **draw(models_drawn)) for name in MODEL_NAMES],
         [deployment(*name.split("/"), **more) for name, more in draw(served).items()],
         classes,
@@ -251,6 +255,8 @@ features = st.builds(
     sensitivity=st.sampled_from(["public", "public", "internal", "private"]),
     input_tokens_bound=st.sampled_from([None, 6_000]),
     text_rules=st.dictionaries(st.sampled_from(["first", "second"]), st.booleans()),
+    document_files=mostly(0, 1),
+    document_urls=mostly(0, 1),
     kind=mostly("chat", "embedding"),
     critical=st.booleans(),
     latency=st.sampled_from([None, "interactive", "batch", 200]),
