@@ -22,11 +22,17 @@ STATIC_CODES: Final = frozenset(
     {
         "beyond_three",
         "boundary",
+        "lacks_capability",
+        "moving_alias",
         "no_forced_tool",
         "no_json_schema",
         "no_prefill",
+        "policy",
         "provider_not_configured",
         "retired",
+        "score_too_low",
+        "too_dear",
+        "window_too_small",
     }
 )
 MOST_REASONS: Final = 10_000

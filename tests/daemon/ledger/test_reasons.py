@@ -10,6 +10,7 @@ import pytest
 from routerd.domain import Dropped
 from routerd.ledger.reasons import Reasons, read_dropped
 from routerd.ledger.schema import migrate
+from routerd.models import load_directory
 
 NO_KEY = Dropped("groq/gpt", "provider_not_configured", "no key or address for groq")
 RETIRED = Dropped("openai/old", "retired", "on 2026-10-01")
@@ -67,3 +68,13 @@ def test_what_was_not_committed_is_not_referred_to(connection: sqlite3.Connectio
     reasons.rolled_back()
     assert refer(reasons, connection, NO_KEY) == "[1]"
     assert refer(reasons, connection, RETIRED) == "[2]"
+
+
+def test_what_a_shortcut_leaves_out_takes_the_room_of_an_id(connection: sqlite3.Connection) -> None:
+    """They are the most of all reasons, and the same for call after call."""
+    directory = load_directory()
+    resolutions = [directory.resolve(name) for name in directory.shortcuts]
+    left_out = {item for found in resolutions for item in found.left_out}
+    assert {item.code for item in left_out} >= {"too_dear", "lacks_capability", "window_too_small"}
+    text = refer(Reasons(connection), connection, *left_out)
+    assert text == str(list(range(1, len(left_out) + 1))).replace(" ", "")
