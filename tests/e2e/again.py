@@ -30,9 +30,9 @@ def differences_in(ledger: Path) -> list[str]:
     reader = open_reader(ledger)
     records = reader.recent(MOST_RECORDS)
     altered = [
-        f"{record.decision_id}: its row was changed"
+        f"{record.decision_id}: {alteration}"
         for record in records
-        if reader.is_altered(record.decision_id)
+        for alteration in reader.alterations(record.decision_id)
     ]
     return altered + [
         f"{record.decision_id}: {difference}"

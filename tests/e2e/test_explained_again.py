@@ -14,6 +14,8 @@ from tests.e2e.asking import ask
 from tests.e2e.conftest import Daemon
 from tests.e2e.processes import routerd_beside
 
+OF_THE_ATTEMPT = "its attempt 1 is another than was written: output_tokens"
+
 
 async def test_a_record_altered_by_hand_is_reported_as_different(
     start_daemon: Callable[..., Awaitable[Daemon]],
@@ -60,3 +62,9 @@ async def test_a_record_altered_by_hand_is_reported_as_different(
     await anyio.to_thread.run_sync(run, "UPDATE calls SET cost_nanodollars = cost_nanodollars - 1")
     same = await routerd_beside(*arguments, home=daemon.folder)
     assert (same.returncode, same.stderr) == (0, "")
+    # What money is summed up from, and the mark that the row is as it was.
+    await anyio.to_thread.run_sync(run, "UPDATE attempts SET output_tokens = 1 + output_tokens")
+    assert await noticed() == ["routerd: DECIDED DIFFERENTLY: " + OF_THE_ATTEMPT]
+    await anyio.to_thread.run_sync(run, "UPDATE attempts SET output_tokens = output_tokens - 1")
+    await anyio.to_thread.run_sync(run, "UPDATE calls SET digest = NULL")
+    assert await noticed() == [changed]

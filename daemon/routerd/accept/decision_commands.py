@@ -26,7 +26,7 @@ from routerd.execute.accounts import Accounts
 from routerd.execute.deciding import decide, understand
 from routerd.execute.recording import caller_of
 from routerd.execute.story import Rules
-from routerd.ledger import Ledger
+from routerd.ledger import AlteredDocument, Ledger
 from routerd_proto.content import Message
 from routerd_proto.frames import CallOptions
 
@@ -34,7 +34,6 @@ __all__ = ["DecisionCommands"]
 
 # Books of then that are kept: whoever explains calls does so for several of one time.
 MOST_BOOKS: Final = 4
-ALTERED: Final = "its row in the ledger is not the one that was written: somebody changed it"
 
 
 class ExplainQuestion(Struct, frozen=True, forbid_unknown_fields=True):
@@ -94,7 +93,7 @@ class DecisionCommands:
         }
 
     async def _again(self, record: Record) -> dict[str, Any]:
-        altered = [ALTERED] if await self._ledger.is_altered(record.decision_id) else []
+        altered = await self._ledger.alterations(record.decision_id)
         try:
             book = await self._book(record.directory_hash, record.policy_hash)
             again = decide_again(record, caller_of(record), book)
@@ -103,6 +102,8 @@ class DecisionCommands:
             if record.deployment and record.plan is None and not record.cached:
                 differences.append(f"{record.deployment} answered, and no plan is recorded")
             return {"possible": False, "why": str(error), "differences": differences}
+        except AlteredDocument as error:
+            return {"possible": False, "why": str(error), "differences": [*altered, str(error)]}
         return {"possible": True, "why": "", "differences": [*altered, *again.differences]}
 
     async def _book(self, directory_hash: str | None, policy_hash: str | None) -> Book:

@@ -1,6 +1,7 @@
 """What happened, durable: one row for every call that was read, whatever its end."""
 
 from routerd.ledger.reading import (
+    AlteredDocument,
     AmbiguousId,
     Connection,
     LedgerReader,
@@ -11,6 +12,7 @@ from routerd.ledger.store import Ledger
 from routerd.ledger.writer import WriterSettings
 
 __all__ = [
+    "AlteredDocument",
     "AmbiguousId",
     "Connection",
     "Ledger",

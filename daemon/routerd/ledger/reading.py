@@ -11,6 +11,7 @@ import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import quote
@@ -18,11 +19,13 @@ from urllib.parse import quote
 import msgspec
 
 from routerd.domain import Record
+from routerd.ledger.altered import alterations, is_document
 from routerd.ledger.reasons import read_dropped
-from routerd.ledger.rows import CALL_COLUMNS, is_altered, read_record
+from routerd.ledger.rows import read_record
 from routerd.ledger.schema import APPLICATION_ID, MIGRATIONS
 
 __all__ = [
+    "AlteredDocument",
     "AmbiguousId",
     "Connection",
     "LedgerReader",
@@ -49,6 +52,10 @@ class AmbiguousId(ValueError):  # noqa: N818 - it says what is wrong with the id
 
 class LedgerUnreadable(Exception):  # noqa: N818 - it says what was found
     """The file cannot be read: missing, not a ledger, damaged, or of a later version."""
+
+
+class AlteredDocument(LedgerUnreadable):
+    """What calls were decided by is another than its name says: somebody changed it."""
 
 
 class LedgerReader:
@@ -85,17 +92,18 @@ class LedgerReader:
         return found[0] if found else None
 
     def document(self, name: str) -> bytes | None:
-        """Return what calls were decided by, by its hash."""
+        """Return what calls were decided by, by its hash; AlteredDocument where it is not that."""
         columns = self._compressed("SELECT content FROM documents WHERE hash = ?", name)
+        if columns and not is_document(name, columns[0]):
+            raise AlteredDocument(
+                f"the policy or directory {name[:12]} in the ledger is not the one that was "
+                "written: somebody changed it"
+            )
         return columns[0] if columns else None
 
-    def is_altered(self, decision_id: str) -> bool:
-        """Say whether the row of a call was changed since it was written."""
-        columns = ", ".join(CALL_COLUMNS)
-        select = f"SELECT {columns} FROM calls WHERE decision_id = ?"  # noqa: S608 - of the schema
-        with self._connect() as connection:
-            row = connection.execute(select, (decision_id,)).fetchone()
-        return row is not None and is_altered(row)
+    def alterations(self, decision_id: str) -> list[str]:
+        """Say in sentences what of a call was changed since it was written; empty: nothing."""
+        return self.ask(partial(alterations, decision_id=decision_id))
 
     def texts(self, decision_id: str) -> tuple[bytes, bytes] | None:
         """Return the messages and the answer of a call, as JSON, where they were kept."""

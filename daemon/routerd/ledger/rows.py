@@ -1,4 +1,4 @@
-"""From a record to its rows and back, and whether a row is still as it was written.
+"""From a record to its rows and back.
 
 Rules of this file: pure. The columns repeat what people filter and sum by; the whole record stands
 beside them as JSON, and that is what is read back, with the candidates its plan dropped.
@@ -17,6 +17,7 @@ from routerd.domain import Attempt, Dropped, Record
 from routerd_proto.frames import Usage
 
 __all__ = [
+    "ATTEMPT_COLUMNS",
     "CALL_COLUMNS",
     "INSERT_ATTEMPT",
     "INSERT_CALL",
@@ -24,8 +25,8 @@ __all__ = [
     "Row",
     "attempt_rows",
     "call_row",
+    "digest_of",
     "first_sent",
-    "is_altered",
     "read_record",
     "started_ms",
 ]
@@ -164,13 +165,7 @@ def call_row(record: Record, dropped: str | None) -> Row:
         dropped,
         msgspec.json.encode(stored).decode(),
     )
-    return (*row, _digest(row))
-
-
-def is_altered(row: Sequence[str | int | None]) -> bool:
-    """Say whether a row of `CALL_COLUMNS` is another than the one that was written."""
-    *values, digest = row
-    return digest is not None and digest != _digest(values)
+    return (*row, digest_of(row))
 
 
 def attempt_rows(record: Record) -> list[Row]:
@@ -226,7 +221,8 @@ def read_record(text: str, dropped: tuple[Dropped, ...] | None) -> Record:
     return record
 
 
-def _digest(values: Sequence[str | int | None]) -> str:
+def digest_of(values: Sequence[str | int | None]) -> str:
+    """Return what tells a row that somebody changed: a digest of all of it but the digest."""
     return blake2b(msgspec.json.encode(values), digest_size=16).hexdigest()
 
 

@@ -311,7 +311,14 @@ MONEY: Final = (
 # Of all other columns: what tells a row that somebody changed. NULL in rows from before.
 DIGEST: Final = ("ALTER TABLE calls ADD COLUMN digest TEXT",)
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (CALLS, MONEY, DIGEST)
+# The last call that was written without a digest, NULL where there is none: what comes after it and
+# has none was changed.
+UNDIGESTED: Final = (
+    "CREATE TABLE undigested (decision_id TEXT) STRICT",
+    "INSERT INTO undigested SELECT max(decision_id) FROM calls WHERE digest IS NULL",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (CALLS, MONEY, DIGEST, UNDIGESTED)
 
 
 class NewerLedger(Exception):  # noqa: N818 - it says what was found

@@ -250,12 +250,15 @@ class Ledger:
         # What is kept in memory is newer than its row, if it has one.
         return max((*matching, *([found] if found else [])), key=_age, default=None)
 
-    async def is_altered(self, decision_id: str) -> bool:
-        """Say whether the row of a call was changed since it was written."""
-        return await anyio.to_thread.run_sync(self._reader.is_altered, decision_id)
+    async def alterations(self, decision_id: str) -> list[str]:
+        """Say in sentences what of a call was changed since it was written; empty: nothing."""
+        return await anyio.to_thread.run_sync(self._reader.alterations, decision_id)
 
     async def document(self, name: str) -> bytes | None:
-        """Return what calls were decided by, by its hash; None where it is not there."""
+        """Return what calls were decided by, by its hash; None where it is not there.
+
+        AlteredDocument where it is not the one that the hash is of.
+        """
         await self.flush_in_time()
         return await anyio.to_thread.run_sync(self._reader.document, name)
 

@@ -190,6 +190,32 @@ async def test_documents_that_are_gone_are_said_to_be(tmp_path: Path, ledger: Le
     }
 
 
+async def test_a_document_altered_by_hand_is_reported(tmp_path: Path, ledger: Ledger) -> None:
+    """A policy that says now what would explain the call was not what it was decided by."""
+    rules = rules_of(ledger)
+    then = rules_of(ledger, Book(KNOWN, PolicyDocument(providers=("q",))))
+    record = keep(ledger, then)
+    await ledger.recent(1)
+
+    def forge() -> None:
+        with sqlite3.connect(ledger.path) as database:
+            database.execute(
+                "UPDATE documents SET content = (SELECT content FROM documents WHERE hash = ?1) "
+                "WHERE hash = ?2",
+                (rules.policy_hash, then.policy_hash),
+            )
+        database.close()
+
+    await anyio.to_thread.run_sync(forge)
+    (told,) = await again(tmp_path, ledger, rules, record)
+    assert then.policy_hash is not None
+    why = (
+        f"the policy or directory {then.policy_hash[:12]} in the ledger is not the one that was "
+        "written: somebody changed it"
+    )
+    assert told == {"possible": False, "why": why, "differences": [why]}
+
+
 async def test_documents_of_another_version_are_said_to_be(tmp_path: Path, ledger: Ledger) -> None:
     rules = rules_of(ledger)
     other = structs.replace(

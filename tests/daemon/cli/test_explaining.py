@@ -114,10 +114,11 @@ async def test_a_ledger_that_was_altered_by_hand_is_noticed(run: Run, tmp_path: 
 async def test_documents_that_are_gone_are_said_to_be(run: Run, tmp_path: Path) -> None:
     def forget() -> None:
         with sqlite3.connect(tmp_path / "ledger.db") as database:
-            # As a row from before there were digests.
+            # As rows from before there were digests.
             database.execute(
                 "UPDATE calls SET record = replace(record, ?, ?), digest = NULL", forgotten
             )
+            database.execute("UPDATE undigested SET decision_id = ?", ("f" * 32,))
         database.close()
 
     _, out, _ = await run("explain", "--json", name(1))
