@@ -66,5 +66,7 @@ async def test_a_record_altered_by_hand_is_reported_as_different(
     await anyio.to_thread.run_sync(run, "UPDATE attempts SET output_tokens = 1 + output_tokens")
     assert await noticed() == ["routerd: DECIDED DIFFERENTLY: " + OF_THE_ATTEMPT]
     await anyio.to_thread.run_sync(run, "UPDATE attempts SET output_tokens = output_tokens - 1")
+    ((digest,),) = await anyio.to_thread.run_sync(run, "SELECT digest FROM calls")
     await anyio.to_thread.run_sync(run, "UPDATE calls SET digest = NULL")
     assert await noticed() == [changed]
+    await anyio.to_thread.run_sync(run, "UPDATE calls SET digest = ?", digest)

@@ -86,7 +86,8 @@ class _Checker:
                 sizes = "least_input_tokens and most_input_tokens"
                 raise self._wrong(
                     f"decides by size alone, which says little about how hard a call is; expected "
-                    f"another condition beside {sizes}",
+                    f"another condition beside {sizes}. That something is false does not count: "
+                    "nearly every call comes without code, tools, images and reasoning",
                     place,
                 )
             if not rule.targets and all(getattr(rule, item) in (None, []) for item in CONDITIONS):

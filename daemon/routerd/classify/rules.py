@@ -1,95 +1,124 @@
 """Which rule a call meets: the first whose conditions all hold.
 
 Rules of this file: pure, on the facts of a call alone, so that a past call meets the same rule
-again without its text. Conditions are tested from the rarest to the most frequent, since most rules
-do not fit most calls.
+again without its text. A set of rules is a whole number with a bit for each, the first rule the
+lowest: what a fact of a call rules out is worked out beforehand, so every condition of every rule
+is tested by a few "and"s, whatever the call is like and however many rules there are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from routerd.domain import Caller, Features
 from routerd.settings import Rule
 
 __all__ = ["CONDITIONS", "Rules", "is_by_size_alone"]
 
-Test = Callable[[str, Features, Caller], bool]
-_Tested = tuple[str, Rule, tuple[Test, ...]]
-# More than any prompt has.
-NO_LIMIT: Final = 2**62
 # What of a rule is a condition besides the size.
 CONDITIONS: Final = ("tasks", "flags", "words", "code", "reasoning", "tools", "images")
+# Those that are so or not so. Nearly every call brings none of them, so that it brings none says
+# hardly anything.
+SWITCHES: Final = ("code", "reasoning", "tools", "images")
+
+
+class _Names(NamedTuple):
+    """The rules that do not ask for a name of one kind, and those that ask for each."""
+
+    unasked: int
+    asking: dict[str, int]
 
 
 class Rules:
     """The rules in order, each with its name, prepared for many calls."""
 
     def __init__(self, rules: Mapping[str, Rule]) -> None:
-        self._tests = tuple((name, rule, tuple(_tests(name, rule))) for name, rule in rules.items())
-        self._targets = frozenset(target for rule in rules.values() for target in rule.targets)
-        self._tasks = frozenset(task for rule in rules.values() for task in rule.tasks)
-        self._possible: dict[tuple[str | None, str | None, bool, bool], tuple[_Tested, ...]] = {}
+        self._rules = tuple(rules.items())
+        listed = tuple(rules.values())
+        self._flags = _names([rule.flags for rule in listed])
+        # A rule that looks for words asks for its own name among those that found one.
+        self._words = _names([[name] if rule.words else [] for name, rule in self._rules])
+        # One target and one task: those who ask for it, and those who ask for none.
+        self._any_target, self._targets = _one_of(_names([rule.targets for rule in listed]))
+        self._any_task, self._tasks = _one_of(_names([rule.tasks for rule in listed]))
+        self._switches = tuple(
+            _those(_holds(rule, facts) for rule in listed) for facts in range(2 ** len(SWITCHES))
+        )
+        # Between two of these sizes the same rules hold.
+        self._sizes = sorted(
+            {rule.least_input_tokens or 0 for rule in listed}
+            | {rule.most_input_tokens + 1 for rule in listed if rule.most_input_tokens is not None}
+        )
+        self._of_size = [
+            _those(_takes(rule, size) for rule in listed) for size in (-1, *self._sizes)
+        ]
 
     def first(self, target: str, features: Features, caller: Caller) -> tuple[str, Rule] | None:
         """Return the first rule that a call to `target` meets, with its name."""
-        for name, rule, tests in self._possible_for(target, features, caller):
-            for test in tests:
-                if not test(target, features, caller):
-                    break
-            else:
-                return name, rule
-        return None
-
-    def _possible_for(self, target: str, features: Features, caller: Caller) -> tuple[_Tested, ...]:
-        """Return the rules that target, task, and having flags or words at all, do not rule out.
-
-        Names that no rule knows are as good as one another, so there are few of these lists.
-        """
-        task = caller.task
-        known = target if target in self._targets else None
-        key = (
-            known,
-            task if task in self._tasks else None,
-            bool(features.flags),
-            bool(features.text_rules),
+        flags, words = self._flags.unasked, self._words.unasked
+        for name in features.flags:
+            flags |= self._flags.asking.get(name, 0)
+        for name, is_found in features.text_rules.items():
+            if is_found:
+                words |= self._words.asking.get(name, 0)
+        facts = (
+            features.code
+            | features.reasoning << 1
+            | (features.tools > 0) << 2
+            | (features.images > 0) << 3
         )
-        possible = self._possible.get(key)
-        if possible is None:
-            possible = self._possible[key] = tuple(
-                (name, rule, tests)
-                for name, rule, tests in self._tests
-                if (not rule.targets or target in rule.targets)
-                and (not rule.tasks or task in rule.tasks)
-                and (not rule.flags or features.flags)
-                and (not rule.words or features.text_rules)
-            )
-        return possible
+        met = (
+            flags
+            & words
+            & self._targets.get(target, self._any_target)
+            & self._tasks.get(caller.task, self._any_task)
+            & self._switches[facts]
+            & self._of_size[bisect_right(self._sizes, features.input_tokens)]
+        )
+        # Of all bits the lowest.
+        return self._rules[(met & -met).bit_length() - 1] if met else None
 
 
 def is_by_size_alone(rule: Rule) -> bool:
-    """Say whether nothing but the size of a call decides: too weak a sign to go by."""
+    """Say whether nothing but the size of a call decides: too weak a sign to go by.
+
+    That a call brings no tools, say, is no second sign: hardly any does.
+    """
     sizes = (rule.least_input_tokens, rule.most_input_tokens)
     others = (getattr(rule, name) for name in CONDITIONS)
-    return any(size is not None for size in sizes) and all(item in (None, []) for item in others)
+    return any(size is not None for size in sizes) and not any(others)
 
 
-def _tests(name: str, rule: Rule) -> Iterable[Test]:
-    """Return a test for each condition that the rule sets, those that fail most often first."""
-    targets, tasks, flags = frozenset(rule.targets), frozenset(rule.tasks), frozenset(rule.flags)
-    least, most = rule.least_input_tokens or 0, rule.most_input_tokens or NO_LIMIT
-    code, reasoning, tools, images = rule.code, rule.reasoning, rule.tools, rule.images
-    tests: tuple[tuple[object, Test], ...] = (
-        (targets, lambda target, _features, _caller: target in targets),
-        (tasks, lambda _target, _features, caller: caller.task in tasks),
-        (flags, lambda _target, features, _caller: not flags.isdisjoint(features.flags)),
-        (rule.words, lambda _target, features, _caller: features.text_rules.get(name, False)),
-        (code is not None, lambda _target, features, _caller: features.code is code),
-        (reasoning is not None, lambda _target, features, _caller: features.reasoning is reasoning),
-        (tools is not None, lambda _target, features, _caller: (features.tools > 0) is tools),
-        (images is not None, lambda _target, features, _caller: (features.images > 0) is images),
-        (least, lambda _target, features, _caller: features.input_tokens >= least),
-        (most != NO_LIMIT, lambda _target, features, _caller: features.input_tokens <= most),
+def _those(are: Iterable[bool]) -> int:
+    """Return the set of the rules of which something is so, from what is said of each in order."""
+    return sum(1 << place for place, is_so in enumerate(are) if is_so)
+
+
+def _names(asked: Sequence[Sequence[str]]) -> _Names:
+    """Return who asks for which names, from what each rule asks for, in order."""
+    every = {name for names in asked for name in names}
+    return _Names(
+        _those(not names for names in asked),
+        {name: _those(name in names for names in asked) for name in every},
     )
-    return (test for is_set, test in tests if is_set)
+
+
+def _one_of(names: _Names) -> tuple[int, dict[str | None, int]]:
+    """Return which rules take any name, and which take each of those that are asked for."""
+    return names.unasked, {name: names.unasked | those for name, those in names.asking.items()}
+
+
+def _holds(rule: Rule, facts: int) -> bool:
+    """Say whether a rule takes a call with these of `SWITCHES`, the first the lowest bit."""
+    wanted = (getattr(rule, name) for name in SWITCHES)
+    return all(
+        item is None or item is bool(facts >> place & 1) for place, item in enumerate(wanted)
+    )
+
+
+def _takes(rule: Rule, size: int) -> bool:
+    """Say whether a rule takes a call of so many tokens."""
+    most = rule.most_input_tokens
+    return size >= (rule.least_input_tokens or 0) and (most is None or size <= most)

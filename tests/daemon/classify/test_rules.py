@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -136,25 +136,63 @@ def test_the_first_that_fits_counts() -> None:
     assert first({}) is None
 
 
+# Few values, so that calls and rules meet.
+few = st.sampled_from([[], ["a"], ["b"], ["a", "b"]])
+either = st.sampled_from([None, None, True, False])
+sizes = st.sampled_from([None, None, 1, 50, 51, 99])
 rules_drawn = st.dictionaries(
-    st.text(min_size=1, max_size=5),
+    st.sampled_from("abcdefgh"),
     st.builds(
         Rule,
-        flags=st.sampled_from([[], ["a"], ["b"], ["a", "b"]]),
-        tools=st.sampled_from([None, True, False]),
-        tasks=st.sampled_from([[], ["tag"]]),
+        targets=few,
+        tasks=few,
+        flags=few,
+        words=few,
+        code=either,
+        reasoning=either,
+        tools=either,
+        images=either,
+        least_input_tokens=sizes,
+        most_input_tokens=sizes,
     ),
-    max_size=6,
 )
+calls_drawn = st.builds(
+    Features,
+    input_tokens=st.sampled_from([0, 1, 49, 50, 51, 52, 98, 99, 100, 10**7]),
+    images=st.integers(0, 2),
+    tools=st.integers(0, 2),
+    text_rules=st.dictionaries(st.sampled_from("abcdefgh"), st.booleans()),
+    reasoning=st.booleans(),
+    code=st.booleans(),
+    flags=st.lists(st.sampled_from("abc"), unique=True).map(tuple),
+)
+names = st.sampled_from([None, "a", "b", "c"])
 
 
-@given(rules_drawn, st.sampled_from([(), ("a",), ("b",)]), st.integers(0, 1))
-def test_no_rule_before_the_one_that_counts_would_fit(
-    rules: dict[str, Rule], flags: tuple[str, ...], tools: int
+def is_met(name: str, rule: Rule, target: str, features: Features, task: str | None) -> bool:
+    """Say what the settings say of a rule, one condition after the other."""
+    return (
+        (not rule.targets or target in rule.targets)
+        and (not rule.tasks or task in rule.tasks)
+        and (not rule.flags or not set(rule.flags).isdisjoint(features.flags))
+        and (not rule.words or features.text_rules.get(name, False))
+        and rule.code in (None, features.code)
+        and rule.reasoning in (None, features.reasoning)
+        and rule.tools in (None, features.tools > 0)
+        and rule.images in (None, features.images > 0)
+        and features.input_tokens >= (rule.least_input_tokens or 0)
+        and (rule.most_input_tokens is None or features.input_tokens <= rule.most_input_tokens)
+    )
+
+
+@settings(max_examples=500)
+@given(rules_drawn, st.sampled_from("abc"), calls_drawn, names)
+def test_the_first_rule_all_of_whose_conditions_hold_is_met(
+    rules: dict[str, Rule], target: str, features: Features, task: str | None
 ) -> None:
-    features = structs.replace(PLAIN, flags=flags, tools=tools)
-    alone = [name for name, rule in rules.items() if first({name: rule}, features=features)]
-    assert first(rules, features=features) == (alone[0] if alone else None)
+    met = [name for name, rule in rules.items() if is_met(name, rule, target, features, task)]
+    hit = Rules(rules).first(target, features, Caller(task=task))
+    assert hit == ((met[0], rules[met[0]]) if met else None)
 
 
 # --- size alone ----------------------------------------------------------------------------------
@@ -175,11 +213,24 @@ def test_a_rule_by_size_alone_is_told(rule: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("condition", CONDITIONS)
 def test_with_any_other_condition_a_rule_is_not_by_size_alone(condition: str) -> None:
-    values: list[Any] = [["x"]] if condition in ("tasks", "flags", "words") else [True, False]
-    for value in values:
-        assert not is_by_size_alone(Rule(most_input_tokens=5, **{condition: value}))
-    assert not is_by_size_alone(Rule(**{condition: values[0]}))
+    value: Any = ["x"] if condition in ("tasks", "flags", "words") else True
+    assert not is_by_size_alone(Rule(most_input_tokens=5, **{condition: value}))
+    assert not is_by_size_alone(Rule(**{condition: value}))
     assert not is_by_size_alone(Rule())
+
+
+def by_size(**more: Any) -> bool:
+    return is_by_size_alone(Rule(**{"most_input_tokens": 5, **more}))
+
+
+def test_that_a_call_brings_nothing_is_no_second_condition() -> None:
+    """Nearly every call has no tools, no pictures, no code and no reasoning."""
+    nothing = dict.fromkeys(("code", "reasoning", "tools", "images"), False)
+    for name in nothing:
+        assert by_size(**{name: False})
+        assert not by_size(**{**nothing, name: True})
+    assert by_size(**nothing)
+    assert not by_size(flags=["x"], **nothing)
 
 
 # --- the rules that are shipped ------------------------------------------------------------------
