@@ -12,6 +12,7 @@ import msgspec
 
 from routerd.app.startup import find_settings_file, load_user_directory
 from routerd.cli import auditing, comparing
+from routerd.cli.planned import planned_models, providers_named
 from routerd.cli.tables import print_json, print_table
 from routerd.errors import StartError
 from routerd.models import BOUNDARIES, Directory
@@ -19,6 +20,7 @@ from routerd.models.browse import CAPABILITIES, SORTS, Filter, Pair, browse
 from routerd.models.describe import score_text
 from routerd.models.schema import DIMENSIONS, Kind
 from routerd.models.tables import ModelRow, model_rows, shortcut_rows
+from routerd.settings import Settings, load_settings
 
 __all__ = ["configure"]
 
@@ -38,8 +40,9 @@ examples:
   routerd models check                            what has ended, what moves, what is missing""",
     "shortcuts": """\
 A shortcut is what an app asks for: a job, with the models that do it in order and the defaults they
-get. Add your own in a file that `directory` of the configuration names; `--order NAME` says why the
-candidates of one stand as they do.
+get. The first models are those that your providers and your default policy let serve: a moving
+alias, say, is not among them unless the policy allows it. Add your own in a file that `directory`
+of the configuration names; `--order NAME` says why the candidates of one stand as they do.
 
 examples:
   routerd shortcuts
@@ -168,20 +171,27 @@ def _score_rows(rows: list[ModelRow]) -> list[tuple[str, ...]]:
 
 def shortcuts(arguments: argparse.Namespace) -> int:
     """List every shortcut with what it is for and who serves it, or one with why."""
-    directory = load_user_directory(arguments.config or find_settings_file(dict(os.environ)))
+    environ = dict(os.environ)
+    file = arguments.config or find_settings_file(environ)
+    directory = load_user_directory(file)
     if arguments.order is not None:
         return _show_order(directory, arguments.order, as_json=arguments.json)
+    settings = load_settings(file) if file is not None else Settings()
     rows = shortcut_rows(directory)
+    named = providers_named(settings, directory, environ, has_file=file is not None)
+    planned = planned_models(directory, settings, named or directory.providers)
     if arguments.json:
-        print_json(rows)
+        print_json([{**msgspec.to_builtins(row), "planned": planned[row.name]} for row in rows])
         return 0
     print_table(
         ("shortcut", "for", "served by", "first models"),
         [
-            (row.name, row.description, row.serves, ", ".join(row.models[:3]) or "none here")
+            (row.name, row.description, row.serves, ", ".join(planned[row.name][:3]) or "none here")
             for row in rows
         ],
     )
+    whose = f"with {', '.join(named)}" if named else "with every provider, since none is configured"
+    print(f"\nfirst models: what the default policy lets serve {whose}; no server was asked")
     return 0
 
 

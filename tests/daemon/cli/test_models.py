@@ -12,8 +12,10 @@ import anyio.to_thread
 import pytest
 
 from routerd.cli import main
+from routerd.models import load_directory
 from routerd.simulate import Simulator
 
+DIRECTORY = load_directory()
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -186,6 +188,40 @@ def test_why_the_candidates_of_a_shortcut_stand_as_they_do(run: Run) -> None:
     code, _, error = run("shortcuts", "--order=smrt")
     assert code == 2
     assert "'smrt' is no known shortcut" in error
+
+
+def planned(run: Run, name: str) -> list[str]:
+    code, out, _ = run("shortcuts", "--json")
+    assert code == 0
+    rows = {row["name"]: row for row in json.loads(out)}
+    return list(rows[name]["planned"])
+
+
+def test_the_first_models_of_a_shortcut_are_those_that_may_serve(run: Run, tmp_path: Path) -> None:
+    """A moving alias that the default policy refuses is nothing that an app would get."""
+    moving = {name for name, model in DIRECTORY.models.items() if model.pinned == "moving"}
+    before = {name: planned(run, name) for name in ("smart", "fast", "cheap")}
+    assert all(before.values())
+    assert all(moving.isdisjoint(found) for found in before.values())
+    _, out, _ = run("shortcuts")
+    shown = next(line for line in out.splitlines() if line.startswith("cheap "))
+    assert shown.endswith(", ".join(before["cheap"][:3]))
+    assert out.splitlines()[-1] == (
+        "first models: what the default policy lets serve with every provider, since none is "
+        "configured; no server was asked"
+    )
+    (tmp_path / "routerd.toml").write_text(
+        "[providers.openai]\n[providers.groq]\nenabled = false\n"
+        "[policies.default]\nmoving_aliases = true\n"
+    )
+    models = [DIRECTORY.deployments_of(name) for name in planned(run, "cheap")]
+    assert all("openai" in {item.provider for item in found} for found in models)
+    assert not moving.isdisjoint(planned(run, "cheap"))
+    assert (
+        run("shortcuts")[1]
+        .splitlines()[-1]
+        .startswith("first models: what the default policy lets serve with openai;")
+    )
 
 
 @pytest.mark.parametrize("words", [(), ("show",), ("compare",), ("check",)])
