@@ -348,6 +348,18 @@ def test_check_shows_what_a_start_would_use(tmp_path: Path) -> None:
     assert "routerd found no provider" in nothing.stderr
 
 
+def test_check_warns_of_a_name_that_is_taken_for_ones_own_network(tmp_path: Path) -> None:
+    file = tmp_path / "routerd.toml"
+    file.write_text(
+        '[providers.box]\nadapter = "openai"\nkeyless = true\nboundary = "own-network"\n'
+        'base_url = "https://llm.example.invalid/v1"\n[providers.openai]\nkeyless = true\n'
+    )
+    checked = routerd("check", f"--config={file}", home=tmp_path)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert "warning: providers.box: llm.example.invalid is taken for a server" in checked.stdout
+    assert checked.stdout.endswith("\nnothing that a start would refuse\n")
+
+
 def test_the_usual_places_of_a_configuration_are_looked_at(tmp_path: Path) -> None:
     file = tmp_path / ".config" / "routerd" / "routerd.toml"
     file.parent.mkdir(parents=True)

@@ -7,13 +7,38 @@ be is.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 from urllib.parse import urlsplit
 
 from routerd.models.schema import Provider
 from routerd.models.vendor_hosts import vendor_of_host
 from routerd.providers.transport import as_address, plain_host
 
-__all__ = ["is_public", "is_this_machine", "is_web_address", "shown_address", "vendor_at"]
+__all__ = [
+    "internet_name",
+    "is_public",
+    "is_this_machine",
+    "is_web_address",
+    "shown_address",
+    "vendor_at",
+]
+
+# What no name of the internet ends in: reserved for one's own network, or never to be given away.
+OWN_SUFFIXES: Final = (
+    ".corp",
+    ".home",
+    ".home.arpa",
+    ".internal",
+    ".intranet",
+    ".lan",
+    ".local",
+    ".localdomain",
+    ".localhost",
+    ".mail",
+    ".private",
+    ".svc",
+    ".test",
+)
 
 
 def is_web_address(address: str) -> bool:
@@ -42,6 +67,16 @@ def is_public(address: str) -> bool:
     """Say whether an address certainly is one of the internet."""
     found = as_address(_host(address))
     return found is not None and found.is_global
+
+
+def internet_name(address: str) -> str | None:
+    """Return the name of an address where the internet may know it: whose it is cannot be told.
+
+    None for addresses, for names without a dot, and under what only networks of one's own have.
+    """
+    host = _host(address)
+    is_own = "." not in host or host.endswith(OWN_SUFFIXES)
+    return None if is_own or as_address(host) is not None else host
 
 
 def vendor_at(address: str, providers: Iterable[Provider]) -> str | None:

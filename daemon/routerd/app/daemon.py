@@ -24,6 +24,7 @@ from routerd.app.assembling import InForce, find_providers, make_rules, places_o
 from routerd.app.money import open_accounts
 from routerd.app.notify import Notifier, watchdog_seconds
 from routerd.app.probing import Prober
+from routerd.app.providers import tell_unproven
 from routerd.app.reloading import Reloader, Reloads
 from routerd.app.startup import Startup
 from routerd.app.status import Status
@@ -64,6 +65,7 @@ async def run_daemon(
         arrange = await stack.enter_async_context(_simulators(startup))
         stack.push_async_callback(transport.aclose)
         made = await find_providers(arrange(startup), transport)
+        tell_unproven([item.entry for item in made.providers.values()], events.emit)
         ledger = await _open_ledger(startup, events)
         stack.push_async_callback(ledger.close)
         pipeline = await _pipeline(made, ledger, events)

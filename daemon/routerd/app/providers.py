@@ -7,13 +7,19 @@ else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct, structs
 
-from routerd.app.addresses import is_public, is_this_machine, is_web_address, vendor_at
+from routerd.app.addresses import (
+    internet_name,
+    is_public,
+    is_this_machine,
+    is_web_address,
+    vendor_at,
+)
 from routerd.app.keys import WantedKey, read_keys
 from routerd.errors import SettingsError
 from routerd.execute.target import Key, Target
@@ -23,6 +29,7 @@ from routerd.providers.base import Adapter
 from routerd.providers.registry import ADAPTERS, build_adapter, documents_of
 from routerd.providers.transport import Channel, Transport
 from routerd.settings import ProviderSettings, Settings
+from routerd.telemetry.events import Event, OwnNetworkUnproven
 
 __all__ = [
     "LiveProvider",
@@ -31,6 +38,8 @@ __all__ = [
     "build_targets",
     "found_in",
     "live_local",
+    "tell_unproven",
+    "unproven",
     "wanted",
 ]
 
@@ -224,6 +233,24 @@ def live_local(
         user_agent=user_agent,
     )
     return LiveProvider(entry, adapter, (Key(None, channel),), simulated=False)
+
+
+def unproven(entries: Iterable[Provider]) -> dict[str, str]:
+    """Return the names that are taken for servers in one's own network, by provider.
+
+    They may lead anywhere: names are not looked up, and what one leads to can change.
+    """
+    return {
+        entry.id: name
+        for entry in entries
+        if entry.boundary == "own-network" and (name := internet_name(entry.base_url)) is not None
+    }
+
+
+def tell_unproven(entries: Iterable[Provider], tell: Callable[[Event], None]) -> None:
+    """Tell of each name that is taken for a server in one's own network."""
+    for provider, name in unproven(entries).items():
+        tell(OwnNetworkUnproven(provider=provider, host=name))
 
 
 def build_targets(directory: Directory, providers: Mapping[str, LiveProvider]) -> dict[str, Target]:

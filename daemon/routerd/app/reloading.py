@@ -25,6 +25,7 @@ from routerd.app.assembling import InForce, find_providers, make_rules, places_o
 from routerd.app.differences import differences, renewed_keys
 from routerd.app.money import check_models, key_limits, tell_default
 from routerd.app.notify import Notifier
+from routerd.app.providers import tell_unproven, unproven
 from routerd.app.refilling import Spent, read_spent
 from routerd.app.restarting import held_back
 from routerd.app.startup import Startup, prepare_transport
@@ -212,6 +213,15 @@ class Reloader:
             events.emit(RestartNeeded(settings=now.needs_restart))
         known = {budget for budget in before.startup.budgets if budget.is_default}
         tell_default((budget for budget in now.startup.budgets if budget not in known), events.emit)
+        told = unproven(item.entry for item in before.providers.values()).items()
+        tell_unproven(
+            (
+                item.entry
+                for item in now.providers.values()
+                if not unproven([item.entry]).items() <= told
+            ),
+            events.emit,
+        )
 
 
 def _settle(waiting: list[asyncio.Future[Answer | ErrorInfo]], answer: Answer | ErrorInfo) -> None:

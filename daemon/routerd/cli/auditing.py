@@ -34,6 +34,8 @@ examples:
   routerd models check --live                      asks every enabled provider
   routerd models check --live --provider openai --json"""
 
+WIDEST = max(map(len, CODES))
+
 
 def configure(actions: Any) -> None:
     """Describe the arguments of the action."""
@@ -42,7 +44,9 @@ def configure(actions: Any) -> None:
         "check",
         help=text,
         description=f"{text.capitalize()}.",
-        epilog=EPILOG.format(codes="\n".join(f"  {code:14}{what}" for code, what in CODES.items())),
+        epilog=EPILOG.format(
+            codes="\n".join(f"  {code:{WIDEST}}  {what}" for code, what in CODES.items())
+        ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     suppressed = argparse.SUPPRESS

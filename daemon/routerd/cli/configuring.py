@@ -11,6 +11,7 @@ from typing import Any
 from routerd.app.addresses import shown_address
 from routerd.app.local_servers import LocalServer
 from routerd.app.policy import build_book
+from routerd.app.providers import unproven
 from routerd.app.startup import (
     Startup,
     find_settings_file,
@@ -85,7 +86,10 @@ def check(arguments: argparse.Namespace) -> int:
     rows = [[str(item[name]) for name in columns] for item in report["providers"]]
     print_table(("provider", *columns[1:]), rows)
     _print_budgets(report["budgets"])
-    print("\nno problem found")
+    for warning in report["warnings"]:
+        print(f"\nwarning: {warning}")
+    what = "nothing that a start would refuse" if report["warnings"] else "no problem found"
+    print(f"\n{what}")
     return 0
 
 
@@ -108,6 +112,12 @@ def _report(
                 "simulated": name in simulated,
             }
             for name, entry in entries.items()
+        ],
+        "warnings": [
+            f"providers.{name}: {host} is taken for a server in your own network, and internal "
+            "calls go there; names are not looked up. See that it leads into your network, or say "
+            'boundary = "vendor"'
+            for name, host in unproven(entries.values()).items()
         ],
         "budgets": [
             {

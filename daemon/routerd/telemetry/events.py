@@ -39,6 +39,7 @@ __all__ = [
     "LedgerMovedAside",
     "LedgerRecovered",
     "OtherModelAnswered",
+    "OwnNetworkUnproven",
     "ProviderRecovered",
     "ProviderTripped",
     "ProviderUnreachable",
@@ -249,6 +250,17 @@ class DefaultBudgetApplied(Event, frozen=True, kw_only=True, tag="default_budget
 
     daily_cents: float
     hint: str = "write [budgets.NAME] to replace it, or set budgeting.default_daily_dollars"
+
+
+class OwnNetworkUnproven(Event, frozen=True, kw_only=True, tag="own_network_unproven"):
+    """A name that the internet may know is taken for a server in one's own network, as configured.
+
+    Internal calls go there.
+    """
+
+    provider: str
+    host: str
+    hint: str = "names are not looked up: see that it leads into your network, or say vendor"
 
 
 class BoundExceeded(Event, frozen=True, kw_only=True, tag="bound_exceeded"):

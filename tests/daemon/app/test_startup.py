@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from routerd.app.addresses import is_this_machine
+from routerd.app.providers import tell_unproven, unproven
 from routerd.app.startup import Startup, prepare, prepare_transport
 from routerd.errors import SettingsError, StartError
+from routerd.telemetry.events import Event, OwnNetworkUnproven
 
 KEY = "sk-key-of-a-test"
 
@@ -206,6 +209,39 @@ def test_an_own_network_has_no_address_of_somebody_else(
     else:
         with pytest.raises(SettingsError, match=r"providers\.box\.boundary: cannot be own-network"):
             started(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("https://llm.example.com/v1", "llm.example.com"),
+        ("https://LLM.Example.com.:8443/v1", "llm.example.com"),
+        ("http://local.attacker.net/v1", "local.attacker.net"),
+        ("http://gpu-box/v1", None),
+        ("http://gpu-box.lan:8000/v1", None),
+        ("http://gpu.home.arpa/v1", None),
+        ("http://vllm.models.svc/v1", None),
+        ("http://vllm.models.svc.cluster.local/v1", None),
+        ("http://gpu.corp.internal/v1", None),
+        ("http://10.0.0.7:8000/v1", None),
+        ("http://[fd00::7]:8000/v1", None),
+    ],
+)
+def test_a_name_of_the_internet_is_told_where_it_is_taken_for_ones_own(
+    tmp_path: Path, address: str, name: str | None
+) -> None:
+    text = (
+        '[providers.box]\nadapter = "openai"\nkeyless = true\nboundary = "own-network"\n'
+        f'base_url = "{address}"\n'
+    )
+    entries = [item.entry for item in started(tmp_path, text).providers.values()]
+    assert unproven(entries) == ({} if name is None else {"box": name})
+    told: list[Event] = []
+    tell_unproven(entries, told.append)
+    expected = [] if name is None else [OwnNetworkUnproven(provider="box", host=name)]
+    assert told == expected
+    # Of what is a vendor's anyway, nobody need be told.
+    assert unproven([structs.replace(item, boundary="vendor") for item in entries]) == {}
 
 
 def test_a_cloud_behind_this_machine_is_not_called_this_machine(tmp_path: Path) -> None:

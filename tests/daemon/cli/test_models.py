@@ -13,6 +13,7 @@ import pytest
 
 from routerd.cli import main
 from routerd.models import load_directory
+from routerd.models.audit import CODES
 from routerd.simulate import Simulator
 
 DIRECTORY = load_directory()
@@ -231,3 +232,12 @@ def test_help_teaches_with_examples(
     with pytest.raises(SystemExit, match="0"):
         run("models", *words, "--help")
     assert "examples:\n  routerd models" in capsys.readouterr().out
+
+
+def test_help_of_check_names_every_code_in_a_column_of_its_own(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        run("models", "check", "--help")
+    lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
+    assert all([code, what] in lines for code, what in CODES.items())

@@ -11,12 +11,16 @@ from __future__ import annotations
 import csv
 import io
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
+
+from msgspec import structs
 
 from routerd.decide import Book, PolicyDocument, plan_call, refusal
 from routerd.domain import BudgetRoom, Caller, Features, Plan, Snapshot
 from routerd.models import Directory, load_directory
+from routerd.settings import shipped_rules
 
 __all__ = ["CONDITIONS", "Listed", "book", "features_for", "plan_under", "table"]
 
@@ -31,6 +35,9 @@ CONDITIONS: Final = (
     "budget at 85 %; critical",
     "budget at the cap",
     "private",
+    "simple",
+    "complex",
+    "a server in the network",
 )
 
 
@@ -47,10 +54,22 @@ def directory() -> Directory:
     return load_directory().with_local_models("ollama", models)
 
 
-def book() -> Book:
-    """Every provider can be called, and nothing else is configured."""
-    known = directory()
-    return Book(known, PolicyDocument(providers=tuple(known.providers)))
+def book(known: Directory | None = None) -> Book:
+    """Every provider can be called, and nothing else is configured; the rules are the shipped."""
+    known = known or directory()
+    document = PolicyDocument(providers=tuple(known.providers), rules=shipped_rules())
+    return Book(known, document)
+
+
+@cache
+def with_own_server(known: Book) -> Book:
+    """Return a book that has a larger server too, in the network and not on this machine."""
+    found = known.directory
+    server = structs.replace(
+        found.providers["vllm"], base_url="http://gpu.lan/v1", boundary="own-network"
+    )
+    listed = [Listed("openai/gpt-oss-120b", 131_072)]
+    return book(found.with_provider(server).with_local_models("vllm", listed))
 
 
 def features_for(known: Book, shortcut: str) -> Features:
@@ -81,6 +100,10 @@ def plan_under(known: Book, shortcut: str, condition: str) -> tuple[Plan, Snapsh
             snapshot = Snapshot(NOW, rooms=(room(LIMIT),))
         case "private":
             fields["sensitivity"] = "private"
+        case "simple" | "complex":
+            fields["flags"] = (condition,)
+        case "a server in the network":
+            known = with_own_server(known)
     return plan_call(known, shortcut, Features(**fields), Caller(), snapshot), snapshot
 
 
