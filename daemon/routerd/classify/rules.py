@@ -57,12 +57,14 @@ class Rules:
 
     def first(self, target: str, features: Features, caller: Caller) -> tuple[str, Rule] | None:
         """Return the first rule that a call to `target` meets, with its name."""
-        flags, words = self._flags.unasked, self._words.unasked
+        flags, asking = self._flags
         for name in features.flags:
-            flags |= self._flags.asking.get(name, 0)
+            if name in asking:
+                flags |= asking[name]
+        words, looking = self._words
         for name, is_found in features.text_rules.items():
-            if is_found:
-                words |= self._words.asking.get(name, 0)
+            if is_found and name in looking:
+                words |= looking[name]
         facts = (
             features.code
             | features.reasoning << 1
