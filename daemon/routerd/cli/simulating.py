@@ -28,10 +28,12 @@ faults, any number of them, each KIND[:VALUE][,name=value...]:
   status:429,retry_after=2       rate limited, and when to come back
   reset | silence                a reset before headers, or no answer at all
   cut:40 | stall:20              a stream cut or stalled after so many tokens
+  reset_in_answer:40             the same with a TCP reset
   malformed | missing_end        a broken event in the middle, or no end mark
   error_in_stream:10             the vendor's own error inside a stream
   slow_first_token:20            headers at once, the first token after 20 s
-  each takes vendor=, model=, times= and after_calls=
+  each takes vendor=, model=, times=, after_calls=, chance=0.1 (one call in ten, by chance) and
+  prefilled=true (only calls that begin the answer themselves)
 
 While it runs, GET /_simulator/account shows what it was asked and what it would bill, and POST
 /_simulator/faults replaces the faults (a JSON list)."""

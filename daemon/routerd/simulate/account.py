@@ -36,16 +36,18 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
 class Attempt(msgspec.Struct, kw_only=True):
     """One call as the simulator saw it.
 
-    `arrived` is in seconds of a steady clock. `outcome`: running; completed (also with a fault that
-    let it end); aborted, the client hung up; refused with an error status; broken by a fault;
-    stopped with the simulator. `status` is None until headers are sent. `sent_tokens` were handed
-    to the connection. `billed_nanodollars` is None where the model has no price.
+    `arrived` and `ended` are in seconds of a steady clock. `outcome`: running; completed
+    (also with a fault that let it end); aborted, the client hung up; refused with an error status;
+    broken by a fault; stopped with the simulator. `status` is None until headers are sent.
+    `sent_tokens` were handed to the connection. `billed_nanodollars` is None where the model has no
+    price.
     """
 
     number: int
     vendor: str
     model: str
     arrived: float
+    ended: float | None = None
     stream: bool = False
     fault: str | None = None
     outcome: Outcome = "running"
@@ -160,9 +162,9 @@ class Account:
         attempt.sent_tokens = sent_tokens
         self._on_change()
 
-    def end(self, attempt: Attempt, outcome: Outcome, usage: Usage) -> None:
+    def end(self, attempt: Attempt, outcome: Outcome, usage: Usage, now: float) -> None:
         """Enter how a call ended and what it used, and bill it."""
-        attempt.outcome = outcome
+        attempt.outcome, attempt.ended = outcome, now
         attempt.usage = usage
         sums = self._tally_of(attempt)
         sums.completed += outcome == "completed"

@@ -108,7 +108,7 @@ class Delivery:
             await response.write(body[:cut])
             if fault and fault.kind == "stall":
                 await self.silence()
-            self._close(response)
+            self._close(response, fault)
             return response, outcome
         await response.write_eof(body)
         self._account.progress(self._attempt, self.made)
@@ -171,12 +171,14 @@ class Delivery:
         elif (transport := self._request.transport) is not None:
             # A chunk that promises the whole event and brings half of it.
             transport.write(b"%x\r\n%b" % (len(data), data[: len(data) // 2]))
-            self._close(response)
+            self._close(response, fault)
         return "broken"
 
-    def _close(self, response: web.StreamResponse) -> None:
+    def _close(self, response: web.StreamResponse, fault: Fault | None) -> None:
         response.force_close()
-        if self._request.transport is not None:
+        if fault and fault.kind == "reset_in_answer":
+            reset_connection(self._request)
+        elif self._request.transport is not None:
             self._request.transport.close()
 
     async def _opened(
@@ -211,7 +213,7 @@ def simple_response(answer: HttpAnswer) -> web.Response:
 
 
 def reset_connection(request: web.BaseRequest) -> None:
-    """Close the connection with a TCP reset in place of an answer."""
+    """Close the connection with a TCP reset, in place of an answer or of its rest."""
     transport = request.transport
     if transport is None:
         return

@@ -58,7 +58,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     `prompt`: everything sent, as the bytes that are counted and cached; `borders`: where its blocks
     end; `marks`: the caller's cache marks, None where the vendor caches unasked.
     `tool_choice`: auto, none, required or `named`, then `tool_named` says which.
-    `tools_answered`: the last message brings tool results.
+    `tools_answered`: the last message brings tool results. `prefilled`: it is the assistant's.
     `reasoning_tokens`: 0 where no reasoning was asked; `reasoning_shown`: whether its text is sent.
     `limit`: the most output tokens. `usage_in_stream`: whether a stream tells its usage; `padded`:
     whether its events carry filler. `alternatives`: how many other tokens the logprobs of a token
@@ -75,6 +75,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     tool_choice: Literal["auto", "none", "required", "named"] = "auto"
     tool_named: str = ""
     tools_answered: bool = False
+    prefilled: bool = False
     parallel_calls: bool = True
     schema: JsonSchema | None = None
     reasoning_tokens: int = 0

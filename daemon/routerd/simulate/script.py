@@ -1,12 +1,14 @@
 """What the simulator is told to do: how fast to answer, and which faults to show when.
 
 Pure data and one pure decision, `FaultScript.next`. No clock, no socket, no vendor's wire format:
-how a fault looks on the wire is written in the vendor's file, how it is timed in `delivery`.
+how a fault looks on the wire is written in the vendor's file, how it is timed in `delivery`. Chance
+is drawn from a seed, so that what happened can be made to happen again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from random import Random
 from typing import Literal, get_args
 
 import msgspec
@@ -18,6 +20,7 @@ FaultKind = Literal[
     "reset",
     "silence",
     "cut",
+    "reset_in_answer",
     "stall",
     "malformed",
     "missing_end",
@@ -29,7 +32,7 @@ FaultScope = Literal["calls", "probes", "all"]
 FAULT_KINDS: tuple[str, ...] = get_args(FaultKind)
 # Faults that happen to an answer on its way, and so need an answer with tokens: not a models list.
 IN_THE_ANSWER: frozenset[str] = frozenset(
-    {"cut", "stall", "malformed", "missing_end", "error_in_stream"}
+    {"cut", "reset_in_answer", "stall", "malformed", "missing_end", "error_in_stream"}
 )
 ERRORS: frozenset[str] = frozenset({"status", "error_in_stream"})
 # What the bare value in `kind:value` means.
@@ -70,17 +73,20 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """One scripted fault.
 
     Kinds: `status` answers with an HTTP error; `reset` sends a TCP reset before any header;
-    `silence` never answers; `cut` closes the connection inside a chunk; `stall` stops and holds the
+    `silence` never answers; `cut` closes the connection inside a chunk; `reset_in_answer`
+    ends it there with a TCP reset; `stall` stops and holds the
     connection; `malformed` adds one broken event and goes on; `missing_end` ends cleanly with no
     finish and no end marker; `error_in_stream` sends the vendor's in-stream error and ends;
     `slow_first_token` sends the headers and the opening, then waits.
 
-    On an answer that is not streamed, `cut` and `stall` stop inside the body, `malformed` and
-    `missing_end` send a whole HTTP answer whose JSON is broken or unfinished, and `error_in_stream`
-    is a 200 that holds an error.
+    On an answer that is not streamed, `cut`, `reset_in_answer` and `stall` stop inside the body,
+    `malformed` and `missing_end` send a whole HTTP answer whose JSON is broken or unfinished, and
+    `error_in_stream` is a 200 that holds an error.
 
     `vendor`, `model`: whom it concerns; None is any.
     `times`: how often it strikes; None is for ever. `after_calls`: how many calls pass first.
+    `chance`: how likely it strikes one of them, above 0 and up to 1; None is always.
+    `prefilled`: it concerns only calls whose last message is the assistant's.
     `scope`: calls, probes (the models list) or all; faults inside an answer concern calls only.
     `status`, `code`, `retry_after` (seconds): for `status`; `code` also for `error_in_stream`.
     `after_tokens`: where in the answer; None is the middle, for `missing_end` the end.
@@ -92,6 +98,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     model: str | None = None
     times: int | None = None
     after_calls: int = 0
+    chance: float | None = None
+    prefilled: bool = False
     scope: FaultScope = "calls"
     status: int | None = None
     code: str | None = None
@@ -113,6 +121,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             raise ValueError(f"a {self.kind} fault happens inside an answer: its scope is calls")
         if self.times is not None and self.times < 1:
             raise ValueError("times must be 1 or more, or left out")
+        if self.chance is not None and not 0 < self.chance <= 1:
+            raise ValueError("chance must be above 0 and up to 1, or left out")
         for name in ("after_calls", "retry_after", "after_tokens", "seconds"):
             value = getattr(self, name)
             if value is not None and not 0 <= value < float("inf"):
@@ -122,9 +132,13 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         if value is not None and self.kind not in kinds:
             raise ValueError(f"{name} does not belong to a {self.kind} fault")
 
-    def concerns(self, vendor: str, model: str | None, *, probe: bool) -> bool:
+    def concerns(
+        self, vendor: str, model: str | None, *, probe: bool, prefilled: bool = False
+    ) -> bool:
         """Tell whether a call or probe is one of those this fault is for."""
         if self.scope != "all" and (self.scope == "probes") != probe:
+            return False
+        if self.prefilled and not prefilled:
             return False
         return self.vendor in (None, vendor) and self.model in (None, model)
 
@@ -139,10 +153,11 @@ class FaultScript:
     """The faults to come, in order, and how often each has been passed and has struck.
 
     Each fault counts every call that concerns it, also one that another fault takes. The first
-    fault in order that is due takes the call.
+    fault in order that is due takes the call. `seed` begins what is left to chance.
     """
 
-    def __init__(self, faults: Iterable[Fault] = ()) -> None:
+    def __init__(self, faults: Iterable[Fault] = (), *, seed: int = 0) -> None:
+        self._random = Random(seed)  # noqa: S311 - no secret
         self.replace(faults)
 
     @property
@@ -156,14 +171,18 @@ class FaultScript:
         self._seen = [0] * len(self._faults)
         self._struck = [0] * len(self._faults)
 
-    def next(self, vendor: str, model: str | None, *, probe: bool = False) -> Fault | None:
+    def next(
+        self, vendor: str, model: str | None, *, probe: bool = False, prefilled: bool = False
+    ) -> Fault | None:
         """Take note of one call and return the fault that strikes it, if any."""
         taken: Fault | None = None
         for number, fault in enumerate(self._faults):
-            if not fault.concerns(vendor, model, probe=probe):
+            if not fault.concerns(vendor, model, probe=probe, prefilled=prefilled):
                 continue
             self._seen[number] += 1
             if taken is not None or self._seen[number] <= fault.after_calls:
+                continue
+            if fault.chance is not None and self._random.random() >= fault.chance:
                 continue
             if fault.times is None or self._struck[number] < fault.times:
                 self._struck[number] += 1

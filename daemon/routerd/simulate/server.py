@@ -256,7 +256,7 @@ class Simulator:
         except Refusal as refusal:
             attempt = self.account.begin(vendor.name, "", arrived)
             attempt.status = refusal.status
-            self.account.end(attempt, "refused", Usage())
+            self.account.end(attempt, "refused", Usage(), time.monotonic())
             return simple_response(vendor.refused(refusal, names))
         attempt = self.account.begin(vendor.name, question.model, arrived, stream=question.stream)
         call = Call(request, vendor, names, question, attempt)
@@ -275,7 +275,7 @@ class Simulator:
             attempt.status = refusal.status
             return simple_response(vendor.refused(refusal, names))
         finally:
-            self.account.end(attempt, outcome, delivery.usage(outcome))
+            self.account.end(attempt, outcome, delivery.usage(outcome), time.monotonic())
         return response
 
     async def _answered(self, call: Call, delivery: Delivery) -> tuple[web.StreamResponse, Outcome]:
@@ -284,7 +284,7 @@ class Simulator:
         existing = self._existing(vendor)
         if existing is not None and question.model not in existing:
             raise vendor.unknown_model(question.model)
-        fault = self.script.next(vendor.name, question.model)
+        fault = self.script.next(vendor.name, question.model, prefilled=question.prefilled)
         if fault is not None:
             self.account.struck(call.attempt, fault.kind)
             if fault.kind == "status":

@@ -43,11 +43,12 @@ def test_calls_are_entered_and_summed() -> None:
     assert account.total.running == 3
     account.progress(first, 3)
     account.progress(first, 5)
-    account.end(first, "completed", Usage(input=10, output=5))
+    account.end(first, "completed", Usage(input=10, output=5), 4.0)
     account.struck(second, "cut")
-    account.end(second, "aborted", Usage(input=7, output=2, cached=3))
-    account.end(third, "refused", Usage())
+    account.end(second, "aborted", Usage(input=7, output=2, cached=3), 5.0)
+    account.end(third, "refused", Usage(), 6.0)
     assert [one.number for one in account.attempts] == [1, 2, 3]
+    assert [(one.arrived, one.ended) for one in account.attempts] == [(1, 4), (2, 5), (3, 6)]
     assert account.tally("openai", "a").sent_tokens == 5
     assert account.tally("openai", "a").billed_nanodollars == 10 * 2000 + 5 * 10_000
     assert account.tally("anthropic").aborted == account.tally("anthropic").faulted == 1
@@ -60,7 +61,7 @@ def test_calls_are_entered_and_summed() -> None:
 def test_old_calls_are_forgotten_and_stay_in_the_sums() -> None:
     account = Account(keep=2)
     for _ in range(5):
-        account.end(account.begin("v", "m", 0.0), "completed", Usage(output=1))
+        account.end(account.begin("v", "m", 0.0), "completed", Usage(output=1), 1.0)
     assert [one.number for one in account.attempts] == [4, 5]
     assert account.total.output_tokens == 5
 
@@ -69,7 +70,7 @@ def test_the_snapshot_travels_as_json() -> None:
     account = Account()
     account.connected()
     account.probed("openai")
-    account.end(account.begin("v", "m", 0.5), "completed", Usage(output=1))
+    account.end(account.begin("v", "m", 0.5), "completed", Usage(output=1), 1.0)
     snapshot = account.snapshot()
     assert msgspec.json.decode(msgspec.json.encode(snapshot), type=AccountSnapshot) == snapshot
     assert (snapshot.connections_open, snapshot.probes) == (1, {"openai": 1})
@@ -81,7 +82,7 @@ def test_every_change_is_told() -> None:
     attempt = account.begin("v", "m", 0.0)
     account.struck(attempt, "cut")
     account.progress(attempt, 1)
-    account.end(attempt, "broken", Usage())
+    account.end(attempt, "broken", Usage(), 1.0)
     account.connected()
     account.disconnected()
     account.probed("v")

@@ -175,6 +175,32 @@ async def test_cut_ends_the_connection_inside_a_chunk(
     assert (attempt.sent_tokens, attempt.usage.output) == (7, 7)
 
 
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_answer_may_be_reset_in_its_middle(dialect: Dialect, stream: bool) -> None:
+    fault = Fault(kind="reset_in_answer", after_tokens=7)
+    async with faulty(fault) as simulator:
+        reader, writer = await dialect.raw(simulator, stream=stream)
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+        writer.close()
+        await simulator.until(lambda account: account.total.broken == 1)
+        (attempt,) = simulator.account.attempts
+    assert (attempt.fault, attempt.status) == ("reset_in_answer", 200)
+    assert attempt.ended is not None
+    assert attempt.ended >= attempt.arrived
+
+
+async def test_a_model_may_refuse_to_go_on_with_the_callers_words(dialect: Dialect) -> None:
+    fault = Fault(kind="status", status=400, code="prefill_refused", prefilled=True)
+    begun = [{"role": "user", "content": "Go on"}, {"role": "assistant", "content": "Once"}]
+    async with faulty(fault) as simulator, client_of(simulator) as client:
+        assert (await dialect.post(client)).status_code == 200
+        refused = await dialect.post(client, messages=begun)
+    assert refused.status_code == 400
+    if not dialect.openai:
+        assert "prefill" in refused.json()["error"]["message"]
+
+
 async def test_a_cut_stream_is_an_error_to_a_client(dialect: Dialect) -> None:
     async with faulty(Fault(kind="cut")) as simulator, client_of(simulator) as client:
         with pytest.raises(httpx.RemoteProtocolError):

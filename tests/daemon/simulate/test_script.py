@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from routerd.simulate import Fault, FaultScript, Pacing, parse_fault
 
@@ -24,6 +26,8 @@ from routerd.simulate import Fault, FaultScript, Pacing, parse_fault
         ("reset,vendor=openai,after_calls=2", Fault(kind="reset", vendor="openai", after_calls=2)),
         ("status:500,scope=all", Fault(kind="status", status=500, scope="all")),
         ("missing_end", Fault(kind="missing_end")),
+        ("reset_in_answer:4,chance=0.5", Fault(kind="reset_in_answer", after_tokens=4, chance=0.5)),
+        ("status:400,prefilled=true", Fault(kind="status", status=400, prefilled=True)),
     ],
 )  # fmt: skip
 def test_a_fault_as_a_command_line_writes_it(text: str, fault: Fault) -> None:
@@ -45,6 +49,8 @@ def test_a_fault_as_a_command_line_writes_it(text: str, fault: Fault) -> None:
         ("cut,times", "expected name=value"),
         ("cut,times=", "expected name=value"),
         ("cut,times=0", "times must be 1 or more"),
+        ("cut,chance=0", "chance must be above 0 and up to 1"),
+        ("cut,chance=1.5", "chance must be above 0 and up to 1"),
         ("cut,colour=red", "unknown setting 'colour'"),
         ("cut,kind=stall", "unknown setting 'kind'"),
         ("stall,scope=all", "happens inside an answer"),
@@ -104,6 +110,31 @@ def test_replacing_the_faults_begins_all_counts_again() -> None:
     script.replace([fault])
     assert script.faults == (fault,)
     assert script.next("v", "m") is fault
+
+
+def test_a_fault_may_be_for_calls_alone_that_begin_the_answer_themselves() -> None:
+    fault = Fault(kind="status", status=400, prefilled=True, times=1)
+    script = FaultScript([fault])
+    assert script.next("v", "m") is None
+    assert script.next("v", "m", prefilled=True) is fault
+    assert script.next("v", "m", prefilled=True) is None
+
+
+@given(st.integers(0, 2**32))
+def test_what_is_left_to_chance_is_the_same_for_the_same_seed(seed: int) -> None:
+    often, seldom = Fault(kind="reset", chance=0.8), Fault(kind="silence", chance=0.1)
+    one, other = (FaultScript([often, seldom], seed=seed) for _ in range(2))
+    struck = [one.next("v", "m") for _ in range(200)]
+    assert struck == [other.next("v", "m") for _ in range(200)]
+    assert 100 < struck.count(often) < 200
+    assert 200 - struck.count(often) > struck.count(None)
+
+
+def test_what_is_left_to_chance_strikes_no_more_often_than_it_may() -> None:
+    script = FaultScript([Fault(kind="reset", chance=0.5, times=3, after_calls=4)])
+    struck = [script.next("v", "m") is not None for _ in range(100)]
+    assert not any(struck[:4])
+    assert sum(struck) == 3
 
 
 def test_where_in_an_answer_a_fault_strikes() -> None:

@@ -54,6 +54,11 @@ CASES = {
         INVALID, "prompt is too long: 250000 tokens > 200000 maximum"
     ),
     "content_policy_violation": KnownCase(INVALID, "Output blocked by content filtering policy"),
+    "prefill_refused": KnownCase(
+        INVALID,
+        "This model does not support assistant message prefill. The conversation must end with a "
+        "user message.",
+    ),
     "insufficient_quota": KnownCase(
         INVALID,
         "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing "

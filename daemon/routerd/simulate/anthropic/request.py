@@ -79,6 +79,7 @@ def read_question(data: bytes, version: str, *, counting: bool = False) -> Quest
         tool_choice=choice,
         tool_named=named,
         tools_answered=any(block.type == "tool_result" for block in turns[-1].blocks),
+        prefilled=turns[-1].role == "assistant",
         parallel_calls=not (body.tool_choice and body.tool_choice.disable_parallel_tool_use),
         schema=wanted_schema(body),
         reasoning_tokens=thinking_tokens,

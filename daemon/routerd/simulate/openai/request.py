@@ -57,6 +57,7 @@ def read_question(data: bytes) -> Question:
         tool_choice=choice,
         tool_named=named,
         tools_answered=messages[-1].role == "tool",
+        prefilled=messages[-1].role == "assistant",
         parallel_calls=body.parallel_tool_calls is not False,
         schema=wanted_schema(body.response_format),
         reasoning_tokens=REASONING_TOKENS[body.reasoning_effort or "none"],
