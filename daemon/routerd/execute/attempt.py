@@ -176,7 +176,7 @@ class _Exchange:
             lost = error
         is_cut = lost is not None or self._watchdog.expired is not None
         if answer.outcome.failure is not None:
-            raise AttemptFailed(answer.outcome.failure)
+            raise AttemptFailed(structs.replace(answer.outcome.failure, phase=self._phase()))
         if not answer.outcome.complete and not (
             is_cut and self._attempt.status == 200 and answer.take_as_whole()
         ):
@@ -200,7 +200,8 @@ class _Exchange:
             attempt.simulated = attempt.simulated or SIMULATED_HEADER in response.headers
             if response.status_code != 200:
                 watchdog.stop()
-                raise AttemptFailed(await self._read_failure(response))
+                failure = await self._read_failure(response)
+                raise AttemptFailed(structs.replace(failure, phase="headers"))
             limits = limits_left(response.headers.raw)
             if limits is not None and self.hear is not None:
                 self.hear(limits)

@@ -59,6 +59,15 @@ async def test_status_gives_the_vendors_error_so_many_times(dialect: Dialect, st
     ]
 
 
+async def test_a_rate_limit_without_a_time_names_none_anywhere(dialect: Dialect) -> None:
+    async with faulty(Fault(kind="status", status=429)) as simulator, client_of(simulator) as http:
+        headers = (await dialect.post(http)).headers
+    assert [name for name in headers if "retry-after" in name] == []
+    spent = [name for name, value in headers.items() if "remaining" in name and value == "0"]
+    assert spent
+    assert not {name.replace("remaining", "reset") for name in spent} & set(headers)
+
+
 OPENAI_ERRORS = [
     (400, None, "invalid_request_error", None),
     (400, "context_length_exceeded", "invalid_request_error", "context_length_exceeded"),

@@ -110,9 +110,12 @@ class Anthropic(Vendor):
             return page(refusal.status)
         headers = {**JSON_HEADERS, **self.answer_headers(names, None)}
         if refusal.status == 429:
-            free = datetime.fromtimestamp(names.now + (refusal.retry_after or 1), UTC)
             headers["anthropic-ratelimit-requests-remaining"] = "0"
-            headers["anthropic-ratelimit-requests-reset"] = free.strftime(RFC_3339)
+            # Where nothing is to be named, this header would name a time all the same.
+            del headers["anthropic-ratelimit-requests-reset"]
+            if refusal.retry_after:
+                free = datetime.fromtimestamp(names.now + refusal.retry_after, UTC)
+                headers["anthropic-ratelimit-requests-reset"] = free.strftime(RFC_3339)
         headers |= waiting_headers(refusal.retry_after)
         return HttpAnswer(refusal.status, headers, self.error_in_body(refusal, names))
 

@@ -95,7 +95,10 @@ class OpenAI(Vendor):
             return page(refusal.status)
         if refusal.status == 429:
             headers["x-ratelimit-remaining-requests"] = "0"
-            headers["x-ratelimit-reset-requests"] = f"{refusal.retry_after or 1:g}s"
+            # Where nothing is to be named, this header would name a time all the same.
+            del headers["x-ratelimit-reset-requests"]
+            if refusal.retry_after:
+                headers["x-ratelimit-reset-requests"] = f"{refusal.retry_after:g}s"
         headers |= waiting_headers(refusal.retry_after)
         return HttpAnswer(refusal.status, headers, self.error_in_body(refusal, names))
 

@@ -1,0 +1,66 @@
+"""One simulator and one daemon for all cells of the matrix; what a cell left is forgotten.
+
+Its breakers are told to trip late, so that a cell sees what follows its own fault and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import anyio.to_thread
+import pytest
+
+from routerd.simulate import Price, Simulator
+from tests.e2e.conftest import MOVING, NO_DISCOVERY, PROVIDERS, Daemon
+from tests.e2e.matrix.asked import Scene
+
+# Short enough for some hundred cells, long enough for a busy machine.
+PATIENCE: Final = """\
+[timeouts]
+connect = 0.5
+headers = 0.3
+first_content = 0.3
+between_parts = 0.3
+whole_answer = 0.3
+"""
+LATE: Final = """\
+[health]
+failures_in_a_row = 1_000_000
+failure_volume = 1_000_000
+"""
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return ("asyncio", {"use_uvloop": True})
+
+
+@pytest.fixture(scope="module")
+async def simulator(prices: dict[str, Price]) -> AsyncIterator[Simulator]:
+    async with Simulator(prices=prices) as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="module")
+async def daemon(
+    simulator: Simulator, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Daemon]:
+    folder = tmp_path_factory.mktemp("matrix")
+    configuration = folder / "routerd.toml"
+    providers = PROVIDERS.format(url=simulator.base_url)
+
+    def run() -> Daemon:
+        configuration.write_text(
+            NO_DISCOVERY + MOVING + providers + PATIENCE + LATE, encoding="utf-8"
+        )
+        return Daemon(folder, f"--config={configuration}", environ={}).wait_until_ready()
+
+    daemon = await anyio.to_thread.run_sync(run)
+    yield daemon
+    await anyio.to_thread.run_sync(daemon.end)
+
+
+@pytest.fixture
+def scene(daemon: Daemon, simulator: Simulator) -> Scene:
+    return Scene(daemon, simulator)
