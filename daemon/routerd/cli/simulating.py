@@ -29,7 +29,8 @@ faults, any number of them, each KIND[:VALUE][,name=value...]:
   reset | silence                a reset before headers, or no answer at all
   cut:40 | stall:20              a stream cut or stalled after so many tokens
   reset_in_answer:40             the same with a TCP reset
-  malformed | missing_end        a broken event in the middle, or no end mark
+  malformed | missing_end        a broken event in the middle, or a stream with no end
+  missing_mark                   all but the last event of a stream
   error_in_stream:10             the vendor's own error inside a stream
   slow_first_token:20            headers at once, the first token after 20 s
   each takes vendor=, model=, times=, after_calls=, chance=0.1 (one call in ten, by chance) and

@@ -11,13 +11,13 @@ import asyncio
 import socket
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 from aiohttp import web
 
 from routerd.simulate.account import Account, Attempt, Outcome
-from routerd.simulate.exchange import HttpAnswer, Reply, Usage
+from routerd.simulate.exchange import Frame, HttpAnswer, Reply, Usage
 from routerd.simulate.script import IN_THE_ANSWER, Fault, Pacing
 from routerd.simulate.vendor import JSON_HEADERS, RequestNames, Vendor
 
@@ -68,7 +68,7 @@ class Delivery:
         begin = time.monotonic()
         pending: list[bytes] = []
         size = 0
-        for frame in self._vendor.frames(reply):
+        for frame in self._frames(reply, fault):
             if fault and self.made == point and (frame.tokens or self.made == total):
                 if fault.kind != "malformed":
                     await self._write(response, pending)
@@ -90,7 +90,11 @@ class Delivery:
             size += len(frame.data)
         await response.write_eof(b"".join(pending))
         self._account.progress(self._attempt, self.made)
-        return response, "completed"
+        return response, "broken" if fault and fault.kind == "missing_mark" else "completed"
+
+    def _frames(self, reply: Reply, fault: Fault | None) -> Iterable[Frame]:
+        frames = self._vendor.frames(reply)
+        return [*frames][:-1] if fault and fault.kind == "missing_mark" else frames
 
     async def whole(self, reply: Reply, fault: Fault | None) -> tuple[web.StreamResponse, Outcome]:
         """Send the answer as one body, when its last token is made."""

@@ -24,6 +24,7 @@ FaultKind = Literal[
     "stall",
     "malformed",
     "missing_end",
+    "missing_mark",
     "error_in_stream",
     "slow_first_token",
 ]
@@ -34,6 +35,7 @@ FAULT_KINDS: tuple[str, ...] = get_args(FaultKind)
 IN_THE_ANSWER: frozenset[str] = frozenset(
     {"cut", "reset_in_answer", "stall", "malformed", "missing_end", "error_in_stream"}
 )
+IN_AN_ANSWER: frozenset[str] = IN_THE_ANSWER | {"missing_mark", "slow_first_token"}
 ERRORS: frozenset[str] = frozenset({"status", "error_in_stream"})
 # What the bare value in `kind:value` means.
 MAIN_FIELD: dict[str, str] = {
@@ -73,11 +75,11 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """One scripted fault.
 
     Kinds: `status` answers with an HTTP error; `reset` sends a TCP reset before any header;
-    `silence` never answers; `cut` closes the connection inside a chunk; `reset_in_answer`
-    ends it there with a TCP reset; `stall` stops and holds the
-    connection; `malformed` adds one broken event and goes on; `missing_end` ends cleanly with no
-    finish and no end marker; `error_in_stream` sends the vendor's in-stream error and ends;
-    `slow_first_token` sends the headers and the opening, then waits.
+    `silence` never answers; `cut` closes the connection inside a chunk; `reset_in_answer` ends it
+    there with a TCP reset; `stall` stops and holds the connection; `malformed` adds one broken
+    event and goes on; `missing_end` ends cleanly with no finish and no end marker; `missing_mark`
+    leaves out the last event of a stream alone; `error_in_stream` sends the vendor's in-stream
+    error and ends; `slow_first_token` sends the headers and the opening, then waits.
 
     On an answer that is not streamed, `cut`, `reset_in_answer` and `stall` stop inside the body,
     `malformed` and `missing_end` send a whole HTTP answer whose JSON is broken or unfinished, and
@@ -117,7 +119,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             raise ValueError("a status fault needs a status from 400 to 599")
         if self.kind == "slow_first_token" and not self.seconds:
             raise ValueError("a slow_first_token fault needs seconds")
-        if self.scope != "calls" and self.kind in IN_THE_ANSWER | {"slow_first_token"}:
+        if self.scope != "calls" and self.kind in IN_AN_ANSWER:
             raise ValueError(f"a {self.kind} fault happens inside an answer: its scope is calls")
         if self.times is not None and self.times < 1:
             raise ValueError("times must be 1 or more, or left out")

@@ -285,6 +285,19 @@ async def test_missing_end_is_a_clean_close_with_no_finish(
     assert b'"total_tokens"' not in received
 
 
+async def test_missing_mark_leaves_out_the_last_event_alone(dialect: Dialect) -> None:
+    fault = Fault(kind="missing_mark", times=1)
+    async with faulty(fault) as simulator, client_of(simulator) as client:
+        received, whole = [(await dialect.post(client, stream=True)).content for _ in range(2)]
+        answer = (await dialect.post(client)).json()
+        outcomes = [attempt.outcome for attempt in simulator.account.attempts]
+    assert outcomes == ["broken", "completed", "completed"]
+    assert dialect.text_of_stream(received) == whole_text(dialect)
+    assert dialect.text_of_body(answer) == whole_text(dialect)
+    assert dialect.end not in received
+    assert len(received.split(b"\n\n")) == len(whole.split(b"\n\n")) - 1
+
+
 async def test_an_error_comes_inside_the_stream(dialect: Dialect) -> None:
     fault = Fault(kind="error_in_stream", after_tokens=2)
     async with faulty(fault) as simulator, client_of(simulator) as client:

@@ -13,7 +13,7 @@ import pytest
 
 from routerd.simulate import Price, Simulator
 from tests.e2e.conftest import MOVING, NO_DISCOVERY, PROVIDERS, Daemon
-from tests.e2e.matrix.asked import Scene
+from tests.e2e.scene import Scene
 
 # Short enough for some hundred cells, long enough for a busy machine.
 PATIENCE: Final = """\

@@ -10,7 +10,6 @@ from typing import Final
 import pytest
 
 from tests.e2e.asking import Side
-from tests.e2e.matrix.asked import Ended, Scene, text_of
 from tests.e2e.matrix.faults import (
     FAULTS,
     Asked,
@@ -23,6 +22,7 @@ from tests.e2e.matrix.faults import (
     script_of,
     way_of,
 )
+from tests.e2e.scene import Ended, Scene, text_of
 
 # Whose fault an error is, and whether the same call may be sent again.
 BLAME: Final = {

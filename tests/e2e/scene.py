@@ -1,4 +1,8 @@
-"""Asking for one cell of the matrix, and the three books that tell what became of it."""
+"""Asking once while faults strike, and the three books that tell what became of it.
+
+Rules of this file: whoever asks says what must be; here it is looked up in what the caller heard,
+in what the provider saw, and in what was recorded.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,8 @@ from typing import NamedTuple
 
 from routerd.domain import Attempt, Record
 from routerd.simulate import Attempt as Seen
-from routerd.simulate import Simulator, expected_text, parse_fault
+from routerd.simulate import Simulator, parse_fault
+from routerd.simulate.answer import text_tokens
 from routerd_client import CallerError, ProviderError, RouterdError, RouterError
 from routerd_client.options import Options
 from tests.e2e.asking import PROMPT, Heard, Side, Way, ask, explain, name_of
@@ -24,8 +29,10 @@ KINDS: dict[str, type[RouterdError]] = {
 ROWS = "SELECT count(*) FROM {} WHERE decision_id = ?"
 
 
-def text_of(deployment: str) -> str:
-    return expected_text(deployment.partition("/")[2], PROMPT)
+def text_of(deployment: str, tokens: int | None = None, *, first: int | None = None) -> str:
+    """Return what a simulated model says to the usual question, or its first tokens."""
+    model = deployment.partition("/")[2]
+    return "".join(text_tokens(model, PROMPT, tokens)[:first])
 
 
 class Scene:
@@ -56,16 +63,20 @@ class Scene:
             (await query(self.daemon.ledger, ROWS.format(table), record.decision_id))[0][0]
             for table in ("calls", "attempts")
         ]
-        return Ended(heard, record, seen, rows)
+        return Ended(heard, record, seen, rows, simulator.pacing.output_tokens)
 
 
 class Ended(NamedTuple):
-    """How one call ended: for its caller, in its record and its rows, and at the simulator."""
+    """How one call ended: for its caller, in its record and its rows, and at the simulator.
+
+    `rows` counts those of the call and of its attempts; `tokens` are those of an answer.
+    """
 
     heard: Heard
     record: Record
     seen: list[Seen]
     rows: list[int]
+    tokens: int | None
 
     @property
     def attempts(self) -> list[Attempt]:
@@ -99,7 +110,7 @@ class Ended(NamedTuple):
     def check_answered(self, deployment: str, side: Side) -> None:
         """Check that the caller has one whole answer, and is told where it comes from."""
         reply = self.heard.answer
-        assert self.heard.text == reply.text == text_of(deployment)
+        assert self.heard.text == reply.text == text_of(deployment, self.tokens)
         assert (reply.deployment, reply.finish) == (deployment, "stop")
         assert reply.attempts == len(self.attempts)
         assert (reply.degraded is None) == (deployment == side.first), reply.degraded
