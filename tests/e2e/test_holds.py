@@ -19,8 +19,8 @@ from routerd.simulate import Account, Fault, Pacing, Simulator
 from routerd_client import Client, RouterdError
 from tests.e2e.asking import PROMPT, WAYS, Heard, Way, ask, explain, until_idle, until_running
 from tests.e2e.conftest import NO_DISCOVERY, PROVIDERS, Daemon
+from tests.e2e.full_queue import full_queue
 from tests.e2e.money import budget_rows, query, spent_in_ledger
-from tests.e2e.test_cancellation import full_queue
 
 StartDaemon = Callable[..., Awaitable[Daemon]]
 
