@@ -163,6 +163,32 @@ async def check_nothing_left(daemon: Daemon, client: Client, calls: int) -> None
 
 
 @however_the_caller_leaves
+async def test_leaving_the_queue_asks_no_provider(
+    start_daemon: StartDaemon, simulator: Simulator, leave: Leave
+) -> None:
+    daemon = await start_daemon(f"{CAPS}[limits]\nin_flight = 1\n")
+    simulator.pacing = LONG_THOUGHT
+    async with daemon.client() as client:
+
+        async def until_waiting(calls: int) -> None:
+            while (await client.acommand("status"))["places"]["waiting"] != calls:  # noqa: ASYNC110 - asked
+                await anyio.sleep(0.02)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(client.acomplete, "smart", PROMPT)
+            await simulator.until(lambda account: account.total.running == 1)
+            for side in SIDES:
+                await leave(client, side, lambda: until_waiting(1))
+                await until_waiting(0)
+            assert simulator.account.total.requests == 1
+            tasks.cancel_scope.cancel()
+        await simulator.until(lambda account: account.total.running == 0)
+        await check_nothing_left(daemon, client, len(SIDES) + 1)
+        rows = await query(daemon.ledger, "SELECT error_code, cost_nanodollars > 0 FROM calls")
+    assert sorted(rows) == [("cancelled", 0), ("cancelled", 0), ("cancelled", 1)]
+
+
+@however_the_caller_leaves
 async def test_leaving_before_the_headers_ends_the_provider(
     daemon: Daemon, simulator: Simulator, leave: Leave
 ) -> None:
