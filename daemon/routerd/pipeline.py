@@ -65,7 +65,8 @@ class Pipeline:
     ) -> None:
         """Answer one call; on every end a record is written and a last frame is sent."""
         rules = self.rules
-        call = read_call(request, peer_uid, rules.timeouts.total)
+        latency = rules.latency_of(request.target, request.options)
+        call = read_call(request, peer_uid, rules.timeouts_of(latency).total)
         record = begin_record(call, simulated=rules.simulated, copy=copy)
         delivery = Delivery(sink, call.received_at)
         place = place_of(call, record, rules, self.places)

@@ -76,7 +76,7 @@ class DecisionCommands:
         check_request(messages, options)
         rules = self._rules()
         caller = caller_of(options)
-        total = rules.timeouts.total
+        total = rules.timeouts_of(rules.latency_of(question.target, options)).total
         seconds = min(options.timeout or total, total)
         asked = understand(rules.book, question.target, messages, options, seconds, caller)
         names = (options.tenant, options.team, options.agent, options.user, options.feature)

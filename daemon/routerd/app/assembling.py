@@ -92,6 +92,8 @@ async def make_rules(made: InForce, ledger: Ledger) -> Rules:
         targets=build_targets(made.directory, made.providers),
         limits=settings.limits,
         timeouts=settings.timeouts,
+        interactive_timeouts=settings.interactive_timeouts,
+        batch_timeouts=settings.batch_timeouts,
         provider_places=places_at(made.providers, settings),
         failover=settings.failover,
         texts_of=frozenset(settings.ledger.texts_of),

@@ -12,10 +12,12 @@ from typing import Final
 from msgspec import structs
 
 from routerd.domain import Attempt, Part
+from routerd.errors import ErrorClass, Failure
 from routerd.execute.delivery import Delivery, written_bytes
 from routerd.execute.watchdog import Watchdog
 from routerd.providers.base import AnswerDecoder, Outcome
 from routerd.providers.transport import Response, content_chunks
+from routerd.settings import Timeouts
 
 __all__ = ["AnswerReader"]
 
@@ -37,8 +39,7 @@ class AnswerReader:
         watchdog: Watchdog,
         *,
         stream: bool,
-        between_parts: float,
-        first_content: float,
+        timeouts: Timeouts,
     ) -> None:
         self.outcome: Outcome = decoder.outcome
         self._decoder = decoder
@@ -46,8 +47,13 @@ class AnswerReader:
         self._delivery = delivery
         self._watchdog = watchdog
         self._stream = stream
-        self._between_parts = between_parts
-        self._first_content = first_content
+        self._between_parts = timeouts.between_parts
+        self._first_content = timeouts.first_content
+        # When the throughput is looked at next, what must have come by then, and what had before.
+        self._window = timeouts.throughput_seconds
+        self._least_bytes = timeouts.least_bytes_per_second * timeouts.throughput_seconds
+        self._window_ends = float("inf")
+        self._bytes_before = 0
         # Until when signs of life are believed, on the clock of the watchdog.
         self.thinking_until: float | None = None
         self._held_back: list[Part] = []
@@ -68,6 +74,8 @@ class AnswerReader:
             if outcome.failure is not None:
                 return
             self._watch_silence()
+            if outcome.failure is not None:
+                return
         parts = self._decoder.end()
         if parts:
             await self._take(parts)
@@ -103,10 +111,28 @@ class AnswerReader:
             # its next step must not commit the call.
             self._held_back += parts
             return
-        # A caller that reads slowly is no silence of the provider's.
+        # A caller that reads slowly is no silence of the provider's, and no trickle.
         watchdog.pause()
+        began_at = watchdog.now()
         await self._delivery.deliver(parts)
         watchdog.expect("content", self._between_parts)
+        now = watchdog.now()
+        self._window_ends += now - began_at
+        if self._window_ends == float("inf") and self._least_bytes:
+            self._begin_window(now)
+
+    def _begin_window(self, now: float) -> None:
+        self._window_ends = now + self._window
+        self._bytes_before = self._delivery.output_bytes
+
+    def _look_at_throughput(self, now: float) -> None:
+        """Cut a stream that trickles: parts come, and hardly anything is in them."""
+        came = self._delivery.output_bytes - self._bytes_before
+        if came < self._least_bytes and self.outcome.finish is None:
+            text = f"the provider sent {came} bytes of content in {self._window:g} s"
+            self.outcome.failure = Failure(ErrorClass.TIMEOUT, text, phase="throughput")
+        else:
+            self._begin_window(now)
 
     def _count(self, parts: list[Part]) -> None:
         if self._attempt.first_content_us is None:
@@ -128,5 +154,7 @@ class AnswerReader:
             watchdog.expect("content", self._whole_until - watchdog.now())
         elif self._attempt.first_content_us is not None:
             watchdog.alive(self._between_parts)
+            if watchdog.now() >= self._window_ends:
+                self._look_at_throughput(watchdog.now())
         elif self.thinking_until is not None:
             watchdog.alive(min(self._first_content, self.thinking_until - watchdog.now()))

@@ -156,8 +156,7 @@ class _Exchange:
             delivery,
             self._watchdog,
             stream=stream,
-            between_parts=timeouts.between_parts,
-            first_content=timeouts.first_content,
+            timeouts=timeouts,
         )
         attempt.notes.extend(encoded.notes)
 
@@ -192,7 +191,7 @@ class _Exchange:
         watchdog.expect("headers", patience)
         encoded = self._encoded
         response = await self._channel.send(
-            encoded.path, encoded.headers, encoded.body, self._sending
+            encoded.path, encoded.headers, encoded.body, self._sending, timeouts.connect
         )
         try:
             attempt.headers_us = self._delivery.elapsed_us()

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from routerd.cache import Answers, Key
 from routerd.decide import Book, refusal
-from routerd.domain import Attempt, Call, Plan, Record
+from routerd.domain import Attempt, Call, Latency, Plan, Record
 from routerd.errors import CallRefused
 from routerd.execute.accounts import Accounts, Purse
 from routerd.execute.deciding import Asked, decide, understand
@@ -27,7 +27,15 @@ from routerd.execute.shadows import Copy, Shadows
 from routerd.execute.target import Target
 from routerd.ledger import Ledger, LedgerUnreadable
 from routerd.models.directory import Directory
-from routerd.settings import Failover, Limits, Timeouts
+from routerd.settings import (
+    BatchTimeouts,
+    Failover,
+    InteractiveTimeouts,
+    Limits,
+    Timeouts,
+    timeouts_for,
+)
+from routerd_proto.frames import CallOptions
 
 __all__ = ["Rules", "Story", "join_earlier", "place_of"]
 
@@ -49,6 +57,8 @@ class Rules(Struct, frozen=True, eq=False):
     targets: Mapping[str, Target]
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
+    interactive_timeouts: InteractiveTimeouts = InteractiveTimeouts()
+    batch_timeouts: BatchTimeouts = BatchTimeouts()
     provider_places: Mapping[str, int] = {}
     failover: Failover = Failover()
     texts_of: frozenset[str] = frozenset()
@@ -60,6 +70,17 @@ class Rules(Struct, frozen=True, eq=False):
     def decided_by(self) -> str:
         """One name for policy and directory."""
         return f"{self.policy_hash}/{self.directory_hash}"
+
+    def timeouts_of(self, latency: Latency | None) -> Timeouts:
+        """Return how long a call with this latency target may take."""
+        return timeouts_for(self.timeouts, self.interactive_timeouts, self.batch_timeouts, latency)
+
+    def latency_of(self, target: str, options: CallOptions) -> Latency | None:
+        """Return the latency target of a call: its own, else that of the shortcut it asks for."""
+        if options.latency is not None:
+            return options.latency
+        shortcut = self.directory.shortcuts.get(target)
+        return None if shortcut is None else shortcut.defaults.latency
 
     @property
     def directory(self) -> Directory:
@@ -153,7 +174,7 @@ class Story(Struct, eq=False):
             asked.options,
             asked.features.input_tokens,
             self.delivery,
-            self.rules.timeouts,
+            self.rules.timeouts_of(asked.features.latency),
             purse,
             made_before=self.made_before,
             failover=self.rules.failover,
@@ -210,12 +231,7 @@ def place_of(call: Call, record: Record, rules: Rules, places: Places) -> Place:
     batch calls are, and does not wait.
     """
     options = call.options
-    latency = options.latency
-    if (
-        latency is None
-        and (shortcut := rules.book.directory.shortcuts.get(call.target)) is not None
-    ):
-        latency = shortcut.defaults.latency
+    latency = rules.latency_of(call.target, options)
     rank = CRITICAL if options.critical else BATCH if latency == "batch" else ORDINARY
     tenant = record.tenant if record.tenant is not None else call.peer_uid
     return Place(places, tenant, call.deadline, rank=rank, waits=record.shadow_of is None)

@@ -39,7 +39,12 @@ from routerd.settings.schema import (
     ProviderSettings,
     Settings,
     Socket,
+)
+from routerd.settings.timeouts import (
+    BatchTimeouts,
+    InteractiveTimeouts,
     Timeouts,
+    timeouts_for,
 )
 
 __all__ = [
@@ -49,6 +54,7 @@ __all__ = [
     "USUAL_HEALTH",
     "Arm",
     "Balance",
+    "BatchTimeouts",
     "Budget",
     "Budgeting",
     "CachedShortcut",
@@ -60,6 +66,7 @@ __all__ = [
     "FreeTier",
     "Hardship",
     "Health",
+    "InteractiveTimeouts",
     "KeySettings",
     "Ledger",
     "Limits",
@@ -79,4 +86,5 @@ __all__ = [
     "read_key",
     "shipped_rules",
     "socket_path",
+    "timeouts_for",
 ]

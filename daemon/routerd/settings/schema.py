@@ -25,6 +25,7 @@ from routerd.settings.money import (
 from routerd.settings.promises import Promise
 from routerd.settings.routing import Experiment, PolicySettings, Rule, Shadow
 from routerd.settings.section import Section
+from routerd.settings.timeouts import BatchTimeouts, InteractiveTimeouts, Timeouts
 
 __all__ = [
     "Discovery",
@@ -36,7 +37,6 @@ __all__ = [
     "ProviderSettings",
     "Settings",
     "Socket",
-    "Timeouts",
 ]
 
 
@@ -114,42 +114,6 @@ class Limits(Section, frozen=True):
         float,
         Meta(ge=0, description="How long running calls may go on after SIGTERM."),
     ] = 60.0
-
-
-class Timeouts(Section, frozen=True):
-    """How long a provider may take: each bounds a phase of one attempt, `total` the whole call."""
-
-    connect: Annotated[float, Meta(gt=0, description="Opening a connection, TLS included.")] = 5.0
-    headers: Annotated[
-        float, Meta(gt=0, description="From sending a streamed request to the answer's headers.")
-    ] = 30.0
-    first_content: Annotated[
-        float,
-        Meta(
-            gt=0,
-            description="From sending to the first content of a stream. Models think before "
-            "they speak, hence not less.",
-        ),
-    ] = 120.0
-    thinking: Annotated[
-        float,
-        Meta(
-            gt=0,
-            description="From sending to the first content of a stream that shows signs of life "
-            "(hidden reasoning, keep-alives): each is good for another `first_content`, "
-            "and all for no longer than this. Not above `first_content`: they count for nothing.",
-        ),
-    ] = 300.0
-    between_parts: Annotated[
-        float, Meta(gt=0, description="Silence inside a stream after its first content.")
-    ] = 45.0
-    whole_answer: Annotated[
-        float, Meta(gt=0, description="From sending to the end of an answer that is not streamed.")
-    ] = 300.0
-    total: Annotated[
-        float,
-        Meta(gt=0, description="The whole call with all attempts; a caller may ask for less."),
-    ] = 600.0
 
 
 class Failover(Section, frozen=True):
@@ -338,6 +302,8 @@ class Settings(Section, frozen=True):
     socket: Socket = Socket()
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
+    interactive_timeouts: InteractiveTimeouts = InteractiveTimeouts()
+    batch_timeouts: BatchTimeouts = BatchTimeouts()
     failover: Failover = Failover()
     health: Health = Health()
     ledger: Ledger = Ledger()

@@ -220,8 +220,7 @@ async def test_bytes_that_come_in_the_turn_in_which_time_is_over_do_not_commit()
         delivery,
         watchdog,
         stream=True,
-        between_parts=PATIENT.between_parts,
-        first_content=60.0,
+        timeouts=PATIENT,
     )
     body = HeldBody()
 

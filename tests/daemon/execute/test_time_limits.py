@@ -227,3 +227,41 @@ async def test_signs_of_life_alone_are_not_waited_for_without_end() -> None:
     assert run.way == [("vendor", "first", "timeout"), ("backup", "fallback", None)]
     assert run.attempts[0].error_phase == "first_content"
     assert run.sink.text == "Hi"
+
+
+def trickle(piece: bytes | None, times: int = 1_000_000) -> Scene:
+    """Send a text, then so often a piece of one, or a ping: one each `SOON`."""
+
+    async def scene(exchange: Any) -> None:
+        await exchange.begin_stream()
+        await exchange.text("Hello")
+        for _ in range(times):
+            await asyncio.sleep(SOON)
+            if piece is None:
+                await exchange.send(b"8\r\n: ping\n\n\r\n")
+            else:
+                await exchange.text(piece.decode())
+        await exchange.event(b"[DONE]")
+        await exchange.end_stream()
+
+    return scene
+
+
+@pytest.mark.parametrize("piece", [b".", None])
+async def test_a_stream_that_trickles_is_cut(piece: bytes | None) -> None:
+    async with Vendor(trickle(piece)) as vendor:
+        timeouts = Timeouts(throughput_seconds=6 * SOON, least_bytes_per_second=1000)
+        run = await Run(vendor.target(), timeouts=timeouts).go()
+    assert run.way == [("vendor", "first", "timeout")]
+    assert run.attempts[0].error_phase == "throughput"
+    assert run.error.code == "interrupted"
+    assert run.sink.text.startswith("Hello")
+
+
+@pytest.mark.parametrize("least", [0.0, 1.0])
+async def test_a_stream_that_brings_enough_is_not(least: float) -> None:
+    async with Vendor(trickle(b"words", times=12)) as vendor:
+        timeouts = Timeouts(throughput_seconds=4 * SOON, least_bytes_per_second=least)
+        run = await Run(vendor.target(), timeouts=timeouts).go()
+    assert run.execution.error is None
+    assert run.sink.text == "Hello" + "words" * 12

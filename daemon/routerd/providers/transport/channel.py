@@ -6,6 +6,8 @@ because users give base addresses with and without a path and with a query strin
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 
 from routerd.providers.redaction import Redactor
@@ -43,9 +45,8 @@ class Channel:
         queries = [(name.encode(), value.encode()) for name, value in self._base.params.items()]
         self._redactor = Redactor([*headers, *queries])
         self._urls: dict[str, httpx.URL] = {}
-        # The phases after connecting are watched by who sends: silence is not judged here.
-        timeout = {"connect": connect_seconds, "read": None, "write": 60.0, "pool": None}
-        self._extensions = {"timeout": timeout}
+        self._extensions = _extensions(connect_seconds)
+        self._connect_seconds = connect_seconds
         port = self._base.port or (443 if self._base.scheme == "https" else 80)
         self.server = f"{self._base.host}:{port}"
 
@@ -69,19 +70,28 @@ class Channel:
         return url
 
     async def send(
-        self, path: str, headers: Headers, body: bytes, sending: Sending
+        self,
+        path: str,
+        headers: Headers,
+        body: bytes,
+        sending: Sending,
+        connect_seconds: float | None = None,
     ) -> httpx.Response:
         """Post a body and return the answer once its headers are here; the caller closes it.
 
-        `sending` tells how far it came, also when this is cancelled. Raises httpx.RequestError.
+        `sending` tells how far it came, also when this is cancelled; `connect_seconds` is how long
+        a connection may take, None for the channel's own limit. Raises httpx.RequestError.
         """
+        extensions = self._extensions
+        if connect_seconds is not None and connect_seconds != self._connect_seconds:
+            extensions = _extensions(connect_seconds)
         request = httpx.Request(
             "POST",
             self.url(path),
             headers=[*self._headers, *headers, (b"content-length", b"%d" % len(body))],
             # Not `content=`: that builds headers which are already here, at four times the cost.
             stream=httpx.ByteStream(body),
-            extensions={**self._extensions, SENDING: sending},
+            extensions={**extensions, SENDING: sending},
         )
         response = await self._transport.handle_async_request(request)
         sending.started = True
@@ -99,3 +109,8 @@ class Channel:
         return await warm(
             self._transport, self.url(path), self._headers, connections, timeout_seconds
         )
+
+
+def _extensions(connect_seconds: float) -> dict[str, Any]:
+    """Return the limits of a request; those after connecting are watched by who sends."""
+    return {"timeout": {"connect": connect_seconds, "read": None, "write": 60.0, "pool": None}}
