@@ -69,7 +69,7 @@ class Pipeline:
         call = read_call(request, peer_uid, rules.timeouts_of(latency).total)
         record = begin_record(call, simulated=rules.simulated, copy=copy)
         delivery = Delivery(sink, call.received_at)
-        place = place_of(call, record, rules, self.places)
+        place = place_of(call, record, latency, self.places)
         story = Story(call, record, delivery, rules, self.accounts, self.answers, place, copy)
         self.stories.add(story)
         error: ErrorInfo | None = None

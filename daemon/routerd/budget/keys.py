@@ -124,7 +124,12 @@ class KeyHold:
         if error_class is ErrorClass.QUOTA and self._quota is not None:
             self._quota.exhaust(now)
         elif error_class in COOL_DOWNS:
-            seconds = COOL_DOWNS[error_class] if retry_after is None else retry_after
+            seconds = COOL_DOWNS[error_class]
+            if retry_after is not None and error_class is ErrorClass.RATE_LIMIT:
+                seconds = retry_after
+            elif retry_after is not None:
+                # Nobody mends an account because a minute is over.
+                seconds = max(seconds, retry_after)
             self.key.cool(now + seconds, error_class)
 
 
@@ -256,32 +261,20 @@ class Keys:
         for deployment in deployments:
             provider = deployment.provider
             if provider not in looked_at:
-                looked_at[provider] = self._look_at(provider, now, cooling)
+                ring = self._rings[provider] if provider in self._rings else ()  # noqa: SIM401 - no call
+                looked_at[provider] = None
+                # Nearly always one key that nothing limits.
+                if ring and not (
+                    len(ring) == 1
+                    and not ring[0].told
+                    and not ring[0].is_limited
+                    and ring[0].cooling_until <= now
+                ):
+                    looked_at[provider] = _look_at(provider, ring, now, cooling)
             most = looked_at[provider]
             if most is not None:
                 headroom[deployment.id] = most
         return headroom, cooling
-
-    def _look_at(self, provider: str, now: float, cooling: dict[str, Cooling]) -> int | None:
-        """Return the headroom of a provider's best key, and note it if all cool down."""
-        most: int | None = None
-        first: Key | None = None
-        first_until = 0.0
-        are_limited = are_cooling = True
-        for key in self._rings.get(provider, ()):
-            until = max(key.cooling_until, key.used_up_until) if key.told else key.cooling_until
-            is_cooling = until > now
-            left = key.headroom(now) if is_cooling or key.is_limited or key.told else None
-            if left is None:
-                are_limited = False
-            elif most is None or left > most:
-                most = left
-            are_cooling = are_cooling and is_cooling
-            if first is None or until < first_until:
-                first, first_until = key, until
-        if first is not None and are_cooling:
-            cooling[provider] = Cooling(first_until, first.why_it_rests(now))
-        return most if are_limited else None
 
     def warm_up(self, provider: str) -> None:
         """End all cool-downs of a provider's keys."""
@@ -368,3 +361,26 @@ class Keys:
 
     def _quotas(self) -> Iterator[Quota]:
         return (quota for quotas, _ in self._free.values() for quota in quotas)
+
+
+def _look_at(
+    provider: str, ring: Sequence[Key], now: float, cooling: dict[str, Cooling]
+) -> int | None:
+    """Return the headroom of a provider's best key, and note it if all cool down."""
+    most: int | None = None
+    first, first_until = ring[0], float("inf")
+    are_limited = are_cooling = True
+    for key in ring:
+        until = max(key.cooling_until, key.used_up_until) if key.told else key.cooling_until
+        is_cooling = until > now
+        left = key.headroom(now) if is_cooling or key.is_limited or key.told else None
+        if left is None:
+            are_limited = False
+        elif most is None or left > most:
+            most = left
+        are_cooling = are_cooling and is_cooling
+        if until < first_until:
+            first, first_until = key, until
+    if are_cooling:
+        cooling[provider] = Cooling(first_until, first.why_it_rests(now))
+    return most if are_limited else None

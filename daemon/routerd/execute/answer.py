@@ -25,6 +25,7 @@ __all__ = ["AnswerReader"]
 END_OF_BODY_SECONDS: Final = 0.1
 # After a finish reason only the usage and the end mark are; some servers send neither.
 END_MARK_SECONDS: Final = 2.0
+NEVER: Final = float("inf")
 NO_END_MARK: Final = "the provider's end mark never came; the answer was whole by its finish reason"
 
 
@@ -52,7 +53,7 @@ class AnswerReader:
         # When the throughput is looked at next, what must have come by then, and what had before.
         self._window = timeouts.throughput_seconds
         self._least_bytes = timeouts.least_bytes_per_second * timeouts.throughput_seconds
-        self._window_ends = float("inf")
+        self._window_ends = NEVER
         self._bytes_before = 0
         # Until when signs of life are believed, on the clock of the watchdog.
         self.thinking_until: float | None = None
@@ -112,13 +113,11 @@ class AnswerReader:
             self._held_back += parts
             return
         # A caller that reads slowly is no silence of the provider's, and no trickle.
-        watchdog.pause()
-        began_at = watchdog.now()
+        began_at = watchdog.pause()
         await self._delivery.deliver(parts)
-        watchdog.expect("content", self._between_parts)
-        now = watchdog.now()
+        now = watchdog.expect("content", self._between_parts)
         self._window_ends += now - began_at
-        if self._window_ends == float("inf") and self._least_bytes:
+        if self._window_ends == NEVER and self._least_bytes:
             self._begin_window(now)
 
     def _begin_window(self, now: float) -> None:
@@ -153,8 +152,8 @@ class AnswerReader:
                 self._whole_until = watchdog.now() + END_MARK_SECONDS
             watchdog.expect("content", self._whole_until - watchdog.now())
         elif self._attempt.first_content_us is not None:
-            watchdog.alive(self._between_parts)
-            if watchdog.now() >= self._window_ends:
-                self._look_at_throughput(watchdog.now())
+            now = watchdog.alive(self._between_parts)
+            if now >= self._window_ends:
+                self._look_at_throughput(now)
         elif self.thinking_until is not None:
             watchdog.alive(min(self._first_content, self.thinking_until - watchdog.now()))

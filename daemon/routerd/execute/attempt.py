@@ -174,8 +174,10 @@ class _Exchange:
         except TransportError as error:
             lost = error
         is_cut = lost is not None or self._watchdog.expired is not None
-        if answer.outcome.failure is not None:
-            raise AttemptFailed(structs.replace(answer.outcome.failure, phase=self._phase()))
+        failure = answer.outcome.failure
+        if failure is not None:
+            phase = failure.phase or self._phase()
+            raise AttemptFailed(structs.replace(failure, phase=phase))
         if not answer.outcome.complete and not (
             is_cut and self._attempt.status == 200 and answer.take_as_whole()
         ):

@@ -224,14 +224,13 @@ async def join_earlier(story: Story, ledger: Ledger) -> None:
     story.made_before = len(record.attempts)
 
 
-def place_of(call: Call, record: Record, rules: Rules, places: Places) -> Place:
+def place_of(call: Call, record: Record, latency: Latency | None, places: Places) -> Place:
     """Return what a call needs to have a place: whose it is, and how important.
 
     A call without a tenant is counted by the user who sent it. A shadow's copy is as important as
     batch calls are, and does not wait.
     """
     options = call.options
-    latency = rules.latency_of(call.target, options)
     rank = CRITICAL if options.critical else BATCH if latency == "batch" else ORDINARY
     tenant = record.tenant if record.tenant is not None else call.peer_uid
     return Place(places, tenant, call.deadline, rank=rank, waits=record.shadow_of is None)

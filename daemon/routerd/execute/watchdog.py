@@ -52,27 +52,32 @@ class Watchdog:
         """Return the time on the clock of the deadline."""
         return self._loop.time()
 
-    def expect(self, phase: Phase, seconds: float) -> None:
-        """Begin a phase that may last so many seconds from now."""
+    def expect(self, phase: Phase, seconds: float) -> float:
+        """Begin a phase that may last so many seconds from now; returns the time that is."""
         self.phase = phase
-        limit = min(self._loop.time() + seconds, self._deadline)
+        now = self._loop.time()
+        limit = min(now + seconds, self._deadline)
         self._limit = limit
         if self._timer is None:
             self._set_timer()
         elif limit < self._timer_at:
             self._timer.cancel()
             self._set_timer()
+        return now
 
-    def alive(self, seconds: float) -> None:
-        """Note a sign of life: the present phase may last so many seconds from now."""
-        self._limit = min(self._loop.time() + seconds, self._deadline)
+    def alive(self, seconds: float) -> float:
+        """Note a sign of life: the present phase may last so many seconds from the returned now."""
+        now = self._loop.time()
+        self._limit = min(now + seconds, self._deadline)
+        return now
 
-    def pause(self) -> None:
+    def pause(self) -> float:
         """Watch only the deadline until the next `expect`: now it is not the provider who is slow.
 
-        `alive` does not end a pause.
+        `alive` does not end a pause. Returns the time that is.
         """
         self._limit = self._deadline
+        return self._loop.time()
 
     def stop(self) -> None:
         """Watch nothing any more: what follows bounds itself."""

@@ -45,8 +45,9 @@ class Channel:
         queries = [(name.encode(), value.encode()) for name, value in self._base.params.items()]
         self._redactor = Redactor([*headers, *queries])
         self._urls: dict[str, httpx.URL] = {}
-        self._extensions = _extensions(connect_seconds)
         self._connect_seconds = connect_seconds
+        # By how long connecting may take; the phases after it are watched by who sends.
+        self._extensions = {connect_seconds: _extensions(connect_seconds)}
         port = self._base.port or (443 if self._base.scheme == "https" else 80)
         self.server = f"{self._base.host}:{port}"
 
@@ -82,9 +83,10 @@ class Channel:
         `sending` tells how far it came, also when this is cancelled; `connect_seconds` is how long
         a connection may take, None for the channel's own limit. Raises httpx.RequestError.
         """
-        extensions = self._extensions
-        if connect_seconds is not None and connect_seconds != self._connect_seconds:
-            extensions = _extensions(connect_seconds)
+        seconds = self._connect_seconds if connect_seconds is None else connect_seconds
+        extensions = self._extensions.get(seconds) or self._extensions.setdefault(
+            seconds, _extensions(seconds)
+        )
         request = httpx.Request(
             "POST",
             self.url(path),
@@ -100,7 +102,10 @@ class Channel:
     async def get(self, path: str) -> httpx.Response:
         """Fetch a path that costs nothing, such as the list of models; the caller closes it."""
         request = httpx.Request(
-            "GET", self.url(path), headers=self._headers, extensions=self._extensions
+            "GET",
+            self.url(path),
+            headers=self._headers,
+            extensions=self._extensions[self._connect_seconds],
         )
         return await self._transport.handle_async_request(request)
 
@@ -112,5 +117,5 @@ class Channel:
 
 
 def _extensions(connect_seconds: float) -> dict[str, Any]:
-    """Return the limits of a request; those after connecting are watched by who sends."""
+    """Return the limits that the transport watches."""
     return {"timeout": {"connect": connect_seconds, "read": None, "write": 60.0, "pool": None}}
