@@ -79,7 +79,8 @@ class Group(Struct, frozen=True, eq=False):
     `has_equals` says that deployments of one model follow each other, `is_asked` that it is what
     was asked for. What all of them can, and the least any of them takes, settles most calls for the
     whole group at once. `again` are those that a rule for choosing left out before, and that are
-    judged here once more, for what stands in: only the later judgement counts.
+    judged here once more, for what stands in: only the later judgement counts. `first` are those
+    that are taken where nothing moves, `beyond` what is then said of the others.
     """
 
     candidates: tuple[Placed, ...]
@@ -90,6 +91,8 @@ class Group(Struct, frozen=True, eq=False):
     least_input: int
     least_window: int
     again: frozenset[str] = frozenset()
+    first: tuple[Placed, ...] = ()
+    beyond: tuple[Dropped, ...] = ()
 
 
 class Prepared(Struct, frozen=True, eq=False):

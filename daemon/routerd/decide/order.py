@@ -7,16 +7,16 @@ put in order only as far as it is walked, since few get beyond the third.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any, Final
 
 from msgspec import Struct, structs
 
 from routerd.decide.candidates import Candidate, Group, Placed
 from routerd.decide.policy import Policy
-from routerd.domain import Features, Snapshot
+from routerd.domain import MAX_ROUTES, Features, Snapshot
 
-__all__ = ["Line", "State", "settled"]
+__all__ = ["Line", "State", "elsewhere", "pick", "settled"]
 
 # A tenth of a rate limit is what a burst needs; whoever has less left comes behind.
 LEAST_HEADROOM: Final = 100
@@ -62,19 +62,49 @@ class State(Struct, frozen=True, eq=False):
 
 
 def settled(group: Group, policy: Policy) -> Group:
-    """Return a group whose equals stand in the order they have while nothing is seen of any."""
-    if not group.has_equals:
-        return group
+    """Return a group in the order it has while nothing is seen of anybody, and who is first in it.
+
+    Equals stand in the order they have then.
+    """
     state = State(Features(0), Snapshot(0.0), policy, 0.0)
-    line = Line(group.candidates, state, has_equals=True, is_new=True)
-    placed = tuple(iter(line.take, None))
-    return structs.replace(group, candidates=placed)
+    placed = group.candidates
+    if group.has_equals:
+        line = Line(placed, state, has_equals=True, is_new=True)
+        placed = tuple(iter(line.take, None))
+    line, passed, used = Line(placed, state, has_equals=False), list[Placed](), set[str]()
+    first: list[Placed] = []
+    while len(first) < MAX_ROUTES and (item := pick(line, passed, used)) is not None:
+        used.add(item.candidate.deployment.provider)
+        first.append(item)
+    beyond = tuple(item.candidate.beyond for item in (*passed, *line.rest()))
+    return structs.replace(group, candidates=placed, first=tuple(first), beyond=beyond)
+
+
+def pick(line: Line, passed: list[Placed], used: Container[str]) -> Placed | None:
+    """Take the first at a provider that no route uses yet, else the first of all.
+
+    `passed` are those that were passed by before, in their order.
+    """
+    for index, item in enumerate(passed):
+        if item.candidate.deployment.provider not in used:
+            return elsewhere(passed.pop(index)) if index else passed.pop(0)
+    while (taken := line.take()) is not None:
+        if taken.candidate.deployment.provider not in used:
+            return elsewhere(taken) if passed else taken
+        passed.append(taken)
+    return passed.pop(0) if passed else None
+
+
+def elsewhere(placed: Placed) -> Placed:
+    """Say of a candidate that it stands here for its provider."""
+    return Placed(placed.candidate, "other_provider", "")
 
 
 class Line:
     """Candidates in the order to try them in.
 
     `has_equals`: some are deployments of one model; `is_new`: in no order of their own yet.
+    `is_moved` says that anything stands elsewhere than it was given.
     """
 
     def __init__(
@@ -84,9 +114,10 @@ class Line:
         # What stands in a group is settled for a system in which nothing moves.
         self._has_equals = has_equals and len(placed) > 1 and (is_new or state.is_moving)
         self._ahead: list[Placed] = []
-        is_moved = state.is_sorted and len(placed) > 1
-        self._waiting = self._sorted_out(placed) if is_moved else placed
+        may_move = state.is_sorted and len(placed) > 1
+        self._waiting = self._sorted_out(placed) if may_move else placed
         self._next = 0
+        self.is_moved = self._has_equals or self._waiting is not placed
 
     def take(self) -> Placed | None:
         """Take the first of the line; None where nobody is left."""

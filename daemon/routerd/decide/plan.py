@@ -16,7 +16,7 @@ from typing import Final
 from routerd.decide.book import Book, Choice
 from routerd.decide.candidates import Group, Placed
 from routerd.decide.money import Funds, Terms
-from routerd.decide.order import Line, State
+from routerd.decide.order import Line, State, elsewhere, pick
 from routerd.decide.policy import Policy
 from routerd.decide.reasons import INCAPABLE, UNHEALTHY, needs_of, reason_against
 from routerd.decide.resolving import filled
@@ -113,21 +113,42 @@ class _Planning:
                     return  # nobody falls back further than this
                 self._take_elsewhere(self._able(group))
                 continue
-            rest = self._take_from(self._able(group), "")
-            self.dropped += [item.candidate.beyond for item in rest]
+            self._leave(group)
+            capable = self._capable(group)
+            line = Line(capable, self._state, has_equals=group.has_equals)
+            is_as_prepared = capable is group.candidates and not (line.is_moved or self.routes)
+            if not (is_as_prepared and self._take_prepared(group)):
+                rest = self._take_from(line, "")
+                self.dropped += [item.candidate.beyond for item in rest]
+
+    def _take_prepared(self, group: Group) -> bool:
+        """Take those that come first where nothing moves, if there is room for all of them.
+
+        The same as `_take_from` would, in half of its time: nearly all calls meet nothing else.
+        """
+        terms = [self._funds.terms_for(item.candidate) for item in group.first]
+        for item, found in zip(group.first, terms, strict=True):
+            if isinstance(found, Dropped):
+                self.routes.clear()
+                self._used.clear()
+                return False
+            self._used.add(item.candidate.deployment.provider)
+            self.routes.append(_route(item, found, ""))
+        self.dropped += group.beyond
+        return True
 
     def _take_elsewhere(self, line: Line) -> None:
         """Put the first at another provider in the place of the last route."""
-        while (pick := line.take()) is not None:
-            if pick.candidate.deployment.provider in self._used:
-                self.dropped.append(pick.candidate.beyond)
+        while (found := line.take()) is not None:
+            if found.candidate.deployment.provider in self._used:
+                self.dropped.append(found.candidate.beyond)
                 continue
-            terms = self._funds.terms_for(pick.candidate)
+            terms = self._funds.terms_for(found.candidate)
             if isinstance(terms, Dropped):
                 self.dropped.append(terms)
                 continue
-            last, self.routes[-1] = self.routes[-1], _route(_elsewhere(pick), terms, "")
-            self._used.add(pick.candidate.deployment.provider)
+            last, self.routes[-1] = self.routes[-1], _route(elsewhere(found), terms, "")
+            self._used.add(found.candidate.deployment.provider)
             detail = f"all three would be at {last.provider}, which may be down"
             self.dropped.append(Dropped(last.deployment, "one_provider", detail))
             break
@@ -225,30 +246,16 @@ class _Planning:
         """
         passed: list[Placed] = []
         while len(self.routes) < MAX_ROUTES:
-            pick = self._pick(line, passed)
-            if pick is None:
+            found = pick(line, passed, self._used)
+            if found is None:
                 break
-            terms = self._funds.terms_for(pick.candidate)
+            terms = self._funds.terms_for(found.candidate)
             if isinstance(terms, Dropped):
                 self.dropped.append(terms)
                 continue
-            self._used.add(pick.candidate.deployment.provider)
-            self.routes.append(_route(pick, terms, because))
+            self._used.add(found.candidate.deployment.provider)
+            self.routes.append(_route(found, terms, because))
         return passed + line.rest()
-
-    def _pick(self, line: Line, passed: list[Placed]) -> Placed | None:
-        """Take the first at a provider that no route uses yet, else the first of all.
-
-        `passed` are those that were passed by before, in their order.
-        """
-        for index, item in enumerate(passed):
-            if item.candidate.deployment.provider not in self._used:
-                return _elsewhere(passed.pop(index)) if index else passed.pop(0)
-        while (taken := line.take()) is not None:
-            if taken.candidate.deployment.provider not in self._used:
-                return _elsewhere(taken) if passed else taken
-            passed.append(taken)
-        return passed.pop(0) if passed else None
 
     def _judge_money(self, placed: list[Placed], room: BudgetRoom | None) -> None:
         """Drop those for whom there is no place: for their money, for the room, or as too many."""
@@ -292,10 +299,6 @@ def _route(placed: Placed, terms: Terms, because: str) -> Route:
         placed.code,
         placed.detail,
     )
-
-
-def _elsewhere(placed: Placed) -> Placed:
-    return Placed(placed.candidate, "other_provider", "")
 
 
 def _nearly_spent(rooms: Sequence[BudgetRoom], policy: Policy) -> tuple[BudgetRoom, ...]:
