@@ -27,6 +27,7 @@ __all__ = [
     "Headers",
     "ListedModel",
     "Outcome",
+    "Repair",
     "note_other_model",
 ]
 
@@ -39,7 +40,9 @@ class ChatRequest(Struct, frozen=True):
     `model_id` is the provider's own id for it. `options` has the shortcut's defaults filled in.
     `output_limit` is the most the model can write, None where that is not known. `system_role` is
     the role of system messages where the format has more than one, `stop_parameter` the name of the
-    stop sequences, None for the format's own.
+    stop sequences, `max_tokens_parameter` that of the output limit, None for the format's own.
+    `reasoning_required` says that the provider misses the reasoning of earlier tool calls, be it
+    empty.
     """
 
     model_id: str
@@ -50,6 +53,8 @@ class ChatRequest(Struct, frozen=True):
     output_limit: int | None = None
     system_role: Literal["system", "developer"] = "system"
     stop_parameter: str | None = None
+    max_tokens_parameter: Literal["max_tokens", "max_completion_tokens"] | None = None
+    reasoning_required: bool = False
 
 
 class EncodedRequest(Struct, frozen=True):
@@ -64,6 +69,13 @@ class EncodedRequest(Struct, frozen=True):
     body: bytes
     notes: list[str] = []
     max_output_tokens: int | None = None
+
+
+class Repair(Struct, frozen=True):
+    """A request that was refused, changed as the refusal says; `note` tells the record how."""
+
+    request: ChatRequest
+    note: str
 
 
 class Outcome(Struct):
@@ -155,6 +167,13 @@ class Adapter(Protocol):
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         """Read an answer with any other status. Header names are in lower case."""
+        ...
+
+    def repair(self, request: ChatRequest, failure: Failure) -> Repair | None:
+        """Return what to send in place of a refused request; None where it stays refused.
+
+        Nothing that the caller said or that must hold for the answer is ever changed.
+        """
         ...
 
     def list_models(self, body: bytes) -> list[ListedModel]:

@@ -13,7 +13,14 @@ from msgspec import structs
 
 from routerd.errors import Failure
 from routerd.execute.attempt import GATEWAY
-from routerd.providers.base import AnswerDecoder, ChatRequest, EncodedRequest, Headers, ListedModel
+from routerd.providers.base import (
+    AnswerDecoder,
+    ChatRequest,
+    EncodedRequest,
+    Headers,
+    ListedModel,
+    Repair,
+)
 from routerd.providers.openai import OpenAIAdapter
 from routerd.providers.transport import AiohttpTransport, Channel, HttpxTransport
 from routerd.settings import Timeouts
@@ -148,6 +155,9 @@ class EarlyAdapter:
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         return self._inner.failure(status, headers, body)
+
+    def repair(self, request: ChatRequest, failure: Failure) -> Repair | None:
+        return self._inner.repair(request, failure)
 
     def list_models(self, body: bytes) -> list[ListedModel]:
         return self._inner.list_models(body)

@@ -14,12 +14,14 @@ from routerd.errors import Failure
 from routerd.providers.anthropic.decode import MessagesDecoder
 from routerd.providers.anthropic.encode import encode_request
 from routerd.providers.anthropic.failure import read_failure
+from routerd.providers.anthropic.repairs import repair_request
 from routerd.providers.base import (
     AnswerDecoder,
     ChatRequest,
     EncodedRequest,
     Headers,
     ListedModel,
+    Repair,
 )
 from routerd.providers.listing import read_models
 
@@ -48,6 +50,10 @@ class AnthropicAdapter:
     def encode(self, request: ChatRequest) -> EncodedRequest:
         """Write a chat request; CallRefused where leaving something out changes its meaning."""
         return encode_request(request)
+
+    def repair(self, request: ChatRequest, failure: Failure) -> Repair | None:
+        """Return what to send in place of a refused request; None where it stays refused."""
+        return repair_request(request, failure)
 
     def decoder(self, *, stream: bool) -> AnswerDecoder:
         """Return a fresh decoder for one answer with status 200."""

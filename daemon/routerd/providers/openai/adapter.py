@@ -16,12 +16,14 @@ from routerd.providers.base import (
     EncodedRequest,
     Headers,
     ListedModel,
+    Repair,
 )
 from routerd.providers.listing import read_models
 from routerd.providers.openai.decode import ChatDecoder
 from routerd.providers.openai.dialects import DIALECTS, Dialect, ModelRule
 from routerd.providers.openai.encode import encode_request, rule_for
 from routerd.providers.openai.failure import failure_rules, read_failure
+from routerd.providers.openai.repairs import repair_request
 
 __all__ = ["OpenAIAdapter"]
 
@@ -51,6 +53,11 @@ class OpenAIAdapter:
         if rule is None:
             rule = self._model_rules[request.model_id] = rule_for(request.model_id, self.dialect)
         return encode_request(request, self.dialect, rule)
+
+    def repair(self, request: ChatRequest, failure: Failure) -> Repair | None:
+        """Return what to send in place of a refused request; None where it stays refused."""
+        rule = rule_for(request.model_id, self.dialect)
+        return repair_request(request, failure, self.dialect, rule)
 
     def decoder(self, *, stream: bool) -> AnswerDecoder:
         """Return a fresh decoder for one answer with status 200."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from routerd.providers.base import ChatRequest, EncodedRequest
 from routerd.providers.json_schema import is_strict
 from routerd.providers.json_text import encode_json
@@ -43,12 +45,14 @@ def encode_request(request: ChatRequest, dialect: Dialect, rule: ModelRule) -> E
             body["stream_options"] = {"include_usage": True}
     limit = fit_output_limit(request, notes)
     if limit is not None:
-        body[dialect.max_tokens] = limit
+        body[request.max_tokens_parameter or dialect.max_tokens] = limit
     _add_reasoning(body, request, dialect, rule, notes)
     _add_sampling(body, request, dialect, rule, notes)
     _add_tools(body, request, dialect, notes)
     if request.options.output_schema is not None:
         body["response_format"] = _response_format(request.options.output_schema)
+    if request.reasoning_required:
+        dialect = replace(dialect, reasoning_back="reasoning_content", reasoning_required=True)
     body["messages"] = encode_messages(
         request.messages, dialect, notes, reasons=not _switched_off(request, dialect)
     )

@@ -1,0 +1,44 @@
+"""What a refused Messages request is sent as once more, where the refusal names the cure.
+
+Rules of this file: pure. The one cure is to leave all thinking of earlier answers out: a signature
+is bound to the account and to everything before it, and a part of them does not help. What anybody
+said, tool calls and their results stay. The vendor gives no code for it, so its words decide.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from routerd.errors import ErrorClass, Failure
+from routerd.providers.base import ChatRequest, Repair
+from routerd_proto.content import Message, Reasoning
+
+__all__ = ["repair_request"]
+
+OF_ANOTHER_CONVERSATION: Final = "block is bound to a different conversation"
+BAD_SIGNATURE: Final = ("invalid `signature`", "`thinking` block")
+NOTE: Final = "thinking of earlier answers was left out: the provider refused its signature"
+
+
+def repair_request(request: ChatRequest, failure: Failure) -> Repair | None:
+    """Return the request as the provider may take it, None where the refusal names no cure."""
+    if failure.error_class is not ErrorClass.BAD_REQUEST or failure.status != 400:
+        return None
+    message = failure.message.lower()
+    is_bound = OF_ANOTHER_CONVERSATION in message
+    if not is_bound and not all(words in message for words in BAD_SIGNATURE):
+        return None
+    messages = [_without_thinking(item) for item in request.messages]
+    if messages == request.messages:
+        return None
+    return Repair(replace(request, messages=messages), NOTE)
+
+
+def _without_thinking(message: Message) -> Message:
+    if isinstance(message.content, str):
+        return message
+    return replace(
+        message, content=[part for part in message.content if not isinstance(part, Reasoning)]
+    )

@@ -1,0 +1,126 @@
+"""What a refused Chat Completions request is sent as once more, where the refusal names the cure.
+
+Rules of this file: pure. Only what does not change the meaning is left out, renamed or switched:
+sampling, reasoning effort, parallel calls, the name of the output limit and of the stop sequences.
+Never tools, their choice, the schema or a text, and never the output limit itself: money was set
+aside by it. Structured fields decide; words of a message count where the vendor gives nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, Literal
+
+from msgspec.structs import replace
+
+from routerd.errors import ErrorClass, Failure
+from routerd.providers.base import ChatRequest, Repair
+from routerd.providers.openai.dialects import Dialect, ModelRule
+
+__all__ = ["repair_request"]
+
+STATUSES: Final = (400, 422)
+CODES: Final = frozenset(
+    {"unsupported_parameter", "unsupported_value", "invalid_value", "decimal_below_min_value"}
+)
+# A failure without a code shows its type.
+NO_CODE: Final = frozenset({None, "invalid_request_error", "BadRequestError"})
+# Parameters of the wire, and the options that they come from.
+MAY_BE_LEFT_OUT: Final = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "seed": "seed",
+    "random_seed": "seed",
+    "reasoning_effort": "reasoning",
+    "parallel_tool_calls": "parallel_tool_calls",
+}
+OTHER_LIMIT: Final[dict[str, Literal["max_tokens", "max_completion_tokens"]]] = {
+    "max_tokens": "max_completion_tokens",
+    "max_completion_tokens": "max_tokens",
+}
+OTHER_STOP: Final = {"stop": "stop_sequences", "stop_sequences": "stop"}
+NO_EFFORT_WITH_TOOLS: Final = "function tools with reasoning_effort are not supported"
+NO_REASONING_BACK: Final = re.compile(
+    r"reasoning_content\b.*\bmust be passed back|reasoning_content is missing"
+)
+
+
+def repair_request(
+    request: ChatRequest, failure: Failure, dialect: Dialect, rule: ModelRule
+) -> Repair | None:
+    """Return the request as the provider may take it, None where the refusal names no cure."""
+    if failure.error_class is not ErrorClass.BAD_REQUEST or failure.status not in STATUSES:
+        return None
+    message = failure.message.lower()
+    if NO_EFFORT_WITH_TOOLS in message:
+        return _without_effort(request, dialect, rule)
+    if NO_REASONING_BACK.search(message):
+        return _with_reasoning_back(request, dialect)
+    return _for_parameter(request, failure, dialect)
+
+
+def _for_parameter(request: ChatRequest, failure: Failure, dialect: Dialect) -> Repair | None:
+    """Rename or leave out the parameter that the refusal names."""
+    param = (failure.param or "").removeprefix("body.")
+    if param in OTHER_LIMIT:
+        return _with_other_limit(request, param, failure, dialect)
+    if param in OTHER_STOP:
+        return _with_other_stop(request, param, failure)
+    is_named = (
+        failure.code in CODES or failure.code in NO_CODE or failure.code == str(failure.status)
+    )
+    option = MAY_BE_LEFT_OUT.get(param)
+    if not is_named or option is None or getattr(request.options, option) is None:
+        return None
+    return _changed(request, f"{option} was left out: the provider refused it", **{option: None})
+
+
+def _changed(request: ChatRequest, note: str, **options: Any) -> Repair:
+    return Repair(replace(request, options=replace(request.options, **options)), note)
+
+
+def _without_effort(request: ChatRequest, dialect: Dialect, rule: ModelRule) -> Repair | None:
+    if "none" in rule.efforts or dialect.reasoning_off:
+        note = "reasoning was sent as none: the provider takes no other effort beside tools"
+        return _changed(request, note, reasoning="none")
+    if request.options.reasoning is None:
+        return None
+    note = "reasoning was left out: the provider takes no effort beside tools"
+    return _changed(request, note, reasoning=None)
+
+
+def _with_reasoning_back(request: ChatRequest, dialect: Dialect) -> Repair | None:
+    """Add the field the provider misses; where it has that, switch the reasoning off."""
+    can_add = dialect.reasoning_back in (None, "reasoning_content")
+    if can_add and not dialect.reasoning_required and not request.reasoning_required:
+        note = "empty reasoning was added to earlier tool calls: the provider requires the field"
+        return Repair(replace(request, reasoning_required=True), note)
+    if request.options.reasoning == "none":
+        return None
+    note = "reasoning was sent as none: the provider misses that of an earlier answer"
+    return _changed(request, note, reasoning="none")
+
+
+def _with_other_limit(
+    request: ChatRequest, param: str, failure: Failure, dialect: Dialect
+) -> Repair | None:
+    """Rename the output limit, unless it is its value that was refused."""
+    other = OTHER_LIMIT[param]
+    was_sent = param == (request.max_tokens_parameter or dialect.max_tokens)
+    if request.options.max_output_tokens is None or not was_sent:
+        return None
+    if failure.code != "unsupported_parameter" and other not in failure.message:
+        return None
+    note = f"{param} was sent as {other}: the provider refused it"
+    return Repair(replace(request, max_tokens_parameter=other), note)
+
+
+def _with_other_stop(request: ChatRequest, param: str, failure: Failure) -> Repair | None:
+    """Rename the stop sequences where the provider says how it calls them; never leave them out."""
+    other = OTHER_STOP[param]
+    was_sent = param == (request.stop_parameter or "stop")
+    is_named = re.search(rf"\b{other}\b", failure.message) is not None
+    if not request.options.stop or not was_sent or not is_named:
+        return None
+    note = f"{param} was sent as {other}: the provider refused it"
+    return Repair(replace(request, stop_parameter=other), note)
