@@ -90,7 +90,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     `chance`: how likely it strikes one of them, above 0 and up to 1; None is always.
     `prefilled`: it concerns only calls whose last message is the assistant's.
     `scope`: calls, probes (the models list) or all; faults inside an answer concern calls only.
-    `status`, `code`, `retry_after` (seconds): for `status`; `code` also for `error_in_stream`.
+    `status`, `code`, `param`, `retry_after` (seconds): for `status`; `code` also for
+    `error_in_stream`; `param` is what some vendors name a parameter of the request in.
     `after_tokens`: where in the answer; None is the middle, for `missing_end` the end.
     `seconds`: how long `slow_first_token` waits.
     """
@@ -105,6 +106,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     scope: FaultScope = "calls"
     status: int | None = None
     code: str | None = None
+    param: str | None = None
     retry_after: float | None = None
     after_tokens: int | None = None
     seconds: float | None = None
@@ -112,6 +114,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def __post_init__(self) -> None:
         self._check_belongs("status", self.status, {"status"})
         self._check_belongs("retry_after", self.retry_after, {"status"})
+        self._check_belongs("param", self.param, {"status"})
         self._check_belongs("code", self.code, ERRORS)
         self._check_belongs("after_tokens", self.after_tokens, IN_THE_ANSWER)
         self._check_belongs("seconds", self.seconds, {"slow_first_token"})

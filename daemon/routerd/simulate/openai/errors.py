@@ -108,7 +108,8 @@ def fault_refusal(fault: Fault, model: str | None) -> Refusal:
     known = ERRORS.get(code or "", plain)
     message = known.message.format(model=model)
     wait = fault.retry_after
-    return Refusal(status, known.kind, message, code=code, param=known.param, retry_after=wait)
+    param = fault.param or known.param
+    return Refusal(status, known.kind, message, code=code, param=param, retry_after=wait)
 
 
 def error_object(refusal: Refusal) -> dict[str, Any]:
