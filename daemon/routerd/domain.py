@@ -53,7 +53,7 @@ __all__ = [
 ]
 
 Boundary = Literal["machine", "own-network", "vendor"]
-AttemptReason = Literal["first", "retry", "fallback"]
+AttemptReason = Literal["first", "retry", "repair", "fallback"]
 SamplingParameters = Literal["yes", "no", "without_reasoning"]
 Complexity = Literal["simple", "medium", "complex"]
 # What a model does.

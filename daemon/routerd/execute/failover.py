@@ -1,11 +1,11 @@
 """What happens after a failed attempt: a plain function of what failed and what is left.
 
 Rules of this file: no I/O, no clock and no chance: what is drawn is passed in. At most two
-attempts on a route; the second one only for a fault that passes by itself. Nothing is tried again
-once content reached the caller, unless the caller opted into a restart. A safety rule is never
-routed around. A caller's mistake is never repeated; where the provider says itself that the same
-request may succeed, as after a model wrote a tool call it cannot read, it gets that request once
-more, and no other provider does.
+attempts on a route; the second one only for a fault that passes by itself, or that the provider
+says how to repair. Nothing is tried again once content reached the caller, unless the caller opted
+into a restart. A safety rule is never routed around. A caller's mistake is never repeated; where
+the provider says itself that the same request may succeed, as after a model wrote a tool call it
+cannot read, it gets that request once more, and no other provider does.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from routerd.domain import MAX_ATTEMPTS_PER_ROUTE
 from routerd.errors import ErrorClass, Failure
 from routerd.settings import Failover
 
-__all__ = ["Step", "next_step"]
+__all__ = ["Step", "StepKind", "next_step"]
 
 # Callers that failed together do not come back in the same instant: up to so much is added.
 JITTER: Final = 0.1
@@ -27,13 +27,17 @@ FINAL: Final = {ErrorClass.CONTENT_POLICY, ErrorClass.BAD_REQUEST, ErrorClass.CA
 TRANSIENT: Final = {ErrorClass.SERVER_ERROR, ErrorClass.OVERLOADED, ErrorClass.CONNECTION}
 
 
+StepKind = Literal["retry", "repair", "fallback", "stop"]
+
+
 class Step(Struct, frozen=True):
     """What to do next: the same route after `wait` seconds, the next route, or give up.
 
+    `repair` is the same route at once, with a request that was changed as its provider says.
     `larger_window` asks for a route whose model takes more than the one that failed.
     """
 
-    kind: Literal["retry", "fallback", "stop"]
+    kind: StepKind
     wait: float = 0.0
     larger_window: bool = False
 
@@ -41,6 +45,7 @@ class Step(Struct, frozen=True):
 DEFAULT: Final = Failover()
 STOP: Final = Step("stop")
 FALLBACK: Final = Step("fallback")
+REPAIR: Final = Step("repair")
 
 
 def next_step(
@@ -52,14 +57,21 @@ def next_step(
     seconds_left: float,
     settings: Failover = DEFAULT,
     draw: float = 0.0,
+    can_repair: bool = False,
 ) -> Step:
-    """Decide what follows `failure`; `draw`, from 0 to 1, makes a wait longer, never shorter."""
+    """Decide what follows `failure`; `draw`, from 0 to 1, makes a wait longer, never shorter.
+
+    `can_repair` says that the adapter knows how to change a request that was refused.
+    """
     kind = failure.error_class
     otherwise = STOP if kind in FINAL else FALLBACK
     if committed:
         return otherwise if may_restart else STOP
     if kind is ErrorClass.CONTEXT_LENGTH:
         return Step("fallback", larger_window=True)
+    if kind is ErrorClass.BAD_REQUEST and can_repair:
+        in_bounds = attempts_on_route < MAX_ATTEMPTS_PER_ROUTE and seconds_left > 0
+        return REPAIR if in_bounds else STOP
     may_repeat = otherwise is FALLBACK or _is_repeatable_mistake(failure)
     if may_repeat and attempts_on_route < MAX_ATTEMPTS_PER_ROUTE:
         wait = _pause(failure, settings)

@@ -3,7 +3,7 @@
 Rules of this file: the order is the plan's; what follows a failure is `failover.next_step`'s to
 say. One deadline bounds all attempts together. The first error is the cause the caller is told,
 also where time ran out or no wire could carry the call; what was tried stands beside it. A route's
-request is encoded once, however often it is sent.
+request is encoded once, however often it is sent, unless its provider says what to change in it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from routerd.domain import (
     Plan,
     Route,
 )
-from routerd.errors import AttemptFailed, CallRefused, Failure
+from routerd.errors import AttemptFailed, CallRefused, ErrorClass, Failure
 from routerd.execute.accounts import NoRoom, Purse
 from routerd.execute.attempt import run_attempt, settle_attempt
 from routerd.execute.delivery import Delivery
@@ -94,6 +94,9 @@ class Execution:
         self._clock = asyncio.get_running_loop().time
         self._deadline = self._clock() + call.deadline - monotonic()
         self._first: ErrorInfo | None = None
+        # Of the route that runs: what is asked, what was changed in it before, and both as bytes.
+        self._request: ChatRequest | None = None
+        self._adjusted: list[str] = []
         self._encoded: EncodedRequest | None = None
 
     @property
@@ -144,7 +147,7 @@ class Execution:
     ) -> Step | None:
         """Make at most two attempts; returns what is next, None if the call is answered."""
         attempts_here = 0
-        self._encoded = None
+        self._request = self._encoded = None
         while True:
             attempts_here += 1
             try:
@@ -164,29 +167,38 @@ class Execution:
                 self.error = None
                 return None
             self._report(failure)
-            left = self._deadline - self._clock()
-            step = next_step(
-                failure,
-                attempts_on_route=attempts_here,
-                committed=self._delivery.committed,
-                may_restart=self._call.options.restart,
-                seconds_left=left,
-                settings=self._failover,
-                draw=random.random(),  # noqa: S311 - spreads callers, keeps no secret
-            )
-            # The watchdog's timer may be a millisecond early.
-            if left <= 0 or failure.phase == "deadline":
-                return STOP
-            if (
-                attempts_here < MAX_ATTEMPTS_PER_ROUTE
-                and not self._delivery.committed
-                and self._purse.has_another_key(route, failure, self._now())
-            ):
-                step = AT_ONCE
-            if step.kind != "retry":
+            repaired = self._repaired(target, failure)
+            step = self._step_after(route, failure, attempts_here, can_repair=repaired is not None)
+            if step.kind == "repair":
+                self._encoded = repaired
+            elif step.kind != "retry":
                 return step
             await self._wait(step.wait)
-            reason = "retry"
+            reason = step.kind
+
+    def _step_after(
+        self, route: Route, failure: Failure, attempts_here: int, *, can_repair: bool
+    ) -> Step:
+        left = self._deadline - self._clock()
+        # The watchdog's timer may be a millisecond early.
+        if left <= 0 or failure.phase == "deadline":
+            return STOP
+        if (
+            attempts_here < MAX_ATTEMPTS_PER_ROUTE
+            and not self._delivery.committed
+            and self._purse.has_another_key(route, failure, self._now())
+        ):
+            return AT_ONCE
+        return next_step(
+            failure,
+            attempts_on_route=attempts_here,
+            committed=self._delivery.committed,
+            may_restart=self._call.options.restart,
+            seconds_left=left,
+            settings=self._failover,
+            draw=random.random(),  # noqa: S311 - spreads callers, keeps no secret
+            can_repair=can_repair,
+        )
 
     def _now(self) -> float:
         """Return the wall clock, as far as the record's own times tell it."""
@@ -293,12 +305,28 @@ class Execution:
                 capabilities=target.capabilities,
                 output_limit=target.output_limit,
             )
-            request, notes = adjust_prompt(request, target.prompt)
-            encoded = target.adapter.encode(request)
-            if notes:
-                encoded = structs.replace(encoded, notes=notes + encoded.notes)
+            self._request, self._adjusted = adjust_prompt(request, target.prompt)
+            encoded = target.adapter.encode(self._request)
+            if self._adjusted:
+                encoded = structs.replace(encoded, notes=self._adjusted + encoded.notes)
             self._encoded = encoded
         return self._encoded
+
+    def _repaired(self, target: Target, failure: Failure) -> EncodedRequest | None:
+        """Encode a refused request as its provider may take it, None where it names no cure."""
+        if failure.error_class is not ErrorClass.BAD_REQUEST or self._request is None:
+            return None
+        repair = target.adapter.repair(self._request, failure)
+        if repair is None:
+            return None
+        try:
+            encoded = target.adapter.encode(repair.request)
+        except CallRefused:
+            return None
+        # What was not sent cannot have been refused: the same bytes would be, once more.
+        if self._encoded is None or encoded.body == self._encoded.body:
+            return None
+        return structs.replace(encoded, notes=[*self._adjusted, *encoded.notes, repair.note])
 
     def _report(self, failure: Failure) -> None:
         """Keep what the caller is told in the end: the first cause, and what was tried."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import Final, Literal
+from typing import Final, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from routerd.errors import ErrorClass, Failure
-from routerd.execute.failover import JITTER, Step, next_step
+from routerd.execute.failover import JITTER, Step, StepKind, next_step
 from routerd.settings import Failover
 
 LONGEST_WAIT_SECONDS: Final = Failover().longest_wait_seconds
@@ -47,6 +47,7 @@ def after(
     committed: bool = False,
     restart: bool = False,
     left: float = 60.0,
+    repair: bool = False,
 ) -> Step:
     return next_step(
         failure,
@@ -54,6 +55,7 @@ def after(
         committed=committed,
         may_restart=restart,
         seconds_left=left,
+        can_repair=repair,
     )
 
 
@@ -127,6 +129,24 @@ def test_a_mistake_that_the_provider_calls_passing_is_sent_once_more_and_nowhere
     assert after(failure, left=SHORT_PAUSE_SECONDS) == STOP
 
 
+@pytest.mark.parametrize("retryable_here", [None, True, False])
+def test_a_mistake_that_can_be_repaired_is_sent_repaired_at_once(
+    retryable_here: bool | None,
+) -> None:
+    # What the provider says of the same request does not hold for another one.
+    failure = failed(ErrorClass.BAD_REQUEST, retryable_here=retryable_here)
+    assert after(failure, repair=True) == Step("repair")
+    assert after(failure, repair=True, attempts=2) == STOP
+    assert after(failure, repair=True, committed=True) == STOP
+    assert after(failure, repair=True, committed=True, restart=True) == STOP
+    assert after(failure, repair=True, left=0.0) == STOP
+
+
+@pytest.mark.parametrize("kind", set(ErrorClass) - {ErrorClass.BAD_REQUEST})
+def test_nothing_but_a_mistake_is_repaired(kind: ErrorClass) -> None:
+    assert after(failed(kind), repair=True) == after(failed(kind))
+
+
 @pytest.mark.parametrize(
     ("retry_after", "left", "expected"),
     [
@@ -156,22 +176,34 @@ failures = st.builds(
 )
 
 
-@given(failures, st.integers(1, 3), st.booleans(), st.booleans(), st.floats(-1, 100))
+@given(failures, st.integers(1, 3), st.booleans(), st.booleans(), st.floats(-1, 100), st.booleans())
 def test_the_invariants_of_every_step(
     failure: Failure,
     attempts: int,
     committed: bool,
     restart: bool,
     left: float,
+    repair: bool,
 ) -> None:
-    step = after(failure, attempts=attempts, committed=committed, restart=restart, left=left)
-    kinds: tuple[Literal["retry", "fallback", "stop"], ...] = ("retry", "fallback", "stop")
-    assert step.kind in kinds
+    step = after(
+        failure,
+        attempts=attempts,
+        committed=committed,
+        restart=restart,
+        left=left,
+        repair=repair,
+    )
+    assert step.kind in get_args(StepKind)
     repeatable = failure.error_class is ErrorClass.BAD_REQUEST and failure.retryable_here
     if committed and not restart:
         assert step == STOP
     elif failure.error_class in FINAL:
-        assert step == STOP or (repeatable and step.kind == "retry")
+        again = step.kind == "retry" and repeatable
+        assert step == STOP or again or (step.kind == "repair" and repair)
+    if step.kind == "repair":
+        assert failure.error_class is ErrorClass.BAD_REQUEST
+        assert (attempts, committed, step.wait) == (1, False, 0.0)
+        assert left > 0
     if step.kind == "retry":
         assert attempts < 2
         assert not committed
