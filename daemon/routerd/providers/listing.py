@@ -13,24 +13,25 @@ from routerd.providers.json_text import JSON_ERRORS, read_json, text_of
 
 __all__ = ["read_models"]
 
-# OpenRouter, vLLM, Groq, Mistral and Anthropic, each by its own name.
+# OpenRouter, vLLM, Groq, Mistral, Anthropic and Gemini, each by its own name.
 WINDOW_FIELDS: Final = (
     "context_length",
     "max_model_len",
     "context_window",
     "max_context_length",
     "max_input_tokens",
+    "inputTokenLimit",
 )
 END_FIELDS: Final = ("shutdown_date", "retires_at", "deprecation")
 
 
 def read_models(body: bytes) -> list[ListedModel]:
-    """Read `{"data": [...]}` or a bare array; an empty list where it makes no sense."""
+    """Read `{"data": [...]}`, `{"models": [...]}` or a bare array; an empty list otherwise."""
     try:
         value = read_json(body)
     except JSON_ERRORS:
         return []
-    entries = value.get("data") if isinstance(value, dict) else value
+    entries = value.get("data", value.get("models")) if isinstance(value, dict) else value
     if not isinstance(entries, list):
         return []
     return [
@@ -41,8 +42,16 @@ def read_models(body: bytes) -> list[ListedModel]:
             retired=entry.get("lifecycle") == "retired",
         )
         for entry in entries
-        if isinstance(entry, dict) and (name := text_of(entry.get("id"))) is not None
+        if isinstance(entry, dict) and (name := _name(entry)) is not None
     ]
+
+
+def _name(entry: dict[str, Any]) -> str | None:
+    """Return a model's id; Gemini has it in `name`, under `models/`."""
+    if (name := text_of(entry.get("id"))) is not None:
+        return name
+    named = text_of(entry.get("name"))
+    return named.removeprefix("models/") if named and named.startswith("models/") else None
 
 
 def _window(entry: dict[str, Any]) -> int | None:

@@ -11,12 +11,14 @@ from routerd.errors import SettingsError
 from routerd.models.schema import Documents
 from routerd.providers.anthropic import AnthropicAdapter
 from routerd.providers.base import Adapter
+from routerd.providers.gemini import GeminiAdapter
 from routerd.providers.openai import DIALECTS, OpenAIAdapter
 
 __all__ = ["ADAPTERS", "build_adapter", "documents_of"]
 
 ADAPTERS: Final[dict[str, tuple[str, ...]]] = {
     "anthropic": (),
+    "gemini": (),
     "openai": tuple(DIALECTS),
 }
 """Every adapter's name, with its dialects."""
@@ -36,12 +38,14 @@ def build_adapter(adapter: str, dialect: str | None = None) -> Adapter:
         )
     if adapter == "anthropic":
         return AnthropicAdapter()
+    if adapter == "gemini":
+        return GeminiAdapter()
     return OpenAIAdapter(DIALECTS[dialect or "openai"])
 
 
 def documents_of(adapter: str, dialect: str | None = None) -> Documents | None:
     """Return which documents a wire format carries besides plain text."""
-    if adapter == "anthropic":
+    if adapter in ("anthropic", "gemini"):
         return "url"
     carried = DIALECTS[dialect or "openai"].documents
     return "data" if carried == "file" else "url" if carried == "document_url" else None

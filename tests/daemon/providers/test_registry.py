@@ -16,7 +16,7 @@ def test_every_name_builds_an_adapter() -> None:
 @pytest.mark.parametrize(
     ("adapter", "dialect", "said"),
     [
-        ("gemini", None, "anthropic, openai"),
+        ("cohere", None, "anthropic, gemini, "),
         ("openai", "nobody", "openai, compatible, mistral"),
         ("anthropic", "openai", "expected none"),
     ],

@@ -1,0 +1,309 @@
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routerd.errors import ErrorClass
+from routerd.providers.gemini import GeminiAdapter
+from routerd_proto.content import Message, ToolResult
+from routerd_proto.frames import CitationAdded, RefusalDelta
+from tests.daemon.providers.drive import (
+    answer_message,
+    calls_in,
+    decode,
+    encoded,
+    reasoning_in,
+    request,
+    text_in,
+)
+
+ADAPTER = GeminiAdapter()
+USAGE = {
+    "promptTokenCount": 30,
+    "cachedContentTokenCount": 10,
+    "candidatesTokenCount": 7,
+    "thoughtsTokenCount": 5,
+    "toolUsePromptTokenCount": 3,
+    "totalTokenCount": 45,
+}
+
+
+def chunk(*parts: Any, finish: str | None = None, **more: Any) -> dict[str, Any]:
+    candidate: dict[str, Any] = {"content": {"role": "model", "parts": list(parts)}, "index": 0}
+    if finish is not None:
+        candidate["finishReason"] = finish
+    return {
+        "candidates": [candidate | more],
+        "usageMetadata": USAGE,
+        "modelVersion": "gemini-4-argon",
+        "responseId": "r-1",
+    }
+
+
+def events(*chunks: Any, end: str = "\r\n") -> bytes:
+    return b"".join(
+        b"data: %b%b%b" % (json.dumps(one).encode(), end.encode(), end.encode()) for one in chunks
+    )
+
+
+WEATHER = [
+    chunk({"text": "Let me", "thought": True}),
+    chunk({"text": " see.", "thought": True}),
+    chunk({"text": "In \u2028Paris"}),
+    chunk({"text": ":", "thoughtSignature": "dGV4dA=="}),
+    chunk(
+        {
+            "functionCall": {"name": "weather", "args": {"city": "Paris"}},
+            "thoughtSignature": "Y2FsbA==",
+        },
+        {"functionCall": {"name": "weather", "args": {"city": "Rome"}}},
+    ),
+    chunk({"text": ""}, finish="STOP"),
+]
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\n", "\r"])
+def test_a_stream_reads_the_same_wherever_it_is_cut(end: str) -> None:
+    body = events(*WEATHER, end=end)
+    whole, outcome = decode(ADAPTER, [body])
+    assert text_in(whole) == "In \u2028Paris:"
+    assert reasoning_in(whole) == "Let me see."
+    assert [(name, json.loads(given)) for _, name, given in calls_in(whole)] == [
+        ("weather", {"city": "Paris"}),
+        ("weather", {"city": "Rome"}),
+    ]
+    assert (outcome.finish, outcome.complete, outcome.failure) == ("tool_calls", True, None)
+    assert (outcome.model, outcome.response_id) == ("gemini-4-argon", "r-1")
+    for cut in range(1, len(body)):
+        assert decode(ADAPTER, [body[:cut], body[cut:]]) == (whole, outcome)
+    assert decode(ADAPTER, [body[at : at + 1] for at in range(len(body))]) == (whole, outcome)
+
+
+def test_usage_counts_thoughts_as_output_and_the_cache_apart() -> None:
+    _, outcome = decode(ADAPTER, [events(*WEATHER)])
+    usage = outcome.usage
+    assert usage is not None
+    assert (usage.input_tokens, usage.cache_read_tokens) == (23, 10)
+    assert (usage.output_tokens, usage.reasoning_tokens) == (12, 5)
+
+
+def test_signatures_go_back_with_the_parts_they_came_with() -> None:
+    parts, _ = decode(ADAPTER, [events(*WEATHER)])
+    answer = answer_message(parts)
+    ids = [call_id for call_id, _, _ in calls_in(parts)]
+    history = [
+        Message("user", "Weather?"),
+        answer,
+        Message("tool", [ToolResult(ids[1], "20 C"), ToolResult(ids[0], "22 C")]),
+    ]
+    body, notes = encoded(ADAPTER, request("gemini-4-argon", history))
+    model = body["contents"][1]["parts"]
+    assert model == [
+        {"text": "Let me see.", "thought": True},
+        {"text": "In \u2028Paris:", "thoughtSignature": "dGV4dA=="},
+        {
+            "functionCall": {"id": ids[0], "name": "weather", "args": {"city": "Paris"}},
+            "thoughtSignature": "Y2FsbA==",
+        },
+        {"functionCall": {"id": ids[1], "name": "weather", "args": {"city": "Rome"}}},
+    ]
+    results = [part["functionResponse"] for part in body["contents"][2]["parts"]]
+    assert [result["response"] for result in results] == [{"output": "22 C"}, {"output": "20 C"}]
+    assert notes == []
+
+
+def test_an_empty_part_may_carry_a_signature_alone() -> None:
+    parts, _ = decode(
+        ADAPTER, [events(chunk({"text": "", "thoughtSignature": "YQ=="}, finish="STOP"))]
+    )
+    history = [Message("user", "Hi"), answer_message(parts), Message("user", "Go on")]
+    body, _ = encoded(ADAPTER, request("gemini-4-argon", history))
+    assert body["contents"][1]["parts"] == [{"text": "", "thoughtSignature": "YQ=="}]
+
+
+@pytest.mark.parametrize(
+    ("reason", "finish"),
+    [
+        ("STOP", "stop"),
+        ("MAX_TOKENS", "length"),
+        ("SAFETY", "content_filter"),
+        ("MODEL_ARMOR", "content_filter"),
+        ("CONTINUATION", "pause"),
+        ("OTHER", "stop"),
+        (2, "length"),
+    ],
+)
+def test_finish_reasons(reason: Any, finish: str) -> None:
+    _, outcome = decode(ADAPTER, [events({"candidates": [{"finishReason": reason}]})])
+    assert (outcome.finish, outcome.complete, outcome.failure) == (finish, True, None)
+
+
+def test_a_malformed_call_is_an_error_that_quotes_nothing() -> None:
+    ended = chunk({"text": "Hm"}, finish="MALFORMED_FUNCTION_CALL", finishMessage="secret()")
+    parts, outcome = decode(ADAPTER, [events(ended)])
+    assert text_in(parts) == "Hm"
+    assert outcome.failure is not None
+    assert outcome.failure.error_class is ErrorClass.SERVER_ERROR
+    assert "secret" not in outcome.failure.message
+
+
+def test_a_stopped_answer_says_why() -> None:
+    parts, outcome = decode(
+        ADAPTER, [events(chunk({"text": "a"}, finish="SAFETY", finishMessage="Not this."))]
+    )
+    assert parts[-1] == RefusalDelta("Not this.")
+    assert outcome.notes == ["the provider stopped the answer: SAFETY"]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_blocked_prompt_is_content_policy_with_the_reason(stream: bool) -> None:
+    answer = {"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": USAGE}
+    body = events(answer) if stream else json.dumps(answer).encode()
+    _, outcome = decode(ADAPTER, [body], stream=stream)
+    assert outcome.failure is not None
+    assert outcome.failure.error_class is ErrorClass.CONTENT_POLICY
+    assert (outcome.failure.code, outcome.complete) == ("SAFETY", False)
+    assert outcome.usage is not None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        events({"error": {"code": 503, "message": "overloaded", "status": "UNAVAILABLE"}}),
+        b'{\n  "error": {\n    "code": 503,\n    "status": "UNAVAILABLE"\n  }\n}\n',
+        b'[{\r\n  "error": {\r\n    "code": 503,\r\n    "status": "UNAVAILABLE"\r\n  }\r\n}]\r\n',
+    ],
+)
+def test_an_error_in_the_stream_keeps_the_text_before_it(error: bytes) -> None:
+    body = events(chunk({"text": "Hello"})) + error
+    for cut in range(1, len(body)):
+        parts, outcome = decode(ADAPTER, [body[:cut], body[cut:]])
+        assert text_in(parts) == "Hello"
+        assert outcome.failure is not None
+        assert outcome.failure.error_class is ErrorClass.OVERLOADED
+        assert (outcome.finish, outcome.complete) == ("error", False)
+
+
+def test_a_stream_without_a_finish_reason_was_cut() -> None:
+    parts, outcome = decode(ADAPTER, [events(chunk({"text": "Hel"}))])
+    assert text_in(parts) == "Hel"
+    assert (outcome.complete, outcome.failure) == (False, None)
+
+
+def test_a_list_of_chunks_reads_like_a_stream_and_cut_off_keeps_its_text() -> None:
+    body = json.dumps([chunk({"text": "Hel"}), chunk({"text": "lo"}, finish="STOP")]).encode()
+    parts, outcome = decode(ADAPTER, [body])
+    assert (text_in(parts), outcome.complete) == ("Hello", True)
+    parts, outcome = decode(ADAPTER, [body[:-40]])
+    assert text_in(parts) == "Hel"
+    assert outcome.failure is not None
+
+
+def test_citations_come_once() -> None:
+    cited = {"citations": [{"uri": "https://example.org"}]}
+    again = chunk({"text": "a"}, citationMetadata=cited)
+    last = chunk({"text": "b"}, finish="STOP", citationMetadata=cited)
+    parts, _ = decode(ADAPTER, [events(again, last)])
+    assert [part for part in parts if isinstance(part, CitationAdded)] == [
+        CitationAdded("gemini", {"uri": "https://example.org"})
+    ]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html><title>502 Bad Gateway</title></html>",
+        b"null",
+        b'"text"',
+        b"{}",
+        b"[]",
+        b'{"candidates": []}',
+        b'{"candidates": null}',
+        b"\xff\xfe",
+        b'{"error": {"code": 400, "message": "no", "status": "INVALID_ARGUMENT"}}',
+        b'[{"error": {"code": 400, "message": "no"}}]',
+    ],
+)
+@pytest.mark.parametrize("stream", [True, False])
+def test_an_answer_that_is_none_never_looks_complete(body: bytes, stream: bool) -> None:
+    _, outcome = decode(ADAPTER, [body], stream=stream)
+    assert not outcome.complete
+
+
+def test_lone_surrogates_are_joined_over_chunks() -> None:
+    body = (
+        b'data: {"candidates":[{"content":{"parts":[{"text":"\\ud83d"}]}}]}\r\n\r\n'
+        b'data: {"candidates":[{"content":{"parts":[{"text":"\\ude00"}]},"finishReason":"STOP"}]}'
+    )
+    parts, outcome = decode(ADAPTER, [body])
+    assert (text_in(parts), outcome.complete) == ("\U0001f600", True)
+
+
+GARBAGE = st.one_of(
+    st.sampled_from(
+        [
+            b": ping\r\n\r\n",
+            b"data: {\r\n\r\n",
+            b"data: null\r\n\r\n",
+            b"data: 1\r\n\r\n",
+            b'data: {"candidates": null}\r\n\r\n',
+            b'data: {"candidates": {}}\r\n\r\n',
+            b'data: {"candidates": [null, 7]}\r\n\r\n',
+            b'data: {"candidates": [{"content": null}]}\r\n\r\n',
+            b'data: {"candidates": [{"content": {"parts": [{"text": 7, "thought": 2}]}}]}\r\n\r\n',
+            b'data: {"usageMetadata": {"promptTokenCount": "7"}}\r\n\r\n',
+            b'data: {"unknown": 1}\r\n\r\n',
+            b"event: surprise\r\ndata: <html>\r\n\r\n",
+        ]
+    ),
+    st.binary(max_size=20).map(lambda data: b"data: {" + data.translate(None, b"\r\n") + b"\n\n"),
+)
+
+
+@given(
+    st.lists(st.tuples(st.text(max_size=8), st.lists(GARBAGE, max_size=2)), max_size=6),
+    st.lists(st.integers(0, 2000), max_size=6),
+)
+def test_no_garbage_between_events_loses_text(
+    pieces: list[tuple[str, list[bytes]]], cuts: list[int]
+) -> None:
+    body = b"".join(
+        b"".join(garbage) + events(chunk({"text": text})) for text, garbage in pieces
+    ) + events(chunk(finish="STOP"))
+    places = sorted({0, len(body), *(cut for cut in cuts if cut < len(body))})
+    chunks = [body[start:end] for start, end in itertools.pairwise(places)]
+    parts, outcome = decode(ADAPTER, chunks)
+    assert text_in(parts) == "".join(text for text, _ in pieces)
+    assert (outcome.complete, outcome.finish) == (True, "stop")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    *("candidates", "content", "parts", "text", "thought", "functionCall", "args"),
+                    *("finishReason", "usageMetadata", "promptFeedback", "blockReason", "error"),
+                    *("citationMetadata", "citations", "index", "thoughtSignature", "modelStatus"),
+                ]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=25,
+)
+
+
+@given(JSON, st.booleans())
+def test_no_json_raises(value: Any, stream: bool) -> None:
+    body = json.dumps(value).encode()
+    decode(ADAPTER, [b"data: " + body + b"\r\n\r\n"] if stream else [body], stream=stream)

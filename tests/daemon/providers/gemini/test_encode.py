@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from routerd.errors import CallRefused
+from routerd.providers.gemini import GeminiAdapter
+from routerd.providers.gemini.messages import STAND_IN_SIGNATURE
+from routerd_proto.content import (
+    Document,
+    Image,
+    Message,
+    Reasoning,
+    Text,
+    Tool,
+    ToolCall,
+    ToolName,
+    ToolResult,
+)
+from tests.daemon.providers.drive import ABLE, encoded, request
+
+ADAPTER = GeminiAdapter()
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+TOOL = Tool("weather", "The weather.", SCHEMA)
+NEW, OLD = "gemini-3.8-flash", "gemini-2.5-flash"
+
+
+def sent(model: str = NEW, messages: list[Message] | None = None, **options: Any) -> Any:
+    return encoded(ADAPTER, request(model, messages, **options))
+
+
+def test_the_key_goes_in_a_header_and_the_model_in_the_path() -> None:
+    assert ADAPTER.authorize(" key ") == [(b"x-goog-api-key", b"key")]
+    assert ADAPTER.authorize(None) == []
+    path = ADAPTER.encode(request("models/gemini-4-argon")).path
+    assert path == "/v1beta/models/gemini-4-argon:generateContent"
+    path = ADAPTER.encode(request("a/../b?c", stream=True)).path
+    assert path == "/v1beta/models/a%2F..%2Fb%3Fc:streamGenerateContent?alt=sse"
+
+
+def test_nothing_is_sent_that_was_not_set() -> None:
+    assert sent() == ({"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]}, [])
+
+
+def test_system_text_and_turns() -> None:
+    body, notes = sent(
+        messages=[
+            Message("system", "Be brief."),
+            Message("user", "a"),
+            Message("user", "b"),
+            Message("assistant", "c"),
+            Message("system", "Now long."),
+        ]
+    )
+    assert body["systemInstruction"] == {"parts": [{"text": "Be brief."}]}
+    assert body["contents"] == [
+        {"role": "user", "parts": [{"text": "a"}, {"text": "b"}]},
+        {"role": "model", "parts": [{"text": "c"}]},
+        {"role": "user", "parts": [{"text": "Now long."}]},
+    ]
+    assert notes == ["a system message after the start was sent as user text"]
+
+
+def test_pictures_and_documents() -> None:
+    body, _ = sent(
+        messages=[
+            Message(
+                "user",
+                [
+                    Image(data=b"\x00", media_type="image/jpeg"),
+                    Image(url="https://example.org/a.webp?x=1"),
+                    Image(url="data:image/gif;base64,AA=="),
+                    Document(data=b"%PDF"),
+                    Document(data=b"words", media_type="text/plain"),
+                ],
+            )
+        ]
+    )
+    assert body["contents"][0]["parts"] == [
+        {"inlineData": {"mimeType": "image/jpeg", "data": "AA=="}},
+        {"fileData": {"mimeType": "image/webp", "fileUri": "https://example.org/a.webp?x=1"}},
+        {"inlineData": {"mimeType": "image/gif", "data": "AA=="}},
+        {"inlineData": {"mimeType": "application/pdf", "data": "JVBERg=="}},
+        {"text": "words"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("choice", "calling"),
+    [
+        ("auto", {"mode": "AUTO"}),
+        ("none", {"mode": "NONE"}),
+        ("required", {"mode": "ANY"}),
+        (ToolName("weather"), {"mode": "ANY", "allowedFunctionNames": ["weather"]}),
+    ],
+)
+def test_tools(choice: Any, calling: Any) -> None:
+    body, _ = sent(tools=[TOOL], tool_choice=choice)
+    [tool] = body["tools"][0]["functionDeclarations"]
+    assert tool == {
+        "name": "weather",
+        "description": "The weather.",
+        "parametersJsonSchema": SCHEMA,
+    }
+    assert body["toolConfig"] == {"functionCallingConfig": calling}
+
+
+@pytest.mark.parametrize(("model", "signed"), [(NEW, True), (OLD, False)])
+def test_calls_of_another_model_get_the_stand_in_where_signatures_are_checked(
+    model: str, signed: bool
+) -> None:
+    body, notes = sent(
+        model,
+        [
+            Message("user", "Weather?"),
+            Message(
+                "assistant",
+                [
+                    Reasoning("hm", "anthropic", {"signature": "x"}),
+                    ToolCall("toolu_1", "weather", '{"city": "Paris"}'),
+                    ToolCall("toolu_2", "weather", "not json"),
+                ],
+            ),
+            Message(
+                "tool",
+                [
+                    ToolResult("toolu_2", "bad", is_error=True),
+                    ToolResult("toolu_1", [Text("22 C"), Image(data=b"\x00")]),
+                ],
+            ),
+        ],
+    )
+    first, second = body["contents"][1]["parts"]
+    assert first.get("thoughtSignature") == (STAND_IN_SIGNATURE if signed else None)
+    assert "thoughtSignature" not in second
+    assert second["functionCall"]["args"] == {"arguments": "not json"}
+    results = body["contents"][2]["parts"]
+    assert results[0]["functionResponse"]["response"] == {"output": "22 C"}
+    picture = {"inlineData": {"mimeType": "image/png", "data": "AA=="}}
+    assert results[1]["functionResponse"]["response"] == {"error": "bad"}
+    assert (picture in results[0]["functionResponse"].get("parts", [])) is signed
+    assert (picture in results) is not signed
+    assert ("a tool call without a signature" in " ".join(notes)) is signed
+
+
+def test_the_stand_in_is_the_documented_one() -> None:
+    assert STAND_IN_SIGNATURE == "c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I="
+
+
+def test_a_result_without_its_call_is_refused() -> None:
+    with pytest.raises(CallRefused):
+        sent(messages=[Message("tool", [ToolResult("nobody", "x")])])
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "thinking"),
+    [
+        (NEW, "high", {"thinkingLevel": "HIGH", "includeThoughts": True}),
+        (NEW, "none", {"thinkingLevel": "MINIMAL"}),
+        ("gemini-4-argon", "max", {"thinkingLevel": "XHIGH", "includeThoughts": True}),
+        (OLD, "low", {"thinkingBudget": 4096, "includeThoughts": True}),
+        (OLD, "none", {"thinkingBudget": 0}),
+        ("gemini-2.5-pro", "none", {"thinkingBudget": 128}),
+        ("gemini-2.0-flash", "high", None),
+    ],
+)
+def test_reasoning(model: str, asked: Any, thinking: Any) -> None:
+    body, _ = sent(model, reasoning=asked)
+    assert body.get("generationConfig", {}).get("thinkingConfig") == thinking
+
+
+def test_settings() -> None:
+    body, notes = sent(
+        max_output_tokens=100,
+        temperature=3.0,
+        top_p=0.5,
+        seed=7,
+        stop=["a", "", "b", "c", "d", "e", "f"],
+        output_schema=SCHEMA,
+    )
+    assert body["generationConfig"] == {
+        "maxOutputTokens": 100,
+        "temperature": 2.0,
+        "topP": 0.5,
+        "seed": 7,
+        "stopSequences": ["a", "b", "c", "d", "e"],
+        "responseMimeType": "application/json",
+        "responseJsonSchema": SCHEMA,
+    }
+    assert len(notes) == 2
+
+
+def test_a_schema_and_tools_are_refused_where_they_do_not_go_together() -> None:
+    sent(NEW, output_schema=SCHEMA, tools=[TOOL])
+    with pytest.raises(CallRefused):
+        sent(OLD, output_schema=SCHEMA, tools=[TOOL])
+
+
+def test_a_message_to_go_on_from_is_refused_where_the_model_cannot() -> None:
+    chat = request(NEW, [Message("user", "a"), Message("assistant", "b")])
+    ADAPTER.encode(chat)
+    unable = msgspec.structs.replace(ABLE, prefill=False)
+    with pytest.raises(CallRefused):
+        ADAPTER.encode(msgspec.structs.replace(chat, capabilities=unable))
