@@ -26,6 +26,7 @@ from routerd.simulate.anthropic import Anthropic
 from routerd.simulate.control import CONTROL_PREFIX, control
 from routerd.simulate.delivery import Delivery, reset_connection, simple_response
 from routerd.simulate.exchange import Asked, HttpAnswer, Question, Refusal, Reply, Usage
+from routerd.simulate.gemini import Gemini
 from routerd.simulate.openai import OpenAI
 from routerd.simulate.schema import SchemaError
 from routerd.simulate.script import Fault, FaultScript, Pacing, parse_fault
@@ -34,7 +35,9 @@ from routerd.simulate.vendor import JSON_HEADERS, RequestNames, Route, Vendor
 
 __all__ = ["VENDORS", "Simulator", "run", "serve"]
 
-VENDORS: dict[str, Callable[[], Vendor]] = {vendor.name: vendor for vendor in (OpenAI, Anthropic)}
+VENDORS: dict[str, Callable[[], Vendor]] = {
+    vendor.name: vendor for vendor in (OpenAI, Anthropic, Gemini)
+}
 BODY_LIMIT = 32 * 1024 * 1024
 CLOSING_SECONDS = 5.0
 
