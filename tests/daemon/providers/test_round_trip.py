@@ -43,7 +43,8 @@ def test_calls_and_results_stay_paired(
     tools = [Tool(name) for name in dict.fromkeys(call.name for call in calls)]
     chat = request("claude-opus-4-6", messages=messages, tools=tools)
     body, _ = encoded(build_adapter(*target), chat)
-    sent = anthropic_calls(body) if target[0] == "anthropic" else openai_calls(body)
+    read = {"anthropic": anthropic_calls, "gemini": gemini_calls, "openai": openai_calls}
+    sent = read[target[0]](body)
     assert [(name, arguments, result) for _, name, arguments, result in sent] == [
         (call.name, json.loads(call.arguments), f"result {number}")
         for number, call in enumerate(calls)
@@ -78,6 +79,18 @@ def anthropic_calls(body: dict[str, Any]) -> list[tuple[str, str, Any, str]]:
     results = {block["tool_use_id"]: block for block in body["messages"][2]["content"]}
     return [
         (call["id"], call["name"], call["input"], results[call["id"]]["content"]) for call in calls
+    ]
+
+
+def gemini_calls(body: dict[str, Any]) -> list[tuple[str, str, Any, str]]:
+    assert [turn["role"] for turn in body["contents"]] == ["user", "model", "user"]
+    parts, answers = body["contents"][1]["parts"], body["contents"][2]["parts"]
+    calls = [part["functionCall"] for part in parts if "functionCall" in part]
+    results = [part["functionResponse"] for part in answers]
+    assert [one["id"] for one in results] == [call["id"] for call in calls]
+    return [
+        (call["id"], call["name"], call["args"], one["response"]["output"])
+        for call, one in zip(calls, results, strict=True)
     ]
 
 
