@@ -43,7 +43,9 @@ def test_a_key_for_a_format_that_is_not_there_is_passed_over(tmp_path: Path) -> 
     # Cohere's chat speaks a known format, its embeddings do not.
     assert list(prepare(None, environ).providers) == ["cohere"]
     for name in ("bedrock", "voyage"):
-        with pytest.raises(SettingsError, match="expected one of anthropic, openai") as caught:
+        with pytest.raises(
+            SettingsError, match="expected one of anthropic, gemini, openai"
+        ) as caught:
             started(tmp_path, f"[providers.{name}]\n", **environ)
         assert caught.value.key == f"providers.{name}.adapter"
 

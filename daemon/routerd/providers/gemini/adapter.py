@@ -15,6 +15,7 @@ from routerd.providers.base import (
     EncodedRequest,
     Headers,
     ListedModel,
+    Repair,
 )
 from routerd.providers.gemini.decode import GenerateDecoder
 from routerd.providers.gemini.encode import encode_request
@@ -41,6 +42,10 @@ class GeminiAdapter:
     def encode(self, request: ChatRequest) -> EncodedRequest:
         """Write a chat request; CallRefused where leaving something out changes its meaning."""
         return encode_request(request)
+
+    def repair(self, request: ChatRequest, failure: Failure) -> Repair | None:
+        """Return None: what may be missing in a request, a signature, is put in beforehand."""
+        return None
 
     def decoder(self, *, stream: bool) -> AnswerDecoder:
         """Return a fresh decoder for one answer with status 200."""
