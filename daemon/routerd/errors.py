@@ -49,7 +49,8 @@ class Failure(Struct, frozen=True):
     says how far the attempt came: encode, connect, headers, first_content, content; deadline where
     the time of the whole call was over. `request_sent` is False where the provider certainly never
     saw the request. `retryable_here` overrules the class where the provider says itself whether the
-    same request may be sent again.
+    same request may be sent again. `is_evidence` is False where only the caller's own hurry ended
+    it, which says nothing of the provider.
     """
 
     error_class: ErrorClass
@@ -61,6 +62,7 @@ class Failure(Struct, frozen=True):
     phase: str = ""
     request_sent: bool = True
     retryable_here: bool | None = None
+    is_evidence: bool = True
 
     def info(self) -> ErrorInfo:
         """Say it to the caller."""

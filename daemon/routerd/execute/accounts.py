@@ -28,7 +28,7 @@ from routerd.providers.rate_limits import LimitLeft
 from routerd.settings import USUAL_HEALTH, Health
 from routerd.telemetry.events import BoundExceeded, Event
 
-__all__ = ["Accounts", "NoRoom", "Opened", "Purse", "spending_of", "tokens_of"]
+__all__ = ["OF_A_KEY", "Accounts", "NoRoom", "Opened", "Purse", "spending_of", "tokens_of"]
 
 THOUSAND: Final = 1000
 # A bound that was exceeded is raised by a little more than by what it was exceeded, and never
@@ -231,7 +231,9 @@ class Purse:
 
     def has_another_key(self, route: Route, failure: Failure, now: float) -> bool:
         """Say whether the fault was that of a key, and another one can serve at once."""
-        return failure.error_class in OF_A_KEY and self._accounts.keys.is_ready(
+        if failure.error_class not in OF_A_KEY or failure.retryable_here is False:
+            return False
+        return self._accounts.keys.is_ready(
             route.deployment, route.provider, route.bound_tokens, now
         )
 
@@ -299,6 +301,8 @@ class Opened:
     def failed(self, failure: Failure, now: float) -> None:
         """Let the key rest if it is what the provider refused."""
         self._failure = failure
+        if failure.error_class is ErrorClass.RATE_LIMIT and failure.retryable_here is False:
+            return  # the request is too large for its limits: smaller ones pass
         self._key.failed(failure.error_class, failure.retry_after, now)
 
     def close(self, attempt: Attempt) -> None:

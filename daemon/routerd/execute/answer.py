@@ -26,6 +26,8 @@ END_OF_BODY_SECONDS: Final = 0.1
 # After a finish reason only the usage and the end mark are; some servers send neither.
 END_MARK_SECONDS: Final = 2.0
 NEVER: Final = float("inf")
+# Fewer in a window are no trickle: a model that thinks may say a word in between.
+LEAST_PARTS: Final = 4
 NO_END_MARK: Final = "the provider's end mark never came; the answer was whole by its finish reason"
 
 
@@ -54,7 +56,7 @@ class AnswerReader:
         self._window = timeouts.throughput_seconds
         self._least_bytes = timeouts.least_bytes_per_second * timeouts.throughput_seconds
         self._window_ends = NEVER
-        self._bytes_before = 0
+        self._bytes_before = self._parts_since = 0
         # Until when signs of life are believed, on the clock of the watchdog.
         self.thinking_until: float | None = None
         self._held_back: list[Part] = []
@@ -117,17 +119,22 @@ class AnswerReader:
         await self._delivery.deliver(parts)
         now = watchdog.expect("content", self._between_parts)
         self._window_ends += now - began_at
+        self._parts_since += 1
         if self._window_ends == NEVER and self._least_bytes:
             self._begin_window(now)
 
     def _begin_window(self, now: float) -> None:
         self._window_ends = now + self._window
-        self._bytes_before = self._delivery.output_bytes
+        self._bytes_before, self._parts_since = self._delivery.output_bytes, 0
 
     def _look_at_throughput(self, now: float) -> None:
-        """Cut a stream that trickles: parts come, and hardly anything is in them."""
+        """Cut a stream that trickles: parts come, and hardly anything is in them.
+
+        Where only signs of life come, a model thinks.
+        """
         came = self._delivery.output_bytes - self._bytes_before
-        if came < self._least_bytes and self.outcome.finish is None:
+        trickles = self._parts_since >= LEAST_PARTS and came < self._least_bytes
+        if trickles and self.outcome.finish is None:
             text = f"the provider sent {came} bytes of content in {self._window:g} s"
             self.outcome.failure = Failure(ErrorClass.TIMEOUT, text, phase="throughput")
         else:

@@ -7,7 +7,9 @@ returned.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 from msgspec import structs
 
@@ -32,7 +34,7 @@ from routerd.providers.transport import (
 from routerd.settings import Timeouts
 from routerd.telemetry.plain import as_code
 
-__all__ = ["run_attempt", "settle_attempt"]
+__all__ = ["Deadline", "run_attempt", "settle_attempt"]
 
 Hear = Callable[[tuple[LimitLeft, ...]], None]
 ERROR_BODY_SECONDS = 2.0
@@ -45,6 +47,18 @@ GATEWAY = "a gateway before the provider lost the answer: nobody says whether th
 NO_ANSWER = frozenset({502, 520})
 OF_GATEWAYS = NO_ANSWER | {504, 524}
 SIMULATED_HEADER = "x-routerd-simulated"
+# Whose stream shows nothing for so long is silent, however little time its caller allowed.
+SILENT_SECONDS = 5.0
+
+
+class Deadline(NamedTuple):
+    """When the time of a call is over, on the event loop's clock.
+
+    A stream has to begin within `patience` seconds, where that is less than its own limits.
+    """
+
+    at: float
+    patience: float = math.inf
 
 
 async def run_attempt(
@@ -53,15 +67,14 @@ async def run_attempt(
     attempt: Attempt,
     delivery: Delivery,
     timeouts: Timeouts,
-    deadline: float,
+    deadline: Deadline,
     *,
     stream: bool,
     hear: Hear | None = None,
 ) -> Outcome:
     """Send one request and deliver its answer; AttemptFailed says what went wrong.
 
-    `deadline` is on the event loop's clock. `hear` is told what the provider says is left of the
-    key's limits.
+    `hear` is told what the provider says is left of the key's limits.
     """
     exchange = _Exchange(target, encoded, attempt, delivery, timeouts, deadline, stream=stream)
     exchange.hear = hear
@@ -135,7 +148,7 @@ class _Exchange:
         attempt: Attempt,
         delivery: Delivery,
         timeouts: Timeouts,
-        deadline: float,
+        deadline: Deadline,
         *,
         stream: bool,
     ) -> None:
@@ -144,12 +157,14 @@ class _Exchange:
         self._attempt = attempt
         self._delivery = delivery
         self._timeouts = timeouts
-        self._deadline = deadline
+        self._deadline, self._patience = deadline
         self._channel = target.channel_of(attempt.key)
         self._stream = stream
         self.hear: Hear | None = None
+        self._was_hurried = False
+        self._sent_at = 0.0
         self._sending = Sending()
-        self._watchdog = Watchdog(deadline)
+        self._watchdog = Watchdog(self._deadline)
         self.answer = AnswerReader(
             target.adapter.decoder(stream=stream),
             attempt,
@@ -189,7 +204,12 @@ class _Exchange:
         attempt, watchdog, timeouts = self._attempt, self._watchdog, self._timeouts
         sent_at = watchdog.now()
         # A plain answer sends its headers when it is whole.
-        patience = timeouts.headers if self._stream else timeouts.whole_answer
+        self._sent_at = sent_at
+        patience = timeouts.whole_answer
+        if self._stream:
+            patience = min(timeouts.headers, timeouts.first_content)
+            self._was_hurried = self._patience < patience
+            patience = min(patience, self._patience)
         watchdog.expect("headers", patience)
         encoded = self._encoded
         response = await self._channel.send(
@@ -208,7 +228,9 @@ class _Exchange:
                 self.hear(limits)
             if self._stream:
                 waited = watchdog.now() - sent_at
-                watchdog.expect("first_content", timeouts.first_content - waited)
+                self._was_hurried = self._patience < timeouts.first_content
+                seconds = min(timeouts.first_content, self._patience)
+                watchdog.expect("first_content", seconds - waited)
                 if timeouts.thinking > timeouts.first_content:
                     self.answer.thinking_until = sent_at + timeouts.thinking
             await self.answer.read(response)
@@ -229,13 +251,23 @@ class _Exchange:
         if expired is None:
             text = "the answer ended without the provider's end mark"
             return Failure(ErrorClass.BAD_ANSWER, text, phase=phase)
-        if expired == "deadline":
-            text = "the time allowed for the call is over"
-            return Failure(ErrorClass.TIMEOUT, text, phase=expired, request_sent=sent)
-        # The limit of a plain answer runs from sending to its end, whatever came meanwhile.
-        phase = phase if expired == "headers" else expired
-        text = f"the provider took too long in phase {phase}"
-        return Failure(ErrorClass.TIMEOUT, text, phase=phase, request_sent=sent)
+        text = "the time allowed for the call is over"
+        if expired != "deadline":
+            # The limit of a plain answer runs from sending to its end, whatever came meanwhile.
+            phase = phase if expired == "headers" else expired
+            text = f"the provider took too long in phase {phase}"
+        return Failure(
+            ErrorClass.TIMEOUT,
+            text,
+            phase="deadline" if expired == "deadline" else phase,
+            request_sent=sent,
+            is_evidence=(expired != "deadline" and not self._was_hurried) or self._was_silent(),
+        )
+
+    def _was_silent(self) -> bool:
+        """Say whether nothing came of a stream for longer than any caller's hurry explains."""
+        waited = self._watchdog.now() - self._sent_at
+        return self._stream and self._attempt.headers_us is None and waited >= SILENT_SECONDS
 
     def _phase(self) -> str:
         if not self._sending.started:

@@ -97,7 +97,8 @@ def _pause(failure: Failure, settings: Failover) -> float | None:
     if failure.error_class is ErrorClass.CONNECTION:
         # A kept connection the provider had just closed looks like this; a refused one does not
         # get better in a moment.
-        return 0.0 if failure.request_sent else None
+        # What broke inside a whole answer was written, and is billed: once is enough.
+        return 0.0 if failure.request_sent and failure.phase != "content" else None
     if failure.error_class in TRANSIENT or failure.retryable_here:
         return settings.pause_seconds
     return None

@@ -9,6 +9,7 @@ request is encoded once, however often it is sent, unless its provider says what
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Mapping
 from time import monotonic
@@ -27,8 +28,8 @@ from routerd.domain import (
     Route,
 )
 from routerd.errors import AttemptFailed, CallRefused, ErrorClass, Failure
-from routerd.execute.accounts import NoRoom, Purse
-from routerd.execute.attempt import run_attempt, settle_attempt
+from routerd.execute.accounts import OF_A_KEY, NoRoom, Purse
+from routerd.execute.attempt import Deadline, run_attempt, settle_attempt
 from routerd.execute.delivery import Delivery
 from routerd.execute.failover import FALLBACK, STOP, Step, next_step
 from routerd.execute.target import Target
@@ -43,6 +44,8 @@ from routerd_proto.frames import CallOptions
 __all__ = ["Execution"]
 
 AT_ONCE: Final = Step("retry")
+# Of the time a caller allows, what a stream may take to begin while there is a backup.
+FIRST_SHARE: Final = 0.5
 # To the next route, and back to this one if there is none: its provider is only full.
 BUSY: Final = Step("fallback")
 # What a call is told that nothing was sent for; anything else is a limit of a key.
@@ -98,6 +101,9 @@ class Execution:
         self._request: ChatRequest | None = None
         self._adjusted: list[str] = []
         self._encoded: EncodedRequest | None = None
+        # By provider, what it refused this call for.
+        self._refusals: dict[str, Failure] = {}
+        self._has_others = False
 
     @property
     def held(self) -> Attempt | None:
@@ -111,8 +117,11 @@ class Execution:
         reason: AttemptReason = "first"
         while routes:
             route, target = routes.pop(0)
+            self._has_others = bool(routes or full)
+            if self._was_refused_at(route):
+                continue
             # Rather than failing unheard, the last one is tried whatever its health.
-            forced = not (routes or full or self.attempts)
+            forced = not (self._has_others or self.attempts)
             step = await self._run_route(route, target, reason, forced=forced)
             if step is None or step.kind == "stop":
                 return
@@ -126,6 +135,23 @@ class Execution:
                 routes, full = await self._wait_for_room(full), []
                 if routes and not self.attempts and routes[0][0] is plan.routes[0]:
                     reason = "first"
+
+    def _was_refused_at(self, route: Route) -> bool:
+        """Pass by a provider that refused this very call, and has no other key for it."""
+        failure = self._refusals.get(route.provider)
+        if failure is None or self._purse.has_another_key(route, failure, self._now()):
+            return False
+        detail = f"{route.provider} refused this call before: {failure.error_class}"
+        self.skipped.append(Dropped(route.deployment, "unhealthy", detail))
+        if self.error is not None:
+            self.error = self._with_tried(self.error)
+        return True
+
+    def _patience(self) -> float:
+        """Return how long a stream may take to begin: who hurries leaves time for the backup."""
+        if self._call.options.timeout is None or not self._has_others:
+            return math.inf
+        return FIRST_SHARE * (self._deadline - self._clock())
 
     async def _wait_for_room(self, full: list[Way]) -> list[Way]:
         """Wait for room at a provider of some routes; returns them, none if that was vain."""
@@ -254,7 +280,7 @@ class Execution:
                 attempt,
                 self._delivery,
                 self._timeouts,
-                self._deadline,
+                Deadline(self._deadline, self._patience()),
                 stream=self._call.stream,
                 hear=opened.hear,
             )
@@ -265,6 +291,8 @@ class Execution:
             attempt.error_code = as_code(failure.code)
             attempt.error_phase, attempt.retry_after = failure.phase, failure.retry_after
             opened.failed(failure, self._now())
+            if _is_for_a_time(failure):
+                self._refusals[target.provider] = failure
             self._delivery.fail(failure)
             raise
         except CallRefused:
@@ -357,6 +385,13 @@ class Execution:
         tried = [f"{attempt.deployment}: {attempt.error_class}" for attempt in self.attempts]
         tried += [f"{item.deployment}: {item.code}" for item in self.skipped]
         return structs.replace(info, details={**info.details, "tried": tried})
+
+
+def _is_for_a_time(failure: Failure) -> bool:
+    """Say whether another request to the same provider is refused too, for now."""
+    return failure.error_class in OF_A_KEY or (
+        failure.error_class is ErrorClass.OVERLOADED and failure.retry_after is not None
+    )
 
 
 def _lowered(route: Route) -> str:

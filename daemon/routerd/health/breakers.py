@@ -151,10 +151,10 @@ class Breakers:
                 self._recovered(server, now - was_tripped_at)
             if self._unwell and endpoint.state == "passing":
                 self._unwell.discard(server)
-        elif failure is not None and failure.error_class in FAULTS and failure.phase != "deadline":
+        elif failure is not None and failure.error_class in FAULTS and failure.is_evidence:
             self._fail(server, endpoint, failure, (began_at, now))
         elif endpoint.state != "passing":
-            endpoint.end()
+            endpoint.end(began_at)
 
     # --- what is sent to find out, and costs nothing ---------------------------------------------
 

@@ -108,9 +108,10 @@ class Endpoint:
         self.in_a_row += 1
         return self.in_a_row >= self._limits.failures_in_a_row
 
-    def end(self) -> None:
-        """Note that a request ended without showing anything: the next one may be the trial."""
-        self._trial_at = None
+    def end(self, began_at: float) -> None:
+        """Note that a request ended without showing anything: after a trial the next may be one."""
+        if self._trial_at == began_at:
+            self._trial_at = None
 
     def trip(self, because: str, now: float, named: float | None = None) -> None:
         """Send nothing more before it was tested."""

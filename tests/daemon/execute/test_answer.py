@@ -64,11 +64,12 @@ async def test_a_stream_where_none_was_asked_for_is_delivered_once_it_is_whole()
         await exchange.text("Hel")
         exchange.reset()
 
-    async with Vendor(cut_stream, answer("Who", "le")) as vendor:
-        run = await Run(vendor.target(), stream=False).go()
+    async with Vendor(cut_stream) as vendor, Vendor(answer("Who", "le"), name="backup") as backup:
+        run = await Run(vendor.target(), backup.target(), stream=False).go()
     assert run.execution.error is None
     assert run.sink.text == "Whole"
-    assert run.way == [("vendor", "first", "connection"), ("vendor", "retry", None)]
+    # What broke inside the answer was written and is billed: the same is not bought twice.
+    assert run.way == [("vendor", "first", "connection"), ("backup", "fallback", None)]
 
 
 async def test_a_plain_answer_that_is_whole_though_its_body_is_cut() -> None:
@@ -89,10 +90,10 @@ async def test_what_a_cut_does_to_a_plain_answer_is_not_the_decoders_to_tell() -
         await exchange.send(b'HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{"choices": [')
         exchange.reset()
 
-    async with Vendor(scene, scene) as vendor:
+    async with Vendor(scene) as vendor:
         run = await Run(vendor.target(), stream=False).go()
     assert run.error.code == "connection"
-    (attempt, _) = run.attempts
+    (attempt,) = run.attempts
     assert (attempt.finish, attempt.malformed_events, attempt.error_phase) == (None, 0, "content")
 
 

@@ -42,9 +42,9 @@ async def test_the_first_content_is_awaited_from_sending() -> None:
     patience = 0.5
 
     async def late(exchange: Any) -> None:
-        await asyncio.sleep(1.1 * patience)
+        await asyncio.sleep(0.6 * patience)
         await exchange.begin_stream()
-        await asyncio.sleep(0.2 * patience)
+        await asyncio.sleep(0.6 * patience)
         await exchange.text("Hello")
         await exchange.until_gone()
 
@@ -86,13 +86,14 @@ async def test_silence_after_content_ends_the_call() -> None:
     assert backup.requests == []
 
 
-async def test_the_deadline_ends_the_call_and_no_backup_is_asked() -> None:
-    async with Vendor(silent) as vendor, Vendor(name="backup") as backup:
-        run = await Run(vendor.target(), backup.target(), seconds=SOON).go()
+async def test_the_deadline_ends_the_call_whoever_is_being_asked() -> None:
+    async with Vendor(silent) as vendor, Vendor(silent, name="backup") as backup:
+        run = await Run(vendor.target(), backup.target(), seconds=8 * SOON).go()
         await vendor.hung_up.wait()
+        await backup.hung_up.wait()
     assert run.error.code == "deadline_exceeded"
-    assert run.error.details["tried"] == ["vendor/m: timeout"]
-    assert len(run.attempts) == 1
+    assert run.error.details["tried"] == ["vendor/m: timeout", "backup/m: timeout"]
+    assert [item.error_phase for item in run.attempts] == ["headers", "deadline"]
 
 
 async def test_the_first_failure_is_kept_when_time_is_over() -> None:
@@ -247,15 +248,41 @@ def trickle(piece: bytes | None, times: int = 1_000_000) -> Scene:
     return scene
 
 
-@pytest.mark.parametrize("piece", [b".", None])
-async def test_a_stream_that_trickles_is_cut(piece: bytes | None) -> None:
-    async with Vendor(trickle(piece)) as vendor:
-        timeouts = Timeouts(throughput_seconds=6 * SOON, least_bytes_per_second=1000)
+async def test_a_stream_that_trickles_is_cut() -> None:
+    async with Vendor(trickle(b".")) as vendor:
+        timeouts = Timeouts(throughput_seconds=8 * SOON, least_bytes_per_second=1000)
         run = await Run(vendor.target(), timeouts=timeouts).go()
     assert run.way == [("vendor", "first", "timeout")]
     assert run.attempts[0].error_phase == "throughput"
     assert run.error.code == "interrupted"
     assert run.sink.text.startswith("Hello")
+
+
+async def test_signs_of_life_alone_are_no_trickle() -> None:
+    """A model that thinks between two words says so, and nothing else."""
+    async with Vendor(trickle(None, times=12)) as vendor:
+        timeouts = Timeouts(throughput_seconds=4 * SOON, least_bytes_per_second=1000)
+        run = await Run(vendor.target(), timeouts=timeouts).go()
+    assert run.execution.error is None
+    assert run.sink.text == "Hello"
+
+
+async def test_a_caller_in_a_hurry_leaves_time_for_the_backup() -> None:
+    async with Vendor(silent) as vendor, Vendor(answer("Hi"), name="backup") as backup:
+        run = await Run(vendor.target(), backup.target(), timeout=40 * SOON).go()
+        await vendor.hung_up.wait()
+    assert run.way == [("vendor", "first", "timeout"), ("backup", "fallback", None)]
+    # Its hurry says nothing of the provider.
+    assert run.accounts.breakers.report(0.0) == []
+
+
+async def test_headers_that_do_not_come_count_against_the_first_content() -> None:
+    async with Vendor(silent) as vendor, Vendor(answer("Hi"), name="backup") as backup:
+        timeouts = Timeouts(headers=3600.0, first_content=SOON)
+        run = await Run(vendor.target(), backup.target(), timeouts=timeouts).go()
+        await vendor.hung_up.wait()
+    assert run.attempts[0].error_phase == "headers"
+    assert run.sink.text == "Hi"
 
 
 @pytest.mark.parametrize("least", [0.0, 1.0])

@@ -131,10 +131,10 @@ def test_what_is_the_callers_or_a_keys_doing_never_counts(kind: ErrorClass) -> N
     assert (house.avoided(), house.names(), house.state()) == ({}, [], "passing")
 
 
-def test_the_time_of_the_whole_call_being_over_is_nobodys_fault() -> None:
+def test_a_callers_own_hurry_is_nobodys_fault() -> None:
     house = House()
     for _ in range(10):
-        house.fail(A, ErrorClass.TIMEOUT, phase="deadline")
+        house.fail(A, ErrorClass.TIMEOUT, phase="deadline", is_evidence=False)
     assert house.avoided() == {}
 
 

@@ -140,15 +140,15 @@ def expected(fault: Fault, side: Side, asked: Asked, lasting: Lasting) -> Expect
         if lasting == "everywhere":
             return Expected([first, backup], None, "interrupted", restarts=1)
         return Expected([first], side.backup, restarts=1)
-    return _before_content(fault, side, shown, lasting)
+    again = is_tried_again(fault, shown, whole=is_whole(asked))
+    return _before_content(again, side, shown, lasting)
 
 
-def _before_content(fault: Fault, side: Side, shown: str, lasting: Lasting) -> Expected:
+def _before_content(again: bool, side: Side, shown: str, lasting: Lasting) -> Expected:
     """Say what must follow where the caller has nothing of the answer yet."""
     first, backup = (side.first, shown), (side.backup, shown)
     if shown in NOBODY_ELSE or (shown == "context_length" and side.backup != LARGER):
         return Expected([first], None, shown)
-    again = is_tried_again(fault, shown)
     if again and lasting == "once":
         return Expected([first], side.first)
     times = 2 if again else 1
@@ -157,8 +157,13 @@ def _before_content(fault: Fault, side: Side, shown: str, lasting: Lasting) -> E
     return Expected([first] * times, side.backup)
 
 
-def is_tried_again(fault: Fault, shown: str) -> bool:
-    """Say whether the same model is asked once more, for a fault before any content."""
+def is_tried_again(fault: Fault, shown: str, *, whole: bool) -> bool:
+    """Say whether the same model is asked once more, for a fault before any content.
+
+    What breaks inside a `whole` answer was written and is billed: the same is not bought twice.
+    """
+    if shown == "connection" and whole and fault.phase != "headers":
+        return False
     if fault.retry_after is not None:
         return fault.retry_after <= 3
     return shown in ONCE_MORE
