@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from routerd.models.pricing import format_cents
 from routerd_client import CallRestarted, Client, Reply, TextDelta
@@ -172,7 +173,7 @@ def simulator(vendor: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
                 raise RuntimeError(f"the simulator of {vendor} did not start")
             yield process, line.split()[-1]
         finally:
-            process.terminate()
+            end(process)
 
 
 @contextmanager
@@ -190,7 +191,13 @@ def daemon(folder: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            process.terminate()
+            end(process)
+
+
+def end(process: subprocess.Popen[Any]) -> None:
+    """End a process and wait for that: after Ctrl-C Popen itself would not, and it still writes."""
+    process.terminate()
+    process.wait()
 
 
 if __name__ == "__main__":
