@@ -159,7 +159,7 @@ async def test_the_first_token_after_20_seconds(scene: Scene) -> None:
 
 async def test_a_cut_after_40_of_60_tokens(scene: Scene) -> None:
     """A stream ends with an error and forty tokens; whole answers and restarts come whole."""
-    await cut_or_rescued(scene, "cut", 40, "connection", "connection")
+    await cut_or_rescued(scene, "cut", 40, "connection")
 
 
 async def test_a_stall_after_20_tokens(scene: Scene) -> None:
@@ -214,7 +214,7 @@ async def test_a_fallback_that_refuses_prefill(scene: Scene) -> None:
     check_rescued(ended, SIDE.backup, "connection")
     for way in WHOLE:
         ended = await scene.ask(way, SIDE, script)
-        check_rescued(ended, SIDE.backup, "connection", "connection")
+        check_rescued(ended, SIDE.backup, "connection")
         assert ended.seen[-1].fault is None
 
 
