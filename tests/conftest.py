@@ -6,6 +6,7 @@ import functools
 import inspect
 import os
 import shutil
+import signal
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,10 @@ import hypothesis
 import pytest
 
 from tests.blocking import watch_for_blocking_calls
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell's background job ignores Ctrl-C, and every program that is started here would too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TIME_LIMIT_SECONDS = 20
 # pytest-timeout's limit, beyond the one here: it ends the whole run, so it must come second.
