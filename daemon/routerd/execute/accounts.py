@@ -16,6 +16,7 @@ from routerd.budget.holds import Hold, HoldRefused, Spending
 from routerd.budget.keys import Cooling, KeyHold, KeyRefusal, Keys
 from routerd.domain import Attempt, BudgetRoom, Dropped, Intent, Record, Route, Snapshot, Usage
 from routerd.errors import ErrorClass, Failure
+from routerd.execute.failover import OF_A_KEY
 from routerd.execute.places import Place
 from routerd.execute.target import Target
 from routerd.health.answering import Answering
@@ -28,7 +29,7 @@ from routerd.providers.rate_limits import LimitLeft
 from routerd.settings import USUAL_HEALTH, Health
 from routerd.telemetry.events import BoundExceeded, Event
 
-__all__ = ["OF_A_KEY", "Accounts", "NoRoom", "Opened", "Purse", "spending_of", "tokens_of"]
+__all__ = ["Accounts", "NoRoom", "Opened", "Purse", "spending_of", "tokens_of"]
 
 THOUSAND: Final = 1000
 # A bound that was exceeded is raised by a little more than by what it was exceeded, and never
@@ -36,8 +37,6 @@ THOUSAND: Final = 1000
 MARGIN: Final = 1100
 MOST_SURCHARGE: Final = 10 * THOUSAND
 ABOVE_BOUND: Final = "the provider billed more than was held; more is held from now on"
-# Faults that another key of the same provider need not have.
-OF_A_KEY: Final = (ErrorClass.RATE_LIMIT, ErrorClass.QUOTA, ErrorClass.AUTH)
 
 
 class NoRoom(Exception):  # noqa: N818 - it says what was found

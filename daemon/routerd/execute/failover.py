@@ -18,13 +18,15 @@ from routerd.domain import MAX_ATTEMPTS_PER_ROUTE
 from routerd.errors import ErrorClass, Failure
 from routerd.settings import Failover
 
-__all__ = ["Step", "StepKind", "next_step"]
+__all__ = ["OF_A_KEY", "Step", "StepKind", "next_step", "refuses_for_now"]
 
 # Callers that failed together do not come back in the same instant: up to so much is added.
 JITTER: Final = 0.1
 
 FINAL: Final = {ErrorClass.CONTENT_POLICY, ErrorClass.BAD_REQUEST, ErrorClass.CANCELLED}
 TRANSIENT: Final = {ErrorClass.SERVER_ERROR, ErrorClass.OVERLOADED, ErrorClass.CONNECTION}
+# Faults that another key of the same provider need not have.
+OF_A_KEY: Final = (ErrorClass.RATE_LIMIT, ErrorClass.QUOTA, ErrorClass.AUTH)
 
 
 StepKind = Literal["retry", "repair", "fallback", "stop"]
@@ -102,3 +104,10 @@ def _pause(failure: Failure, settings: Failover) -> float | None:
     if failure.error_class in TRANSIENT or failure.retryable_here:
         return settings.pause_seconds
     return None
+
+
+def refuses_for_now(failure: Failure) -> bool:
+    """Say whether another request to the same provider, by the same key, is refused too."""
+    return failure.error_class in OF_A_KEY or (
+        failure.error_class is ErrorClass.OVERLOADED and failure.retry_after is not None
+    )

@@ -28,10 +28,10 @@ from routerd.domain import (
     Route,
 )
 from routerd.errors import AttemptFailed, CallRefused, ErrorClass, Failure
-from routerd.execute.accounts import OF_A_KEY, NoRoom, Purse
+from routerd.execute.accounts import NoRoom, Purse
 from routerd.execute.attempt import Deadline, run_attempt, settle_attempt
 from routerd.execute.delivery import Delivery
-from routerd.execute.failover import FALLBACK, STOP, Step, next_step
+from routerd.execute.failover import FALLBACK, STOP, Step, next_step, refuses_for_now
 from routerd.execute.target import Target
 from routerd.models.rooms import facts_of
 from routerd.providers.adjusting import adjust_prompt
@@ -119,10 +119,11 @@ class Execution:
             route, target = routes.pop(0)
             self._has_others = bool(routes or full)
             if self._was_refused_at(route):
-                continue
-            # Rather than failing unheard, the last one is tried whatever its health.
-            forced = not (self._has_others or self.attempts)
-            step = await self._run_route(route, target, reason, forced=forced)
+                step: Step | None = FALLBACK
+            else:
+                # Rather than failing unheard, the last one is tried whatever its health.
+                forced = not (self._has_others or self.attempts)
+                step = await self._run_route(route, target, reason, forced=forced)
             if step is None or step.kind == "stop":
                 return
             if step is BUSY:
@@ -291,7 +292,7 @@ class Execution:
             attempt.error_code = as_code(failure.code)
             attempt.error_phase, attempt.retry_after = failure.phase, failure.retry_after
             opened.failed(failure, self._now())
-            if _is_for_a_time(failure):
+            if refuses_for_now(failure):
                 self._refusals[target.provider] = failure
             self._delivery.fail(failure)
             raise
@@ -385,13 +386,6 @@ class Execution:
         tried = [f"{attempt.deployment}: {attempt.error_class}" for attempt in self.attempts]
         tried += [f"{item.deployment}: {item.code}" for item in self.skipped]
         return structs.replace(info, details={**info.details, "tried": tried})
-
-
-def _is_for_a_time(failure: Failure) -> bool:
-    """Say whether another request to the same provider is refused too, for now."""
-    return failure.error_class in OF_A_KEY or (
-        failure.error_class is ErrorClass.OVERLOADED and failure.retry_after is not None
-    )
 
 
 def _lowered(route: Route) -> str:

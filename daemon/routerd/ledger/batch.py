@@ -62,7 +62,7 @@ class BatchWriter:
                 self._insert(records, writes, days)
             except sqlite3.IntegrityError:
                 self._merge(records, writes, days)
-        except BaseException:
+        except BaseException:  # whatever ends it, the ids it gave out are not in the table
             self._reasons.rolled_back()
             raise
         self._reasons.committed()

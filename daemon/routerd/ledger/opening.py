@@ -81,7 +81,7 @@ def open_for_writing(
     except (sqlite3.Error, OSError, Damaged, NewerLedger) as error:
         os.close(lock)
         raise cannot_open(path, str(error)) from error
-    except BaseException:
+    except BaseException:  # interrupted too: nobody else would ever get the lock
         os.close(lock)
         raise
     return OpenLedger(connection, lock, aside)
@@ -133,7 +133,7 @@ def _open(path: Path, check_seconds: float) -> sqlite3.Connection:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED:
             raise Damaged(str(error)) from error
         raise
-    except BaseException:
+    except BaseException:  # interrupted too: no descriptor stays behind
         connection.close()
         raise
     return connection

@@ -135,7 +135,7 @@ class Ledger:
         self._thread.start()
         try:
             await opened
-        except BaseException:
+        except BaseException:  # cancelled too: the thread must not wait for ever
             self._writer.put(Stop())
             raise
         self._open = True

@@ -120,7 +120,7 @@ class Writer:
         )
         try:
             return ledger, self._begin(ledger.connection, ledger.aside)
-        except BaseException:
+        except BaseException:  # whatever it is, the file and its lock are let go
             ledger.close()
             raise
 

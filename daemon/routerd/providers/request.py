@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
 from routerd.errors import CallRefused
 from routerd.providers.base import ChatRequest
+from routerd.providers.json_text import JSON_ERRORS
 from routerd_proto.content import (
     Content,
     Document,
@@ -23,6 +25,7 @@ from routerd_proto.content import (
     Message,
     ReasoningEffort,
     Text,
+    ToolCall,
     ToolChoice,
     ToolName,
     ToolResult,
@@ -32,6 +35,7 @@ from routerd_proto.errors import error_info
 __all__ = [
     "Notes",
     "ToolIdRule",
+    "arguments_object",
     "base64_text",
     "fit_effort",
     "fit_output_limit",
@@ -171,3 +175,17 @@ def _needs_vision(part: Content) -> bool:
     if isinstance(part, Document):
         return not (part.media_type or "").startswith("text/")
     return isinstance(part, Image)
+
+
+def arguments_object(call: ToolCall, notes: Notes) -> dict[str, Any]:
+    """Return the arguments of an earlier tool call as the object that some APIs want."""
+    if not call.arguments.strip():
+        return {}
+    try:
+        value = json.loads(call.arguments, strict=False)
+    except JSON_ERRORS:
+        value = None
+    if isinstance(value, dict):
+        return value
+    notes.add("arguments of an earlier tool call that are no JSON object were wrapped in one")
+    return {"arguments": call.arguments}

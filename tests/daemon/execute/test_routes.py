@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import Any
 
+import anyio
 import pytest
 from msgspec import structs
 
+from routerd.execute.places import Place, Places
+from routerd.execute.target import Target
 from routerd.models.prompt import PromptAdjustments
+from routerd.settings import Limits
 from routerd_proto.frames import Usage
 from tests.daemon.execute.run import INPUT_TOKENS, Run
 from tests.daemon.execute.scripted import (
@@ -17,6 +22,7 @@ from tests.daemon.execute.scripted import (
     cut,
     failing,
     unfinished,
+    until,
     vanishing,
     whole,
 )
@@ -219,3 +225,46 @@ async def test_an_estimate_counts_what_was_added_to_the_prompt() -> None:
     usage = run.attempts[0].usage
     assert usage is not None
     assert usage.input_tokens == INPUT_TOKENS + 9
+
+
+# --- a provider that refused the call -------------------------------------------------------------
+
+
+def another_model_of(target: Target) -> Target:
+    return structs.replace(target, deployment=f"{target.provider}/n", model="n")
+
+
+@pytest.mark.parametrize(("status", "error_class"), [(429, "rate_limit"), (401, "auth")])
+async def test_who_refused_a_call_is_not_asked_by_it_again(status: int, error_class: str) -> None:
+    refused, down = failing(status, "no"), failing(500, "down")
+    async with Vendor(refused) as vendor, Vendor(down, down, name="backup") as backup:
+        third = another_model_of(vendor.target())
+        run = await Run(vendor.target(), backup.target(), third).go()
+    assert [provider for provider, *_ in run.way] == ["vendor", "backup", "backup"]
+    assert run.error.code == error_class
+    assert run.error.details["tried"][-1] == "vendor/n: unhealthy"
+
+
+async def test_a_backup_that_is_only_full_is_waited_for_though_the_last_route_is_passed_by() -> (
+    None
+):
+    limits = Limits()
+    async with Vendor(failing(429, "no")) as vendor, Vendor(answer("Hi"), name="backup") as backup:
+        third = another_model_of(vendor.target())
+        run = Run(vendor.target(), backup.target(), third)
+        places = Places(limits, {"backup": 1})
+        other, own = (Place(places, None, monotonic() + 60) for _ in range(2))
+        assert places.enter(other)
+        assert places.enter(own)
+        assert places.take(other, "backup")
+        run.execution._purse.place = own
+
+        async def leave_once_it_waits() -> None:
+            await until(lambda: places.waiting == 1)
+            places.leave(other)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(leave_once_it_waits)
+            await run.go()
+    assert run.way == [("vendor", "first", "rate_limit"), ("backup", "fallback", None)]
+    assert run.sink.text == "Hi"

@@ -8,11 +8,16 @@ back only where Anthropic's own signature stands on it.
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
-from routerd.providers.json_text import JSON_ERRORS
-from routerd.providers.request import Notes, ToolIdRule, base64_text, parts_of, refusal
+from routerd.providers.request import (
+    Notes,
+    ToolIdRule,
+    arguments_object,
+    base64_text,
+    parts_of,
+    refusal,
+)
 from routerd_proto.content import (
     Content,
     Document,
@@ -101,7 +106,7 @@ def _block(part: Content, role: str, notes: Notes) -> Json | None:
                 "type": "tool_use",
                 "id": TOOL_IDS.fit(part.id),
                 "name": part.name,
-                "input": _input(part, notes),
+                "input": arguments_object(part, notes),
             }
         case ToolResult():
             return _tool_result(part)
@@ -129,20 +134,6 @@ def _thinking(part: Reasoning, notes: Notes) -> Json | None:
             return {"type": "thinking", "thinking": part.text, "signature": signature}
     notes.add("reasoning of an earlier answer was left out: this provider cannot read it")
     return None
-
-
-def _input(call: ToolCall, notes: Notes) -> Json:
-    """Return the arguments as the object the API wants."""
-    if not call.arguments.strip():
-        return {}
-    try:
-        value = json.loads(call.arguments, strict=False)
-    except JSON_ERRORS:
-        value = None
-    if isinstance(value, dict):
-        return value
-    notes.add("arguments of an earlier tool call that are no JSON object were wrapped in one")
-    return {"arguments": call.arguments}
 
 
 def _tool_result(result: ToolResult) -> Json:

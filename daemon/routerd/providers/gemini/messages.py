@@ -9,14 +9,12 @@ another model's, or is lost), the vendor's documented stand-in takes its place.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from routerd.providers.gemini.thinking import Generation
-from routerd.providers.json_text import JSON_ERRORS
-from routerd.providers.request import Notes, base64_text, parts_of, refusal
+from routerd.providers.request import Notes, arguments_object, base64_text, parts_of, refusal
 from routerd_proto.content import (
     Content,
     Document,
@@ -162,7 +160,7 @@ class TurnWriter:
     def _call(self, call: ToolCall, signature: Any) -> Json:
         self._names[call.id] = call.name
         self._order[call.id] = len(self._order)
-        arguments = _arguments(call, self._notes)
+        arguments = arguments_object(call, self._notes)
         part: Json = {"functionCall": {"id": call.id, "name": call.name, "args": arguments}}
         if isinstance(signature, str) and signature:
             part["thoughtSignature"] = signature
@@ -198,20 +196,6 @@ def _sign_first_call(parts: list[Json], notes: Notes) -> None:
     if first is not None and "thoughtSignature" not in first:
         first["thoughtSignature"] = STAND_IN_SIGNATURE
         notes.add("a tool call without a signature was sent with the provider's stand-in for one")
-
-
-def _arguments(call: ToolCall, notes: Notes) -> Json:
-    """Return the arguments as the object the API wants."""
-    if not call.arguments.strip():
-        return {}
-    try:
-        value = json.loads(call.arguments, strict=False)
-    except JSON_ERRORS:
-        value = None
-    if isinstance(value, dict):
-        return value
-    notes.add("arguments of an earlier tool call that are no JSON object were wrapped in one")
-    return {"arguments": call.arguments}
 
 
 def _image(image: Image) -> Json:

@@ -109,7 +109,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             sent = None if body is None else body.sending.started
             failure = as_httpx_error(error, url.host or "", sent=sent, proxied=proxy is not None)
             raise failure from root_cause(error)
-        except BaseException:
+        except BaseException:  # cancelled: the body must not go on being read
             if body is not None:
                 body.abort()
             raise
