@@ -203,9 +203,10 @@ class Snapshot(Struct, frozen=True):
     raised, because it was billed above its bound before. By deployment too: `latency_ms` to the
     first content as last seen, the requests `in_flight`, and `headroom`, the thousandths of its
     rate limits that are left. `unhealthy` says of providers and deployments why nothing is sent
-    there, `unhealthy_seconds` for how long at least; what is not in it is not tried at all. `gone`
-    says of deployments that their provider has them no more. `session_on` is the deployment that
-    served the call's session last.
+    there, `unhealthy_seconds` for how long at least; what is not in it is not tried at all. Of
+    these, `last_resorts` only rest by our own reckoning, their provider named no time: what else
+    would fail may be tried there. `gone` says of deployments that their provider has them no more.
+    `session_on` is the deployment that served the call's session last.
     """
 
     now: float
@@ -219,6 +220,7 @@ class Snapshot(Struct, frozen=True):
     gone: dict[str, str] = {}
     session_on: str | None = None
     unhealthy_seconds: dict[str, float] = {}
+    last_resorts: tuple[str, ...] = ()
 
 
 class Route(Struct, frozen=True):

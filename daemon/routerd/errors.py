@@ -50,7 +50,8 @@ class Failure(Struct, frozen=True):
     the time of the whole call was over. `request_sent` is False where the provider certainly never
     saw the request. `retryable_here` overrules the class where the provider says itself whether the
     same request may be sent again. `is_evidence` is False where only the caller's own hurry ended
-    it, which says nothing of the provider.
+    it, which says nothing of the provider. `is_of_key` is False where a rate limit is that of who
+    serves the model behind the provider: no key of ours is at fault.
     """
 
     error_class: ErrorClass
@@ -63,6 +64,7 @@ class Failure(Struct, frozen=True):
     request_sent: bool = True
     retryable_here: bool | None = None
     is_evidence: bool = True
+    is_of_key: bool = True
 
     def info(self) -> ErrorInfo:
         """Say it to the caller."""

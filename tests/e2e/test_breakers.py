@@ -80,6 +80,26 @@ async def test_a_dead_provider_is_asked_three_times_and_then_tested(
     ]
 
 
+async def test_a_provider_that_backs_off_still_rescues_a_call(
+    start_daemon: StartDaemon, simulator: Simulator
+) -> None:
+    """It named no time: it may be well by now, and everybody else is not."""
+    daemon = await start_daemon()
+    simulator.script.replace([parse_fault(f"status:529,vendor={SIDE.vendor}")])
+    async with daemon.client() as client:
+        assert await answered_by(client) == BACKUP
+        assert (await health(client))[PROVIDER]["state"] == "backing_off"
+        backup = BACKUP.partition("/")[0]
+        simulator.script.replace([parse_fault(f"status:500,vendor={backup}")])
+        reply = await client.acomplete(SIDE.target, "hello")
+        record = await explain(client, reply.decision_id)
+    assert record.plan is not None
+    assert [route.code for route in record.plan.routes][-1] == "last_resort"
+    assert record.attempts[0].provider == backup
+    assert reply.deployment == record.plan.routes[-1].deployment
+    assert reply.deployment.startswith(f"{PROVIDER}/")
+
+
 async def test_where_all_are_down_the_least_bad_is_tried_once(
     start_daemon: StartDaemon, simulator: Simulator
 ) -> None:

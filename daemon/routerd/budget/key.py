@@ -46,7 +46,8 @@ class KeyLimits(Struct, frozen=True):
 class Key:
     """One key, with what is running and what is left.
 
-    `because` is why it cools down until `cooling_until`; `is_limited`: its minute has limits.
+    `because` is why it cools down until `cooling_until`; up to `refused_until` its provider said so
+    or nobody mends it sooner. `is_limited`: its minute has limits.
     `told` is what its provider says is left of its own limits, each with the time up to which that
     holds. By that nothing is left until `used_up_until`.
     """
@@ -63,6 +64,7 @@ class Key:
         "is_limited",
         "name",
         "quotas",
+        "refused_until",
         "told",
         "used_up_until",
     )
@@ -71,7 +73,7 @@ class Key:
         self.index = index
         self.name = limits.name
         self.in_flight = 0
-        self.cooling_until = 0.0
+        self.cooling_until = self.refused_until = 0.0
         self.because: ErrorClass | None = None
         self.quotas: dict[str, Quota] = {}
         self.told: tuple[tuple[LimitLeft, float], ...] = ()
@@ -142,8 +144,10 @@ class Key:
             held.append(self._minute.hold(_at_most(tokens, self._minute.tokens), now))
         return held
 
-    def cool(self, until: float, because: ErrorClass) -> None:
+    def cool(self, until: float, because: ErrorClass, *, is_guess: bool = False) -> None:
         """Prefer other keys up to a time; a time before the one already set changes nothing."""
+        if not is_guess:
+            self.refused_until = max(self.refused_until, until)
         if until > self.cooling_until:
             self.cooling_until, self.because = until, because
 
@@ -176,7 +180,7 @@ class Key:
 
     def warm_up(self) -> None:
         """Forget what the provider had against it."""
-        self.cooling_until, self.because = 0.0, None
+        self.cooling_until, self.refused_until, self.because = 0.0, 0.0, None
         self.told, self.used_up_until = (), 0.0
         for quota in self.quotas.values():
             quota.exhausted_until = 0.0
@@ -215,6 +219,14 @@ class Key:
             ],
             default=None,
         )
+
+    def named_until(self, tokens: int | None, now: float) -> float:
+        """Return up to when its provider wants no request of so many tokens."""
+        return max(self.refused_until, self._lacks_until(tokens, now))
+
+    def rests_by_guess(self, now: float) -> bool:
+        """Say whether it cools down though its provider named no time."""
+        return self.cooling_until > now >= max(self.refused_until, self.used_up_until)
 
     def why_it_rests(self, now: float) -> str:
         """Say why it cools down."""

@@ -41,10 +41,14 @@ class KeyRefusal(Struct, frozen=True):
 
 
 class Cooling(NamedTuple):
-    """Until when all keys of a provider cool down, and why the first of them that is ready does."""
+    """Until when all keys of a provider cool down, and why the first of them that is ready does.
+
+    `is_guess` says that its provider named no time.
+    """
 
     until: float
     because: str
+    is_guess: bool
 
 
 class KeyHold:
@@ -130,7 +134,8 @@ class KeyHold:
             elif retry_after is not None:
                 # Nobody mends an account because a minute is over.
                 seconds = max(seconds, retry_after)
-            self.key.cool(now + seconds, error_class)
+            is_guess = retry_after is None and error_class is ErrorClass.RATE_LIMIT
+            self.key.cool(now + seconds, error_class, is_guess=is_guess)
 
 
 # What decides between two keys, the smaller first: when it has cooled down, whether it costs money,
@@ -234,6 +239,16 @@ class Keys:
         """Say whether a key would be chosen that is not cooling down, such as another one."""
         found = self._candidates(deployment, provider, bound_tokens, now)
         return any(ready_at == 0 for (ready_at, *_), _, _ in found)
+
+    def named_wait(
+        self, deployment: str, provider: str, bound_tokens: int | None, now: float
+    ) -> float:
+        """Return for how many seconds the key that would be chosen is to rest, by its provider."""
+        found = self._candidates(deployment, provider, bound_tokens, now)
+        if not found:
+            return 0.0
+        _, key, _ = min(found, key=lambda candidate: candidate[0])
+        return max(0.0, key.named_until(bound_tokens, now) - now)
 
     def free_quotas(self, deployments: Iterable[str], now: float) -> tuple[FreeQuota, ...]:
         """Return what is left of the free tiers of candidates, for a decision."""
@@ -382,5 +397,6 @@ def _look_at(
         if until < first_until:
             first, first_until = key, until
     if are_cooling:
-        cooling[provider] = Cooling(first_until, first.why_it_rests(now))
+        is_guess = first.rests_by_guess(now)
+        cooling[provider] = Cooling(first_until, first.why_it_rests(now), is_guess)
     return most if are_limited else None

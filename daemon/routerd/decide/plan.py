@@ -9,7 +9,7 @@ live call as for an explanation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from math import ceil
 from typing import Final
 
@@ -68,6 +68,8 @@ def make_plan(book: Book, choice: Choice, features: Features, snapshot: Snapshot
         planning.take(prepared.groups)
     if not planning.routes:
         planning.take_least_bad()
+    elif snapshot.last_resorts:
+        planning.take_last_resorts()
     return Plan(
         choice.target,
         choice.rule,
@@ -149,8 +151,7 @@ class _Planning:
                 continue
             last, self.routes[-1] = self.routes[-1], _route(elsewhere(found), terms, "")
             self._used.add(found.candidate.deployment.provider)
-            detail = f"all three would be at {last.provider}, which may be down"
-            self.dropped.append(Dropped(last.deployment, "one_provider", detail))
+            self.dropped.append(_one_provider(last))
             break
         self.dropped += [item.candidate.beyond for item in line.rest()]
 
@@ -187,24 +188,50 @@ class _Planning:
 
         Failing unheard is worse than one more try; what was tripped by hand is not tried.
         """
-        seconds = self._snapshot.unhealthy_seconds
-        unhealthy = self._snapshot.unhealthy
+        for item, reason in self._soonest_well(self._snapshot.unhealthy_seconds):
+            if self._take_unwell(item, reason, "least_bad"):
+                return
+
+    def take_last_resorts(self) -> None:
+        """Fill what places are left with those that rest by our own reckoning alone.
+
+        Whoever is well may fail too. Where all routes are at one provider, the last of them makes
+        room for one elsewhere.
+        """
+        for item, reason in self._soonest_well(self._snapshot.last_resorts):
+            provider = item.candidate.deployment.provider
+            if len(self.routes) == MAX_ROUTES:
+                if len(self._used) > 1 or provider in self._used:
+                    continue
+                last = self.routes[-1]
+                if self._take_unwell(item, reason, "last_resort"):
+                    self.routes.remove(last)
+                    self.dropped.append(_one_provider(last))
+            else:
+                self._take_unwell(item, reason, "last_resort")
+
+    def _soonest_well(self, names: Container[str]) -> list[tuple[Placed, Dropped]]:
+        """Return who is dropped for nothing but its health, all of that being of these names."""
+        seconds, unhealthy = self._snapshot.unhealthy_seconds, self._snapshot.unhealthy
         waits: list[tuple[float, Placed, Dropped]] = []
         for item, reason in self._unwell:
             deployment = item.candidate.deployment
-            names = [name for name in (deployment.provider, deployment.id) if name in unhealthy]
-            if all(name in seconds for name in names):
-                waits.append((max(seconds[name] for name in names), item, reason))
+            against = [name for name in (deployment.provider, deployment.id) if name in unhealthy]
+            if all(name in names and name in seconds for name in against):
+                waits.append((max(seconds[name] for name in against), item, reason))
         waits.sort(key=lambda entry: entry[0])
-        for _, item, reason in waits:
-            terms = self._funds.terms_for(item.candidate)
-            self.dropped.remove(reason)
-            if isinstance(terms, Dropped):
-                self.dropped.append(terms)
-                continue
-            tried = Placed(item.candidate, "least_bad", reason.detail)
-            self.routes.append(_route(tried, terms, ""))
-            return
+        return [(item, reason) for _, item, reason in waits]
+
+    def _take_unwell(self, item: Placed, reason: Dropped, code: str) -> bool:
+        """Take one in spite of its health, if there is the money."""
+        terms = self._funds.terms_for(item.candidate)
+        self.dropped.remove(reason)
+        if isinstance(terms, Dropped):
+            self.dropped.append(terms)
+            return False
+        self._used.add(item.candidate.deployment.provider)
+        self.routes.append(_route(Placed(item.candidate, code, reason.detail), terms, ""))
+        return True
 
     def _able(self, group: Group) -> Line:
         """Return the candidates of a group that can serve this call, in order."""
@@ -215,6 +242,7 @@ class _Planning:
         """Drop whom a group left out beforehand; what it judges again has no earlier reason."""
         if group.again:
             self.dropped = [item for item in self.dropped if item.deployment not in group.again]
+            self._unwell = [item for item in self._unwell if item[1].deployment not in group.again]
         self.dropped += group.dropped
 
     def _capable(self, group: Group) -> Sequence[Placed]:
@@ -299,6 +327,11 @@ def _route(placed: Placed, terms: Terms, because: str) -> Route:
         placed.code,
         placed.detail,
     )
+
+
+def _one_provider(last: Route) -> Dropped:
+    detail = f"all three would be at {last.provider}, which may be down"
+    return Dropped(last.deployment, "one_provider", detail)
 
 
 def _nearly_spent(rooms: Sequence[BudgetRoom], policy: Policy) -> tuple[BudgetRoom, ...]:

@@ -16,7 +16,7 @@ from routerd.budget.holds import Hold, HoldRefused, Spending
 from routerd.budget.keys import Cooling, KeyHold, KeyRefusal, Keys
 from routerd.domain import Attempt, BudgetRoom, Dropped, Intent, Record, Route, Snapshot, Usage
 from routerd.errors import ErrorClass, Failure
-from routerd.execute.failover import OF_A_KEY
+from routerd.execute.failover import is_of_a_key
 from routerd.execute.places import Place
 from routerd.execute.target import Target
 from routerd.health.answering import Answering
@@ -126,6 +126,7 @@ class Accounts:
             seen.gone,
             seen.session_on,
             unwell.seconds,
+            unwell.last_resorts,
         )
 
     def hear(self, record: Record, now: float) -> None:
@@ -228,9 +229,20 @@ class Purse:
             raise NoRoom(dropped, room.resets_at - at, room)
         return hold, key
 
+    def named_wait(self, route: Route, now: float) -> float:
+        """Return for how many seconds a route's provider wants to be left alone, 0 if it does not.
+
+        What rests by our own reckoning alone is not waited for.
+        """
+        keys, breakers = self._accounts.keys, self._accounts.breakers
+        return max(
+            keys.named_wait(route.deployment, route.provider, route.bound_tokens, now),
+            breakers.named_wait(route.deployment, monotonic()),
+        )
+
     def has_another_key(self, route: Route, failure: Failure, now: float) -> bool:
         """Say whether the fault was that of a key, and another one can serve at once."""
-        if failure.error_class not in OF_A_KEY or failure.retryable_here is False:
+        if not is_of_a_key(failure) or failure.retryable_here is False:
             return False
         return self._accounts.keys.is_ready(
             route.deployment, route.provider, route.bound_tokens, now
@@ -302,6 +314,8 @@ class Opened:
         self._failure = failure
         if failure.error_class is ErrorClass.RATE_LIMIT and failure.retryable_here is False:
             return  # the request is too large for its limits: smaller ones pass
+        if not failure.is_of_key:
+            return
         self._key.failed(failure.error_class, failure.retry_after, now)
 
     def close(self, attempt: Attempt) -> None:
@@ -327,12 +341,17 @@ class Opened:
 def _with_cooling(unwell: Unwell, cooling: Mapping[str, Cooling], now: float) -> Unwell:
     """Avoid those too whose keys all cool down."""
     why, seconds = dict(unwell.why), dict(unwell.seconds)
-    for provider, (until, because) in cooling.items():
+    last_resorts = set(unwell.last_resorts)
+    for provider, (until, because, is_guess) in cooling.items():
         if provider in why and provider not in seconds:
             continue  # tripped by hand
+        if not is_guess:
+            last_resorts.discard(provider)
+        elif provider not in why:
+            last_resorts.add(provider)
         why.setdefault(provider, f"its keys cool down: {because}")
         seconds[provider] = max(seconds.get(provider, 0.0), round(until - now, 3))
-    return Unwell(why, seconds)
+    return Unwell(why, seconds, tuple(sorted(last_resorts)))
 
 
 def spending_of(record: Record) -> Spending:

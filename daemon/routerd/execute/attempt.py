@@ -54,7 +54,7 @@ SILENT_SECONDS = 5.0
 class Deadline(NamedTuple):
     """When the time of a call is over, on the event loop's clock.
 
-    A stream has to begin within `patience` seconds, where that is less than its own limits.
+    An answer has to begin within `patience` seconds, where that is less than its own limits.
     """
 
     at: float
@@ -208,9 +208,8 @@ class _Exchange:
         patience = timeouts.whole_answer
         if self._stream:
             patience = min(timeouts.headers, timeouts.first_content)
-            self._was_hurried = self._patience < patience
-            patience = min(patience, self._patience)
-        watchdog.expect("headers", patience)
+        self._was_hurried = self._patience < patience
+        watchdog.expect("headers", min(patience, self._patience))
         encoded = self._encoded
         response = await self._channel.send(
             encoded.path, encoded.headers, encoded.body, self._sending, timeouts.connect
@@ -233,6 +232,10 @@ class _Exchange:
                 watchdog.expect("first_content", seconds - waited)
                 if timeouts.thinking > timeouts.first_content:
                     self.answer.thinking_until = sent_at + timeouts.thinking
+            elif self._was_hurried:
+                # It is being written: now its own limit holds again.
+                self._was_hurried = False
+                watchdog.expect("headers", timeouts.whole_answer - (watchdog.now() - sent_at))
             await self.answer.read(response)
         finally:
             await response.aclose()

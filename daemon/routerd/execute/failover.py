@@ -18,7 +18,7 @@ from routerd.domain import MAX_ATTEMPTS_PER_ROUTE
 from routerd.errors import ErrorClass, Failure
 from routerd.settings import Failover
 
-__all__ = ["OF_A_KEY", "Step", "StepKind", "next_step", "refuses_for_now"]
+__all__ = ["JITTER", "Step", "StepKind", "is_of_a_key", "next_step", "refuses_for_now"]
 
 # Callers that failed together do not come back in the same instant: up to so much is added.
 JITTER: Final = 0.1
@@ -108,6 +108,11 @@ def _pause(failure: Failure, settings: Failover) -> float | None:
 
 def refuses_for_now(failure: Failure) -> bool:
     """Say whether another request to the same provider, by the same key, is refused too."""
-    return failure.error_class in OF_A_KEY or (
+    return is_of_a_key(failure) or (
         failure.error_class is ErrorClass.OVERLOADED and failure.retry_after is not None
     )
+
+
+def is_of_a_key(failure: Failure) -> bool:
+    """Say whether another key of the same provider need not meet it."""
+    return failure.is_of_key and failure.error_class in OF_A_KEY

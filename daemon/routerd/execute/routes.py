@@ -2,8 +2,7 @@
 
 Rules of this file: the order is the plan's; what follows a failure is `failover.next_step`'s to
 say. One deadline bounds all attempts together. The first error is the cause the caller is told,
-also where time ran out or no wire could carry the call; what was tried stands beside it. A route's
-request is encoded once, however often it is sent, unless its provider says what to change in it.
+also where time ran out or no wire could carry the call; what was tried stands beside it.
 """
 
 from __future__ import annotations
@@ -27,15 +26,15 @@ from routerd.domain import (
     Plan,
     Route,
 )
-from routerd.errors import AttemptFailed, CallRefused, ErrorClass, Failure
+from routerd.errors import AttemptFailed, CallRefused, Failure
 from routerd.execute.accounts import NoRoom, Purse
+from routerd.execute.asking import Asking
 from routerd.execute.attempt import Deadline, run_attempt, settle_attempt
 from routerd.execute.delivery import Delivery
-from routerd.execute.failover import FALLBACK, STOP, Step, next_step, refuses_for_now
+from routerd.execute.failover import FALLBACK, JITTER, STOP, Step, next_step, refuses_for_now
 from routerd.execute.target import Target
 from routerd.models.rooms import facts_of
-from routerd.providers.adjusting import adjust_prompt
-from routerd.providers.base import ChatRequest, EncodedRequest, Outcome
+from routerd.providers.base import Outcome
 from routerd.settings import Failover, Timeouts
 from routerd.telemetry.plain import as_code
 from routerd_proto.errors import ErrorInfo, error_info
@@ -44,8 +43,10 @@ from routerd_proto.frames import CallOptions
 __all__ = ["Execution"]
 
 AT_ONCE: Final = Step("retry")
-# Of the time a caller allows, what a stream may take to begin while there is a backup.
+# Of the time a caller allows, what an answer may take to begin while there is a backup: a stream,
+# and one that comes in one piece, which begins when all of it is written.
 FIRST_SHARE: Final = 0.5
+WHOLE_SHARE: Final = 0.7
 # To the next route, and back to this one if there is none: its provider is only full.
 BUSY: Final = Step("fallback")
 # What a call is told that nothing was sent for; anything else is a limit of a key.
@@ -97,10 +98,6 @@ class Execution:
         self._clock = asyncio.get_running_loop().time
         self._deadline = self._clock() + call.deadline - monotonic()
         self._first: ErrorInfo | None = None
-        # Of the route that runs: what is asked, what was changed in it before, and both as bytes.
-        self._request: ChatRequest | None = None
-        self._adjusted: list[str] = []
-        self._encoded: EncodedRequest | None = None
         # By provider, what it refused this call for.
         self._refusals: dict[str, Failure] = {}
         self._has_others = False
@@ -149,10 +146,11 @@ class Execution:
         return True
 
     def _patience(self) -> float:
-        """Return how long a stream may take to begin: who hurries leaves time for the backup."""
+        """Return how long an answer may take to begin: who hurries leaves time for the backup."""
         if self._call.options.timeout is None or not self._has_others:
             return math.inf
-        return FIRST_SHARE * (self._deadline - self._clock())
+        share = FIRST_SHARE if self._call.stream else WHOLE_SHARE
+        return share * (self._deadline - self._clock())
 
     async def _wait_for_room(self, full: list[Way]) -> list[Way]:
         """Wait for room at a provider of some routes; returns them, none if that was vain."""
@@ -174,11 +172,14 @@ class Execution:
     ) -> Step | None:
         """Make at most two attempts; returns what is next, None if the call is answered."""
         attempts_here = 0
-        self._request = self._encoded = None
+        asking = Asking(self._call, self._options, route, target)
+        if route.code == "least_bad":
+            await self._let_rest(route)
         while True:
             attempts_here += 1
             try:
-                await self._attempt(route, target, reason, forced=forced and attempts_here == 1)
+                is_forced = forced and attempts_here == 1
+                await self._attempt(route, target, asking, reason, forced=is_forced)
             except NoRoom as no_room:
                 step = self._skip(no_room)
                 # Who waits and comes back has two attempts: not where one was made already.
@@ -194,10 +195,10 @@ class Execution:
                 self.error = None
                 return None
             self._report(failure)
-            repaired = self._repaired(target, failure)
+            repaired = asking.repaired(failure)
             step = self._step_after(route, failure, attempts_here, can_repair=repaired is not None)
-            if step.kind == "repair":
-                self._encoded = repaired
+            if step.kind == "repair" and repaired is not None:
+                asking.send_instead(repaired)
             elif step.kind != "retry":
                 return step
             await self._wait(step.wait)
@@ -251,8 +252,25 @@ class Execution:
         finally:
             self.waited_us += self._delivery.elapsed_us() - since
 
+    async def _let_rest(self, route: Route) -> None:
+        """Wait for the moment that a provider named, where it is near and nobody else may serve."""
+        longest = self._failover.longest_wait_seconds
+        while 0 < (wait := self._purse.named_wait(route, self._now())) <= longest:
+            # Those who wait for the same moment do not all come in it.
+            longer = wait * (1 + JITTER * random.random())  # noqa: S311 - keeps no secret
+            if longer >= self._deadline - self._clock():
+                return
+            longest -= wait
+            await self._wait(longer)
+
     async def _attempt(
-        self, route: Route, target: Target, reason: AttemptReason, *, forced: bool
+        self,
+        route: Route,
+        target: Target,
+        asking: Asking,
+        reason: AttemptReason,
+        *,
+        forced: bool,
     ) -> None:
         """Run one attempt and settle it on every end, cancellation included."""
         attempt = Attempt(
@@ -270,7 +288,7 @@ class Execution:
         try:
             self.attempts.append(attempt)
             self._delivery.begin(attempt)
-            encoded = self._encode(route, target)
+            encoded = asking.encoded()
             limit = encoded.max_output_tokens
             if route.lowered_by is not None:
                 attempt.notes.append(_lowered(route))
@@ -320,42 +338,6 @@ class Execution:
                 )
             finally:
                 opened.close(attempt)
-
-    def _encode(self, route: Route, target: Target) -> EncodedRequest:
-        if self._encoded is None:
-            options = self._options
-            if route.max_output_tokens is not None:
-                options = structs.replace(options, max_output_tokens=route.max_output_tokens)
-            request = ChatRequest(
-                model_id=target.provider_model,
-                messages=self._call.messages,
-                options=options,
-                stream=self._call.stream,
-                capabilities=target.capabilities,
-                output_limit=target.output_limit,
-            )
-            self._request, self._adjusted = adjust_prompt(request, target.prompt)
-            encoded = target.adapter.encode(self._request)
-            if self._adjusted:
-                encoded = structs.replace(encoded, notes=self._adjusted + encoded.notes)
-            self._encoded = encoded
-        return self._encoded
-
-    def _repaired(self, target: Target, failure: Failure) -> EncodedRequest | None:
-        """Encode a refused request as its provider may take it, None where it names no cure."""
-        if failure.error_class is not ErrorClass.BAD_REQUEST or self._request is None:
-            return None
-        repair = target.adapter.repair(self._request, failure)
-        if repair is None:
-            return None
-        try:
-            encoded = target.adapter.encode(repair.request)
-        except CallRefused:
-            return None
-        # What was not sent cannot have been refused: the same bytes would be, once more.
-        if self._encoded is None or encoded.body == self._encoded.body:
-            return None
-        return structs.replace(encoded, notes=[*self._adjusted, *encoded.notes, repair.note])
 
     def _report(self, failure: Failure) -> None:
         """Keep what the caller is told in the end: the first cause, and what was tried."""

@@ -41,6 +41,9 @@ FAULTS: Final = frozenset(
     }
 )
 BACKING_OFF: Final = "it is overloaded and backs off"
+RATE_LIMITED: Final = "who serves it behind its provider limits the rate"
+# For how long another deployment is preferred then, where nobody says for how long.
+RATE_LIMITED_SECONDS: Final = 10.0
 
 Server = tuple[str, str]
 
@@ -48,11 +51,13 @@ Server = tuple[str, str]
 class Unwell(Struct, frozen=True):
     """Where calls do not go now: why, by provider or deployment, and for how many seconds at least.
 
-    What has no time is not to be tried at all.
+    What has no time is not to be tried at all. `last_resorts` are those of which no provider said
+    so: they are what is left where nothing else answers.
     """
 
     why: dict[str, str] = {}
     seconds: dict[str, float] = {}
+    last_resorts: tuple[str, ...] = ()
 
 
 NOTHING: Final = Unwell()
@@ -76,6 +81,8 @@ class Breakers:
         self._places: dict[str, Place] = {}
         # Those that calls may have to avoid: nearly always none.
         self._unwell: set[Server] = set()
+        # By deployment: until when it rests, and whether its provider named that time.
+        self._resting: dict[str, tuple[float, bool]] = {}
 
     def replace(self, places: Iterable[Place], limits: Health) -> None:
         """Watch these deployments from now on; what is known of an address stays."""
@@ -97,10 +104,11 @@ class Breakers:
 
     def unwell(self, deployments: Iterable[Deployment], now: float) -> Unwell:
         """Return which of these, or of their providers, are to be avoided."""
-        if not self._unwell and not self.trips.held:
+        if not self._unwell and not self.trips.held and not self._resting:
             return NOTHING
         why: dict[str, str] = {}
         seconds: dict[str, float] = {}
+        last_resorts: list[str] = []
         for deployment in deployments:
             place = self._places.get(deployment.id)
             if place is None:
@@ -110,8 +118,12 @@ class Breakers:
                 key, why[key] = by_hand
                 seconds.pop(key, None)
             elif place.provider not in why:
-                self._look_at(place, now, why, seconds)
-        return Unwell(why, seconds) if why else NOTHING
+                key, because, wait, is_last_resort = self._look_at(place, now)
+                if key:
+                    why[key], seconds[key] = because, round(wait, 3)
+                if is_last_resort:
+                    last_resorts.append(key)
+        return Unwell(why, seconds, tuple(last_resorts)) if why else NOTHING
 
     def refuses(self, deployment: str, now: float, *, forced: bool) -> str | None:
         """Say why no request may be sent there now; None if one may.
@@ -130,6 +142,15 @@ class Breakers:
         if forced or endpoint.takes(now):
             return None
         return _because(endpoint)
+
+    def named_wait(self, deployment: str, now: float) -> float:
+        """Return for how many seconds its provider asked to be left alone, 0 if it did not."""
+        place = self._places.get(deployment)
+        if place is None:
+            return 0.0
+        until, is_named = self._resting.get(deployment, (now, False))
+        named = self._endpoints[place.provider, place.server].named_until
+        return max(0.0, named - now, until - now if is_named else 0.0)
 
     def begin(self, attempt: Attempt, now: float) -> None:
         """Note that an attempt is about to be sent."""
@@ -153,6 +174,11 @@ class Breakers:
                 self._unwell.discard(server)
         elif failure is not None and failure.error_class in FAULTS and failure.is_evidence:
             self._fail(server, endpoint, failure, (began_at, now))
+        elif failure is not None and not failure.is_of_key:
+            wait = failure.retry_after
+            until = now + (RATE_LIMITED_SECONDS if wait is None else wait)
+            self._resting[attempt.deployment] = until, wait is not None
+            endpoint.end(began_at)
         elif endpoint.state != "passing":
             endpoint.end(began_at)
 
@@ -200,6 +226,7 @@ class Breakers:
     def reset(self, places: Iterable[Place]) -> None:
         """Let what is at these places pass again, whatever was seen of it."""
         for place in places:
+            self._resting.pop(place.deployment, None)
             server = (place.provider, place.server)
             endpoint = self._endpoints.get(server)
             if endpoint is not None:
@@ -242,22 +269,30 @@ class Breakers:
     def _of(self, provider: str) -> Iterator[tuple[Server, Endpoint]]:
         return (item for item in self._endpoints.items() if item[0][0] == provider)
 
-    def _look_at(
-        self, place: Place, now: float, why: dict[str, str], seconds: dict[str, float]
-    ) -> None:
-        """Say of a deployment, or of all of its provider, that it is to be avoided."""
+    def _look_at(self, place: Place, now: float) -> tuple[str, str, float, bool]:
+        """Say what is to be avoided: a deployment, all of its provider, or nothing: no name.
+
+        Beside the name: why, for how many seconds, and whether it is a last resort even so.
+        """
         server = (place.provider, place.server)
-        if server not in self._unwell:
-            return
-        endpoint = self._endpoints[server]
-        if not endpoint.is_avoided(now):
+        if server in self._unwell:
+            endpoint = self._endpoints[server]
+            if endpoint.is_avoided(now):
+                wait = max(0.0, endpoint.until - now, endpoint.backs_off_until - now)
+                is_last_resort = endpoint.is_last_resort(now)
+                is_shared = all(
+                    item.is_avoided(now) and item.is_last_resort(now) == is_last_resort
+                    for _, item in self._of(place.provider)
+                )
+                key = place.provider if is_shared else place.deployment
+                return key, _because(endpoint), wait, is_last_resort
             if endpoint.state == "passing":
                 self._unwell.discard(server)
-            return
-        others = [item for _, item in self._of(place.provider)]
-        key = place.provider if all(item.is_avoided(now) for item in others) else place.deployment
-        why[key] = _because(endpoint)
-        seconds[key] = round(max(0.0, endpoint.until - now, endpoint.backs_off_until - now), 3)
+        until, is_named = self._resting.get(place.deployment, (now, False))
+        if until > now:
+            return place.deployment, RATE_LIMITED, until - now, not is_named
+        self._resting.pop(place.deployment, None)
+        return "", "", 0.0, False
 
     def _fail(
         self, server: Server, endpoint: Endpoint, failure: Failure, times: tuple[float, float]

@@ -24,7 +24,8 @@ class Endpoint:
     """The state of one server.
 
     `because` says why it is not passing, `since` when that began. Until `until` nothing is sent to
-    a tripped one; until `backs_off_until` calls that can go elsewhere do.
+    a tripped one; until `backs_off_until` calls that can go elsewhere do. `named_until` is the
+    latest time that its provider named.
     """
 
     __slots__ = (
@@ -35,6 +36,7 @@ class Endpoint:
         "because",
         "in_a_row",
         "lived_at",
+        "named_until",
         "since",
         "state",
         "until",
@@ -44,7 +46,7 @@ class Endpoint:
         self.state: State = "passing"
         self.because = ""
         self.since = self.until = 0.0
-        self.backs_off_until = 0.0
+        self.backs_off_until = self.named_until = 0.0
         self.in_a_row = 0
         # When a request last showed something of it, good or bad.
         self.lived_at = float("-inf")
@@ -69,6 +71,10 @@ class Endpoint:
         """Say whether a call that can go elsewhere does."""
         return not self.takes(now) or self.backs_off_until > now
 
+    def is_last_resort(self, now: float) -> bool:
+        """Say whether it is avoided by our own reckoning alone: what else fails may go there."""
+        return self.state == "passing" and self.backs_off_until > now >= self.named_until
+
     def begin(self, now: float) -> None:
         """Note that a request is sent; the first one on trial is the only one."""
         if self.state == "probing":
@@ -79,7 +85,7 @@ class Endpoint:
         self.lived_at = now
         if self.state == "passing":
             self.in_a_row = self._probe_failures = 0
-            self.backs_off_until = 0.0
+            self.backs_off_until = self.named_until = 0.0
             return False
         if began_at < self.since:
             return False
@@ -95,6 +101,7 @@ class Endpoint:
         """
         self.lived_at = now
         if named is not None:
+            self.named_until = max(self.named_until, named)
             self.backs_off_until = max(self.backs_off_until, named)
         elif backs_off:
             seconds = BACK_OFF_SECONDS * 2 ** min(self.in_a_row, MOST_DOUBLINGS)
@@ -123,7 +130,7 @@ class Endpoint:
     def pass_again(self) -> None:
         """Send as if nothing had been."""
         self.state, self.because = "passing", ""
-        self.since = self.until = self.backs_off_until = 0.0
+        self.since = self.until = self.backs_off_until = self.named_until = 0.0
         self.in_a_row = self._probe_failures = 0
         self._trial_at = None
 

@@ -45,10 +45,36 @@ def test_where_no_key_has_anything_left_the_first_that_will_serves() -> None:
     second.hear((LimitLeft("requests", "calls", 0, 500, 5.0),), NOW)
     assert not keys.is_ready(SMALL.id, "vendor", 10, NOW)
     _, cooling = keys.left([SMALL], NOW)
-    until, because = cooling["vendor"]
-    assert (until, because) == (NOW + 5, "its provider says that its rate limit is used up")
+    because = "its provider says that its rate limit is used up"
+    assert cooling["vendor"] == (NOW + 5, because, False)
     # It is not refused: the provider may know better by now.
     assert hold(keys).name == "b"
+
+
+def test_what_a_provider_named_is_waited_for_and_a_guess_is_not() -> None:
+    keys = Keys({}, [SMALL])
+    asked = (SMALL.id, "vendor", 10, NOW)
+    assert keys.named_wait(*asked) == 0.0
+    key = hold(keys)
+    key.failed(ErrorClass.RATE_LIMIT, None, NOW)
+    assert keys.named_wait(*asked) == 0.0
+    assert keys.left([SMALL], NOW)[1]["vendor"].is_guess
+    key.failed(ErrorClass.RATE_LIMIT, 2.0, NOW)
+    assert keys.named_wait(*asked) == 2.0
+    assert not keys.left([SMALL], NOW)[1]["vendor"].is_guess
+    assert keys.left([SMALL], NOW + 2.5)[1]["vendor"].is_guess
+    key.hear((NONE_LEFT,), NOW)
+    assert keys.named_wait(*asked) == 30.0
+    # With another key there is nothing to wait for.
+    other = two_keys()
+    hold(other).hear((NONE_LEFT,), NOW)
+    assert other.named_wait(*asked) == 0.0
+
+
+def test_a_key_that_is_refused_for_good_is_no_guess() -> None:
+    keys = Keys({}, [SMALL])
+    hold(keys).failed(ErrorClass.AUTH, None, NOW)
+    assert not keys.left([SMALL], NOW)[1]["vendor"].is_guess
 
 
 def test_a_later_answer_takes_it_back() -> None:

@@ -296,6 +296,52 @@ def test_the_last_resort_needs_money_too() -> None:
     assert {item.code for item in made.dropped} == {"unhealthy", "unknown_price"}
 
 
+# --- where some only rest by our own reckoning ---------------------------------------------------
+
+
+def resting(unhealthy: dict[str, float], *last_resorts: str) -> Snapshot:
+    """Return a state in which these rest for so many seconds."""
+    return structs.replace(
+        NOW,
+        unhealthy=dict.fromkeys(unhealthy, "it backs off"),
+        unhealthy_seconds=unhealthy,
+        last_resorts=last_resorts,
+    )
+
+
+def test_who_rests_by_our_own_reckoning_stays_the_last_route() -> None:
+    made = plan_call(book(SHARED), "m", PLAIN, Caller(), resting({"a": 8.0}, "a"))
+    assert [(route.deployment, route.code) for route in made.routes][-1] == ("a/m", "last_resort")
+    assert route_ids(made) == ["b/m", "c/m", "a/m"]
+    assert made.dropped == ()
+    # Two of them: the one first that is well again first.
+    made = plan_call(book(SHARED), "m", PLAIN, Caller(), resting({"a": 8.0, "b": 2.0}, "a", "b"))
+    assert route_ids(made) == ["c/m", "b/m", "a/m"]
+
+
+def test_who_named_a_time_is_left_alone_until_then() -> None:
+    made = plan_call(book(SHARED), "m", PLAIN, Caller(), resting({"a": 8.0, "b": 2.0}, "b"))
+    assert route_ids(made) == ["c/m", "b/m"]
+    assert [(item.deployment, item.code) for item in made.dropped] == [("a/m", "unhealthy")]
+    # Its provider rests by a guess, and itself because it was told to.
+    made = plan_call(book(SHARED), "m", PLAIN, Caller(), resting({"a": 8.0, "a/m": 2.0}, "a"))
+    assert route_ids(made) == ["b/m", "c/m"]
+
+
+def test_the_third_route_at_one_provider_makes_room_for_one_that_rests_elsewhere() -> None:
+    known = directory(
+        [provider("a"), provider("b")],
+        [model("m")],
+        [
+            *(structs.replace(deployment("a", "m"), id=f"a/m{number}") for number in range(3)),
+            deployment("b", "m"),
+        ],
+    )
+    made = plan_call(book(known), "m", PLAIN, Caller(), resting({"b": 1.0}, "b"))
+    assert route_ids(made) == ["a/m0", "a/m1", "b/m"]
+    assert [(item.deployment, item.code) for item in made.dropped] == [("a/m2", "one_provider")]
+
+
 # --- three routes at one provider ----------------------------------------------------------------
 
 ONE_SIDED = directory(

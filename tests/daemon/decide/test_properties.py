@@ -77,12 +77,27 @@ def test_a_route_can_do_what_is_needed_and_may_serve(world: World) -> None:
         assert item.pinned != "moving" or policy.moving_aliases
         assert policy.without.isdisjoint((item.id, item.model, item.provider))
         assert region is None or f"{item.region}-".startswith(f"{region}-")
-        if plan.routes[0].code == "least_bad":
-            assert len(names) == 1
-            assert now.unhealthy.keys() & {item.id, item.provider} <= now.unhealthy_seconds.keys()
-        else:
-            assert now.unhealthy.keys().isdisjoint((item.id, item.provider))
         assert name not in now.gone
+
+
+@MANY
+@given(worlds())
+def test_what_is_unhealthy_is_tried_last_or_where_nothing_else_serves(world: World) -> None:
+    plan, now = world.plan(), world.snapshot
+    codes = [route.code for route in plan.routes]
+    for route in plan.routes:
+        against = now.unhealthy.keys() & {route.deployment, route.provider}
+        if route.code == "least_bad":
+            assert len(codes) == 1
+            assert against
+            assert against <= now.unhealthy_seconds.keys()
+        elif route.code == "last_resort":
+            assert against
+            assert against <= set(now.last_resorts) & now.unhealthy_seconds.keys()
+        else:
+            assert not against
+    assert sorted(codes, key=lambda code: code == "last_resort") == codes
+    assert codes[:1] != ["last_resort"]
 
 
 @MANY

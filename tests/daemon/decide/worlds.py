@@ -310,6 +310,9 @@ snapshots = st.builds(
     unhealthy_seconds=st.dictionaries(
         st.sampled_from([*PROVIDER_NAMES, *DEPLOYMENTS]), st.sampled_from([0.0, 2.5, 10.0])
     ),
+    last_resorts=st.lists(
+        st.sampled_from([*PROVIDER_NAMES, *DEPLOYMENTS]), max_size=4, unique=True
+    ).map(tuple),
     gone=st.dictionaries(names, st.just("its provider does not have it: 404"), max_size=2),
     session_on=st.none() | names,
 )

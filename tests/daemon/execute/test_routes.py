@@ -9,10 +9,12 @@ import anyio
 import pytest
 from msgspec import structs
 
+from routerd.budget.keys import KeyHold
+from routerd.errors import ErrorClass
 from routerd.execute.places import Place, Places
 from routerd.execute.target import Target
 from routerd.models.prompt import PromptAdjustments
-from routerd.settings import Limits
+from routerd.settings import Failover, Limits
 from routerd_proto.frames import Usage
 from tests.daemon.execute.run import INPUT_TOKENS, Run
 from tests.daemon.execute.scripted import (
@@ -243,6 +245,40 @@ async def test_who_refused_a_call_is_not_asked_by_it_again(status: int, error_cl
     assert [provider for provider, *_ in run.way] == ["vendor", "backup", "backup"]
     assert run.error.code == error_class
     assert run.error.details["tried"][-1] == "vendor/n: unhealthy"
+
+
+def least_bad(run: Run) -> Run:
+    """Have its only route be one that nobody else can stand in for."""
+    (route,) = run.plan.routes
+    run.plan = structs.replace(run.plan, routes=(structs.replace(route, code="least_bad"),))
+    return run
+
+
+async def test_the_moment_that_the_only_provider_named_is_waited_for() -> None:
+    async with Vendor(answer("Hi")) as vendor:
+        run = least_bad(Run(vendor.target()))
+        keys = run.accounts.keys
+        key = keys.choose("vendor/m", "vendor", None, 0.0)
+        assert isinstance(key, KeyHold)
+        key.failed(ErrorClass.RATE_LIMIT, 0.2, 0.0)
+        await run.go()
+    assert run.way == [("vendor", "first", None)]
+    assert run.execution.waited_us >= 190_000
+    assert run.attempts[0].started_us >= 190_000
+
+
+@pytest.mark.parametrize("seconds", [3.5, 60.0])
+async def test_a_moment_that_is_far_is_not_waited_for(seconds: float) -> None:
+    """What is asked even so may have got better; its provider says if it has not."""
+    async with Vendor(answer("Hi")) as vendor:
+        run = least_bad(Run(vendor.target(), seconds=3.0 if seconds < 4 else None))
+        run.execution._failover = Failover(longest_wait_seconds=4.0)
+        key = run.accounts.keys.choose("vendor/m", "vendor", None, 0.0)
+        assert isinstance(key, KeyHold)
+        key.failed(ErrorClass.RATE_LIMIT, seconds, 0.0)
+        await run.go()
+    assert run.way == [("vendor", "first", None)]
+    assert run.execution.waited_us == 0
 
 
 async def test_a_backup_that_is_only_full_is_waited_for_though_the_last_route_is_passed_by() -> (

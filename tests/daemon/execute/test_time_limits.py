@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import anyio
@@ -17,7 +18,18 @@ from tests.daemon.execute.scripted import (
     failing,
     silent,
     stalling,
+    usage,
+    whole,
 )
+
+# The body of an answer that comes in one piece.
+WRITTEN = json.dumps(
+    {
+        "model": "m-1",
+        "choices": [{"index": 0, "message": {"content": "Hello"}, "finish_reason": "stop"}],
+        "usage": usage(10, 5),
+    }
+).encode()
 
 
 @pytest.mark.parametrize(
@@ -274,6 +286,30 @@ async def test_a_caller_in_a_hurry_leaves_time_for_the_backup() -> None:
     assert run.way == [("vendor", "first", "timeout"), ("backup", "fallback", None)]
     # Its hurry says nothing of the provider.
     assert run.accounts.breakers.report(0.0) == []
+
+
+async def test_a_caller_in_a_hurry_leaves_time_also_where_an_answer_comes_in_one_piece() -> None:
+    async with Vendor(silent) as vendor, Vendor(whole("Hi"), name="backup") as backup:
+        run = Run(vendor.target(), backup.target(), timeout=40 * SOON, stream=False)
+        await run.go()
+        await vendor.hung_up.wait()
+    assert run.way == [("vendor", "first", "timeout"), ("backup", "fallback", None)]
+    assert run.attempts[0].error_phase == "headers"
+
+
+async def test_an_answer_in_one_piece_that_has_begun_keeps_the_rest_of_the_time() -> None:
+    seconds = 20 * SOON
+
+    async def late(exchange: Any) -> None:
+        await exchange.send(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(WRITTEN))
+        await asyncio.sleep(0.8 * seconds)
+        await exchange.send(WRITTEN)
+
+    async with Vendor(late) as vendor, Vendor(name="backup") as backup:
+        run = Run(vendor.target(), backup.target(), timeout=seconds, stream=False)
+        await run.go()
+    assert run.way == [("vendor", "first", None)]
+    assert run.sink.text == "Hello"
 
 
 async def test_headers_that_do_not_come_count_against_the_first_content() -> None:

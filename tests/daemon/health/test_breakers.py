@@ -187,6 +187,60 @@ def test_a_provider_that_names_a_time_is_avoided_until_then() -> None:
     assert house.avoided() == {}
 
 
+def last_resorts(house: House) -> tuple[str, ...]:
+    return house.breakers.unwell(ALL, house.now).last_resorts
+
+
+def test_who_named_no_time_may_be_a_last_resort() -> None:
+    house = House()
+    house.fail(A, ErrorClass.OVERLOADED, retry_after=1.5)
+    assert last_resorts(house) == ()
+    assert house.breakers.named_wait("a/m", house.now) == 1.5
+    house.fail(A, ErrorClass.OVERLOADED)
+    assert last_resorts(house) == ()
+    # Its own reckoning reaches further, and what the provider named is over.
+    house.now += 1.6
+    assert last_resorts(house) == ("a",)
+    assert house.breakers.named_wait("a/m", house.now) == 0.0
+    house.fail(A, ErrorClass.OVERLOADED)
+    assert house.state() == "tripped"
+    assert last_resorts(house) == ()
+
+
+def test_of_two_regions_only_the_one_that_backs_off_is_a_last_resort() -> None:
+    known = directory(
+        [provider("a")],
+        [model("m"), model("us")],
+        [known_deployment("a", "m"), known_deployment("a", "us")],
+    )
+    house = House(TWO_REGIONS)
+    for _ in range(3):
+        house.fail(TWO_REGIONS[0])
+    house.fail(TWO_REGIONS[1], ErrorClass.OVERLOADED)
+    unwell = house.breakers.unwell(known.deployments.values(), house.now)
+    assert set(unwell.why) == {"a/m", "a/us"}
+    assert unwell.last_resorts == ("a/us",)
+
+
+@pytest.mark.parametrize(("retry_after", "seconds"), [(None, 10.0), (4.0, 4.0)])
+def test_a_limit_behind_the_provider_rests_one_deployment(
+    retry_after: float | None, seconds: float
+) -> None:
+    """An aggregator's upstream is busy: its key and its other models are not."""
+    house = House()
+    house.fail(A, ErrorClass.RATE_LIMIT, is_of_key=False, retry_after=retry_after)
+    assert house.state() == "passing"
+    unwell = house.breakers.unwell(ALL, house.now)
+    assert unwell.seconds == {"a/m": seconds}
+    assert unwell.last_resorts == (() if retry_after else ("a/m",))
+    assert house.breakers.named_wait("a/m", house.now) == (retry_after or 0.0)
+    house.now += seconds
+    assert house.breakers.unwell(ALL, house.now) is NOTHING
+    house.fail(A, ErrorClass.RATE_LIMIT, is_of_key=False)
+    house.breakers.reset([A])
+    assert house.breakers.unwell(ALL, house.now) is NOTHING
+
+
 def trip(house: House, place: Place = A, **more: Any) -> None:
     for _ in range(3):
         house.fail(place, **more)

@@ -165,6 +165,7 @@ def any_record(text: st.SearchStrategy[str] = TEXT) -> st.SearchStrategy[Record]
         rooms=st.lists(_built(BudgetRoom, text, resets_at=seconds), max_size=1).map(tuple),
         free=st.lists(_built(FreeQuota, text, resets_at=seconds), max_size=1).map(tuple),
         unhealthy_seconds=st.dictionaries(text, seconds, max_size=2),
+        last_resorts=st.lists(text, max_size=2).map(tuple),
     )
     return _built(
         Record,

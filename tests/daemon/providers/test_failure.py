@@ -258,6 +258,16 @@ def test_openrouter_passes_the_upstreams_words_on() -> None:
     assert failure.error_class is ErrorClass.CONTEXT_LENGTH
 
 
+def test_a_rate_limit_of_openrouters_upstream_is_not_that_of_our_key() -> None:
+    openrouter = build_adapter("openai", "openrouter")
+    metadata = {"provider_name": "X", "raw": "X is temporarily rate-limited upstream"}
+    of_upstream = openai_error("Provider returned error", code=429, metadata=metadata)
+    failure = openrouter.failure(429, {}, of_upstream)
+    assert (failure.error_class, failure.is_of_key) == (ErrorClass.RATE_LIMIT, False)
+    own = openrouter.failure(429, {}, openai_error("Rate limit exceeded", code=429))
+    assert (own.error_class, own.is_of_key) == (ErrorClass.RATE_LIMIT, True)
+
+
 @pytest.mark.parametrize(
     "secret",
     [

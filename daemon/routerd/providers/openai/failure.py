@@ -138,13 +138,15 @@ def _failure(
 ) -> Failure:
     error = _with_upstream(error)
     error_class = _structured_class(error.fields, status) or classify(error, status, rules)
+    is_of_upstream = error_class is ErrorClass.RATE_LIMIT and _upstream_words(error) is not None
     retryable_here = None
     if error.code == "tool_use_failed":
         # The model wrote a call that cannot be read; the next try often works.
         retryable_here = True
     elif error_class is ErrorClass.RATE_LIMIT and error.message.startswith("Request too large"):
         retryable_here = False
-    return failure_of(error, error_class, status, headers, retryable_here=retryable_here)
+    failure = failure_of(error, error_class, status, headers, retryable_here=retryable_here)
+    return msgspec.structs.replace(failure, is_of_key=False) if is_of_upstream else failure
 
 
 def _structured_class(fields: dict[str, Any], status: int | None) -> ErrorClass | None:
@@ -165,8 +167,7 @@ def _structured_class(fields: dict[str, Any], status: int | None) -> ErrorClass 
 
 def _with_upstream(error: ProviderError) -> ProviderError:
     """Add the upstream's own words, which OpenRouter passes on as text in `metadata.raw`."""
-    metadata = error.fields.get("metadata")
-    raw = text_of(metadata.get("raw")) if isinstance(metadata, dict) else None
+    raw = _upstream_words(error)
     if raw is None:
         return error
     try:
@@ -175,3 +176,8 @@ def _with_upstream(error: ProviderError) -> ProviderError:
         upstream = None
     words = upstream.message if upstream is not None else shorten(raw)
     return msgspec.structs.replace(error, message=shorten(f"{error.message}: {words}"))
+
+
+def _upstream_words(error: ProviderError) -> str | None:
+    metadata = error.fields.get("metadata")
+    return text_of(metadata.get("raw")) if isinstance(metadata, dict) else None

@@ -1,0 +1,73 @@
+"""What a route's provider is asked: encoded once, however often it is sent.
+
+Rules of this file: no I/O. The bytes stay the same for every attempt on a route, unless its
+provider refused them and said what to change.
+"""
+
+from __future__ import annotations
+
+from msgspec import structs
+
+from routerd.domain import Call, Route
+from routerd.errors import CallRefused, ErrorClass, Failure
+from routerd.execute.target import Target
+from routerd.providers.adjusting import adjust_prompt
+from routerd.providers.base import ChatRequest, EncodedRequest
+from routerd_proto.frames import CallOptions
+
+__all__ = ["Asking"]
+
+
+class Asking:
+    """A call in the wire of one route; `options` are its own with all defaults filled in."""
+
+    __slots__ = ("_adjusted", "_call", "_encoded", "_options", "_request", "_route", "_target")
+
+    def __init__(self, call: Call, options: CallOptions, route: Route, target: Target) -> None:
+        self._call, self._options = call, options
+        self._route, self._target = route, target
+        # What is asked, what was changed in it before, and both as bytes.
+        self._request: ChatRequest | None = None
+        self._adjusted: list[str] = []
+        self._encoded: EncodedRequest | None = None
+
+    def encoded(self) -> EncodedRequest:
+        """Return the request as it is sent; CallRefused where this wire cannot carry it."""
+        if self._encoded is None:
+            route, target, options = self._route, self._target, self._options
+            if route.max_output_tokens is not None:
+                options = structs.replace(options, max_output_tokens=route.max_output_tokens)
+            request = ChatRequest(
+                model_id=target.provider_model,
+                messages=self._call.messages,
+                options=options,
+                stream=self._call.stream,
+                capabilities=target.capabilities,
+                output_limit=target.output_limit,
+            )
+            self._request, self._adjusted = adjust_prompt(request, target.prompt)
+            encoded = target.adapter.encode(self._request)
+            if self._adjusted:
+                encoded = structs.replace(encoded, notes=self._adjusted + encoded.notes)
+            self._encoded = encoded
+        return self._encoded
+
+    def repaired(self, failure: Failure) -> EncodedRequest | None:
+        """Return a refused request as its provider may take it, None where it names no cure."""
+        if failure.error_class is not ErrorClass.BAD_REQUEST or self._request is None:
+            return None
+        repair = self._target.adapter.repair(self._request, failure)
+        if repair is None:
+            return None
+        try:
+            encoded = self._target.adapter.encode(repair.request)
+        except CallRefused:
+            return None
+        # What was not sent cannot have been refused: the same bytes would be, once more.
+        if self._encoded is None or encoded.body == self._encoded.body:
+            return None
+        return structs.replace(encoded, notes=[*self._adjusted, *encoded.notes, repair.note])
+
+    def send_instead(self, repaired: EncodedRequest) -> None:
+        """Send this from now on."""
+        self._encoded = repaired
