@@ -16,8 +16,9 @@ from routerd_proto.content import Message, Text
 
 __all__ = ["LOOKED_AT", "WordRules", "holds_code", "texts_of"]
 
-# System prompts whose words are remembered, never themselves.
+# System prompts whose words are remembered, never themselves; and sets of words that were found.
 MOST_PROMPTS: Final = 1_000
+MOST_FINDINGS: Final = 1_000
 # Characters of each text that are looked at, half of them at either end.
 LOOKED_AT: Final = 4_000
 # Everything that ends a word: of ASCII all but the underscore, then what word processors and other
@@ -76,11 +77,21 @@ class WordRules:
         self._question = _Index(rules, "question")
         # What was found in system prompts, which are nearly always the same, by their hash.
         self._found: dict[tuple[int, int], tuple[str, ...]] = {}
+        # What was returned before: most calls of an app find the same.
+        self._results: dict[tuple[tuple[str, ...], tuple[str, ...]], dict[str, bool]] = {}
 
     def results(self, texts: Texts) -> dict[str, bool]:
-        """Return the names of the rules that find one of their words, each with True."""
-        met = [*self._in_system(texts.system), *self._question.rules_met(texts.question)]
-        return dict.fromkeys(met, True)
+        """Return the names of the rules that find one of their words, each with True.
+
+        It is nobody's to change: other calls have the same.
+        """
+        met = self._in_system(texts.system), self._question.rules_met(texts.question)
+        result = self._results.get(met)
+        if result is None:
+            if len(self._results) >= MOST_FINDINGS:
+                self._results.clear()
+            result = self._results[met] = dict.fromkeys([*met[0], *met[1]], True)
+        return result
 
     def _in_system(self, text: str) -> tuple[str, ...]:
         if not text:
@@ -91,7 +102,7 @@ class WordRules:
         if met is None:
             if len(self._found) >= MOST_PROMPTS:
                 self._found.clear()
-            met = self._found[key] = tuple(self._system.rules_met(text))
+            met = self._found[key] = self._system.rules_met(text)
         return met
 
 
@@ -108,13 +119,26 @@ class _Index:
                 for text in rule.words:
                     self._add(name, _words(text))
         self._known = frozenset((*self._words, *self._phrases))
+        # By the words that were found, where these alone settle it.
+        self._settled: dict[frozenset[str], tuple[str, ...]] = {}
 
-    def rules_met(self, text: str) -> list[str]:
+    def rules_met(self, text: str) -> tuple[str, ...]:
         """Return the names of the rules whose words stand in a text."""
         if not text or not (self._known or self._anywhere):
-            return []
+            return ()
         words = _words(text)
         hits = self._known.intersection(words)
+        settled = self._settled.get(hits)
+        if settled is not None:
+            return settled
+        met = tuple(self._rules_of(hits, words))
+        if not self._anywhere and self._phrases.keys().isdisjoint(hits):
+            if len(self._settled) >= MOST_FINDINGS:
+                self._settled.clear()
+            self._settled[hits] = met
+        return met
+
+    def _rules_of(self, hits: frozenset[str], words: list[str]) -> list[str]:
         met: list[str] = []
         line = ""
         for word in hits:

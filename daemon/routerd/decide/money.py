@@ -53,9 +53,10 @@ class Funds:
         self._duration_us = int((features.seconds + ENDING_SECONDS) * 1_000_000)
         self._of_some: list[BudgetRoom] = []
         self._of_all: list[BudgetRoom] = []
-        for room in snapshot.rooms:
+        if snapshot.rooms:
             # Those of one provider or model concern its candidates alone.
-            (self._of_some if room.provider or room.model else self._of_all).append(room)
+            for room in snapshot.rooms:
+                (self._of_some if room.provider or room.model else self._of_all).append(room)
         if features.max_nanodollars is not None:
             self._of_all.append(_own_cap(features.max_nanodollars, snapshot.now))
         self._is_plain = not (self._of_some or snapshot.free or snapshot.surcharges)
@@ -63,7 +64,9 @@ class Funds:
         self._left: dict[str, int] = {}
         for room in self._of_all:
             left = room.limit - room.spent - room.held
-            self._left[room.unit] = min(left, self._left.get(room.unit, left))
+            least = self._left.get(room.unit)
+            if least is None or left < least:
+                self._left[room.unit] = left
 
     def terms_for(self, candidate: Candidate) -> Terms | Dropped:
         """Return the terms on which a candidate may serve, or the reason why no budget lets it."""
@@ -79,17 +82,20 @@ class Funds:
         Nearly all candidates have a plain price and fit into every cap. A test compares the two.
         """
         features, left = self._features, self._left
+        # Comparisons: calls of `min` would cost as much as the rest together.
         tokens, bound = candidate.most_prompt, features.input_tokens_bound
         if bound is not None:
             bound += _more_than_measured(candidate.deployment, features)
-            tokens = min(tokens, bound)
+            if bound < tokens:  # noqa: PLR1730 - see above
+                tokens = bound
         input_rate, output_rate = rates
         output, limit = candidate.most_output, None
         wanted = features.max_output_tokens
         if features.kind != "chat":
             output = 0
         elif wanted is not None:
-            output = min(output, wanted)
+            if wanted < output:  # noqa: PLR1730 - see above
+                output = wanted
         elif left and ("tokens" in left or (output_rate and "nanodollars" in left)):
             room = candidate.window - features.input_tokens
             output = limit = min(self._policy.output_tokens, output, max(1, room))

@@ -34,6 +34,10 @@ class State(Struct, frozen=True, eq=False):
     policy: Policy
     draw: float
 
+    def leaves(self, group: Group) -> bool:
+        """Say whether all of a group stand as they were settled."""
+        return not (self.is_sorted or (group.has_equals and self.is_moving))
+
     @property
     def is_sorted(self) -> bool:
         """Whether anything puts candidates of different models in another order."""
@@ -104,7 +108,6 @@ class Line:
     """Candidates in the order to try them in.
 
     `has_equals`: some are deployments of one model; `is_new`: in no order of their own yet.
-    `is_moved` says that anything stands elsewhere than it was given.
     """
 
     def __init__(
@@ -117,7 +120,6 @@ class Line:
         may_move = state.is_sorted and len(placed) > 1
         self._waiting = self._sorted_out(placed) if may_move else placed
         self._next = 0
-        self.is_moved = self._has_equals or self._waiting is not placed
 
     def take(self) -> Placed | None:
         """Take the first of the line; None where nobody is left."""
@@ -283,7 +285,8 @@ def _by_latency(equals: list[Placed], state: State) -> list[bool]:
 
     Who was never measured is tried, or nobody would ever know.
     """
-    known = [state.latency_of(item.candidate) for item in equals]
+    seen = state.snapshot.latency_ms
+    known = [seen.get(item.candidate.deployment.id, item.candidate.expected_ms) for item in equals]
     fastest = min([item for item in known if item is not None], default=0)
     return [item is not None and item * ALIKE > fastest for item in known]
 

@@ -117,9 +117,11 @@ class _Planning:
                 continue
             self._leave(group)
             capable = self._capable(group)
-            line = Line(capable, self._state, has_equals=group.has_equals)
-            is_as_prepared = capable is group.candidates and not (line.is_moved or self.routes)
+            is_as_prepared = (
+                capable is group.candidates and not self.routes and self._state.leaves(group)
+            )
             if not (is_as_prepared and self._take_prepared(group)):
+                line = Line(capable, self._state, has_equals=group.has_equals)
                 rest = self._take_from(line, "")
                 self.dropped += [item.candidate.beyond for item in rest]
 
@@ -128,14 +130,14 @@ class _Planning:
 
         The same as `_take_from` would, in half of its time: nearly all calls meet nothing else.
         """
-        terms = [self._funds.terms_for(item.candidate) for item in group.first]
-        for item, found in zip(group.first, terms, strict=True):
-            if isinstance(found, Dropped):
-                self.routes.clear()
-                self._used.clear()
+        routes, terms_for = self.routes, self._funds.terms_for
+        for item in group.first:
+            terms = terms_for(item.candidate)
+            if isinstance(terms, Dropped):
+                routes.clear()
                 return False
-            self._used.add(item.candidate.deployment.provider)
-            self.routes.append(_route(item, found, ""))
+            routes.append(_route(item, terms, ""))
+        self._used.update([route.provider for route in routes])
         self.dropped += group.beyond
         return True
 
