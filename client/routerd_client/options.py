@@ -28,7 +28,8 @@ class Options(TypedDict, total=False):
     answer from a backup after parts were delivered. What the decision looks at: `critical` (stay
     where you are when money runs short), `latency` ("interactive", "batch" or milliseconds to the
     first content), `region`, `session` (its calls stay at one deployment), `max_cost_cents`, and
-    `flags` for the rules of the daemon's configuration. `trace` is a W3C `traceparent`, or a
+    `flags` for the rules of the daemon's configuration. `raw` holds parameters of one vendor, which
+    go to it as they are: `{"openai": {"verbosity": "low"}}`. `trace` is a W3C `traceparent`, or a
     mapping with `traceparent` and `tracestate`; left out, the current OpenTelemetry span is the
     parent if the app uses OpenTelemetry.
     """
@@ -58,6 +59,7 @@ class Options(TypedDict, total=False):
     session: str | None
     max_cost_cents: float | None
     flags: Sequence[str] | None
+    raw: Mapping[str, Mapping[str, Any]] | None
     trace: Trace | None
 
 

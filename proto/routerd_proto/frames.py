@@ -73,7 +73,8 @@ class CallOptions(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields
     `critical` calls stay where they are when money runs short. `latency` is how long the first
     content may take: "interactive", "batch", or milliseconds. Only deployments in `region` may
     serve. The calls of a `session` stay at one deployment while it is well. `max_cost_cents` bounds
-    what the call may cost. `flags` are for the rules of the daemon's configuration.
+    what the call may cost. `flags` are for the rules of the daemon's configuration. `raw` holds, by
+    wire or provider, parameters that go there as they are.
     """
 
     tenant: str | None = None
@@ -101,6 +102,7 @@ class CallOptions(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields
     session: str | None = None
     max_cost_cents: float | None = None
     flags: list[str] = []
+    raw: dict[str, dict[str, Any]] = {}
 
 
 class TraceContext(Struct, array_like=True, frozen=True):

@@ -30,6 +30,7 @@ class City(msgspec.Struct):
 
 def blocking(client: Client) -> None:
     assert_type(client.complete("smart", "x", tenant="acme", task="tagging"), Reply)
+    client.complete("smart", "x", raw={"openai": {"verbosity": "low"}, "gemini": {"a": [1]}})
     assert_type(client.stream("smart", "x", restart=True), Stream)
     assert_type(routerd_client.complete("smart", "x"), Reply)
     for part in client.stream("smart", "x"):

@@ -275,5 +275,6 @@ def build_targets(directory: Directory, providers: Mapping[str, LiveProvider]) -
             keys=provider.keys,
             prompt=deployment.prompt,
             prompt_tokens=deployment.prompt_tokens,
+            wire=provider.entry.dialect or provider.entry.adapter,
         )
     return targets

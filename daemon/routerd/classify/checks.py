@@ -7,9 +7,10 @@ some models cannot take (an image, a tool) is not refused here: the plan drops t
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 from routerd.classify.schemas import check_plain_data, check_schema, refusal
+from routerd.providers.raw import forbidden_parameter
 from routerd.settings import SHADOW_PREFIX
 from routerd.telemetry.plain import MAX_NAME_CHARACTERS
 from routerd_proto.content import (
@@ -122,6 +123,19 @@ def _check_options(options: CallOptions) -> None:
     _check_tools(options)
     if options.output_schema is not None:
         check_schema(options.output_schema, "options.output_schema")
+    if options.raw:
+        _check_raw(options.raw)
+
+
+def _check_raw(raw: dict[str, dict[str, Any]]) -> None:
+    """Refuse what is routerd's own whoever serves the call: it must not depend on a failover."""
+    for name, parameters in raw.items():
+        at = f"options.raw.{name:.80}"
+        if not 0 < len(name) <= MAX_NAME_CHARACTERS:
+            raise refusal("options.raw", f"expected names of 1 to {MAX_NAME_CHARACTERS} characters")
+        check_plain_data(parameters, at)
+        if (found := forbidden_parameter(parameters)) is not None:
+            raise refusal(f"{at}.{found[0]}", found[1])
 
 
 def _check_tools(options: CallOptions) -> None:

@@ -146,6 +146,7 @@ def _bound(counted: _Counted, messages: int, options: CallOptions) -> int:
         + (MOST_FOR_TOOLS if has_tools else 0)
         + MOST_PER_TOOL * len(options.tools)
         + counted.hidden
+        + (len(encode_json(options.raw)) if options.raw else 0)  # some vendors put it into a prompt
     )
 
 

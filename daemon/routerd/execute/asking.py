@@ -13,6 +13,7 @@ from routerd.errors import CallRefused, ErrorClass, Failure
 from routerd.execute.target import Target
 from routerd.providers.adjusting import adjust_prompt
 from routerd.providers.base import ChatRequest, EncodedRequest
+from routerd.providers.raw import with_raw
 from routerd_proto.frames import CallOptions
 
 __all__ = ["Asking"]
@@ -47,6 +48,8 @@ class Asking:
             )
             self._request, self._adjusted = adjust_prompt(request, target.prompt)
             encoded = target.adapter.encode(self._request)
+            if options.raw:
+                encoded = with_raw(encoded, options.raw, (target.wire, target.provider))
             if self._adjusted:
                 encoded = structs.replace(encoded, notes=self._adjusted + encoded.notes)
             self._encoded = encoded
@@ -59,8 +62,11 @@ class Asking:
         repair = self._target.adapter.repair(self._request, failure)
         if repair is None:
             return None
+        target, raw = self._target, repair.request.options.raw
         try:
-            encoded = self._target.adapter.encode(repair.request)
+            encoded = target.adapter.encode(repair.request)
+            if raw:
+                encoded = with_raw(encoded, raw, (target.wire, target.provider))
         except CallRefused:
             return None
         # What was not sent cannot have been refused: the same bytes would be, once more.

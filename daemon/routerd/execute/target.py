@@ -26,7 +26,8 @@ class Target(Struct, frozen=True, eq=False):
     """One deployment that can be called now.
 
     `keys` are all keys it can be called with, `channel` sends the first of them. `prompt` is how
-    prompts to it are changed, `prompt_tokens` about what that adds.
+    prompts to it are changed, `prompt_tokens` about what that adds. `wire` is the dialect that is
+    spoken to it, the wire format where that has none.
     """
 
     deployment: str
@@ -43,6 +44,7 @@ class Target(Struct, frozen=True, eq=False):
     keys: tuple[Key, ...] = ()
     prompt: PromptAdjustments | None = None
     prompt_tokens: int = 0
+    wire: str = ""
 
     def __post_init__(self) -> None:
         """Have a channel that is given alone send the only key."""

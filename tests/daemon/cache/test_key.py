@@ -34,6 +34,7 @@ SHAPING: dict[str, Any] = {
     "latency": "batch",
     "region": "eu",
     "flags": ["a"],
+    "raw": {"openai": {"verbosity": "low"}},
 }
 NOT_SHAPING: dict[str, Any] = {
     "team": "a",

@@ -33,6 +33,10 @@ LONG = "x" * (MAX_NAME_CHARACTERS + 1)
         ({"flags": ["x"] * (MOST_FLAGS + 1)}, "flags", f"holds more than {MOST_FLAGS} flags"),
         ({"feature": "shadow:mine"}, "feature", "begins with shadow:, which is for shadows"),
         ({"feature": "shadow:"}, "feature", "begins with shadow:, which is for shadows"),
+        ({"raw": {"": {}}}, "raw", "expected names of 1 to"),
+        ({"raw": {LONG: {}}}, "raw", "expected names of 1 to"),
+        ({"raw": {"a": {"top_k": 1}, "b": {"max_tokens": 9}}}, "raw.b.max_tokens", "the option"),
+        ({"raw": {"a": {"tools": []}}}, "raw.a.tools", "use the option tools"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_its_place(
@@ -56,6 +60,7 @@ def test_what_cannot_be_meant_is_refused_with_its_place(
         {"flags": ["x" * MAX_NAME_CHARACTERS] * MOST_FLAGS},
         {"feature": "my-shadow:x"},
         {"session": "x" * MAX_NAME_CHARACTERS, "region": "eu-west-1"},
+        {"raw": {"openai": {"verbosity": "low"}, "anthropic": {}}},
     ],
 )
 def test_what_can_be_meant_is_not_refused(options: dict[str, Any]) -> None:
@@ -108,3 +113,13 @@ def test_code_is_looked_for_in_the_question_alone() -> None:
     fence = "```\nx = 1\n```"
     assert measure([Message("user", fence)], CallOptions()).code
     assert not measure([Message("system", fence), *HELLO], CallOptions()).code
+
+
+def test_what_goes_along_as_it_is_counts_for_the_bound_and_not_for_the_estimate() -> None:
+    plain = measure(HELLO, CallOptions())
+    raw = {"cohere": {"documents": ["x" * 500]}}
+    said = measure(HELLO, CallOptions(raw=raw))
+    assert said.input_tokens == plain.input_tokens
+    assert said.input_tokens_bound is not None
+    assert plain.input_tokens_bound is not None
+    assert said.input_tokens_bound - plain.input_tokens_bound >= 500

@@ -1,0 +1,177 @@
+"""What a caller sends to one vendor as it is: who gets it, who wins, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routerd.errors import CallRefused
+from routerd.providers.base import ChatRequest, EncodedRequest
+from routerd.providers.raw import forbidden_parameter, with_raw
+from routerd.providers.registry import ADAPTERS, build_adapter
+from tests.daemon.providers.drive import request
+
+WIRES = [(name, dialect) for name, dialects in ADAPTERS.items() for dialect in (None, *dialects)]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+PARAMETERS = st.dictionaries(st.text(max_size=12) | st.sampled_from(["temperature", "stop"]), JSON)
+
+
+def sent(
+    wire: str, raw: dict[str, Any], names: tuple[str, ...] | None = None, **options: Any
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the body and the notes of a call, as if `wire` were a provider without a dialect."""
+    adapter = build_adapter(wire)
+    chat = request("a-model", max_output_tokens=64, **options)
+    encoded = with_raw(adapter.encode(chat), raw, names or (wire, wire))
+    return msgspec.json.decode(encoded.body), encoded.notes
+
+
+@pytest.mark.parametrize(
+    ("wire", "parameters"),
+    [
+        ("openai", {"verbosity": "low", "logit_bias": {"50256": -100}, "service_tier": "flex"}),
+        ("anthropic", {"top_k": 5, "metadata": {"user_id": "u"}, "service_tier": "standard_only"}),
+        ("gemini", {"safetySettings": [{"category": "C", "threshold": "BLOCK_NONE"}]}),
+    ],
+)
+def test_what_is_meant_for_a_wire_arrives_untouched(wire: str, parameters: dict[str, Any]) -> None:
+    without, _ = sent(wire, {})
+    body, notes = sent(wire, {wire: parameters})
+    assert body == {**without, **parameters}
+    assert notes == []
+
+
+@pytest.mark.parametrize("wire", ["openai", "anthropic", "gemini"])
+def test_what_is_meant_for_others_is_left_out_with_a_note(wire: str) -> None:
+    without, _ = sent(wire, {})
+    body, notes = sent(wire, {"elsewhere": {"top_k": 5}, "a word of a prompt": {"x": 1}})
+    assert body == without
+    assert notes == [
+        f"raw.elsewhere was left out: this is {wire}",
+        f"raw.(unreadable) was left out: this is {wire}",
+    ]
+
+
+def test_the_dialect_counts_and_not_the_wire_it_is_a_dialect_of() -> None:
+    body, notes = sent("openai", {"openai": {"store": True}}, ("mistral", "my-mistral"))
+    assert "store" not in body
+    assert notes == ["raw.openai was left out: this is mistral or my-mistral"]
+
+
+def test_what_is_said_to_a_provider_wins_over_what_is_said_to_its_wire() -> None:
+    raw = {"azure-eu": {"user": "provider"}, "openai": {"user": "wire", "store": True}}
+    body, notes = sent("openai", raw, ("openai", "azure-eu"))
+    assert (body["user"], body["store"]) == ("provider", True)
+    assert notes == ["raw.azure-eu.user was sent in place of what the call says otherwise"]
+
+
+def test_the_callers_own_parameter_wins_over_a_portable_option() -> None:
+    body, notes = sent(
+        "openai", {"openai": {"temperature": 0.7, "seed": 1}}, temperature=0.5, seed=1
+    )
+    assert (body["temperature"], body["seed"]) == (0.7, 1)
+    assert notes == ["raw.openai.temperature was sent in place of what the call says otherwise"]
+
+
+def test_holders_of_parameters_are_joined_and_values_are_replaced_whole() -> None:
+    raw = {"gemini": {"generationConfig": {"topK": 5, "temperature": 1}}}
+    body, notes = sent("gemini", raw, temperature=0.5)
+    assert body["generationConfig"] == {"maxOutputTokens": 64, "temperature": 1, "topK": 5}
+    assert notes == [
+        "raw.gemini.generationConfig.temperature was sent in place of what the call says otherwise"
+    ]
+    thinking = {"type": "disabled"}
+    body, _ = sent("anthropic", {"anthropic": {"thinking": thinking}}, reasoning="high")
+    assert body["thinking"] == thinking
+
+
+@pytest.mark.parametrize(
+    ("parameters", "path"),
+    [
+        ({"model": "another"}, "model"),
+        ({"messages": []}, "messages"),
+        ({"system": "You are"}, "system"),
+        ({"system_instruction": {}}, "system_instruction"),
+        ({"stream": False}, "stream"),
+        ({"stream_options": {"include_usage": False}}, "stream_options"),
+        ({"max_tokens": 1}, "max_tokens"),
+        ({"Max-Completion-Tokens": 1}, "Max-Completion-Tokens"),
+        ({"generationConfig": {"maxOutputTokens": 1}}, "generationConfig.maxOutputTokens"),
+        ({"generation_config": {"candidate_count": 2}}, "generation_config.candidate_count"),
+        ({"options": {"num_predict": -1}}, "options.num_predict"),
+        ({"additionalModelRequestFields": {"tools": []}}, "additionalModelRequestFields.tools"),
+        ({"n": 2}, "n"),
+        ({"tools": [{"type": "web_search_20250305"}]}, "tools"),
+        ({"service_tier": "priority"}, "service_tier"),
+        ({"service_tier": {"auto": 1}}, "service_tier"),
+        ({"serviceTier": "PRIORITY"}, "serviceTier"),
+        ({"speed": "fast"}, "speed"),
+    ],
+)
+def test_what_is_routerds_own_is_refused(parameters: dict[str, Any], path: str) -> None:
+    found = forbidden_parameter({"top_k": 5, **parameters})
+    assert found is not None
+    assert found[0] == path
+    with pytest.raises(CallRefused) as caught:
+        sent("openai", {"openai": parameters})
+    assert caught.value.info.code == "invalid_request"
+    assert caught.value.info.details["param"] == f"options.raw.openai.{path}"
+
+
+@pytest.mark.parametrize(
+    ("wire", "parameters"),
+    [
+        # Both spellings in one body: the vendor might read either.
+        ("gemini", {"generation_config": {"topK": 5}}),
+        # What stands there holds the limit of the output.
+        ("gemini", {"generationConfig": None}),
+        ("gemini", {"generationConfig": [{}]}),
+    ],
+)
+def test_nothing_takes_away_what_routerd_has_written(wire: str, parameters: Any) -> None:
+    with pytest.raises(CallRefused) as caught:
+        sent(wire, {wire: parameters})
+    [name] = parameters
+    assert caught.value.info.details["param"] == f"options.raw.gemini.{name}"
+
+
+def own_fields(wire: str, body: dict[str, Any]) -> Iterator[Any]:
+    """What money and the reading of the answer hang on, wherever the wire has it."""
+    for name in ("model", "messages", "system", "contents", "stream", "stream_options"):
+        yield body.get(name)
+    settings = body.get("generationConfig", {}) if wire == "gemini" else body
+    for name in ("max_tokens", "max_completion_tokens", "maxOutputTokens"):
+        yield settings.get(name)
+
+
+@pytest.mark.parametrize(("wire", "dialect"), WIRES)
+@given(PARAMETERS, st.sampled_from(["top", "inside"]))
+def test_whatever_is_sent_along_the_bounds_and_the_conversation_stay(
+    wire: str, dialect: str | None, parameters: dict[str, Any], where: str
+) -> None:
+    adapter = build_adapter(wire, dialect)
+    chat: ChatRequest = request("a-model", max_output_tokens=64, temperature=0.5, stream=True)
+    before: EncodedRequest = adapter.encode(chat)
+    given_raw = parameters if where == "top" else {"generationConfig": parameters}
+    try:
+        after = with_raw(before, {"me": given_raw}, ("me",))
+    except CallRefused:
+        return
+    body = msgspec.json.decode(after.body)
+    was = msgspec.json.decode(before.body)
+    assert list(own_fields(wire, body)) == list(own_fields(wire, was))
+    assert after.max_output_tokens == before.max_output_tokens
+    if where == "top":
+        assert {name: body[name] for name in parameters} == parameters
+    assert body.keys() == was.keys() | given_raw.keys()
