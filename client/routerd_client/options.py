@@ -29,9 +29,10 @@ class Options(TypedDict, total=False):
     where you are when money runs short), `latency` ("interactive", "batch" or milliseconds to the
     first content), `region`, `session` (its calls stay at one deployment), `max_cost_cents`, and
     `flags` for the rules of the daemon's configuration. `raw` holds parameters of one vendor, which
-    go to it as they are: `{"openai": {"verbosity": "low"}}`. `trace` is a W3C `traceparent`, or a
-    mapping with `traceparent` and `tracestate`; left out, the current OpenTelemetry span is the
-    parent if the app uses OpenTelemetry.
+    go to it as they are: `{"openai": {"verbosity": "low"}}`. `logprobs` asks
+    for the log probability of every token, with so many alternatives (0 to 20). `trace` is a W3C
+    `traceparent`, or a mapping with `traceparent` and `tracestate`; left out, the current
+    OpenTelemetry span is the parent if the app uses OpenTelemetry.
     """
 
     tenant: str | None
@@ -60,6 +61,7 @@ class Options(TypedDict, total=False):
     max_cost_cents: float | None
     flags: Sequence[str] | None
     raw: Mapping[str, Mapping[str, Any]] | None
+    logprobs: int | None
     trace: Trace | None
 
 

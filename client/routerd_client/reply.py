@@ -19,11 +19,13 @@ from routerd_proto.frames import (
     CitationAdded,
     CostBasis,
     FinishReason,
+    LogprobsAdded,
     Part,
     ReasoningDelta,
     ReasoningEnded,
     RefusalDelta,
     TextDelta,
+    TokenLogprob,
     ToolCallDelta,
     ToolCallStarted,
     Usage,
@@ -43,7 +45,8 @@ class Reply(Struct, frozen=True, kw_only=True):
     where `cost_basis` is `unknown`. Times are in seconds since the daemon read the call.
     `degraded` says why the answer came from a declared lesser path, None if it did not. `notes`
     says what was left out or changed on the way. `cached` says that the answer is that of an
-    earlier identical call. `content` holds the parts in their order.
+    earlier identical call. `content` holds the parts in their order. `logprobs` are those of
+    the answer's tokens, if the option asked for them.
     """
 
     text: str
@@ -66,6 +69,7 @@ class Reply(Struct, frozen=True, kw_only=True):
     refusal: str = ""
     citations: list[dict[str, Any]] = []
     content: list[Content] = []
+    logprobs: list[TokenLogprob] = []
 
     @property
     def cost_cents(self) -> float | None:
@@ -169,6 +173,7 @@ def assemble(parts: list[Part], ended: CallEnded, trace_id: str = "") -> Reply:
     text = "".join(texts)
     refusal = ""
     citations: list[dict[str, Any]] = []
+    logprobs: list[TokenLogprob] = []
     content: list[Content]
     if len(texts) == len(parts):  # most answers: text and nothing else
         content = [Text(text)] if texts else []
@@ -179,6 +184,7 @@ def assemble(parts: list[Part], ended: CallEnded, trace_id: str = "") -> Reply:
         content = [block.build() for block in blocks.all]
         refusal = "".join([part.refusal for part in parts if type(part) is RefusalDelta])
         citations = [part.citation for part in parts if type(part) is CitationAdded]
+        logprobs = [item for part in parts if type(part) is LogprobsAdded for item in part.tokens]
     first_content = ended.first_content_us
     return Reply(
         text=text,
@@ -201,4 +207,5 @@ def assemble(parts: list[Part], ended: CallEnded, trace_id: str = "") -> Reply:
         refusal=refusal,
         citations=citations,
         content=content,
+        logprobs=logprobs,
     )

@@ -25,9 +25,9 @@ class Stream:
     """The parts of one answer as they come. The call is sent when the first part is asked for.
 
     Iterate it once, with `for` or with `async for`. What comes are the frames TextDelta,
-    ReasoningDelta, ReasoningEnded, RefusalDelta, ToolCallStarted, ToolCallDelta and CitationAdded,
-    and CallRestarted, which makes all before it void, if the call allowed `restart`. For the text
-    alone iterate `stream.text`.
+    ReasoningDelta, ReasoningEnded, RefusalDelta, ToolCallStarted, ToolCallDelta, CitationAdded
+    and LogprobsAdded, and CallRestarted, which makes all before it void, if the call allowed
+    `restart`. For the text alone iterate `stream.text`.
 
     An answer that does not end well raises a RouterdError after what arrived of it. To leave early
     hang up: break out of a loop over an unnamed stream, leave its `with` block, or `close` it.

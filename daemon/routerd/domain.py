@@ -159,6 +159,7 @@ class Features(Struct, frozen=True):
     policy: str | None = None
     document_files: int = 0
     document_urls: int = 0
+    logprobs: bool = False
 
 
 class BudgetRoom(Struct, frozen=True):

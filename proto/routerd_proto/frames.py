@@ -35,11 +35,14 @@ __all__ = [
     "DaemonFrame",
     "DaemonHello",
     "FinishReason",
+    "LikelyToken",
+    "LogprobsAdded",
     "Part",
     "ReasoningDelta",
     "ReasoningEnded",
     "RefusalDelta",
     "TextDelta",
+    "TokenLogprob",
     "ToolCallDelta",
     "ToolCallStarted",
     "TraceContext",
@@ -74,7 +77,8 @@ class CallOptions(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields
     content may take: "interactive", "batch", or milliseconds. Only deployments in `region` may
     serve. The calls of a `session` stay at one deployment while it is well. `max_cost_cents` bounds
     what the call may cost. `flags` are for the rules of the daemon's configuration. `raw` holds, by
-    wire or provider, parameters that go there as they are.
+    wire or provider, parameters that go there as they are. `logprobs` asks for the log probability
+    of every token, each with so many alternatives.
     """
 
     tenant: str | None = None
@@ -103,6 +107,7 @@ class CallOptions(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields
     max_cost_cents: float | None = None
     flags: list[str] = []
     raw: dict[str, dict[str, Any]] = {}
+    logprobs: int | None = None
 
 
 class TraceContext(Struct, array_like=True, frozen=True):
@@ -208,6 +213,36 @@ class CitationAdded(Struct, array_like=True, frozen=True, tag=47):
     citation: dict[str, Any]
 
 
+class LikelyToken(Struct, array_like=True, frozen=True, gc=False):
+    """A token that might have come, with its natural log probability.
+
+    `data` is the token's own bytes where the vendor says them: a token may be half a character.
+    """
+
+    token: str
+    logprob: float
+    data: bytes | None = None
+
+
+class TokenLogprob(Struct, array_like=True, frozen=True):
+    """A token of the answer, with the likeliest at its place; that may include itself."""
+
+    token: str
+    logprob: float
+    data: bytes | None = None
+    alternatives: list[LikelyToken] = []
+
+
+class LogprobsAdded(Struct, array_like=True, frozen=True, tag=50):
+    """How likely the next tokens of the answer were; sent only where `logprobs` asks for it.
+
+    The tokens go on where those of the frame before ended. They follow the text they stand for, and
+    may come later than it.
+    """
+
+    tokens: list[TokenLogprob]
+
+
 class CallRestarted(Struct, array_like=True, frozen=True, tag=48):
     """All content so far is void: a whole new answer follows. `reason` is the first error."""
 
@@ -273,6 +308,7 @@ Part = (
     | ToolCallStarted
     | ToolCallDelta
     | CitationAdded
+    | LogprobsAdded
 )
 CONTENT_FRAMES: Final = (
     TextDelta,
@@ -282,6 +318,7 @@ CONTENT_FRAMES: Final = (
     ToolCallStarted,
     ToolCallDelta,
     CitationAdded,
+    LogprobsAdded,
 )
 ClientFrame = ClientHello | CallRequested | CommandRequested
 DaemonFrame = (
@@ -295,6 +332,7 @@ DaemonFrame = (
     | ToolCallStarted
     | ToolCallDelta
     | CitationAdded
+    | LogprobsAdded
     | CallRestarted
     | CallEnded
     | CommandAnswered

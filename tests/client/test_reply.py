@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from routerd_client import (
     CitationAdded,
+    LogprobsAdded,
     Message,
     ProviderError,
     Reasoning,
@@ -21,6 +22,7 @@ from routerd_client import (
     Reply,
     Text,
     TextDelta,
+    TokenLogprob,
     ToolCall,
     ToolCallDelta,
     ToolCallStarted,
@@ -49,6 +51,8 @@ def test_the_order_of_the_parts_is_kept() -> None:
             ToolCallStarted(2, "c2", "stop"),
             TextDelta("Done."),
             CitationAdded("v", {"url": "u"}),
+            LogprobsAdded([TokenLogprob("Let", -0.5)]),
+            LogprobsAdded([TokenLogprob(" me", -0.25)]),
         ],
         END,
         "f" * 32,
@@ -68,6 +72,7 @@ def test_the_order_of_the_parts_is_kept() -> None:
     assert (reply.text, reply.reasoning) == ("Let me.Done.", "hm")
     assert [call.id for call in reply.tool_calls] == ["c0", "c1", "c2"]
     assert reply.citations == [{"url": "u"}]
+    assert [item.token for item in reply.logprobs] == ["Let", " me"]
     assert (reply.first_content_seconds, reply.total_seconds) == (0.0015, 2.5)
     assert (reply.attempts, reply.notes, reply.trace_id) == (2, ["n"], "f" * 32)
 

@@ -37,6 +37,7 @@ ALLOWED_PARTS: Final[dict[str, tuple[type, ...]]] = {
 }
 NAMES: Final = ("tenant", "team", "agent", "user", "feature", "task", "region", "session")
 MOST_FLAGS: Final = 32
+MOST_ALTERNATIVES: Final = 20  # the most that any vendor gives
 TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
@@ -112,6 +113,7 @@ def _check_options(options: CallOptions) -> None:
     _check_range("max_output_tokens", options.max_output_tokens, 1, 10_000_000)
     _check_range("temperature", options.temperature, 0, 2)
     _check_range("top_p", options.top_p, 0, 1)
+    _check_range("logprobs", options.logprobs, 0, MOST_ALTERNATIVES)
     _check_range("max_cost_cents", options.max_cost_cents, 0, 100_000_000)
     if not isinstance(options.latency, str):
         _check_range("latency", options.latency, 1, 86_400_000)

@@ -131,6 +131,7 @@ def measure(
         flags=tuple(options.flags),
         document_files=counted.document_files,
         document_urls=counted.document_urls,
+        logprobs=options.logprobs is not None,
     )
 
 

@@ -34,6 +34,11 @@ CODES: Final = {
 }
 
 
+TOLD: Final = (
+    *("forced_tool", "output_schema", "prefill", "logprobs", "reasoning", "code", "critical"),
+)
+
+
 def facts_text(features: dict[str, Any]) -> str:
     """Say what was measured of a call."""
     facts = [f"about {features['input_tokens']} tokens in", features["sensitivity"]]
@@ -42,11 +47,7 @@ def facts_text(features: dict[str, Any]) -> str:
     facts += [
         f"{features[name]} {name}" for name in ("images", "documents", "tools") if features[name]
     ]
-    facts += [
-        name.replace("_", " ")
-        for name in ("forced_tool", "output_schema", "prefill", "reasoning", "code", "critical")
-        if features[name]
-    ]
+    facts += [name.replace("_", " ") for name in TOLD if features.get(name)]
     latency = features["latency"]
     if latency is not None:
         facts.append(f"within {latency} ms" if isinstance(latency, int) else latency)

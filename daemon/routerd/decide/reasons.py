@@ -25,6 +25,7 @@ CAN: Final = {
     # Documents that are not plain text; by their address, where they are not sent along.
     "documents": 32,
     "document_urls": 64,
+    "logprobs": 128,
 }
 # The caller asked for what the model cannot do: another time, or another key, changes nothing.
 INCAPABLE: Final = frozenset(
@@ -35,6 +36,7 @@ INCAPABLE: Final = frozenset(
         "no_json_schema",
         "no_prefill",
         "no_documents",
+        "no_logprobs",
         "no_chat",
         "no_embedding",
         "no_rerank",
@@ -69,6 +71,7 @@ def needs_of(features: Features) -> int:
         | (16 if features.prefill else 0)
         | (32 if features.document_files else 0)
         | (64 if features.document_urls else 0)
+        | (128 if features.logprobs else 0)
     )
 
 
@@ -111,6 +114,7 @@ def _missing(candidate: Candidate, needs: int, features: Features) -> Dropped:
         "forced_tool_choice": ("no_forced_tool", "the call forces a tool"),
         "json_schema": ("no_json_schema", "the call asks for a JSON schema"),
         "prefill": ("no_prefill", "the last message is the assistant's"),
+        "logprobs": ("no_logprobs", "the call asks for log probabilities"),
         "documents": (
             "no_documents",
             f"{features.document_files} documents in the call that are not plain text",

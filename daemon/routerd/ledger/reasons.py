@@ -26,6 +26,7 @@ STATIC_CODES: Final = frozenset(
         "moving_alias",
         "no_forced_tool",
         "no_json_schema",
+        "no_logprobs",
         "no_prefill",
         "policy",
         "provider_not_configured",

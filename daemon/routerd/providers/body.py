@@ -16,9 +16,10 @@ from routerd.errors import ErrorClass, Failure
 from routerd.providers.base import Outcome
 from routerd.providers.bounds import MAX_PART_CHARACTERS, can_be_carried, is_too_long, split_texts
 from routerd.providers.excerpt import BLANKS, is_html, text_excerpt
+from routerd.providers.logprobs import TOO_LONG_NOTE, logprob_parts
 from routerd.providers.sse import DEFAULT_MAX_EVENT_BYTES, Event, SseParser
 from routerd.providers.surrogates import SurrogateJoiner
-from routerd_proto.frames import CitationAdded, ToolCallStarted
+from routerd_proto.frames import CitationAdded, TokenLogprob, ToolCallStarted
 
 __all__ = ["BodyDecoder"]
 
@@ -157,6 +158,13 @@ class BodyDecoder(ABC):
             parts.append(CitationAdded(vendor, citation))
         else:
             self._note("a citation was left out: it is too large or nested too deeply")
+
+    def _tell_logprobs(self, tokens: list[TokenLogprob], parts: list[Part]) -> None:
+        """Pass on how likely tokens were."""
+        told, left_out = logprob_parts(tokens)
+        parts += told
+        if left_out:
+            self._note(TOO_LONG_NOTE)
 
     def _note(self, note: str) -> None:
         if note not in self.outcome.notes:

@@ -109,6 +109,8 @@ def refuse_unsupported(request: ChatRequest) -> None:
         raise refusal(
             f"the model {model} cannot answer by a JSON schema", param="options.output_schema"
         )
+    if options.logprobs is not None and not able.logprobs:
+        raise refusal(f"the model {model} gives no log probabilities", param="options.logprobs")
     if not able.vision and any(_needs_vision(part) for part in _media(request.messages)):
         raise refusal(f"the model {model} cannot see images", param="messages")
 

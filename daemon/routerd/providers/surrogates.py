@@ -14,7 +14,13 @@ import msgspec
 from routerd.domain import Part
 from routerd.providers.json_text import repaired
 from routerd_proto.codec import repair_text
-from routerd_proto.frames import ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
+from routerd_proto.frames import (
+    LogprobsAdded,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    ToolCallDelta,
+)
 
 __all__ = ["SurrogateJoiner"]
 
@@ -41,7 +47,9 @@ class SurrogateJoiner:
         joined: list[Part] = []
         for part in parts:
             field = TEXT_FIELDS.get(type(part))
-            if field is None:
+            if isinstance(part, LogprobsAdded):
+                joined.append(part)  # its text is whole, and says nothing of where a run ends
+            elif field is None:
                 joined += self.end()
                 joined.append(msgspec.convert(repaired(msgspec.to_builtins(part)), type(part)))
             else:

@@ -35,6 +35,7 @@ SHAPING: dict[str, Any] = {
     "region": "eu",
     "flags": ["a"],
     "raw": {"openai": {"verbosity": "low"}},
+    "logprobs": 0,
 }
 NOT_SHAPING: dict[str, Any] = {
     "team": "a",

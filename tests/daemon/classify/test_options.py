@@ -33,6 +33,8 @@ LONG = "x" * (MAX_NAME_CHARACTERS + 1)
         ({"flags": ["x"] * (MOST_FLAGS + 1)}, "flags", f"holds more than {MOST_FLAGS} flags"),
         ({"feature": "shadow:mine"}, "feature", "begins with shadow:, which is for shadows"),
         ({"feature": "shadow:"}, "feature", "begins with shadow:, which is for shadows"),
+        ({"logprobs": -1}, "logprobs", "is -1; expected 0 to 20"),
+        ({"logprobs": 21}, "logprobs", "is 21; expected 0 to 20"),
         ({"raw": {"": {}}}, "raw", "expected names of 1 to"),
         ({"raw": {LONG: {}}}, "raw", "expected names of 1 to"),
         ({"raw": {"a": {"top_k": 1}, "b": {"max_tokens": 9}}}, "raw.b.max_tokens", "the option"),
@@ -60,6 +62,8 @@ def test_what_cannot_be_meant_is_refused_with_its_place(
         {"flags": ["x" * MAX_NAME_CHARACTERS] * MOST_FLAGS},
         {"feature": "my-shadow:x"},
         {"session": "x" * MAX_NAME_CHARACTERS, "region": "eu-west-1"},
+        {"logprobs": 0},
+        {"logprobs": 20},
         {"raw": {"openai": {"verbosity": "low"}, "anthropic": {}}},
     ],
 )

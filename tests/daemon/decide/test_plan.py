@@ -45,6 +45,7 @@ from tests.daemon.decide.known import (
         ({}, Features(1, forced_tool=True), "no_forced_tool", "forces a tool"),
         ({}, Features(1, output_schema=True), "no_json_schema", "JSON schema"),
         ({}, Features(1, prefill=True), "no_prefill", "assistant's"),
+        ({}, Features(1, logprobs=True), "no_logprobs", "asks for log probabilities"),
         ({}, Features(1, document_files=2), "no_documents", "2 documents in the call"),
         ({"max_input_tokens": 9}, Features(10), "window", "about 10 tokens in, takes 9"),
         (

@@ -251,6 +251,7 @@ features = st.builds(
     forced_tool=mostly(False, True),
     output_schema=mostly(False, True),
     prefill=mostly(False, True),
+    logprobs=mostly(False, True),
     max_output_tokens=st.sampled_from([None, 1, 500]),
     sensitivity=st.sampled_from(["public", "public", "internal", "private"]),
     input_tokens_bound=st.sampled_from([None, 6_000]),

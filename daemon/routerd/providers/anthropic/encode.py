@@ -48,6 +48,8 @@ THINKING_SHARE: Final = 0.75
 def encode_request(request: ChatRequest) -> EncodedRequest:
     """Write the request; CallRefused where the model cannot do what is asked."""
     refuse_unsupported(request)
+    if request.options.logprobs is not None:
+        raise refusal("this provider gives no log probabilities", param="options.logprobs")
     notes = Notes()
     generation = generation_of(request.model_id, reasons=request.capabilities.reasoning)
     system, messages = split_system(request.messages)

@@ -19,6 +19,7 @@ from routerd.providers.bounds import TOO_LARGE_NOTE, can_be_carried
 from routerd.providers.counts import ABSURD_NOTE
 from routerd.providers.failure import error_of
 from routerd.providers.gemini.failure import blocked, stream_failure
+from routerd.providers.gemini.logprobs import read_logprobs
 from routerd.providers.gemini.usage import is_too_large, read_usage
 from routerd.providers.gemini.wire import Answer, AnswerPart, Candidate, answer_of, read_answer
 from routerd.providers.json_text import JSON_ERRORS, encode_json, read_json, text_of
@@ -209,6 +210,8 @@ class GenerateDecoder(BodyDecoder):
             for part in candidate.content.parts or ():
                 self._take_part(part, parts)
         self._take_citations(candidate, parts)
+        if candidate.logprobs_result is not None:
+            self._tell_logprobs(read_logprobs(candidate.logprobs_result), parts)
         if candidate.finish_reason:
             self._take_finish(candidate.finish_reason, candidate.finish_message, parts)
 

@@ -59,6 +59,10 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
         settings["maxOutputTokens"] = limit
     _add_sampling(settings, request, notes)
     _add_thinking(settings, request, generation, notes)
+    if request.options.logprobs is not None:
+        settings["responseLogprobs"] = True
+        if request.options.logprobs:
+            settings["logprobs"] = request.options.logprobs
     if request.options.output_schema is not None:
         if "tools" in body and not generation.schema_with_tools:
             raise refusal(

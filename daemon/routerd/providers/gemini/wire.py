@@ -43,6 +43,7 @@ class Candidate(Struct, rename="camel"):
     index: Any = None
     citation_metadata: Any = None
     grounding_metadata: Any = None
+    logprobs_result: Any = None
 
 
 class Answer(Struct, rename="camel"):

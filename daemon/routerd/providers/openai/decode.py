@@ -17,6 +17,7 @@ from routerd.providers.counts import ABSURD_NOTE, is_absurd
 from routerd.providers.failure import FailureRules, error_of
 from routerd.providers.json_text import JSON_ERRORS, read_json, text_of
 from routerd.providers.openai.failure import is_output_limit, stream_failure
+from routerd.providers.openai.logprobs import read_logprobs
 from routerd.providers.openai.reasoning import ReasoningReader
 from routerd.providers.openai.tool_calls import ToolCallAssembler
 from routerd.providers.openai.usage import read_usage
@@ -182,6 +183,8 @@ class ChatDecoder(BodyDecoder):
                     parts.append(TextDelta(content))
             else:
                 self._take_delta(delta, parts)
+        if choice.logprobs is not None:
+            self._tell_logprobs(read_logprobs(choice.logprobs), parts)
         if choice.error:
             self._note_error(choice.error)
         if choice.finish_reason is not None:

@@ -49,6 +49,10 @@ def encode_request(request: ChatRequest, dialect: Dialect, rule: ModelRule) -> E
     _add_reasoning(body, request, dialect, rule, notes)
     _add_sampling(body, request, dialect, rule, notes)
     _add_tools(body, request, dialect, notes)
+    if request.options.logprobs is not None:
+        body["logprobs"] = True
+        if request.options.logprobs:
+            body["top_logprobs"] = request.options.logprobs
     if request.options.output_schema is not None:
         body["response_format"] = _response_format(request.options.output_schema)
     if request.reasoning_required:

@@ -54,6 +54,7 @@ class Choice(Struct, gc=False):
     message: Delta | None = None
     finish_reason: Any = None
     error: Any = None
+    logprobs: Any = None
 
 
 class Chunk(Struct, gc=False):
@@ -105,6 +106,7 @@ def _choice(fields: dict[str, Any]) -> Choice:
         message=_delta(fields.get("message")),
         finish_reason=fields.get("finish_reason"),
         error=fields.get("error"),
+        logprobs=fields.get("logprobs"),
     )
 
 
