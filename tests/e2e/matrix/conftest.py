@@ -6,6 +6,8 @@ Its breakers are told to trip late, so that a cell sees what follows its own fau
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import anyio.to_thread
@@ -42,13 +44,10 @@ async def simulator(prices: dict[str, Price]) -> AsyncIterator[Simulator]:
         yield simulator
 
 
-@pytest.fixture(scope="module")
-async def daemon(
-    simulator: Simulator, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Daemon]:
-    folder = tmp_path_factory.mktemp("matrix")
+@asynccontextmanager
+async def running(folder: Path, providers: str) -> AsyncIterator[Daemon]:
+    """Run a daemon with these providers, short time limits and breakers that trip late."""
     configuration = folder / "routerd.toml"
-    providers = PROVIDERS.format(url=simulator.base_url)
 
     def run() -> Daemon:
         configuration.write_text(
@@ -59,6 +58,15 @@ async def daemon(
     daemon = await anyio.to_thread.run_sync(run)
     yield daemon
     await anyio.to_thread.run_sync(daemon.end)
+
+
+@pytest.fixture(scope="module")
+async def daemon(
+    simulator: Simulator, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Daemon]:
+    providers = PROVIDERS.format(url=simulator.base_url)
+    async with running(tmp_path_factory.mktemp("matrix"), providers) as daemon:
+        yield daemon
 
 
 @pytest.fixture

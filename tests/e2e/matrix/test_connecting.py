@@ -6,13 +6,12 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
-import anyio.to_thread
 import pytest
 
 from routerd.simulate import Simulator
 from tests.e2e.asking import ask, explain, served_by
-from tests.e2e.conftest import MOVING, NO_DISCOVERY, OPENAI, Daemon
-from tests.e2e.matrix.conftest import LATE, PATIENCE
+from tests.e2e.conftest import OPENAI, Daemon
+from tests.e2e.matrix.conftest import running
 from tests.e2e.matrix.faults import ASKED, MODELS, Asked, way_of
 
 SIDE: Final = MODELS[0]
@@ -50,19 +49,9 @@ async def daemon(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Daemon]:
     urls = {"refused": closed, "unanswered": mute, "unknown": "http://nobody.invalid"}
-    folder = tmp_path_factory.mktemp("connecting")
-    configuration = folder / "routerd.toml"
     providers = NOWHERE.format(url=urls[request.param]) + OPENAI.format(url=simulator.base_url)
-
-    def run() -> Daemon:
-        configuration.write_text(
-            NO_DISCOVERY + MOVING + providers + PATIENCE + LATE, encoding="utf-8"
-        )
-        return Daemon(folder, f"--config={configuration}", environ={}).wait_until_ready()
-
-    daemon = await anyio.to_thread.run_sync(run)
-    yield daemon
-    await anyio.to_thread.run_sync(daemon.end)
+    async with running(tmp_path_factory.mktemp("connecting"), providers) as daemon:
+        yield daemon
 
 
 @pytest.mark.parametrize("asked", ASKED)
