@@ -51,7 +51,8 @@ class Failure(Struct, frozen=True):
     saw the request. `retryable_here` overrules the class where the provider says itself whether the
     same request may be sent again. `is_evidence` is False where only the caller's own hurry ended
     it, which says nothing of the provider. `is_of_key` is False where a rate limit is that of who
-    serves the model behind the provider: no key of ours is at fault.
+    serves the model behind the provider: no key of ours is at fault. `is_hint` is True where the
+    caller's hurry ended a second or more in which nothing came: many in a row say something.
     """
 
     error_class: ErrorClass
@@ -65,6 +66,7 @@ class Failure(Struct, frozen=True):
     retryable_here: bool | None = None
     is_evidence: bool = True
     is_of_key: bool = True
+    is_hint: bool = False
 
     def info(self) -> ErrorInfo:
         """Say it to the caller."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -10,10 +11,10 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from routerd.simulate import Simulator, parse_fault
+from routerd.simulate import Pacing, Simulator, parse_fault
 from routerd_client import Client, RouterdError
 from tests.e2e.asking import SIDES, explain, served_by
-from tests.e2e.conftest import Daemon
+from tests.e2e.conftest import OPENAI, Daemon
 from tests.e2e.processes import routerd_beside
 
 StartDaemon = Callable[..., Awaitable[Daemon]]
@@ -98,6 +99,41 @@ async def test_a_provider_that_backs_off_still_rescues_a_call(
     assert record.attempts[0].provider == backup
     assert reply.deployment == record.plan.routes[-1].deployment
     assert reply.deployment.startswith(f"{PROVIDER}/")
+
+
+async def test_who_is_in_a_hurry_trips_nobody_by_it(
+    start_daemon: StartDaemon, simulator: Simulator
+) -> None:
+    """A model that thinks longer than one caller waits is well for all others."""
+    daemon = await start_daemon()
+    simulator.pacing = Pacing(think_seconds=1.2, output_tokens=5)
+    async with daemon.client() as client:
+        for _ in range(3):
+            async with client.stream(SIDE.target, "hello", latency=100, tenant="hasty") as stream:
+                with contextlib.suppress(RouterdError):
+                    async for _ in stream:
+                        pass
+        assert (await health(client))[PROVIDER]["state"] == "passing"
+        assert await answered_by(client) == FIRST
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_who_asks_for_quiet_is_asked_once_in_a_while_where_nobody_else_serves(
+    start_daemon: StartDaemon, simulator: Simulator, status: int
+) -> None:
+    daemon = await start_daemon(providers=OPENAI)
+    simulator.script.replace([parse_fault(f"status:{status},retry_after=60")])
+    async with daemon.client() as client:
+        failures = []
+        for _ in range(8):
+            with pytest.raises(RouterdError) as failed:
+                await client.acomplete("gpt-6.1-sol", "hello")
+            failures.append(failed.value)
+        # The call that was told, and one that tried it all the same.
+        assert len(simulator.account.attempts) == 2
+        assert {failure.retryable for failure in failures} == {True}
+        assert all(50 < (failure.retry_after or 0) <= 60 for failure in failures)
+        assert "openai asked for no requests for" in failures[-1].message
 
 
 async def test_where_all_are_down_the_least_bad_is_tried_once(

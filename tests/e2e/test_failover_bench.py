@@ -6,6 +6,7 @@ is answered by the same model on the second attempt, what does not leads to the 
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any, Final
@@ -43,7 +44,8 @@ calls = 100_000
 tokens = 1_000_000_000
 """
 FLAPS: Final = 6
-FLAP_SECONDS: Final = 1.0
+# Six seconds in all, or the minute that CI asks for.
+FLAP_SECONDS: Final = float(os.environ.get("ROUTERD_FLAP_SECONDS", "1"))
 CALLS_PER_SECOND: Final = 20
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
 import pytest
 
-from routerd.simulate import Simulator
-from routerd_client import RouterdError
+from routerd.simulate import Simulator, parse_fault
+from routerd_client import Client, RouterdError
 from tests.e2e.conftest import NO_DISCOVERY, Daemon
 from tests.e2e.processes import routerd_beside
 
@@ -101,6 +101,51 @@ async def test_a_private_call_is_refused_rather_than_sent_to_a_vendor(
                 await client.acomplete(target, "Nobody else may read this", **options)  # type: ignore[arg-type]
             assert caught.value.code == "no_candidates"
     assert simulator.account.attempts == ()
+
+
+COLD_AND_HOSTED = """
+[providers.ollama]
+base_url = "{own}/openai/v1"
+keyless = true
+[providers.groq]
+base_url = "{hosted}/openai/v1"
+simulated = true
+keyless = true
+"""
+
+
+@pytest.mark.parametrize("fault", ["status:503,code=model_is_loading", "reset", "refused"])
+async def test_a_server_of_ones_own_that_is_cold_or_down_spills_to_hosted_and_private_calls_do_not(
+    start_daemon: Callable[..., Awaitable[Daemon]], monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    own = Simulator(vendors=["openai"], models=["gpt-oss:120b"])
+    hosted = Simulator(vendors=["openai"], models=["openai/openai/gpt-oss-120b"])
+    async with hosted:
+        async with own:
+            monkeypatch.setattr(own._vendors["openai"], "authenticate", lambda asked: None)
+            monkeypatch.setattr(hosted._vendors["openai"], "authenticate", lambda asked: None)
+            places = COLD_AND_HOSTED.format(own=own.base_url, hosted=hosted.base_url)
+            daemon = await start_daemon(providers=places.replace("{", "{{"))
+            client = daemon.client()
+            warm = await client.acomplete("gpt-oss-120b", "Hello")
+            assert warm.provider == "ollama"
+            if fault != "refused":
+                own.script.replace([parse_fault(fault)])
+                await spills(client, hosted)
+        if fault == "refused":
+            await spills(client, hosted)
+        await client.aclose()
+
+
+async def spills(client: Client, hosted: Simulator) -> None:
+    """Check that a call goes to the hosted weights unless nobody outside may see it."""
+    reply = await client.acomplete("gpt-oss-120b", "Hello")
+    assert (reply.deployment, reply.degraded) == ("groq/openai/gpt-oss-120b", None)
+    assert len(hosted.account.attempts) == 1
+    with pytest.raises(RouterdError) as caught:
+        await client.acomplete("gpt-oss-120b", "Nobody else may read this", sensitivity="private")
+    assert caught.value.code in {"connection", "overloaded"}
+    assert len(hosted.account.attempts) == 1
 
 
 async def test_check_and_init_find_it_too(server: Simulator, tmp_path: Path) -> None:

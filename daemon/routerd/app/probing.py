@@ -1,7 +1,8 @@
 """Testing what was tripped, so that it gets its calls back soon after it is well.
 
 Rules of this file: only what costs nothing is sent (the list of models), and an answer to it
-permits one call to try, no more. It sleeps while nothing is tripped.
+permits one call to try, no more. It sleeps while nothing is tripped. Nobody's silence keeps another
+one waiting.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class Prober:
         self._degraded = degraded
         self._providers = providers
         self._tripped = anyio.Event()
+        self._running: set[tuple[str, str]] = set()
         breakers.on_trip = self.look
 
     def look(self) -> None:
@@ -44,15 +46,16 @@ class Prober:
 
     async def run(self) -> None:
         """Test what is due, for ever."""
-        while True:
-            self._tripped = anyio.Event()
-            due = self._breakers.due(monotonic())
-            async with anyio.create_task_group() as tasks:
-                for provider, server in due:
-                    tasks.start_soon(self._test, provider, server, name=f"test {provider}")
-            self._degraded.look(monotonic())
-            with anyio.move_on_after(self._seconds()):
-                await self._tripped.wait()
+        async with anyio.create_task_group() as tasks:
+            while True:
+                self._tripped = anyio.Event()
+                for provider, server in self._breakers.begin_tests(monotonic()):
+                    if (provider, server) not in self._running:
+                        self._running.add((provider, server))
+                        tasks.start_soon(self._test, provider, server, name=f"test {provider}")
+                self._degraded.look(monotonic())
+                with anyio.move_on_after(self._seconds()):
+                    await self._tripped.wait()
 
     def _seconds(self) -> float:
         next_due = self._breakers.next_due()
@@ -64,7 +67,10 @@ class Prober:
     async def _test(self, name: str, server: str) -> None:
         provider = self._providers().get(name)
         answers = False
-        if provider is not None and provider.channel.server == server:
-            report = await provider.channel.warm(provider.adapter.warm_path, 1, TEST_SECONDS)
-            answers = report.answers
-        self._breakers.tested((name, server), monotonic(), answers=answers)
+        try:
+            if provider is not None and provider.channel.server == server:
+                report = await provider.channel.warm(provider.adapter.warm_path, 1, TEST_SECONDS)
+                answers = report.answers
+        finally:
+            self._running.discard((name, server))
+        self._breakers.tested((name, server), answers=answers)

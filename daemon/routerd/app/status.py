@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Mapping
@@ -63,6 +64,7 @@ class Status:
             "simulated": any(provider.simulated for provider in self.providers.values()),
             "connections": len(server.connections) if server is not None else 0,
             "calls_in_flight": len(self._pipeline.in_flight) - self._pipeline.places.waiting,
+            "tasks": len(asyncio.all_tasks()),
             "calls_waiting": self._pipeline.places.waiting,
             "places": self._pipeline.places.report(),
             "calls_served": self._pipeline.served,

@@ -46,8 +46,8 @@ class KeyLimits(Struct, frozen=True):
 class Key:
     """One key, with what is running and what is left.
 
-    `because` is why it cools down until `cooling_until`; up to `refused_until` its provider said so
-    or nobody mends it sooner. `is_limited`: its minute has limits.
+    `because` is why it cools down until `cooling_until`, since `cooled_at`; up to `named_until` its
+    provider said so itself. `is_limited`: its minute has limits.
     `told` is what its provider says is left of its own limits, each with the time up to which that
     holds. By that nothing is left until `used_up_until`.
     """
@@ -58,13 +58,14 @@ class Key:
         "_sent_since",
         "_tiers",
         "because",
+        "cooled_at",
         "cooling_until",
         "in_flight",
         "index",
         "is_limited",
         "name",
+        "named_until",
         "quotas",
-        "refused_until",
         "told",
         "used_up_until",
     )
@@ -73,7 +74,7 @@ class Key:
         self.index = index
         self.name = limits.name
         self.in_flight = 0
-        self.cooling_until = self.refused_until = 0.0
+        self.cooling_until = self.named_until = self.cooled_at = 0.0
         self.because: ErrorClass | None = None
         self.quotas: dict[str, Quota] = {}
         self.told: tuple[tuple[LimitLeft, float], ...] = ()
@@ -144,10 +145,16 @@ class Key:
             held.append(self._minute.hold(_at_most(tokens, self._minute.tokens), now))
         return held
 
-    def cool(self, until: float, because: ErrorClass, *, is_guess: bool = False) -> None:
-        """Prefer other keys up to a time; a time before the one already set changes nothing."""
-        if not is_guess:
-            self.refused_until = max(self.refused_until, until)
+    def cool(
+        self, until: float, because: ErrorClass, now: float, *, is_named: bool = False
+    ) -> None:
+        """Prefer other keys up to a time; a time before the one already set changes nothing.
+
+        `is_named`: its provider named that time.
+        """
+        self.cooled_at = now
+        if is_named:
+            self.named_until = max(self.named_until, until)
         if until > self.cooling_until:
             self.cooling_until, self.because = until, because
 
@@ -180,7 +187,7 @@ class Key:
 
     def warm_up(self) -> None:
         """Forget what the provider had against it."""
-        self.cooling_until, self.refused_until, self.because = 0.0, 0.0, None
+        self.cooling_until, self.named_until, self.because = 0.0, 0.0, None
         self.told, self.used_up_until = (), 0.0
         for quota in self.quotas.values():
             quota.exhausted_until = 0.0
@@ -220,13 +227,19 @@ class Key:
             default=None,
         )
 
-    def named_until(self, tokens: int | None, now: float) -> float:
+    def answered(self, asked_at: float) -> None:
+        """Note that a request was answered: if it was sent since, no rate limit holds any more."""
+        if self.because is ErrorClass.RATE_LIMIT and asked_at >= self.cooled_at:
+            self.cooling_until, self.named_until, self.because = 0.0, 0.0, None
+
+    def unwanted_until(self, tokens: int | None, now: float) -> float:
         """Return up to when its provider wants no request of so many tokens."""
-        return max(self.refused_until, self._lacks_until(tokens, now))
+        return max(self.named_until, self._lacks_until(tokens, now))
 
     def rests_by_guess(self, now: float) -> bool:
-        """Say whether it cools down though its provider named no time."""
-        return self.cooling_until > now >= max(self.refused_until, self.used_up_until)
+        """Say whether it cools down for its rate though its provider named no time."""
+        is_rate = self.because is ErrorClass.RATE_LIMIT
+        return is_rate and self.cooling_until > now >= max(self.named_until, self.used_up_until)
 
     def why_it_rests(self, now: float) -> str:
         """Say why it cools down."""

@@ -123,6 +123,10 @@ class KeyHold:
         if limits or self.key.told:
             self.key.hear(limits, now)
 
+    def answered(self) -> None:
+        """Hear that the attempt was answered whole: a rate limit of before is over."""
+        self.key.answered(self.at)
+
     def failed(self, error_class: ErrorClass, retry_after: float | None, now: float) -> None:
         """Hear why the attempt failed: where the key is at fault, it cools down."""
         if error_class is ErrorClass.QUOTA and self._quota is not None:
@@ -134,8 +138,8 @@ class KeyHold:
             elif retry_after is not None:
                 # Nobody mends an account because a minute is over.
                 seconds = max(seconds, retry_after)
-            is_guess = retry_after is None and error_class is ErrorClass.RATE_LIMIT
-            self.key.cool(now + seconds, error_class, is_guess=is_guess)
+            is_named = retry_after is not None and error_class is ErrorClass.RATE_LIMIT
+            self.key.cool(now + seconds, error_class, now, is_named=is_named)
 
 
 # What decides between two keys, the smaller first: when it has cooled down, whether it costs money,
@@ -248,7 +252,7 @@ class Keys:
         if not found:
             return 0.0
         _, key, _ = min(found, key=lambda candidate: candidate[0])
-        return max(0.0, key.named_until(bound_tokens, now) - now)
+        return max(0.0, key.unwanted_until(bound_tokens, now) - now)
 
     def free_quotas(self, deployments: Iterable[str], now: float) -> tuple[FreeQuota, ...]:
         """Return what is left of the free tiers of candidates, for a decision."""

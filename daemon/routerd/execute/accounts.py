@@ -194,6 +194,8 @@ class Purse:
         why = breakers.refuses(target.deployment, began_at, forced=forced)
         if why is not None:
             raise NoRoom(Dropped(target.deployment, "unhealthy", why), 0.0)
+        if forced and route.code == "least_bad":
+            self._ask_it_anyway(route, attempt, began_at)
         place, provider = self.place, target.provider
         if place is not None and not place.places.take(place, provider):
             dropped = Dropped(target.deployment, "busy", place.places.fullness(provider))
@@ -209,6 +211,14 @@ class Purse:
         attempt.key, attempt.free = key.name, key.free
         attempt.held_nanodollars = hold.nanodollars
         return Opened(self._accounts, self._record, route, (hold, key, place), began_at)
+
+    def _ask_it_anyway(self, route: Route, attempt: Attempt, now: float) -> None:
+        """Let one request in a while go to who asked to be left alone, and nobody else serves."""
+        at = self.received_at + attempt.started_us / 1e6
+        seconds = self.named_wait(route, at)
+        if seconds > 0 and not self._accounts.breakers.may_force(route.deployment, now):
+            why = f"{route.provider} asked for no requests for {seconds:.0f} seconds more"
+            raise NoRoom(Dropped(route.deployment, "resting", why), seconds)
 
     def _hold(self, route: Route, target: Target, attempt: Attempt) -> tuple[Hold, KeyHold]:
         at = self.received_at + attempt.started_us / 1e6
@@ -326,6 +336,8 @@ class Opened:
             self._accounts.breakers.end(attempt, self._failure, self._began_at, monotonic())
             if self._place is not None:
                 self._place.places.give_back(self._place)
+            if self._key.key.cooling_until and attempt.error_class is None:
+                self._key.answered()
         self._key.settle(tokens, sent=attempt.sent)
         if not attempt.sent:
             self._hold.release()

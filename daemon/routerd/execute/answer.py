@@ -27,7 +27,7 @@ END_OF_BODY_SECONDS: Final = 0.1
 END_MARK_SECONDS: Final = 2.0
 NEVER: Final = float("inf")
 # Fewer in a window are no trickle: a model that thinks may say a word in between.
-LEAST_PARTS: Final = 4
+LEAST_PARTS: Final = 2
 NO_END_MARK: Final = "the provider's end mark never came; the answer was whole by its finish reason"
 
 

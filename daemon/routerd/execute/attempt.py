@@ -49,16 +49,20 @@ OF_GATEWAYS = NO_ANSWER | {504, 524}
 SIMULATED_HEADER = "x-routerd-simulated"
 # Whose stream shows nothing for so long is silent, however little time its caller allowed.
 SILENT_SECONDS = 5.0
+# And of any answer, so long that it is worth a hint: as short as the shortest limit for it.
+HINT_SECONDS = 0.9
 
 
 class Deadline(NamedTuple):
     """When the time of a call is over, on the event loop's clock.
 
     An answer has to begin within `patience` seconds, where that is less than its own limits.
+    `is_hasty`: those limits are short because the caller named milliseconds.
     """
 
     at: float
     patience: float = math.inf
+    is_hasty: bool = False
 
 
 async def run_attempt(
@@ -157,7 +161,7 @@ class _Exchange:
         self._attempt = attempt
         self._delivery = delivery
         self._timeouts = timeouts
-        self._deadline, self._patience = deadline
+        self._deadline, self._patience, self._is_hasty = deadline
         self._channel = target.channel_of(attempt.key)
         self._stream = stream
         self.hear: Hear | None = None
@@ -208,7 +212,7 @@ class _Exchange:
         patience = timeouts.whole_answer
         if self._stream:
             patience = min(timeouts.headers, timeouts.first_content)
-        self._was_hurried = self._patience < patience
+        self._was_hurried = self._patience < patience or (self._is_hasty and self._stream)
         watchdog.expect("headers", min(patience, self._patience))
         encoded = self._encoded
         response = await self._channel.send(
@@ -227,12 +231,12 @@ class _Exchange:
                 self.hear(limits)
             if self._stream:
                 waited = watchdog.now() - sent_at
-                self._was_hurried = self._patience < timeouts.first_content
+                self._was_hurried = self._is_hasty or self._patience < timeouts.first_content
                 seconds = min(timeouts.first_content, self._patience)
                 watchdog.expect("first_content", seconds - waited)
                 if timeouts.thinking > timeouts.first_content:
                     self.answer.thinking_until = sent_at + timeouts.thinking
-            elif self._was_hurried:
+            elif self._patience < timeouts.whole_answer:
                 # It is being written: now its own limit holds again.
                 self._was_hurried = False
                 watchdog.expect("headers", timeouts.whole_answer - (watchdog.now() - sent_at))
@@ -259,18 +263,24 @@ class _Exchange:
             # The limit of a plain answer runs from sending to its end, whatever came meanwhile.
             phase = phase if expired == "headers" else expired
             text = f"the provider took too long in phase {phase}"
+        silent_seconds = self._silent_seconds()
+        is_evidence = (expired != "deadline" and not self._was_hurried) or (
+            self._stream and silent_seconds >= SILENT_SECONDS
+        )
         return Failure(
             ErrorClass.TIMEOUT,
             text,
             phase="deadline" if expired == "deadline" else phase,
             request_sent=sent,
-            is_evidence=(expired != "deadline" and not self._was_hurried) or self._was_silent(),
+            is_evidence=is_evidence,
+            is_hint=not is_evidence and silent_seconds >= HINT_SECONDS,
         )
 
-    def _was_silent(self) -> bool:
-        """Say whether nothing came of a stream for longer than any caller's hurry explains."""
-        waited = self._watchdog.now() - self._sent_at
-        return self._stream and self._attempt.headers_us is None and waited >= SILENT_SECONDS
+    def _silent_seconds(self) -> float:
+        """Return how long nothing at all came, 0 once anything has."""
+        if self._attempt.headers_us is not None:
+            return 0.0
+        return self._watchdog.now() - self._sent_at
 
     def _phase(self) -> str:
         if not self._sending.started:

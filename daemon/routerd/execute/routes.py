@@ -101,6 +101,7 @@ class Execution:
         # By provider, what it refused this call for.
         self._refusals: dict[str, Failure] = {}
         self._has_others = False
+        self._is_hasty = isinstance(options.latency, int)
 
     @property
     def held(self) -> Attempt | None:
@@ -299,7 +300,7 @@ class Execution:
                 attempt,
                 self._delivery,
                 self._timeouts,
-                Deadline(self._deadline, self._patience()),
+                Deadline(self._deadline, self._patience(), self._is_hasty),
                 stream=self._call.stream,
                 hear=opened.hear,
             )

@@ -152,6 +152,17 @@ class Breakers:
         named = self._endpoints[place.provider, place.server].named_until
         return max(0.0, named - now, until - now if is_named else 0.0)
 
+    def may_force(self, deployment: str, now: float) -> bool:
+        """Say whether one request may go to who asked for none: one in so many seconds."""
+        place = self._places.get(deployment)
+        if place is None:
+            return True
+        endpoint = self._endpoints[place.provider, place.server]
+        if now - endpoint.forced_at < self._limits.retest_seconds:
+            return False
+        endpoint.forced_at = now
+        return True
+
     def begin(self, attempt: Attempt, now: float) -> None:
         """Note that an attempt is about to be sent."""
         endpoint = self._endpoints.get((attempt.provider, attempt.server))
@@ -170,9 +181,12 @@ class Breakers:
             was_tripped_at = endpoint.since
             if endpoint.succeed(began_at, now):
                 self._recovered(server, now - was_tripped_at)
-            if self._unwell and endpoint.state == "passing":
+            if self._unwell and not endpoint.is_avoided(now):
                 self._unwell.discard(server)
-        elif failure is not None and failure.error_class in FAULTS and failure.is_evidence:
+        elif failure is not None and (
+            (failure.is_evidence and failure.error_class in FAULTS)
+            or (failure.is_hint and endpoint.hint(began_at))
+        ):
             self._fail(server, endpoint, failure, (began_at, now))
         elif failure is not None and not failure.is_of_key:
             wait = failure.retry_after
@@ -184,13 +198,16 @@ class Breakers:
 
     # --- what is sent to find out, and costs nothing ---------------------------------------------
 
-    def due(self, now: float) -> list[Server]:
-        """Return which tripped endpoints are to be tested now."""
-        return [
+    def begin_tests(self, now: float) -> list[Server]:
+        """Return which tripped endpoints are tested from now on."""
+        due = [
             server
             for server in sorted(self._unwell)
             if self._endpoints[server].state == "tripped" and self._endpoints[server].until <= now
         ]
+        for server in due:
+            self._endpoints[server].begin_test(now)
+        return due
 
     def next_due(self) -> float | None:
         """Return when the next test is due, None where nothing is tripped."""
@@ -201,11 +218,11 @@ class Breakers:
         )
         return min(times, default=None)
 
-    def tested(self, server: Server, now: float, *, answers: bool) -> None:
+    def tested(self, server: Server, *, answers: bool) -> None:
         """Hear how a test went."""
         endpoint = self._endpoints.get(server)
         if endpoint is not None:
-            endpoint.tested(now, answers=answers)
+            endpoint.tested(answers=answers)
 
     def probed(self, server: Server, now: float, *, answers: bool, every_seconds: float) -> None:
         """Hear how the probe of a minute went."""
@@ -298,6 +315,8 @@ class Breakers:
         self, server: Server, endpoint: Endpoint, failure: Failure, times: tuple[float, float]
     ) -> None:
         began_at, now = times
+        if endpoint.is_stale(began_at):
+            return
         provider = server[0]
         share = self._share(provider)
         share.count(now, is_hit=True)
@@ -324,7 +343,7 @@ class Breakers:
     def _trip(self, server: Server, because: str, now: float) -> None:
         provider, address = server
         endpoint = self._endpoints[server]
-        endpoint.trip(because, now, endpoint.backs_off_until)
+        endpoint.trip(because, now, endpoint.named_until)
         self._unwell.add(server)
         others = [item for _, item in self._of(provider)]
         if all(item.state != "passing" for item in others):

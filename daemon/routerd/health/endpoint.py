@@ -1,9 +1,10 @@
 """One endpoint of a provider: whether requests go there, and how it gets them back.
 
 Rules of this file: plain and synchronous, the time passed in, in seconds of a clock that never goes
-back. Only what a request met counts against it; what is the caller's doing is no evidence at all.
-An endpoint that was tripped is asked something unbilled first, then gets one request on trial, and
-only an answer to that closes it. What began before it was tripped says nothing about it since.
+back. Only what a request met counts against it; what is the caller's doing is no evidence, and only
+a row of hasty callers who heard nothing at all amounts to some. An endpoint that was tripped is
+asked something unbilled first, then gets one request on trial, and only an answer to that closes
+it. What began before it was tripped, or before it recovered, says nothing about it since.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ State = Literal["passing", "tripped", "probing"]
 # How long the first overloaded answer keeps other calls away; it doubles with each in a row.
 BACK_OFF_SECONDS: Final = 1.0
 MOST_DOUBLINGS: Final = 4
+# So many callers in a row whose own hurry ended the silence are worth one failure.
+HINTS_A_FAILURE: Final = 3
 
 
 class Endpoint:
@@ -34,9 +37,13 @@ class Endpoint:
         "_trial_at",
         "backs_off_until",
         "because",
+        "failed_at",
+        "forced_at",
+        "hints",
         "in_a_row",
         "lived_at",
         "named_until",
+        "passed_at",
         "since",
         "state",
         "until",
@@ -47,9 +54,12 @@ class Endpoint:
         self.because = ""
         self.since = self.until = 0.0
         self.backs_off_until = self.named_until = 0.0
-        self.in_a_row = 0
-        # When a request last showed something of it, good or bad.
-        self.lived_at = float("-inf")
+        self.in_a_row = self.hints = 0
+        # When a request last showed something of it, good or bad; when it last failed, and when it
+        # was last closed.
+        self.lived_at = self.failed_at = self.passed_at = float("-inf")
+        # When a request last went there though its provider wanted none.
+        self.forced_at = float("-inf")
         self._limits = limits
         self._probe_failures = 0
         self._trial_at: float | None = None
@@ -84,13 +94,30 @@ class Endpoint:
         """Count a whole answer; says whether that closes it."""
         self.lived_at = now
         if self.state == "passing":
-            self.in_a_row = self._probe_failures = 0
-            self.backs_off_until = self.named_until = 0.0
+            self.in_a_row = self.hints = self._probe_failures = 0
+            if began_at >= self.failed_at:
+                # What was asked before says nothing of a time that was named since.
+                self.backs_off_until = self.named_until = 0.0
             return False
         if began_at < self.since:
             return False
         self.pass_again()
+        self.passed_at = now
         return True
+
+    def hint(self, began_at: float) -> bool:
+        """Note a hasty caller who heard nothing; says whether there were enough for a failure."""
+        if began_at < max(self.since, self.passed_at):
+            return False
+        self.hints += 1
+        if self.hints < HINTS_A_FAILURE:
+            return False
+        self.hints = 0
+        return True
+
+    def is_stale(self, began_at: float) -> bool:
+        """Say whether what began then belongs to a bad time that is over."""
+        return self.state == "passing" and began_at < self.passed_at
 
     def fail(
         self, because: str, began_at: float, now: float, *, named: float | None, backs_off: bool
@@ -99,7 +126,7 @@ class Endpoint:
 
         `named` is when the provider says it may be asked again. Of two times the later holds.
         """
-        self.lived_at = now
+        self.lived_at = self.failed_at = now
         if named is not None:
             self.named_until = max(self.named_until, named)
             self.backs_off_until = max(self.backs_off_until, named)
@@ -131,17 +158,17 @@ class Endpoint:
         """Send as if nothing had been."""
         self.state, self.because = "passing", ""
         self.since = self.until = self.backs_off_until = self.named_until = 0.0
-        self.in_a_row = self._probe_failures = 0
+        self.in_a_row = self.hints = self._probe_failures = 0
         self._trial_at = None
 
-    def tested(self, now: float, *, answers: bool) -> None:
+    def begin_test(self, now: float) -> None:
+        """Note that it is asked something unbilled: the next time is counted from here."""
+        self.until = max(self.until, now + self._limits.retest_seconds)
+
+    def tested(self, *, answers: bool) -> None:
         """Hear how an unbilled request to a tripped one went: it permits a trial, no more."""
-        if self.state != "tripped":
-            return
-        if answers:
+        if self.state == "tripped" and answers:
             self.state, self._trial_at = "probing", None
-        else:
-            self.until = max(self.until, now + self._limits.retest_seconds)
 
     def probed(self, now: float, *, answers: bool, every_seconds: float) -> bool:
         """Hear how the probe of a minute went; says whether it trips an endpoint nobody uses.

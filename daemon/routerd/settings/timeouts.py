@@ -18,8 +18,8 @@ __all__ = ["BatchTimeouts", "InteractiveTimeouts", "Timeouts", "timeouts_for"]
 # What somebody who waits for an answer is spared, where no setting says more or less.
 INTERACTIVE_MOST: Final = {
     "connect": 3.0,
-    "headers": 20.0,
-    "first_content": 30.0,
+    "headers": 15.0,
+    "first_content": 15.0,
     "thinking": 120.0,
     "between_parts": 30.0,
 }
@@ -71,7 +71,7 @@ class Timeouts(Section, frozen=True):
             description="A stream that brings less content than this, over `throughput_seconds` "
             "and though it is not silent, is cut. A slow model writes forty. 0: none is.",
         ),
-    ] = 1.0
+    ] = 6.0
     throughput_seconds: Annotated[
         float, Meta(gt=0, description="Over how long the bytes of a stream are counted for that.")
     ] = 60.0
@@ -95,10 +95,10 @@ class InteractiveTimeouts(Section, frozen=True):
         Seconds | None, Meta(description="Unset: that of [timeouts], 3 at most.")
     ] = None
     headers: Annotated[
-        Seconds | None, Meta(description="Unset: that of [timeouts], 20 at most.")
+        Seconds | None, Meta(description="Unset: that of [timeouts], 15 at most.")
     ] = None
     first_content: Annotated[
-        Seconds | None, Meta(description="Unset: that of [timeouts], 30 at most.")
+        Seconds | None, Meta(description="Unset: that of [timeouts], 15 at most.")
     ] = None
     thinking: Annotated[
         Seconds | None, Meta(description="Unset: that of [timeouts], 120 at most.")

@@ -71,6 +71,22 @@ def test_what_a_provider_named_is_waited_for_and_a_guess_is_not() -> None:
     assert other.named_wait(*asked) == 0.0
 
 
+def test_an_answer_to_what_was_asked_since_ends_a_rate_limit() -> None:
+    keys = Keys({}, [SMALL])
+    asked = (SMALL.id, "vendor", 10, NOW)
+    before = hold(keys, now=NOW - 1)
+    hold(keys).failed(ErrorClass.RATE_LIMIT, 60.0, NOW)
+    before.answered()
+    assert keys.named_wait(*asked) == 60.0
+    hold(keys, now=NOW + 1).answered()
+    assert keys.named_wait(*asked) == 0.0
+    assert keys.left([SMALL], NOW)[1] == {}
+    # Who has no account has none, whatever was answered.
+    hold(keys).failed(ErrorClass.QUOTA, None, NOW)
+    hold(keys, now=NOW + 1).answered()
+    assert "vendor" in keys.left([SMALL], NOW)[1]
+
+
 def test_a_key_that_is_refused_for_good_is_no_guess() -> None:
     keys = Keys({}, [SMALL])
     hold(keys).failed(ErrorClass.AUTH, None, NOW)

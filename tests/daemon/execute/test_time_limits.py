@@ -9,7 +9,8 @@ from typing import Any
 import anyio
 import pytest
 
-from routerd.settings import Timeouts
+from routerd.health.trips import Place
+from routerd.settings import USUAL_HEALTH, Timeouts
 from tests.daemon.execute.run import SOON, Run
 from tests.daemon.execute.scripted import (
     Scene,
@@ -286,6 +287,29 @@ async def test_a_caller_in_a_hurry_leaves_time_for_the_backup() -> None:
     assert run.way == [("vendor", "first", "timeout"), ("backup", "fallback", None)]
     # Its hurry says nothing of the provider.
     assert run.accounts.breakers.report(0.0) == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "options", "stands_for"),
+    [
+        (1.0, {"latency": 100}, "a hint"),
+        (SOON, {"latency": 100}, "nothing"),
+        (1.0, {}, "a failure"),
+    ],
+)
+async def test_what_a_callers_hurry_ended_is_a_hint_at_most(
+    seconds: float, options: dict[str, Any], stands_for: str
+) -> None:
+    async with Vendor(silent) as vendor:
+        timeouts = Timeouts(headers=seconds, first_content=seconds)
+        run = Run(vendor.target(), timeouts=timeouts, **options)
+        place = Place("vendor/m", "m", "vendor", vendor.channel.server)
+        run.accounts.breakers.replace([place], USUAL_HEALTH)
+        await run.go()
+    endpoint = run.accounts.breakers._endpoints["vendor", vendor.channel.server]
+    assert run.way == [("vendor", "first", "timeout")]
+    counted = {"nothing": (0, 0), "a hint": (1, 0), "a failure": (0, 1)}
+    assert (endpoint.hints, endpoint.in_a_row) == counted[stands_for]
 
 
 async def test_a_caller_in_a_hurry_leaves_time_also_where_an_answer_comes_in_one_piece() -> None:

@@ -251,11 +251,15 @@ def test_it_is_tested_after_ten_seconds_and_closed_by_an_answer_alone() -> None:
     house = House()
     trip(house)
     assert house.breakers.next_due() == house.now + 10
-    assert house.breakers.due(house.now + 9.9) == []
+    assert house.breakers.begin_tests(house.now + 9.9) == []
     house.now += 10
-    assert house.breakers.due(house.now) == [("a", "eu.a:443")]
-    house.breakers.tested(("a", "eu.a:443"), house.now, answers=True)
-    assert (house.state(), house.avoided(), house.breakers.due(house.now)) == ("probing", {}, [])
+    assert house.breakers.begin_tests(house.now) == [("a", "eu.a:443")]
+    house.breakers.tested(("a", "eu.a:443"), answers=True)
+    assert (house.state(), house.avoided(), house.breakers.begin_tests(house.now)) == (
+        "probing",
+        {},
+        [],
+    )
     house.breakers.begin(attempt(A), house.now)
     # One call tries it; the others go elsewhere meanwhile.
     assert set(house.avoided()) == {"a"}
@@ -270,10 +274,13 @@ def test_a_test_that_fails_and_a_trial_that_fails_wait_again() -> None:
     house = House()
     trip(house)
     house.now += 10
-    house.breakers.tested(("a", "eu.a:443"), house.now, answers=False)
-    assert house.breakers.next_due() == house.now + 10
-    house.now += 10
-    house.breakers.tested(("a", "eu.a:443"), house.now, answers=True)
+    assert house.breakers.begin_tests(house.now) == [("a", "eu.a:443")]
+    house.now += 4
+    house.breakers.tested(("a", "eu.a:443"), answers=False)
+    # From one test's beginning to the next one's.
+    assert house.breakers.next_due() == house.now + 6
+    house.now += 6
+    house.breakers.tested(("a", "eu.a:443"), answers=True)
     house.fail(A)
     assert (house.state(), house.breakers.next_due()) == ("tripped", house.now + 10)
     assert house.names() == ["provider_tripped"]  # it is still the same outage
@@ -284,7 +291,7 @@ def test_a_trial_that_shows_nothing_leaves_it_to_the_next_call(kind: ErrorClass)
     house = House()
     trip(house)
     house.now += 10
-    house.breakers.tested(("a", "eu.a:443"), house.now, answers=True)
+    house.breakers.tested(("a", "eu.a:443"), answers=True)
     house.fail(A, kind)
     assert (house.state(), house.avoided()) == ("probing", {})
 
@@ -293,7 +300,7 @@ def test_a_trial_that_does_not_end_keeps_the_next_one_ten_seconds() -> None:
     house = House()
     trip(house)
     house.now += 10
-    house.breakers.tested(("a", "eu.a:443"), house.now, answers=True)
+    house.breakers.tested(("a", "eu.a:443"), answers=True)
     house.breakers.begin(attempt(A), house.now)
     house.now += 9
     assert set(house.avoided()) == {"a"}
@@ -309,6 +316,70 @@ def test_of_two_times_the_later_holds() -> None:
     assert house.breakers.next_due() == house.now + 60
     house.end(A, failure(ErrorClass.OVERLOADED, retry_after=90.0), began_at=house.now - 1)
     assert house.breakers.next_due() == house.now + 90
+
+
+def test_its_own_reckoning_never_keeps_a_test_waiting() -> None:
+    limits = structs.replace(LIMITS, failures_in_a_row=5, failure_volume=100)
+    house = House(limits=limits)
+    for _ in range(5):
+        house.fail(A, ErrorClass.OVERLOADED)
+    assert house.state() == "tripped"
+    assert house.breakers.next_due() == house.now + 10
+
+
+def test_an_answer_to_what_was_asked_before_takes_no_named_time_back() -> None:
+    house = House()
+    before = house.now
+    house.now += 5
+    house.fail(A, ErrorClass.OVERLOADED, retry_after=60.0)
+    house.now += 1
+    house.end(A, began_at=before)
+    assert set(house.avoided()) == {"a"}
+    assert house.breakers.named_wait("a/m", house.now) == 59.0
+    house.end(A)
+    assert house.avoided() == {}
+
+
+def test_what_began_before_it_recovered_does_not_trip_it_again() -> None:
+    house = House()
+    before = house.now
+    trip(house)
+    house.now += 10
+    house.breakers.tested(("a", "eu.a:443"), answers=True)
+    house.end(A)
+    for _ in range(20):
+        house.end(A, failure(ErrorClass.TIMEOUT), began_at=before)
+    assert (house.state(), house.avoided()) == ("passing", {})
+    trip(house)
+
+
+def hurry(house: House, began_at: float | None = None) -> None:
+    hasty = failure(ErrorClass.TIMEOUT, is_evidence=False, is_hint=True)
+    house.end(A, hasty, began_at=began_at)
+
+
+def test_a_row_of_hasty_callers_who_heard_nothing_trips_it_in_the_end() -> None:
+    house = House()
+    for _ in range(8):
+        hurry(house)
+    assert house.state() == "passing"
+    house.end(A)  # one answer, and they were only in a hurry
+    for _ in range(8):
+        hurry(house)
+    assert house.state() == "passing"
+    hurry(house)
+    assert house.state() == "tripped"
+
+
+def test_one_request_in_ten_seconds_goes_to_who_asked_for_none() -> None:
+    house = House()
+    assert house.breakers.may_force("a/m", house.now)
+    house.now += 9.9
+    assert not house.breakers.may_force("a/m", house.now)
+    assert not house.breakers.may_force("a/n", house.now)  # the same address
+    assert house.breakers.may_force("b/m", house.now)
+    house.now += 0.2
+    assert house.breakers.may_force("a/n", house.now)
 
 
 def test_an_answer_to_what_was_asked_before_closes_nothing() -> None:
@@ -425,7 +496,7 @@ def test_a_reload_keeps_what_is_known_of_an_address() -> None:
     assert house.state() == "tripped"
     house.breakers.replace([Place("a/m", "m", "a", "new.a:443")], LIMITS)
     assert house.avoided() == {}
-    assert house.breakers.due(house.now + 100) == []
+    assert house.breakers.begin_tests(house.now + 100) == []
 
 
 # --- as a machine --------------------------------------------------------------------------------
@@ -452,6 +523,9 @@ class BreakerMachine(RuleBasedStateMachine):
         self.running: list[tuple[Attempt, float]] = []
         self.began_trial_at: float | None = None
         self.named_until = 0.0
+        # What still holds of it, as long as no answer to a later request came.
+        self.holds_until = 0.0
+        self.failed_at = self.passed_at = 0.0
         self.last_state = "passing"
         self.last_until = 0.0
 
@@ -491,8 +565,10 @@ class BreakerMachine(RuleBasedStateMachine):
             one.error_class = str(kind)
         house.breakers.end(one, failed, began_at, house.now)
         after = house.state()
-        if kind in FAULTS and retry_after is not None:
-            self.named_until = max(self.named_until, house.now + retry_after)
+        if kind in FAULTS:
+            self.note_failure(before, began_at, retry_after)
+        elif kind is None:
+            self.note_answer(before, began_at)
         if kind is not None and kind not in FAULTS:
             assert after == before  # it showed nothing
         if before in ("tripped", "probing") and after in ("passing", "backing_off"):
@@ -501,11 +577,27 @@ class BreakerMachine(RuleBasedStateMachine):
         if before == "probing" and (after != "probing" or kind not in (None, *FAULTS)):
             self.began_trial_at = None
 
+    def note_failure(self, before: str, began_at: float, retry_after: float | None) -> None:
+        if before in ("passing", "backing_off") and began_at < self.passed_at:
+            assert self.house.state() == before  # it belongs to the bad time before
+            return
+        self.failed_at = self.house.now
+        if retry_after is not None:
+            self.named_until = max(self.named_until, self.house.now + retry_after)
+            self.holds_until = max(self.holds_until, self.house.now + retry_after)
+
+    def note_answer(self, before: str, began_at: float) -> None:
+        if before in ("tripped", "probing"):
+            if self.house.state() == "passing":
+                self.passed_at, self.holds_until = self.house.now, 0.0
+        elif began_at >= self.failed_at:
+            self.holds_until = 0.0
+
     @rule(answers=st.booleans())
     def test_what_is_due(self, answers: bool) -> None:
         house = self.house
-        for server in house.breakers.due(house.now):
-            house.breakers.tested(server, house.now, answers=answers)
+        for server in house.breakers.begin_tests(house.now):
+            house.breakers.tested(server, answers=answers)
             assert house.state() == ("probing" if answers else "tripped")
             if answers:
                 self.began_trial_at = None
@@ -521,7 +613,7 @@ class BreakerMachine(RuleBasedStateMachine):
         assert (due is not None) == (state == "tripped")
         if due is not None:
             latest = max(self.house.now + LIMITS.retest_seconds, self.named_until)
-            assert due <= latest + 16.0  # what an overloaded one backs off at most
+            assert due <= latest
             if self.last_state == "tripped":
                 assert due >= self.last_until  # of two times the later holds
         self.last_state, self.last_until = state, due or 0.0
@@ -533,6 +625,8 @@ class BreakerMachine(RuleBasedStateMachine):
         unwell = self.house.breakers.unwell(ALL, self.house.now)
         assert set(unwell.why) == set(unwell.seconds) <= {"a"}
         assert all(unwell.why.values())
+        if self.house.now < self.holds_until and self.house.state() != "probing":
+            assert "a" in unwell.why
         if self.house.state() == "tripped":
             assert "a" in unwell.why
 
@@ -541,11 +635,11 @@ class BreakerMachine(RuleBasedStateMachine):
         if not hasattr(self, "house"):
             return
         house = self.house
-        house.now = max(house.now, self.named_until, house.breakers.next_due() or 0.0)
+        house.now = max(house.now, self.named_until)
         end = house.now + 30
         while house.state() != "passing" and house.now <= end:
-            for server in house.breakers.due(house.now):
-                house.breakers.tested(server, house.now, answers=True)
+            for server in house.breakers.begin_tests(house.now):
+                house.breakers.tested(server, answers=True)
             if house.breakers.refuses("a/m", house.now, forced=False) is None:
                 house.end(A)
             house.now += 1

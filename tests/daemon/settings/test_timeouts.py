@@ -21,7 +21,7 @@ def test_without_a_target_the_base_holds() -> None:
 def test_who_waits_is_spared_the_longest_waits() -> None:
     made = timeouts_for(BASE, *NOTHING, "interactive")
     assert made == structs.replace(
-        BASE, connect=3, headers=20, first_content=30, thinking=120, between_parts=30
+        BASE, connect=3, headers=15, first_content=15, thinking=120, between_parts=30
     )
 
 
@@ -38,7 +38,7 @@ def test_a_batch_call_waits_twice_as_long_and_no_longer_in_all() -> None:
     )
 
 
-@pytest.mark.parametrize(("latency", "seconds"), [(100, 1.0), (2_000, 6.0), (60_000, 30.0)])
+@pytest.mark.parametrize(("latency", "seconds"), [(100, 1.0), (2_000, 6.0), (60_000, 15.0)])
 def test_milliseconds_bound_the_first_content(latency: int, seconds: float) -> None:
     made = timeouts_for(BASE, *NOTHING, latency)
     assert made.first_content == seconds
