@@ -19,17 +19,16 @@ from routerd.providers.json_text import JSON_ERRORS, read_json, text_of
 from routerd.providers.openai.failure import is_output_limit, stream_failure
 from routerd.providers.openai.logprobs import read_logprobs
 from routerd.providers.openai.reasoning import ReasoningReader
-from routerd.providers.openai.tool_calls import ToolCallAssembler
 from routerd.providers.openai.usage import read_usage
 from routerd.providers.openai.wire import (
     Choice,
     Chunk,
     Delta,
-    ToolCallFragment,
     read_chunk,
     reread_chunk,
 )
 from routerd.providers.sse import DEFAULT_MAX_EVENT_BYTES
+from routerd.providers.tool_calls import ToolCallAssembler, ToolCallFragment
 from routerd_proto.frames import RefusalDelta, TextDelta
 
 __all__ = ["ChatDecoder"]

@@ -13,6 +13,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from routerd.providers.base import ChatRequest, EncodedRequest
+from routerd.providers.chat_shapes import function_tool
 from routerd.providers.json_schema import is_strict
 from routerd.providers.json_text import encode_json
 from routerd.providers.openai.dialects import Dialect, ModelRule
@@ -163,15 +164,13 @@ def _add_tools(body: Json, request: ChatRequest, dialect: Dialect, notes: Notes)
 
 
 def _tool(tool: Tool, dialect: Dialect, notes: Notes) -> Json:
-    function: Json = {"name": tool.name}
-    if tool.description:
-        function["description"] = tool.description
-    function["parameters"] = tool.parameters or {"type": "object", "properties": {}}
+    encoded = function_tool(tool)
+    function = encoded["function"]
     if tool.strict and dialect.strict and is_strict(function["parameters"]):
         function["strict"] = True
     elif tool.strict:
         notes.add("strict was left out of a tool: the provider or the schema does not allow it")
-    return {"type": "function", "function": function}
+    return encoded
 
 
 def _response_format(schema: Json) -> Json:

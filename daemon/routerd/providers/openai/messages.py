@@ -9,6 +9,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from routerd.providers.chat_shapes import (
+    PICTURES_NOTE,
+    called_tools,
+    image_part,
+    result_pictures,
+    result_text,
+    text_document,
+)
 from routerd.providers.openai.dialects import Dialect
 from routerd.providers.request import Notes, base64_text, parts_of, refusal
 from routerd_proto.content import (
@@ -18,7 +26,6 @@ from routerd_proto.content import (
     Message,
     Reasoning,
     Text,
-    ToolCall,
     ToolResult,
 )
 
@@ -64,27 +71,16 @@ def _part(part: Content, dialect: Dialect, notes: Notes) -> Json:
         case Text():
             return {"type": "text", "text": part.text}
         case Image():
-            return _image(part)
+            return image_part(part)
         case Document():
             return _document(part, dialect, notes)
         case _:
             raise refusal(f"a user message cannot hold {type(part).__name__}", param="messages")
 
 
-def _image(image: Image) -> Json:
-    url = image.url
-    if url is None:
-        url = f"data:{image.media_type or 'image/png'};base64,{base64_text(image.data or b'')}"
-    picture: Json = {"url": url}
-    if image.detail is not None:
-        picture["detail"] = image.detail
-    return {"type": "image_url", "image_url": picture}
-
-
 def _document(document: Document, dialect: Dialect, notes: Notes) -> Json:
     media_type = document.media_type or "application/pdf"
-    if document.data is not None and media_type.startswith("text/"):
-        text = document.data.decode("utf-8", "replace")
+    if (text := text_document(document)) is not None:
         notes.add("a text document was sent as plain text")
         return {"type": "text", "text": f"{document.title}\n\n{text}" if document.title else text}
     url = document.url
@@ -109,24 +105,16 @@ def _document(document: Document, dialect: Dialect, notes: Notes) -> Json:
 
 
 def _tool_result(result: ToolResult, dialect: Dialect, notes: Notes, pictures: list[Json]) -> Json:
-    if isinstance(result.content, str):
-        content: str | list[Json] = result.content
-    elif dialect.tool_result_images == "inside":
+    content: str | list[Json] = result_text(result)
+    if dialect.tool_result_images == "inside" and not isinstance(result.content, str):
         content = [_part(part, dialect, notes) for part in result.content]
-    else:
-        content = "\n\n".join(part.text for part in result.content if isinstance(part, Text))
-        images = [part for part in result.content if isinstance(part, Image)]
-        if images:
-            name = dialect.tool_ids.fit(result.call_id)
-            pictures.append({"type": "text", "text": f"Images of the tool result {name}:"})
-            pictures.extend(_image(image) for image in images)
-            notes.add("images of a tool result were sent in a user message")
-    if result.is_error and not content:
-        content = "error"
+    elif images := result_pictures(result, dialect.tool_ids):
+        pictures.extend(images)
+        notes.add(PICTURES_NOTE)
     return {
         "role": "tool",
         "tool_call_id": dialect.tool_ids.fit(result.call_id),
-        "content": content,
+        "content": content or result_text(result),
     }
 
 
@@ -134,15 +122,7 @@ def _assistant(
     parts: list[Content], dialect: Dialect, notes: Notes, *, reasons: bool
 ) -> Json | None:
     text = "".join(part.text for part in parts if isinstance(part, Text))
-    calls = [
-        {
-            "id": dialect.tool_ids.fit(part.id),
-            "type": "function",
-            "function": {"name": part.name, "arguments": part.arguments or "{}"},
-        }
-        for part in parts
-        if isinstance(part, ToolCall)
-    ]
+    calls = called_tools(parts, dialect.tool_ids)
     own = _own_reasoning(parts, dialect, notes)
     if not text and not calls:
         notes.add("an assistant message without text or tool calls was left out")

@@ -14,23 +14,9 @@ import msgspec
 from msgspec import Struct
 
 from routerd.providers.json_text import read_json
+from routerd.providers.tool_calls import Function, ToolCallFragment, function_of
 
-__all__ = ["Choice", "Chunk", "Delta", "Function", "ToolCallFragment", "read_chunk", "reread_chunk"]
-
-
-class Function(Struct, gc=False):
-    """The function of a tool call; `arguments` is JSON text, with some servers an object."""
-
-    name: Any = None
-    arguments: Any = None
-
-
-class ToolCallFragment(Struct, gc=False):
-    """A piece of a tool call, or a whole one."""
-
-    index: Any = None
-    id: Any = None
-    function: Function | None = None
+__all__ = ["Choice", "Chunk", "Delta", "read_chunk", "reread_chunk"]
 
 
 class Delta(Struct, gc=False):
@@ -127,7 +113,7 @@ def _delta(fields: Any) -> Delta | None:
         reasoning_content=fields.get("reasoning_content"),
         reasoning=fields.get("reasoning"),
         reasoning_details=fields.get("reasoning_details"),
-        function_call=_function(fields.get("function_call")),
+        function_call=function_of(fields.get("function_call")),
         annotations=fields.get("annotations"),
     )
 
@@ -136,11 +122,5 @@ def _fragment(fields: dict[str, Any]) -> ToolCallFragment:
     return ToolCallFragment(
         index=fields.get("index"),
         id=fields.get("id"),
-        function=_function(fields.get("function")),
+        function=function_of(fields.get("function")),
     )
-
-
-def _function(fields: Any) -> Function | None:
-    if not isinstance(fields, dict):
-        return None
-    return Function(name=fields.get("name"), arguments=fields.get("arguments"))

@@ -1,8 +1,8 @@
-"""Tool calls out of the pieces in which Chat Completions servers send them.
+"""Tool calls out of the pieces in which Chat Completions, and what is shaped like it, send them.
 
 Rules of this file: it decides which piece belongs to which call, and nothing else. By the book
 `index` names the call; but some servers send no index, or 0 for every call, or no id, or the
-arguments as an object.
+arguments as an object. No vendor: a decoder brings its pieces in the shape that is here.
 """
 
 from __future__ import annotations
@@ -14,10 +14,24 @@ from msgspec import Struct, field
 
 from routerd.domain import Part
 from routerd.providers.json_text import encode_json, is_whole_json, text_of
-from routerd.providers.openai.wire import ToolCallFragment
 from routerd_proto.frames import ToolCallDelta, ToolCallStarted
 
-__all__ = ["ToolCallAssembler"]
+__all__ = ["Function", "ToolCallAssembler", "ToolCallFragment", "function_of"]
+
+
+class Function(Struct, gc=False):
+    """The function of a tool call; `arguments` is JSON text, with some servers an object."""
+
+    name: Any = None
+    arguments: Any = None
+
+
+class ToolCallFragment(Struct, gc=False):
+    """A piece of a tool call, or a whole one."""
+
+    index: Any = None
+    id: Any = None
+    function: Function | None = None
 
 
 class OpenCall(Struct):
@@ -96,6 +110,13 @@ class ToolCallAssembler:
         parts.append(ToolCallStarted(call.index, call_id, call.name))
         if call.pieces:
             parts.append(ToolCallDelta(call.index, "".join(call.pieces)))
+
+
+def function_of(fields: Any) -> Function | None:
+    """Read a function out of plain data, None where it is no object."""
+    if not isinstance(fields, dict):
+        return None
+    return Function(name=fields.get("name"), arguments=fields.get("arguments"))
 
 
 def _is_new_call(call: OpenCall, wire_id: str, name: str, arguments: str) -> bool:

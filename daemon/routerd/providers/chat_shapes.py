@@ -1,0 +1,87 @@
+"""The pieces of a request that Chat Completions and the formats shaped like it have in common.
+
+Rules of this file: no vendor. What differs (roles, reasoning, which parts are taken) is decided by
+who asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from routerd.providers.request import ToolIdRule, base64_text
+from routerd_proto.content import Content, Document, Image, Text, Tool, ToolCall, ToolResult
+
+__all__ = [
+    "PICTURES_NOTE",
+    "called_tools",
+    "function_tool",
+    "image_part",
+    "result_pictures",
+    "result_text",
+    "text_document",
+]
+
+Json = dict[str, Any]
+
+PICTURES_NOTE: Final = "images of a tool result were sent in a user message"
+
+
+def image_part(image: Image) -> Json:
+    """Write an image as an `image_url` part; bytes go along in a data URL."""
+    url = image.url
+    if url is None:
+        url = f"data:{image.media_type or 'image/png'};base64,{base64_text(image.data or b'')}"
+    picture: Json = {"url": url}
+    if image.detail is not None:
+        picture["detail"] = image.detail
+    return {"type": "image_url", "image_url": picture}
+
+
+def text_document(document: Document) -> str | None:
+    """Return the text of a document of plain text that was sent along, None for any other."""
+    media_type = document.media_type or "application/pdf"
+    if document.data is None or not media_type.startswith("text/"):
+        return None
+    return document.data.decode("utf-8", "replace")
+
+
+def result_text(result: ToolResult) -> str:
+    """Return the text of a tool's result; an error without words is called one."""
+    text = result.content
+    if not isinstance(text, str):
+        text = "\n\n".join(part.text for part in text if isinstance(part, Text))
+    return "error" if result.is_error and not text else text
+
+
+def result_pictures(result: ToolResult, ids: ToolIdRule) -> list[Json]:
+    """Write the images of a tool's result as parts of the user message that follows it."""
+    if isinstance(result.content, str):
+        return []
+    pictures = [image_part(part) for part in result.content if isinstance(part, Image)]
+    if not pictures:
+        return []
+    name = ids.fit(result.call_id)
+    return [{"type": "text", "text": f"Images of the tool result {name}:"}, *pictures]
+
+
+def called_tools(parts: Iterable[Content], ids: ToolIdRule) -> list[Json]:
+    """Write the calls of an assistant message, with ids that the provider takes."""
+    return [
+        {
+            "id": ids.fit(part.id),
+            "type": "function",
+            "function": {"name": part.name, "arguments": part.arguments or "{}"},
+        }
+        for part in parts
+        if isinstance(part, ToolCall)
+    ]
+
+
+def function_tool(tool: Tool) -> Json:
+    """Write a tool the model may call; one without parameters gets an empty schema."""
+    function: Json = {"name": tool.name}
+    if tool.description:
+        function["description"] = tool.description
+    function["parameters"] = tool.parameters or {"type": "object", "properties": {}}
+    return {"type": "function", "function": function}
