@@ -13,7 +13,7 @@ from routerd.providers.json_text import JSON_ERRORS, read_json, text_of
 
 __all__ = ["read_models"]
 
-# OpenRouter, vLLM, Groq, Mistral, Anthropic and Gemini, each by its own name.
+# OpenRouter and Cohere, vLLM, Groq, Mistral, Anthropic and Gemini, each by its own name.
 WINDOW_FIELDS: Final = (
     "context_length",
     "max_model_len",
@@ -47,10 +47,12 @@ def read_models(body: bytes) -> list[ListedModel]:
 
 
 def _name(entry: dict[str, Any]) -> str | None:
-    """Return a model's id; Gemini has it in `name`, under `models/`."""
+    """Return a model's id; Gemini has it in `name` under `models/`, Cohere beside `endpoints`."""
     if (name := text_of(entry.get("id"))) is not None:
         return name
     named = text_of(entry.get("name"))
+    if "endpoints" in entry:
+        return named
     return named.removeprefix("models/") if named and named.startswith("models/") else None
 
 

@@ -11,6 +11,7 @@ from routerd.errors import SettingsError
 from routerd.models.schema import Documents
 from routerd.providers.anthropic import AnthropicAdapter
 from routerd.providers.base import Adapter
+from routerd.providers.cohere import CohereAdapter
 from routerd.providers.gemini import GeminiAdapter
 from routerd.providers.openai import DIALECTS, OpenAIAdapter
 
@@ -18,6 +19,7 @@ __all__ = ["ADAPTERS", "build_adapter", "documents_of"]
 
 ADAPTERS: Final[dict[str, tuple[str, ...]]] = {
     "anthropic": (),
+    "cohere": (),
     "gemini": (),
     "openai": tuple(DIALECTS),
 }
@@ -38,6 +40,8 @@ def build_adapter(adapter: str, dialect: str | None = None) -> Adapter:
         )
     if adapter == "anthropic":
         return AnthropicAdapter()
+    if adapter == "cohere":
+        return CohereAdapter()
     if adapter == "gemini":
         return GeminiAdapter()
     return OpenAIAdapter(DIALECTS[dialect or "openai"])
@@ -47,5 +51,7 @@ def documents_of(adapter: str, dialect: str | None = None) -> Documents | None:
     """Return which documents a wire format carries besides plain text."""
     if adapter in ("anthropic", "gemini"):
         return "url"
+    if adapter == "cohere":
+        return None
     carried = DIALECTS[dialect or "openai"].documents
     return "data" if carried == "file" else "url" if carried == "document_url" else None

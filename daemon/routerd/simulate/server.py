@@ -23,6 +23,7 @@ from aiohttp.web_protocol import RequestHandler
 from routerd.simulate.account import Account, Attempt, Outcome, Price
 from routerd.simulate.answer import compose
 from routerd.simulate.anthropic import Anthropic
+from routerd.simulate.cohere import Cohere
 from routerd.simulate.control import CONTROL_PREFIX, control
 from routerd.simulate.delivery import Delivery, reset_connection, simple_response
 from routerd.simulate.exchange import Asked, HttpAnswer, Question, Refusal, Reply, Usage
@@ -36,7 +37,7 @@ from routerd.simulate.vendor import JSON_HEADERS, RequestNames, Route, Vendor
 __all__ = ["VENDORS", "Simulator", "run", "serve"]
 
 VENDORS: dict[str, Callable[[], Vendor]] = {
-    vendor.name: vendor for vendor in (OpenAI, Anthropic, Gemini)
+    vendor.name: vendor for vendor in (OpenAI, Anthropic, Gemini, Cohere)
 }
 BODY_LIMIT = 32 * 1024 * 1024
 CLOSING_SECONDS = 5.0
