@@ -230,7 +230,8 @@ class ProviderSettings(Section, frozen=True):
 
     enabled: Annotated[bool, Meta(description="Whether calls may go there.")] = True
     adapter: Annotated[
-        str | None, Meta(description="The wire format it speaks: openai, anthropic or gemini.")
+        str | None,
+        Meta(description="The wire format it speaks: openai, anthropic, gemini or cohere."),
     ] = None
     dialect: Annotated[
         str | None, Meta(description="Which habits of that format, for the openai adapter.")

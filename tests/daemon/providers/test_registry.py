@@ -16,7 +16,7 @@ def test_every_name_builds_an_adapter() -> None:
 @pytest.mark.parametrize(
     ("adapter", "dialect", "said"),
     [
-        ("cohere", None, "anthropic, gemini, "),
+        ("nobody", None, "anthropic, cohere, gemini, "),
         ("openai", "nobody", "openai, compatible, mistral"),
         ("anthropic", "openai", "expected none"),
     ],

@@ -20,6 +20,8 @@ SOURCES = [
     ("openai", "openai", "openai/tools_no_index.sse"),
     ("openai", "openai", "openai/tools_index_zero.sse"),
     ("openai", "deepseek", "openai/tools.json"),
+    ("cohere", None, "cohere/tools_parallel.sse"),
+    ("cohere", None, "cohere/tools.json"),
 ]
 TARGETS: list[tuple[str, str | None]] = [
     (name, dialect) for name, dialects in ADAPTERS.items() for dialect in dialects or (None,)
@@ -43,7 +45,12 @@ def test_calls_and_results_stay_paired(
     tools = [Tool(name) for name in dict.fromkeys(call.name for call in calls)]
     chat = request("claude-opus-4-6", messages=messages, tools=tools)
     body, _ = encoded(build_adapter(*target), chat)
-    read = {"anthropic": anthropic_calls, "gemini": gemini_calls, "openai": openai_calls}
+    read = {
+        "anthropic": anthropic_calls,
+        "cohere": openai_calls,  # the same shape
+        "gemini": gemini_calls,
+        "openai": openai_calls,
+    }
     sent = read[target[0]](body)
     assert [(name, arguments, result) for _, name, arguments, result in sent] == [
         (call.name, json.loads(call.arguments), f"result {number}")

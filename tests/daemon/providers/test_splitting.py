@@ -13,8 +13,8 @@ from routerd.providers.base import Adapter
 from routerd.providers.registry import build_adapter
 from tests.daemon.providers.drive import FIXTURES, decode, text_in
 
-FILES = sorted(path for path in FIXTURES.glob("*/*") if path.parent.name in ("anthropic", "openai"))
-ADAPTERS = {"anthropic": build_adapter("anthropic"), "openai": build_adapter("openai")}
+ADAPTERS = {name: build_adapter(name) for name in ("anthropic", "cohere", "openai")}
+FILES = sorted(path for path in FIXTURES.glob("*/*") if path.parent.name in ADAPTERS)
 
 JSON = st.recursive(
     st.none()
@@ -73,6 +73,11 @@ JSON = st.recursive(
                     "function_call",
                     "refusal",
                     "lifecycle",
+                    "tool_plan",
+                    "citations",
+                    "billed_units",
+                    "tokens",
+                    "error_type",
                 ]
             ),
             inner,
@@ -90,6 +95,15 @@ EVENT_TYPES = [
     "message_stop",
     "error",
     "ping",
+    "message-start",
+    "content-start",
+    "content-delta",
+    "content-end",
+    "tool-plan-delta",
+    "tool-call-start",
+    "tool-call-delta",
+    "citation-start",
+    "message-end",
 ]
 DELTA_TYPES = [
     "text_delta",
@@ -128,6 +142,11 @@ def anthropic_event(text: str) -> bytes:
     return json.dumps({"type": "content_block_delta", "index": 0, "delta": delta}).encode()
 
 
+def cohere_event(text: str) -> bytes:
+    delta = {"message": {"content": {"text": text}}}
+    return json.dumps({"type": "content-delta", "index": 0, "delta": delta}).encode()
+
+
 GARBAGE = (
     st.binary(max_size=40).map(lambda data: data.replace(b"\n", b" ").replace(b"\r", b" "))
     | JSON.map(lambda value: b"data: " + json.dumps(value).encode())
@@ -146,6 +165,7 @@ GARBAGE = (
                     "usage": fields[2],
                     "content_block": {"type": "tool_use", "input": fields[3]},
                     "message": fields[3],
+                    "delta": fields[2] if isinstance(fields[2], dict) else {"message": fields[3]},
                 }
             ).encode()
         )
@@ -154,7 +174,8 @@ GARBAGE = (
 
 
 @pytest.mark.parametrize(
-    ("name", "event"), [("openai", openai_event), ("anthropic", anthropic_event)]
+    ("name", "event"),
+    [("openai", openai_event), ("anthropic", anthropic_event), ("cohere", cohere_event)],
 )
 @given(
     pieces=st.lists(st.tuples(st.text(max_size=8), GARBAGE), max_size=6),
@@ -246,6 +267,14 @@ def test_nesting_that_can_just_be_read_does_not_raise(name: str, stream: bool) -
                 f'{{"choices":[{{"message":{{"tool_calls":[{call}]}},"finish_reason":"stop"}}]}}',
                 f'{{"choices":[{{"message":{{"content":"a"}},"finish_reason":"stop"}}],{usage}}}',
             ]
+        elif name == "cohere":
+            message = f'"message":{{"tool_calls":[{call}]}}'
+            events = [f"{{{message}}}", f'{{"message":{{"content":"a"}},{usage}}}']
+            if stream:
+                events = [
+                    f'{{"type":"tool-call-start","delta":{{{message}}}}}',
+                    f'{{"type":"message-end","delta":{{{usage}}}}}',
+                ]
         elif stream:
             start = f'{{"type":"content_block_start","index":0,"content_block":{block}}}'
             stop = '{"type":"content_block_stop","index":0}'
