@@ -10,14 +10,15 @@ import anyio.to_thread
 import httpx
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from routerd.domain import Part
 from routerd.providers.base import Outcome
 from routerd.providers.cohere import CohereAdapter
 from routerd.simulate import Fault, Pacing, Simulator, expected_text
 from routerd_proto.content import Document, Message, Text, Tool
-from routerd_proto.frames import CitationAdded
-from tests.daemon.providers.drive import calls_in, decode, reasoning_in, request, text_in
+from routerd_proto.frames import CitationAdded, LogprobsAdded
+from tests.daemon.providers.drive import ABLE, calls_in, decode, reasoning_in, request, text_in
 
 cohere = pytest.importorskip(
     "cohere", reason="the vendors' own clients are not installed: requirements-vendors.lock"
@@ -37,6 +38,7 @@ CASES: dict[str, dict[str, Any]] = {
     "thinking before tools": {"tools": TOOLS, "said": "Call both tools", "reasoning": "low"},
     "documents": {"said": [DOCUMENT, Text(SAID)]},
     "schema": {"output_schema": CITY},
+    "logprobs": {"logprobs": 0, "capabilities": replace(ABLE, logprobs=True)},
     "limit": {"max_output_tokens": 5},
 }
 
@@ -48,6 +50,7 @@ class Read:
         self.text = self.reasoning = self.plan = ""
         self.calls: list[list[str]] = []
         self.citations: list[Any] = []
+        self.logprobs: list[tuple[str, float]] = []
         self.finish = ""
         self.billed: tuple[float, float] = (-1, -1)
 
@@ -93,6 +96,7 @@ def by_the_client(simulator: Simulator, fields: dict[str, Any], *, stream: bool)
     for call in answer.message.tool_calls or ():
         read.calls.append([call.id, call.function.name, call.function.arguments])
     read.citations = [plain(citation) for citation in answer.message.citations or ()]
+    read.logprobs = [(item.text, sum(item.logprobs)) for item in answer.logprobs or ()]
     read.finish = answer.finish_reason
     read.add_usage(answer.usage)
     return read
@@ -103,6 +107,8 @@ def take_event(read: Read, event: Any) -> None:
     if event.type == "content-delta":
         read.text += message.content.text or ""
         read.reasoning += message.content.thinking or ""
+        if event.logprobs is not None:
+            read.logprobs.append((event.logprobs.text, sum(event.logprobs.logprobs)))
     elif event.type == "tool-plan-delta":
         read.plan += message.tool_plan
     elif event.type == "tool-call-start":
@@ -146,6 +152,9 @@ async def test_both_read_the_same(simulator: Simulator, case: Any, stream: bool)
     assert called == [(call_id.rpartition("_")[0], *call) for call_id, *call in read.calls]
     cited = [part.citation for part in parts if isinstance(part, CitationAdded)]
     assert cited == read.citations
+    told = [part for part in parts if isinstance(part, LogprobsAdded)]
+    assert [(one.token, one.logprob) for part in told for one in part.tokens] == read.logprobs
+    assert bool(told) == ("logprobs" in case)
     assert outcome.usage is not None
     assert (outcome.usage.input_tokens, outcome.usage.output_tokens) == read.billed
     finishes = {"COMPLETE": "stop", "TOOL_CALL": "tool_calls", "MAX_TOKENS": "length"}

@@ -14,6 +14,7 @@ from routerd.domain import FinishReason, Part
 from routerd.errors import ErrorClass, Failure
 from routerd.providers.body import BodyDecoder
 from routerd.providers.cohere.failure import stream_failure
+from routerd.providers.cohere.logprobs import read_logprobs
 from routerd.providers.cohere.messages import PLAN, THINKING, VENDOR
 from routerd.providers.cohere.usage import read_usage
 from routerd.providers.cohere.wire import (
@@ -77,6 +78,8 @@ class ChatDecoder(BodyDecoder):
             message = delta.message
             if message is not None and type(message.content) is Piece:
                 self._take_piece(message.content, parts)
+                if event.logprobs is not None:
+                    self._tell_logprobs(read_logprobs(event.logprobs), parts)
                 return True
         self._take_other(kind or name.decode("utf-8", "replace"), event, parts)
         return True
@@ -97,6 +100,8 @@ class ChatDecoder(BodyDecoder):
         self.outcome.response_id = text_of(answer.get("id"))
         delta = Delta(message, answer.get("finish_reason"), answer.get("usage"))
         self._take_delta(None, delta, parts)
+        if (logprobs := answer.get("logprobs")) is not None:
+            self._tell_logprobs(read_logprobs(logprobs), parts)
         self._done = True
         return True
 
@@ -119,6 +124,8 @@ class ChatDecoder(BodyDecoder):
             self._note_error({"message": text_of(event.message) or ""})
         if event.delta is not None:
             self._take_delta(event.index, event.delta, parts)
+        if event.logprobs is not None:
+            self._tell_logprobs(read_logprobs(event.logprobs), parts)
         if kind == "content-end":
             self._end_reasoning(parts)
         elif kind == "message-end":

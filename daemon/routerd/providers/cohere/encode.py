@@ -54,6 +54,10 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
     _add_thinking(body, request, limit, notes)
     _add_sampling(body, request, notes)
     _add_tools(body, request, notes)
+    if options.logprobs is not None:
+        body["logprobs"] = True
+        if options.logprobs:
+            notes.add("logprobs come without alternatives: this provider tells none")
     if options.output_schema is not None:
         if "tools" in body:
             raise refusal(

@@ -62,6 +62,7 @@ class ChatEvent(Struct, gc=False):
     delta: Delta | None = None
     message: Any = None
     error: Any = None
+    logprobs: Any = None
 
 
 read_event: Final = msgspec.json.Decoder(ChatEvent).decode
@@ -90,6 +91,7 @@ def reread_event(data: bytes) -> ChatEvent | None:
         else None,
         message=fields.get("message"),
         error=fields.get("error"),
+        logprobs=fields.get("logprobs"),
     )
 
 

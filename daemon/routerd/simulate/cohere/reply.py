@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -44,14 +45,15 @@ def whole_body(reply: Reply) -> bytes:
         ]
     if cited := citations(reply):
         message["citations"] = cited
-    return msgspec.json.encode(
-        {
-            "id": answer_id(reply),
-            "finish_reason": FINISHES[answer.finish],
-            "message": message,
-            "usage": usage(reply),
-        }
-    )
+    body: Json = {
+        "id": answer_id(reply),
+        "finish_reason": FINISHES[answer.finish],
+        "message": message,
+        "usage": usage(reply),
+    }
+    if reply.question.alternatives is not None:
+        body["logprobs"] = [likelihood(token) for token in answer.text]
+    return msgspec.json.encode(body)
 
 
 def stream_frames(reply: Reply) -> Iterator[Frame]:
@@ -59,7 +61,7 @@ def stream_frames(reply: Reply) -> Iterator[Frame]:
     answer = reply.answer
     start = {"role": "assistant", "content": [], "tool_plan": "", "tool_calls": [], "citations": []}
     yield Frame(event("message-start", start, id=answer_id(reply)), 0)
-    index = 0
+    index, tells = 0, reply.question.alternatives is not None
     for kind, tokens in (("thinking", answer.reasoning), ("text", answer.text)):
         if not tokens:
             continue
@@ -67,7 +69,8 @@ def stream_frames(reply: Reply) -> Iterator[Frame]:
         yield Frame(event("content-start", opened, index=index), 0)
         for token in tokens:
             piece = {"content": {kind: token}}
-            yield Frame(event("content-delta", piece, index=index), 1)
+            more: Json = {"logprobs": likelihood(token)} if tells and kind == "text" else {}
+            yield Frame(event("content-delta", piece, index=index, **more), 1)
         yield Frame(event("content-end", index=index), 0)
         index += 1
     for number, citation in enumerate(citations(reply)):
@@ -80,11 +83,17 @@ def stream_frames(reply: Reply) -> Iterator[Frame]:
         begun = {"tool_calls": called(reply, number, "")}
         yield Frame(event("tool-call-start", begun, index=number), 0)
         for token in call.arguments:
-            more = {"tool_calls": {"function": {"arguments": token}}}
-            yield Frame(event("tool-call-delta", more, index=number), 1)
+            grown = {"tool_calls": {"function": {"arguments": token}}}
+            yield Frame(event("tool-call-delta", grown, index=number), 1)
         yield Frame(event("tool-call-end", index=number), 0)
     end = {"finish_reason": FINISHES[answer.finish], "usage": usage(reply)}
     yield Frame(message_end(end) + b"data: [DONE]\n\n", 0)
+
+
+def likelihood(token: str) -> Json:
+    """Make up the log probabilities of a piece of text: the same for the same piece."""
+    shade = zlib.crc32(token.encode()) % 100
+    return {"text": token, "token_ids": [shade, 7], "logprobs": [-shade / 100, -0.5]}
 
 
 def event(kind: str, message: Json | None = None, **more: Any) -> bytes:

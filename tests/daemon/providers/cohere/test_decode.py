@@ -10,6 +10,7 @@ from routerd.errors import ErrorClass
 from routerd.providers.cohere import CohereAdapter
 from routerd_proto.frames import (
     CitationAdded,
+    LogprobsAdded,
     ReasoningDelta,
     ReasoningEnded,
     TextDelta,
@@ -278,6 +279,32 @@ def test_calls_without_start_index_or_id_are_still_calls() -> None:
     assert (first, second) == (["f", "{}"], ["g", '{"x":1}'])
     assert second_id.startswith("call_")
     assert outcome.finish == "tool_calls"
+
+
+@pytest.mark.parametrize(
+    ("item", "expected"),
+    [
+        ({"text": "ab", "token_ids": [1, 2], "logprobs": [-0.5, -0.25]}, [("ab", -0.75)]),
+        ({"text": "a", "token_ids": [1], "logprobs": [-1]}, [("a", -1.0)]),
+        ({"text": "a", "token_ids": [1]}, []),
+        ({"text": "a", "logprobs": [None]}, []),
+        ({"text": "a", "logprobs": [True]}, []),
+        ({"text": 7, "logprobs": [-1]}, []),
+        ({"text": "a", "logprobs": []}, []),
+        ({"text": "a", "logprobs": [10**400]}, []),
+        (7, []),
+    ],
+)
+@pytest.mark.parametrize("stream", [True, False])
+def test_logprobs(item: Any, expected: list[tuple[str, float]], stream: bool) -> None:
+    added = {"message": {"content": {"text": "ab"}}}
+    body = event("content-delta", delta=added, logprobs=item) + ended()
+    if not stream:
+        body = json.dumps({"message": {"content": "ab"}, "logprobs": [item]}).encode()
+    parts, outcome = decode(ADAPTER, [body], stream=stream)
+    assert (parts[0], outcome.complete) == (TextDelta("ab"), True)
+    told = [part for part in parts if isinstance(part, LogprobsAdded)]
+    assert [(one.token, one.logprob) for part in told for one in part.tokens] == expected
 
 
 def test_thinking_and_plan_are_blocks_of_their_own() -> None:

@@ -382,6 +382,15 @@ def test_sampling_and_limits() -> None:
     assert ("temperature" in body, len(notes)) == (False, 1)
 
 
+def test_logprobs_come_without_alternatives() -> None:
+    able = replace(ABLE, logprobs=True)
+    body, notes = sent(logprobs=0, capabilities=able)
+    assert (body["logprobs"], notes) == (True, [])
+    body, notes = sent(logprobs=3, capabilities=able)
+    assert (body["logprobs"], len(notes)) == (True, 1)
+    assert "log probabilities" in refused(logprobs=0)
+
+
 @pytest.mark.parametrize(
     ("asked", "limit", "thinking"),
     [
