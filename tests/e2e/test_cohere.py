@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -74,7 +75,7 @@ async def test_a_call_of_a_tool_and_the_turn_after_it(
         [call] = heard.answer.tool_calls
         assert (call.name, heard.answer.finish) == ("get_weather", "tool_calls")
         result = {"type": "tool_result", "call_id": call.id, "content": "22 C"}
-        turn = [*said, heard.answer.message, {"role": "tool", "content": [result]}]
+        turn: list[Any] = [*said, heard.answer.message, {"role": "tool", "content": [result]}]
         heard = await ask(client, way, MODEL, turn, tools=[WEATHER])
     assert heard.answer.finish == "stop"
     assert heard.text == expected_text(MODEL, "Use get_weather")
@@ -107,7 +108,7 @@ async def test_what_was_said_before_a_failover_comes_along(
         [call] = heard.answer.tool_calls
         simulator.script.replace([parse_fault("status:503,vendor=cohere")])
         result = {"type": "tool_result", "call_id": call.id, "content": "22 C"}
-        turn = [*said, heard.answer.message, {"role": "tool", "content": [result]}]
+        turn: list[Any] = [*said, heard.answer.message, {"role": "tool", "content": [result]}]
         heard = await ask(client, "stream", MODEL, turn, tools=[WEATHER])
         record = await explain(client, heard.decision_id)
     assert heard.answer.deployment == BACKUP

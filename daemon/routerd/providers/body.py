@@ -9,19 +9,23 @@ in several parts, a vendor's own data not at all where it does not.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 from routerd.domain import Part
 from routerd.errors import ErrorClass, Failure
 from routerd.providers.base import Outcome
 from routerd.providers.bounds import MAX_PART_CHARACTERS, can_be_carried, is_too_long, split_texts
 from routerd.providers.excerpt import BLANKS, is_html, text_excerpt
+from routerd.providers.json_text import JSON_ERRORS
 from routerd.providers.logprobs import TOO_LONG_NOTE, logprob_parts
 from routerd.providers.sse import DEFAULT_MAX_EVENT_BYTES, Event, SseParser
 from routerd.providers.surrogates import SurrogateJoiner
 from routerd_proto.frames import CitationAdded, TokenLogprob, ToolCallStarted
 
 __all__ = ["BodyDecoder"]
+
+Read = TypeVar("Read")
 
 EVENT_STARTS: Final = (b"data:", b"event:", b":", b"id:", b"retry:")
 
@@ -170,8 +174,33 @@ class BodyDecoder(ABC):
         if note not in self.outcome.notes:
             self.outcome.notes.append(note)
 
+    def _reread(
+        self, name: bytes, data: bytes, reread: Callable[[bytes], Read | None]
+    ) -> Read | None:
+        """Read an event again that typed decoding refused; None where it cannot be read.
+
+        An event by the name of `error` is one whatever it holds.
+        """
+        try:
+            event = reread(data)
+        except JSON_ERRORS:
+            event = None
+        if event is not None:
+            self.join_surrogates()
+        elif name == b"error":
+            self._note_error(data.decode("utf-8", "replace"))
+        return event
+
+    def _note_error(self, value: Any) -> None:
+        """Note an error that came inside the answer; a vendor's decoder reads what it says."""
+        del value
+        self._fail("the answer broke off with an error")
+
     def _fail(self, message: str) -> None:
+        self._note_failure(Failure(ErrorClass.BAD_ANSWER, message))
+
+    def _note_failure(self, failure: Failure) -> None:
         if self.outcome.failure is None:
-            self.outcome.failure = Failure(ErrorClass.BAD_ANSWER, message)
+            self.outcome.failure = failure
         self.outcome.finish = "error"
         self.outcome.complete = False

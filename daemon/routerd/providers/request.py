@@ -42,6 +42,7 @@ __all__ = [
     "is_forced",
     "parts_of",
     "refusal",
+    "refuse_continuing",
     "refuse_unsupported",
 ]
 
@@ -113,6 +114,16 @@ def refuse_unsupported(request: ChatRequest) -> None:
         raise refusal(f"the model {model} gives no log probabilities", param="options.logprobs")
     if not able.vision and any(_needs_vision(part) for part in _media(request.messages)):
         raise refusal(f"the model {model} cannot see images", param="messages")
+
+
+def refuse_continuing(request: ChatRequest) -> None:
+    """Raise CallRefused for a conversation that ends with the assistant, if the model cannot."""
+    if not request.capabilities.prefill:
+        raise refusal(
+            f"the model {request.model_id} cannot continue a message: the last one must not be "
+            "the assistant's",
+            param="messages",
+        )
 
 
 def parts_of(message: Message) -> Sequence[Content]:

@@ -19,12 +19,12 @@ from routerd_proto.frames import CitationAdded
 from tests.daemon.providers.drive import (
     answer_message,
     calls_in,
-    decode,
     encoded,
     reasoning_in,
     request,
     text_in,
 )
+from tests.daemon.simulate.adapting import ask
 
 ADAPTER = CohereAdapter()
 MODEL = "command-a-plus-05-2026"
@@ -44,21 +44,9 @@ def asking(**options: Any) -> ChatRequest:
     return request(MODEL, [Message("user", SAID)], **options)
 
 
-async def ask(simulator: Simulator, chat: ChatRequest) -> tuple[Any, Outcome | Failure]:
-    sent = ADAPTER.encode(chat)
-    headers = [*sent.headers, *ADAPTER.authorize("test")]
-    async with httpx.AsyncClient(trust_env=False) as client:
-        answer = await client.post(
-            simulator.base_url + "/cohere" + sent.path, headers=headers, content=sent.body
-        )
-    if answer.status_code != 200:
-        return [], ADAPTER.failure(answer.status_code, dict(answer.headers), answer.content)
-    return decode(ADAPTER, [answer.content], stream=chat.stream)
-
-
 @pytest.mark.parametrize("stream", [True, False])
 async def test_text_thinking_and_usage(simulator: Simulator, stream: bool) -> None:
-    parts, outcome = await ask(simulator, asking(stream=stream, reasoning="high"))
+    parts, outcome = await ask(simulator, ADAPTER, asking(stream=stream, reasoning="high"))
     assert isinstance(outcome, Outcome)
     assert text_in(parts) == TEXT
     assert reasoning_in(parts)
@@ -67,24 +55,20 @@ async def test_text_thinking_and_usage(simulator: Simulator, stream: bool) -> No
     assert outcome.usage == Usage(input_tokens=billed.input, output_tokens=billed.output)
 
 
-async def test_a_long_prompt_is_read_from_the_cache(simulator: Simulator) -> None:
+async def test_what_the_cache_read_is_paid_for(simulator: Simulator) -> None:
     chat = request(MODEL, [Message("user", "harbour " * 1000)])
-    await ask(simulator, chat)
-    _, outcome = await ask(simulator, chat)
+    await ask(simulator, ADAPTER, chat)
+    _, outcome = await ask(simulator, ADAPTER, chat)
     assert isinstance(outcome, Outcome)
     billed = simulator.account.attempts[1].usage
     assert billed.cached > 1000
-    assert outcome.usage == Usage(
-        input_tokens=billed.input - billed.cached,
-        cache_read_tokens=billed.cached,
-        output_tokens=billed.output,
-    )
+    assert outcome.usage == Usage(input_tokens=billed.input, output_tokens=billed.output)
 
 
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_tool_and_its_result(simulator: Simulator, stream: bool) -> None:
     chat = asking(stream=stream, tools=[WEATHER], tool_choice="required")
-    parts, outcome = await ask(simulator, chat)
+    parts, outcome = await ask(simulator, ADAPTER, chat)
     assert isinstance(outcome, Outcome)
     [(call_id, name, arguments)] = calls_in(parts)
     assert (name, outcome.finish) == ("get_weather", "tool_calls")
@@ -95,7 +79,7 @@ async def test_a_tool_and_its_result(simulator: Simulator, stream: bool) -> None
     body, notes = encoded(ADAPTER, again)
     assert body["messages"][1]["tool_plan"].strip() == "I will call get_weather."
     assert notes == []
-    parts, outcome = await ask(simulator, again)
+    parts, outcome = await ask(simulator, ADAPTER, again)
     assert isinstance(outcome, Outcome)
     assert (outcome.finish, calls_in(parts)) == ("stop", [])
     assert text_in(parts)
@@ -105,7 +89,7 @@ async def test_a_tool_and_its_result(simulator: Simulator, stream: bool) -> None
 async def test_a_document_is_cited(simulator: Simulator, stream: bool) -> None:
     document = Document(data=b"calm", media_type="text/plain", title="Harbour")
     chat = request(MODEL, [Message("user", [document, Text(SAID)])], stream=stream)
-    parts, _ = await ask(simulator, chat)
+    parts, _ = await ask(simulator, ADAPTER, chat)
     [cited] = [part for part in parts if isinstance(part, CitationAdded)]
     assert TEXT.startswith(cited.citation["text"])
     assert cited.citation["sources"][0]["type"] == "document"
@@ -113,13 +97,13 @@ async def test_a_document_is_cited(simulator: Simulator, stream: bool) -> None:
 
 async def test_a_schema_a_stop_and_a_limit(simulator: Simulator) -> None:
     schema = {"type": "object", "properties": {"size": {"type": "number"}}, "required": ["size"]}
-    parts, _ = await ask(simulator, asking(output_schema=schema))
+    parts, _ = await ask(simulator, ADAPTER, asking(output_schema=schema))
     assert set(json.loads(text_in(parts))) == {"size"}
     stop = TEXT[10:14]
-    parts, outcome = await ask(simulator, asking(stop=[stop]))
+    parts, outcome = await ask(simulator, ADAPTER, asking(stop=[stop]))
     assert isinstance(outcome, Outcome)
     assert (text_in(parts), outcome.finish) == (TEXT[: TEXT.index(stop)], "stop")
-    parts, outcome = await ask(simulator, asking(max_output_tokens=3, stream=True))
+    parts, outcome = await ask(simulator, ADAPTER, asking(max_output_tokens=3, stream=True))
     assert isinstance(outcome, Outcome)
     assert outcome.finish == "length"
     assert TEXT.startswith(text_in(parts))
@@ -151,7 +135,7 @@ async def test_a_schema_a_stop_and_a_limit(simulator: Simulator) -> None:
 )
 async def test_statuses(simulator: Simulator, fault: Fault, expected: ErrorClass) -> None:
     simulator.script.replace([fault])
-    _, failure = await ask(simulator, asking(stream=True))
+    _, failure = await ask(simulator, ADAPTER, asking(stream=True))
     assert isinstance(failure, Failure)
     assert failure.error_class is expected
     assert failure.retry_after == fault.retry_after
@@ -160,7 +144,7 @@ async def test_statuses(simulator: Simulator, fault: Fault, expected: ErrorClass
 @pytest.mark.parametrize("stream", [True, False])
 async def test_an_error_in_the_answer(simulator: Simulator, stream: bool) -> None:
     simulator.script.replace([Fault(kind="error_in_stream")])
-    parts, outcome = await ask(simulator, asking(stream=stream))
+    parts, outcome = await ask(simulator, ADAPTER, asking(stream=stream))
     assert isinstance(outcome, Outcome)
     assert outcome.failure is not None
     assert outcome.failure.error_class is ErrorClass.SERVER_ERROR
@@ -170,7 +154,7 @@ async def test_an_error_in_the_answer(simulator: Simulator, stream: bool) -> Non
 
 async def test_a_broken_event_loses_no_text(simulator: Simulator) -> None:
     simulator.script.replace([Fault(kind="malformed")])
-    parts, outcome = await ask(simulator, asking(stream=True))
+    parts, outcome = await ask(simulator, ADAPTER, asking(stream=True))
     assert isinstance(outcome, Outcome)
     assert (text_in(parts), outcome.complete, outcome.malformed_events) == (TEXT, True, 1)
 
@@ -178,7 +162,7 @@ async def test_a_broken_event_loses_no_text(simulator: Simulator) -> None:
 @pytest.mark.parametrize("kind", ["missing_end", "missing_mark"])
 async def test_an_answer_without_its_end_is_not_complete(simulator: Simulator, kind: Any) -> None:
     simulator.script.replace([Fault(kind=kind)])
-    parts, outcome = await ask(simulator, asking(stream=True))
+    parts, outcome = await ask(simulator, ADAPTER, asking(stream=True))
     assert isinstance(outcome, Outcome)
     assert (text_in(parts), outcome.complete) == (TEXT, False)
 
@@ -187,7 +171,7 @@ async def test_an_answer_without_its_end_is_not_complete(simulator: Simulator, k
 async def test_a_connection_that_breaks(simulator: Simulator, kind: Any) -> None:
     simulator.script.replace([Fault(kind=kind)])
     with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
-        await ask(simulator, asking(stream=True))
+        await ask(simulator, ADAPTER, asking(stream=True))
 
 
 USER = {"role": "user", "content": "a"}

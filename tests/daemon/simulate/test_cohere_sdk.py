@@ -103,7 +103,7 @@ def by_the_client(simulator: Simulator, fields: dict[str, Any], *, stream: bool)
 
 
 def take_event(read: Read, event: Any) -> None:
-    message = getattr(getattr(event, "delta", None), "message", None)
+    message: Any = getattr(getattr(event, "delta", None), "message", None)
     if event.type == "content-delta":
         read.text += message.content.text or ""
         read.reasoning += message.content.thinking or ""

@@ -16,11 +16,11 @@ from routerd_proto.content import Message, Tool, ToolResult
 from tests.daemon.providers.drive import (
     answer_message,
     calls_in,
-    decode,
     reasoning_in,
     request,
     text_in,
 )
+from tests.daemon.simulate.adapting import ask
 
 ADAPTER = GeminiAdapter()
 MODEL = "gemini-4-argon"
@@ -39,21 +39,9 @@ def asking(**options: Any) -> ChatRequest:
     return request(MODEL, [Message("user", SAID)], **options)
 
 
-async def ask(simulator: Simulator, chat: ChatRequest) -> tuple[Any, Outcome | Failure]:
-    sent = ADAPTER.encode(chat)
-    headers = [*sent.headers, *ADAPTER.authorize("test")]
-    async with httpx.AsyncClient(trust_env=False) as client:
-        answer = await client.post(
-            simulator.base_url + "/gemini" + sent.path, headers=headers, content=sent.body
-        )
-    if answer.status_code != 200:
-        return [], ADAPTER.failure(answer.status_code, dict(answer.headers), answer.content)
-    return decode(ADAPTER, [answer.content], stream=chat.stream)
-
-
 @pytest.mark.parametrize("stream", [True, False])
 async def test_text_and_usage(simulator: Simulator, stream: bool) -> None:
-    parts, outcome = await ask(simulator, asking(stream=stream, reasoning="high"))
+    parts, outcome = await ask(simulator, ADAPTER, asking(stream=stream, reasoning="high"))
     assert isinstance(outcome, Outcome)
     assert text_in(parts) == TEXT
     assert reasoning_in(parts)
@@ -66,13 +54,15 @@ async def test_text_and_usage(simulator: Simulator, stream: bool) -> None:
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_tool_and_its_result(simulator: Simulator, stream: bool) -> None:
     chat = asking(stream=stream, tools=[WEATHER], tool_choice="required")
-    parts, outcome = await ask(simulator, chat)
+    parts, outcome = await ask(simulator, ADAPTER, chat)
     assert isinstance(outcome, Outcome)
     [(call_id, name, _)] = calls_in(parts)
     assert (name, outcome.finish) == ("get_weather", "tool_calls")
     results = Message("tool", [ToolResult(call_id, "22 C")])
     history = [*chat.messages, answer_message(parts), results]
-    parts, outcome = await ask(simulator, request(MODEL, history, stream=stream, tools=[WEATHER]))
+    parts, outcome = await ask(
+        simulator, ADAPTER, request(MODEL, history, stream=stream, tools=[WEATHER])
+    )
     assert isinstance(outcome, Outcome)
     assert (outcome.finish, calls_in(parts)) == ("stop", [])
     assert text_in(parts)
@@ -99,7 +89,7 @@ async def test_a_tool_and_its_result(simulator: Simulator, stream: bool) -> None
 )
 async def test_statuses(simulator: Simulator, fault: Fault, expected: ErrorClass) -> None:
     simulator.script.replace([fault])
-    _, failure = await ask(simulator, asking(stream=True))
+    _, failure = await ask(simulator, ADAPTER, asking(stream=True))
     assert isinstance(failure, Failure)
     assert failure.error_class is expected
     assert failure.retry_after == fault.retry_after
@@ -107,7 +97,7 @@ async def test_statuses(simulator: Simulator, fault: Fault, expected: ErrorClass
 
 async def test_a_blocked_prompt(simulator: Simulator) -> None:
     simulator.script.replace([Fault(kind="status", status=400, code="content_policy_violation")])
-    _, outcome = await ask(simulator, asking())
+    _, outcome = await ask(simulator, ADAPTER, asking())
     assert isinstance(outcome, Outcome)
     assert outcome.failure is not None
     assert outcome.failure.error_class is ErrorClass.CONTENT_POLICY
@@ -117,7 +107,7 @@ async def test_a_blocked_prompt(simulator: Simulator) -> None:
 @pytest.mark.parametrize("stream", [True, False])
 async def test_an_error_in_the_answer(simulator: Simulator, stream: bool) -> None:
     simulator.script.replace([Fault(kind="error_in_stream")])
-    parts, outcome = await ask(simulator, asking(stream=stream))
+    parts, outcome = await ask(simulator, ADAPTER, asking(stream=stream))
     assert isinstance(outcome, Outcome)
     assert outcome.failure is not None
     assert outcome.failure.error_class is ErrorClass.OVERLOADED
@@ -126,14 +116,14 @@ async def test_an_error_in_the_answer(simulator: Simulator, stream: bool) -> Non
 
 async def test_a_broken_event_loses_no_text(simulator: Simulator) -> None:
     simulator.script.replace([Fault(kind="malformed")])
-    parts, outcome = await ask(simulator, asking(stream=True))
+    parts, outcome = await ask(simulator, ADAPTER, asking(stream=True))
     assert isinstance(outcome, Outcome)
     assert (text_in(parts), outcome.complete, outcome.malformed_events) == (TEXT, True, 1)
 
 
 async def test_an_answer_without_its_end_is_not_complete(simulator: Simulator) -> None:
     simulator.script.replace([Fault(kind="missing_end")])
-    parts, outcome = await ask(simulator, asking(stream=True))
+    parts, outcome = await ask(simulator, ADAPTER, asking(stream=True))
     assert isinstance(outcome, Outcome)
     assert (text_in(parts), outcome.complete) == (TEXT, False)
 
@@ -141,7 +131,7 @@ async def test_an_answer_without_its_end_is_not_complete(simulator: Simulator) -
 async def test_a_cut_stream_breaks_off(simulator: Simulator) -> None:
     simulator.script.replace([Fault(kind="cut")])
     with pytest.raises(httpx.RemoteProtocolError):
-        await ask(simulator, asking(stream=True))
+        await ask(simulator, ADAPTER, asking(stream=True))
 
 
 async def test_what_is_refused_and_listed(simulator: Simulator) -> None:

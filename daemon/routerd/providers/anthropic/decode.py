@@ -77,15 +77,9 @@ class MessagesDecoder(BodyDecoder):
         except JSON_ERRORS:
             if data.strip() == END_OF_STREAM:
                 return True
-            try:
-                reread = reread_event(data)
-            except JSON_ERRORS:
-                reread = None
+            reread = self._reread(name, data, reread_event)
             if reread is None:
-                if name == b"error":
-                    self._note_error(data.decode("utf-8", "replace"))
                 return False
-            self.join_surrogates()
             event = reread
         kind = event.type
         if kind == "content_block_delta":
@@ -253,7 +247,4 @@ class MessagesDecoder(BodyDecoder):
         self.outcome.response_id = text_of(message.get("id")) or self.outcome.response_id
 
     def _note_error(self, value: Any) -> None:
-        if self.outcome.failure is None:
-            self.outcome.failure = stream_failure(value)
-        self.outcome.finish = "error"
-        self.outcome.complete = False
+        self._note_failure(stream_failure(value))

@@ -30,6 +30,7 @@ from routerd.providers.request import (
     fit_output_limit,
     is_forced,
     refusal,
+    refuse_continuing,
     refuse_unsupported,
 )
 from routerd_proto.content import ReasoningEffort, Tool, ToolName
@@ -82,12 +83,7 @@ def _check_prefill(turns: list[Json], request: ChatRequest, notes: Notes) -> Non
     """Judge a conversation that ends with the assistant: the model is to go on from there."""
     if turns[-1]["role"] != "assistant":
         return
-    if not request.capabilities.prefill:
-        raise refusal(
-            f"the model {request.model_id} cannot continue a message: the last one must not be "
-            "the assistant's",
-            param="messages",
-        )
+    refuse_continuing(request)
     last = turns[-1]["content"][-1]
     if last["type"] == "text" and last["text"] != last["text"].rstrip():
         last["text"] = last["text"].rstrip()

@@ -63,15 +63,9 @@ class ChatDecoder(BodyDecoder):
         except JSON_ERRORS:
             if data.strip() == END_OF_STREAM:
                 return True
-            try:
-                reread = reread_event(data)
-            except JSON_ERRORS:
-                reread = None
+            reread = self._reread(name, data, reread_event)
             if reread is None:
-                if name == b"error":
-                    self._note_error(data.decode("utf-8", "replace"))
                 return False
-            self.join_surrogates()
             event = reread
         kind, delta = event.type, event.delta
         if kind == "content-delta" and delta is not None:
@@ -204,9 +198,3 @@ class ChatDecoder(BodyDecoder):
 
     def _note_error(self, value: Any, reason: str = "") -> None:
         self._note_failure(stream_failure(value, FAILED.get(reason)))
-
-    def _note_failure(self, failure: Failure) -> None:
-        if self.outcome.failure is None:
-            self.outcome.failure = failure
-        self.outcome.finish = "error"
-        self.outcome.complete = False

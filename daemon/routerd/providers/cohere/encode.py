@@ -20,6 +20,7 @@ from routerd.providers.request import (
     fit_output_limit,
     is_forced,
     refusal,
+    refuse_continuing,
     refuse_unsupported,
 )
 from routerd_proto.content import ReasoningEffort, Tool, ToolName
@@ -73,7 +74,8 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
     body["messages"] = writer.write(request.messages)
     if writer.documents:
         body["documents"] = writer.documents
-    _check_last(body["messages"], request)
+    if body["messages"] and body["messages"][-1]["role"] == "assistant":
+        refuse_continuing(request)
     return EncodedRequest(
         path=PATH,
         headers=[(b"content-type", b"application/json")],
@@ -81,15 +83,6 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
         notes=list(notes),
         max_output_tokens=limit,
     )
-
-
-def _check_last(messages: list[Json], request: ChatRequest) -> None:
-    if messages and messages[-1]["role"] == "assistant" and not request.capabilities.prefill:
-        raise refusal(
-            f"the model {request.model_id} cannot continue a message: the last one must not be "
-            "the assistant's",
-            param="messages",
-        )
 
 
 def _add_thinking(body: Json, request: ChatRequest, limit: int | None, notes: Notes) -> None:

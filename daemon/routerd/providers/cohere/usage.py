@@ -1,10 +1,9 @@
 """Token usage of Chat, in disjoint buckets.
 
 Rules of this file: one parser for streams and plain answers. `billed_units` is what is paid for,
-and counts; `tokens` holds the vendor's own prompt too (recorded: 69 against 7 billed), and counts
-only where nothing is said to be billed. `cached_tokens` is a part of `tokens`. What a cache holds
-is the beginning of a prompt, which is the vendor's own: of what is billed only the rest was read
-from it. How many tokens were thought is not told.
+all of it at one price, and counts. `tokens` holds the vendor's own prompt too (recorded: 69 against
+7 billed), and `cached_tokens` is a part of those: they count only where nothing is said to be
+billed. How many tokens were thought is not told.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from routerd.providers.counts import counts_in, is_absurd
 
 __all__ = ["read_usage"]
 
-NAMES = ("input_tokens", "output_tokens")
+INPUT, OUTPUT = "input_tokens", "output_tokens"
 
 
 def read_usage(value: Any) -> Usage | None:
@@ -25,14 +24,14 @@ def read_usage(value: Any) -> Usage | None:
         return None
     tokens, billed = counts_in(value.get("tokens")), counts_in(value.get("billed_units"))
     counts = {**tokens, **billed}
-    if not any(name in counts for name in NAMES):
+    if INPUT not in counts and OUTPUT not in counts:
         return None
-    prompt = counts.get("input_tokens", 0)
-    own = max(tokens.get("input_tokens", prompt) - prompt, 0)
-    cached = counts_in(value).get("cached_tokens", 0)
-    read = min(max(cached - own, 0), prompt)
+    prompt, read = counts.get(INPUT, 0), 0
+    if INPUT not in billed:
+        # A cache's part of what is billed cannot be told: the vendor's own prompt is in it first.
+        read = min(counts_in(value).get("cached_tokens", 0), prompt)
     return Usage(
         input_tokens=prompt - read,
         cache_read_tokens=read,
-        output_tokens=counts.get("output_tokens", 0),
+        output_tokens=counts.get(OUTPUT, 0),
     )

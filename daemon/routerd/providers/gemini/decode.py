@@ -307,12 +307,6 @@ class GenerateDecoder(BodyDecoder):
     def _note_error(self, value: Any) -> None:
         self._note_failure(stream_failure(value))
 
-    def _note_failure(self, failure: Failure) -> None:
-        if self.outcome.failure is None:
-            self.outcome.failure = failure
-        self.outcome.finish = "error"
-        self.outcome.complete = False
-
 
 def _whole_items(body: bytes) -> list[Any]:
     """Return the items of a list in JSON that are whole, up to where it was cut off."""

@@ -20,6 +20,7 @@ from routerd.providers.request import (
     fit_output_limit,
     is_forced,
     refusal,
+    refuse_continuing,
     refuse_unsupported,
 )
 from routerd_proto.content import Tool, ToolName
@@ -43,12 +44,8 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
     generation = generation_of(request.model_id)
     system, messages = split_system(request.messages)
     turns = encode_turns(messages, generation, notes)
-    if turns[-1]["role"] == "model" and not request.capabilities.prefill:
-        raise refusal(
-            f"the model {request.model_id} cannot continue a message: the last one must not be "
-            "the assistant's",
-            param="messages",
-        )
+    if turns[-1]["role"] == "model":
+        refuse_continuing(request)
     body: Json = {"contents": turns}
     if (prompt := encode_system(system)) is not None:
         body["systemInstruction"] = prompt

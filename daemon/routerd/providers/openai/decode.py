@@ -268,9 +268,3 @@ class ChatDecoder(BodyDecoder):
                 self.outcome.finish = "length"
         else:
             self._note_failure(stream_failure(value, self._rules))
-
-    def _note_failure(self, failure: Failure) -> None:
-        if self.outcome.failure is None:
-            self.outcome.failure = failure
-        self.outcome.finish = "error"
-        self.outcome.complete = False
