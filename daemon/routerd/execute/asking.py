@@ -13,6 +13,7 @@ from routerd.errors import CallRefused, ErrorClass, Failure
 from routerd.execute.target import Target
 from routerd.providers.adjusting import adjust_prompt
 from routerd.providers.base import ChatRequest, EncodedRequest
+from routerd.providers.call_ids import SAME_ID_NOTE, with_distinct_calls
 from routerd.providers.raw import with_raw
 from routerd_proto.frames import CallOptions
 
@@ -38,15 +39,18 @@ class Asking:
             route, target, options = self._route, self._target, self._options
             if route.max_output_tokens is not None:
                 options = structs.replace(options, max_output_tokens=route.max_output_tokens)
+            messages = with_distinct_calls(self._call.messages)
             request = ChatRequest(
                 model_id=target.provider_model,
-                messages=self._call.messages,
+                messages=messages,
                 options=options,
                 stream=self._call.stream,
                 capabilities=target.capabilities,
                 output_limit=target.output_limit,
             )
             self._request, self._adjusted = adjust_prompt(request, target.prompt)
+            if messages is not self._call.messages:
+                self._adjusted = [*self._adjusted, SAME_ID_NOTE]
             encoded = target.adapter.encode(self._request)
             if options.raw:
                 encoded = with_raw(encoded, options.raw, (target.wire, target.provider))

@@ -47,6 +47,7 @@ class BodyDecoder(ABC):
         self._joiner: SurrogateJoiner | None = None
         self._ended = False
         self._fed_bytes = 0
+        self._call_ids: set[str] = set()
 
     @abstractmethod
     def _take_event(self, name: bytes, data: bytes, parts: list[Part]) -> bool:
@@ -169,6 +170,13 @@ class BodyDecoder(ABC):
         parts += told
         if left_out:
             self._note(TOO_LONG_NOTE)
+
+    def _own_id(self, call_id: str | None, made: str) -> str:
+        """Return a tool call's id, or the one made for it where another call has that already."""
+        if call_id is None or call_id in self._call_ids:
+            call_id = made
+        self._call_ids.add(call_id)
+        return call_id
 
     def _note(self, note: str) -> None:
         if note not in self.outcome.notes:

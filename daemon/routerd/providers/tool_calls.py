@@ -89,7 +89,9 @@ class ToolCallAssembler:
                 call = self._by_index[index] = self._open()
             return call
         last = self._calls[-1] if self._calls else None
-        if last is None or (name and not (wire_id and wire_id == last.wire_id)):
+        if last is None or (
+            name and (wire_id != last.wire_id or not wire_id or _is_another(last, arguments))
+        ):
             return self._open()
         if wire_id and wire_id != last.wire_id:
             return next((call for call in self._calls if call.wire_id == wire_id), last)
@@ -124,9 +126,14 @@ def _is_new_call(call: OpenCall, wire_id: str, name: str, arguments: str) -> boo
     if not name or not call.name:
         return False
     if wire_id and call.wire_id:
-        return wire_id != call.wire_id
+        return wire_id != call.wire_id or _is_another(call, arguments)
     # No id to go by: a second name, or a second whole set of arguments, is a second call.
-    return name != call.name or (arguments.startswith("{") and is_whole_json("".join(call.pieces)))
+    return name != call.name or _is_another(call, arguments)
+
+
+def _is_another(call: OpenCall, arguments: str) -> bool:
+    """Return whether arguments begin anew after whole ones: some servers call every call alike."""
+    return arguments.startswith("{") and is_whole_json("".join(call.pieces))
 
 
 def _argument_text(arguments: Any) -> str:

@@ -342,7 +342,12 @@ class RecordingSink:
 
 
 def make_call(
-    *, stream: bool = True, seconds: float | None = None, age: float = 0.0, **options: Any
+    *,
+    stream: bool = True,
+    seconds: float | None = None,
+    age: float = 0.0,
+    messages: list[Message] | None = None,
+    **options: Any,
 ) -> Call:
     """Return a call that was read `age` seconds ago; its caller allows `seconds`, if told."""
     if seconds is not None:
@@ -352,7 +357,7 @@ def make_call(
         decision_id="0" * 32,
         call_id="c1",
         target="smart",
-        messages=[Message("user", "hello")],
+        messages=messages or [Message("user", "hello")],
         options=CallOptions(**options),
         stream=stream,
         received_at=received_at,

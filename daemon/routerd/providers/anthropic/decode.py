@@ -202,7 +202,8 @@ class MessagesDecoder(BodyDecoder):
         elif kind == "tool_use":
             block.tool, block.input = self._tools, fields.get("input")
             self._tools += 1
-            call_id = text_of(fields.get("id")) or f"toolu_{self._made_id(block.tool)}"
+            made = f"toolu_{self._made_id(block.tool)}"
+            call_id = self._own_id(text_of(fields.get("id")), made)
             name = text_of(fields.get("name")) or ""
             parts.append(ToolCallStarted(block.tool, call_id, name))
 

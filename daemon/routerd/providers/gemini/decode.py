@@ -246,7 +246,7 @@ class GenerateDecoder(BodyDecoder):
             return
         self._end_reasoning({}, parts)
         index, self._tools = self._tools, self._tools + 1
-        call_id = text_of(call.get("id")) or self._made_id(index)
+        call_id = self._own_id(text_of(call.get("id")), self._made_id(index))
         if signature is not None:
             self._reasons = True
             data = {"on": "call", "call": call_id, "signature": signature}

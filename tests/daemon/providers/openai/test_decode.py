@@ -165,6 +165,21 @@ def test_index_zero_for_every_call_and_arguments_as_an_object() -> None:
             ],
             [("a", "f", "{}"), (None, "g", "{}")],
         ),
+        # The same, without an index, and with the same one.
+        (
+            [
+                {"id": "a", "function": {"name": "f", "arguments": '{"n":1}'}},
+                {"id": "a", "function": {"name": "f", "arguments": '{"n":2}'}},
+            ],
+            [("a", "f", '{"n":1}'), (None, "f", '{"n":2}')],
+        ),
+        (
+            [
+                {"index": 0, "id": "a", "function": {"name": "f", "arguments": '{"n":1}'}},
+                {"index": 0, "id": "a", "function": {"name": "g", "arguments": '{"n":2}'}},
+            ],
+            [("a", "f", '{"n":1}'), (None, "g", '{"n":2}')],
+        ),
         ([{}, {"index": 0, "id": None, "function": None}], []),
     ],
 )

@@ -1,0 +1,252 @@
+"""Vendors that answer as they are told, each in its own wire, for conversations that cross them.
+
+A new adapter joins with its line in SPEAKERS, and a function that writes an answer as its vendor
+would. What every adapter sends is read by one walk over its body, whatever the wire.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from msgspec import Struct
+
+from routerd.providers.base import Adapter
+from routerd.providers.registry import build_adapter
+from routerd_client.reply import assemble
+from routerd_proto.content import Message
+from routerd_proto.frames import CallEnded
+from tests.daemon.providers.drive import decode
+
+Json = dict[str, Any]
+
+
+class Thought(Struct, frozen=True):
+    """Reasoning with what only its vendor can read; either may be empty."""
+
+    text: str
+    signature: str
+
+
+class Words(Struct, frozen=True):
+    """A piece of the answer's text."""
+
+    text: str
+
+
+class Use(Struct, frozen=True):
+    """A tool call; `signature` stands on the call itself where the vendor signs calls."""
+
+    id: str
+    name: str
+    arguments: Json
+    signature: str = ""
+
+
+Block = Thought | Words | Use
+
+
+class Speaker(NamedTuple):
+    """A vendor: its adapter, one of its models, and how it writes an answer.
+
+    `keeps` says what goes back to it of its reasoning: `data` that only it can read, the `text`.
+    """
+
+    adapter: str
+    dialect: str | None
+    model: str
+    write: Callable[[list[Block]], Json]
+    keeps: frozenset[str] = frozenset()
+
+    @property
+    def name(self) -> str:
+        return self.dialect or self.adapter
+
+    def build(self) -> Adapter:
+        return build_adapter(self.adapter, self.dialect)
+
+    def say(self, blocks: list[Block]) -> Message:
+        """Have it answer, and return the answer as a client sends it back."""
+        body = json.dumps(self.write(blocks)).encode()
+        parts, outcome = decode(self.build(), [body], stream=False)
+        assert outcome.complete, outcome
+        return assemble(parts, CallEnded("stop", "d")).message
+
+
+def anthropic(blocks: list[Block]) -> Json:
+    content: list[Json] = []
+    for block in blocks:
+        match block:
+            case Thought(text="", signature=signature):
+                content.append({"type": "redacted_thinking", "data": signature})
+            case Thought(text=text, signature=signature):
+                content.append({"type": "thinking", "thinking": text, "signature": signature})
+            case Words(text=text):
+                content.append({"type": "text", "text": text})
+            case Use(id=call_id, name=name, arguments=arguments):
+                use = {"type": "tool_use", "id": call_id, "name": name, "input": arguments}
+                content.append(use)
+    return {"type": "message", "id": "m", "model": "m", "stop_reason": "end_turn"} | {
+        "content": content,
+        "usage": {"input_tokens": 1, "output_tokens": 1},
+    }
+
+
+def gemini(blocks: list[Block]) -> Json:
+    parts: list[Json] = []
+    for block in blocks:
+        match block:
+            case Thought(text=text, signature=signature):
+                signed = {"thoughtSignature": signature} if signature else {}
+                parts.append({"text": text, "thought": True} | signed)
+            case Words(text=text):
+                parts.append({"text": text})
+            case Use(id=call_id, name=name, arguments=arguments, signature=signature):
+                call = {"name": name, "args": arguments} | ({"id": call_id} if call_id else {})
+                signed = {"thoughtSignature": signature} if signature else {}
+                parts.append({"functionCall": call} | signed)
+    return {"candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": "STOP"}]}
+
+
+def chat(blocks: list[Block], **message: Any) -> Json:
+    """Write a Chat Completions answer; `message` is what a dialect says otherwise."""
+    text = "".join(block.text for block in blocks if isinstance(block, Words))
+    calls = [
+        {
+            "id": block.id,
+            "type": "function",
+            "function": {"name": block.name, "arguments": json.dumps(block.arguments)},
+        }
+        for block in blocks
+        if isinstance(block, Use)
+    ]
+    said = {"role": "assistant", "content": text or None} | message
+    if calls:
+        said["tool_calls"] = calls
+    return {"id": "c", "model": "m", "choices": [{"index": 0, "message": said}]}
+
+
+def reasoning_content(blocks: list[Block]) -> Json:
+    return chat(blocks, reasoning_content=thoughts_of(blocks))
+
+
+def reasoning(blocks: list[Block]) -> Json:
+    return chat(blocks, reasoning=thoughts_of(blocks))
+
+
+def reasoning_details(blocks: list[Block]) -> Json:
+    details = [
+        {
+            "type": "reasoning.text",
+            "text": block.text,
+            "signature": block.signature,
+            "index": index,
+        }
+        for index, block in enumerate(blocks)
+        if isinstance(block, Thought)
+    ]
+    return chat(blocks, reasoning_details=details)
+
+
+def thinking_parts(blocks: list[Block]) -> Json:
+    content: list[Json] = []
+    for block in blocks:
+        if isinstance(block, Thought) and block.text:
+            text = {"type": "text", "text": block.text}
+            content.append({"type": "thinking", "thinking": [text]})
+        elif isinstance(block, Words):
+            content.append({"type": "text", "text": block.text})
+    return chat(blocks, content=content)
+
+
+def thoughts_of(blocks: list[Block]) -> str:
+    return "".join(block.text for block in blocks if isinstance(block, Thought))
+
+
+DATA, TEXT = frozenset({"data"}), frozenset({"text"})
+SPEAKERS = (
+    Speaker("anthropic", None, "claude-opus-4-6", anthropic, DATA | TEXT),
+    Speaker("gemini", None, "gemini-3.8-flash", gemini, DATA | TEXT),
+    Speaker("openai", "openai", "gpt-5.1", chat),
+    Speaker("openai", "compatible", "some-model", reasoning_content),
+    Speaker("openai", "deepseek", "deepseek-v4", reasoning_content, TEXT),
+    Speaker("openai", "moonshot", "kimi-k3", reasoning_content, TEXT),
+    Speaker("openai", "zai", "glm-5", reasoning_content, TEXT),
+    Speaker("openai", "groq", "qwen-4", reasoning),
+    Speaker("openai", "xai", "grok-4.3", reasoning_content),
+    Speaker("openai", "mistral", "mistral-large", thinking_parts, TEXT),
+    Speaker("openai", "openrouter", "a/model", reasoning_details, DATA | TEXT),
+)
+
+
+class Sent(NamedTuple):
+    """A tool call or a result as some wire carries it; `text` is what a result says."""
+
+    id: str
+    name: str | None = None
+    arguments: Json | None = None
+    text: str = ""
+
+
+def turns_of(body: Json) -> list[Any]:
+    """Return what a body says turn by turn, system text apart."""
+    return next(body[name] for name in ("messages", "contents", "input") if name in body)
+
+
+def leaves(value: Any) -> Iterator[str]:
+    """Go through all strings, in the order in which they are written."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from leaves(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from leaves(item)
+
+
+def calls_in_body(value: Any) -> Iterator[Sent]:
+    """Go through the tool calls that a body holds."""
+    for item in _objects(value):
+        match item:
+            case {"type": "tool_use", "id": call_id, "name": name, "input": arguments}:
+                yield Sent(call_id, name, arguments)
+            case {"functionCall": {"id": call_id, "name": name, "args": arguments}}:
+                yield Sent(call_id, name, arguments)
+            case {"toolUse": {"toolUseId": call_id, "name": name, "input": arguments}}:
+                yield Sent(call_id, name, arguments)
+            case {"type": "function_call", "call_id": call_id, "name": name, "arguments": text}:
+                yield Sent(call_id, name, json.loads(text))
+            case {"type": "function", "id": call_id, "function": {"name": name, "arguments": text}}:
+                yield Sent(call_id, name, json.loads(text))
+
+
+def results_in_body(value: Any) -> Iterator[Sent]:
+    """Go through the results of tools that a body holds."""
+    for item in _objects(value):
+        match item:
+            case {"type": "tool_result", "tool_use_id": call_id}:
+                yield Sent(call_id, text=_text(item.get("content")))
+            case {"functionResponse": {"id": call_id, "name": name, "response": response}}:
+                yield Sent(call_id, name, text=_text(response))
+            case {"toolResult": {"toolUseId": call_id, "content": content}}:
+                yield Sent(call_id, text=_text(content))
+            case {"type": "function_call_output", "call_id": call_id, "output": output}:
+                yield Sent(call_id, text=_text(output))
+            case {"role": "tool", "tool_call_id": call_id, "content": content}:
+                yield Sent(call_id, text=_text(content))
+
+
+def _objects(value: Any) -> Iterator[Json]:
+    if isinstance(value, dict):
+        yield value
+        for item in value.values():
+            yield from _objects(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _objects(item)
+
+
+def _text(value: Any) -> str:
+    return "".join(leaves(value))
