@@ -160,6 +160,19 @@ def thinking_parts(blocks: list[Block]) -> Json:
     return chat(blocks, content=content)
 
 
+def cohere(blocks: list[Block]) -> Json:
+    content = [
+        {"type": "thinking", "thinking": block.text}
+        if isinstance(block, Thought)
+        else {"type": "text", "text": block.text}
+        for block in blocks
+        if not isinstance(block, Use)
+    ]
+    (choice,) = chat(blocks)["choices"]
+    message = choice["message"] | {"content": content}
+    return {"id": "c", "finish_reason": "COMPLETE", "message": message}
+
+
 def thoughts_of(blocks: list[Block]) -> str:
     return "".join(block.text for block in blocks if isinstance(block, Thought))
 
@@ -168,6 +181,7 @@ DATA, TEXT = frozenset({"data"}), frozenset({"text"})
 SPEAKERS = (
     Speaker("anthropic", None, "claude-opus-4-6", anthropic, DATA | TEXT),
     Speaker("gemini", None, "gemini-3.8-flash", gemini, DATA | TEXT),
+    Speaker("cohere", None, "command-a-reasoning-08-2025", cohere, TEXT),
     Speaker("openai", "openai", "gpt-5.1", chat),
     Speaker("openai", "compatible", "some-model", reasoning_content),
     Speaker("openai", "deepseek", "deepseek-v4", reasoning_content, TEXT),
