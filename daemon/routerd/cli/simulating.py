@@ -22,6 +22,7 @@ a configuration that uses it:
   base_url = "http://127.0.0.1:9100/openai/v1"
   simulated = true
   keyless = true
+OpenAI's other format (adapter = "openai-responses") is at /openai-responses/v1.
 
 faults, any number of them, each KIND[:VALUE][,name=value...]:
   status:503,times=1             one answer with status 503
@@ -102,7 +103,7 @@ def simulate(arguments: argparse.Namespace) -> int:
 
 def directory_prices() -> dict[str, Price]:
     """Return what the directory says a call costs, for the simulator's own books."""
-    return {
+    prices = {
         deployment.id: Price(
             input=price.input,
             output=price.output,
@@ -114,6 +115,11 @@ def directory_prices() -> dict[str, Price]:
         if (price := deployment.price) is not None
         and price.input is not None
         and price.output is not None
+    }
+    # The same models in the vendor's other format, which is simulated under a name of its own.
+    own = {name: price for name, price in prices.items() if name.startswith("openai/")}
+    return prices | {
+        f"openai-responses/{name.partition('/')[2]}": price for name, price in own.items()
     }
 
 

@@ -29,7 +29,11 @@ from routerd.simulate import VENDORS
 
 __all__ = ["Actor", "as_toml", "staged"]
 
-PATHS: Final = {"openai": "/openai/v1", "anthropic": "/anthropic"}
+PATHS: Final = {
+    "openai": "/openai/v1",
+    "openai-responses": "/openai-responses/v1",
+    "anthropic": "/anthropic",
+}
 # Nobody listens there: for providers whose wire no simulator speaks.
 NOWHERE: Final = "http://127.0.0.1:9"
 MORE: Final = 1_000

@@ -42,7 +42,8 @@ class ChatRequest(Struct, frozen=True):
     the role of system messages where the format has more than one, `stop_parameter` the name of the
     stop sequences, `max_tokens_parameter` that of the output limit, None for the format's own.
     `reasoning_required` says that the provider misses the reasoning of earlier tool calls, be it
-    empty.
+    empty. `reasoning_shown` asks for a summary of the reasoning where the format has one,
+    `reasoning_carried` asks for the reasoning itself and sends it back on the next turn.
     """
 
     model_id: str
@@ -55,6 +56,8 @@ class ChatRequest(Struct, frozen=True):
     stop_parameter: str | None = None
     max_tokens_parameter: Literal["max_tokens", "max_completion_tokens"] | None = None
     reasoning_required: bool = False
+    reasoning_shown: bool = True
+    reasoning_carried: bool = True
 
 
 class EncodedRequest(Struct, frozen=True):

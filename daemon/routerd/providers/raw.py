@@ -76,6 +76,7 @@ HOLDERS: Final = frozenset(
         "options",
         "parameters",
         "extrabody",
+        "text",
     }
 )
 MOST_DEPTH: Final = 8

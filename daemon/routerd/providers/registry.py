@@ -14,6 +14,7 @@ from routerd.providers.base import Adapter
 from routerd.providers.cohere import CohereAdapter
 from routerd.providers.gemini import GeminiAdapter
 from routerd.providers.openai import DIALECTS, OpenAIAdapter
+from routerd.providers.openai.responses import RESPONSES_DIALECTS, ResponsesAdapter
 
 __all__ = ["ADAPTERS", "build_adapter", "documents_of"]
 
@@ -22,6 +23,7 @@ ADAPTERS: Final[dict[str, tuple[str, ...]]] = {
     "cohere": (),
     "gemini": (),
     "openai": tuple(DIALECTS),
+    "openai-responses": tuple(RESPONSES_DIALECTS),
 }
 """Every adapter's name, with its dialects."""
 
@@ -44,6 +46,8 @@ def build_adapter(adapter: str, dialect: str | None = None) -> Adapter:
         return CohereAdapter()
     if adapter == "gemini":
         return GeminiAdapter()
+    if adapter == "openai-responses":
+        return ResponsesAdapter(RESPONSES_DIALECTS[dialect or "openai"])
     return OpenAIAdapter(DIALECTS[dialect or "openai"])
 
 
@@ -53,5 +57,7 @@ def documents_of(adapter: str, dialect: str | None = None) -> Documents | None:
         return "url"
     if adapter == "cohere":
         return None
+    if adapter == "openai-responses":
+        return RESPONSES_DIALECTS[dialect or "openai"].files
     carried = DIALECTS[dialect or "openai"].documents
     return "data" if carried == "file" else "url" if carried == "document_url" else None

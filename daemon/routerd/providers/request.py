@@ -39,6 +39,8 @@ __all__ = [
     "base64_text",
     "fit_effort",
     "fit_output_limit",
+    "fit_sampling",
+    "fit_tool_choice",
     "is_forced",
     "parts_of",
     "refusal",
@@ -133,6 +135,15 @@ def parts_of(message: Message) -> Sequence[Content]:
     return message.content
 
 
+def fit_tool_choice(request: ChatRequest, notes: Notes) -> ToolChoice | None:
+    """Return how tools are chosen; by the model itself where it cannot be made to call one."""
+    choice = request.options.tool_choice
+    if not is_forced(choice) or request.capabilities.forced_tool_choice:
+        return choice
+    notes.add("tool_choice was sent as auto: this model cannot be made to call a tool")
+    return "auto"
+
+
 def is_forced(choice: ToolChoice | None) -> bool:
     """Return whether the model must call a tool."""
     return choice == "required" or isinstance(choice, ToolName)
@@ -170,6 +181,27 @@ def fit_output_limit(request: ChatRequest, notes: Notes) -> int | None:
         return asked
     notes.add(f"max_output_tokens was cut from {asked} to {limit}, the most this model writes")
     return limit
+
+
+def fit_sampling(request: ChatRequest, notes: Notes, *, is_silent: bool) -> dict[str, float]:
+    """Return temperature and top_p as far as they are set and the model takes them.
+
+    `is_silent` says that it will not reason in this call.
+    """
+    sampling = request.capabilities.sampling
+    takes = sampling == "yes" or (sampling == "without_reasoning" and is_silent)
+    fitted: dict[str, float] = {}
+    for name in ("temperature", "top_p"):
+        value = getattr(request.options, name)
+        if value is None:
+            continue
+        if takes:
+            fitted[name] = value
+        elif sampling == "no":
+            notes.add(f"{name} was left out: this model does not take it")
+        else:
+            notes.add(f"{name} was left out: this model takes it only with reasoning none")
+    return fitted
 
 
 def _media(messages: list[Message]) -> Iterator[Content]:

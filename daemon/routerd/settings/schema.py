@@ -231,10 +231,14 @@ class ProviderSettings(Section, frozen=True):
     enabled: Annotated[bool, Meta(description="Whether calls may go there.")] = True
     adapter: Annotated[
         str | None,
-        Meta(description="The wire format it speaks: openai, anthropic, gemini or cohere."),
+        Meta(
+            description="The wire format it speaks: openai, openai-responses, anthropic, gemini or "
+            "cohere."
+        ),
     ] = None
     dialect: Annotated[
-        str | None, Meta(description="Which habits of that format, for the openai adapter.")
+        str | None,
+        Meta(description="Which habits of that format, for openai and openai-responses."),
     ] = None
     base_url: Annotated[str | None, Meta(description="Its address, with the path prefix.")] = None
     key_env: Annotated[

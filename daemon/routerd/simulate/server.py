@@ -29,6 +29,7 @@ from routerd.simulate.delivery import Delivery, reset_connection, simple_respons
 from routerd.simulate.exchange import Asked, HttpAnswer, Question, Refusal, Reply, Usage
 from routerd.simulate.gemini import Gemini
 from routerd.simulate.openai import OpenAI
+from routerd.simulate.openai.responses import OpenAIResponses
 from routerd.simulate.schema import SchemaError
 from routerd.simulate.script import Fault, FaultScript, Pacing, parse_fault
 from routerd.simulate.tokens import PromptCache, count_tokens
@@ -37,7 +38,7 @@ from routerd.simulate.vendor import JSON_HEADERS, RequestNames, Route, Vendor
 __all__ = ["VENDORS", "Simulator", "run", "serve"]
 
 VENDORS: dict[str, Callable[[], Vendor]] = {
-    vendor.name: vendor for vendor in (OpenAI, Anthropic, Gemini, Cohere)
+    vendor.name: vendor for vendor in (OpenAI, OpenAIResponses, Anthropic, Gemini, Cohere)
 }
 BODY_LIMIT = 32 * 1024 * 1024
 CLOSING_SECONDS = 5.0

@@ -16,6 +16,7 @@ from routerd.providers.base import Adapter
 from routerd.providers.gemini import GeminiAdapter
 from routerd.providers.logprobs import TOO_LONG_NOTE
 from routerd.providers.openai import DIALECTS, OpenAIAdapter
+from routerd.providers.openai.responses import ResponsesAdapter
 from routerd.providers.registry import ADAPTERS, build_adapter
 from routerd_proto.codec import DEFAULT_MAX_FRAME_BYTES, encode_frame
 from routerd_proto.frames import LikelyToken, LogprobsAdded, TokenLogprob
@@ -167,6 +168,41 @@ def test_what_gemini_tells(stream: bool) -> None:
     assert outcome.complete
 
 
+def responses(logprobs: Any, way: str) -> bytes:
+    """Return an answer in the other format of OpenAI: a stream, one without deltas, or plain."""
+    part = {"type": "output_text", "text": "Hello", "logprobs": logprobs}
+    item = {"type": "message", "id": "m", "content": [part]}
+    place = {"output_index": 0, "content_index": 0, "logprobs": logprobs}
+    events: list[dict[str, Any]] = []
+    if way == "deltas":
+        events.append({"type": "response.output_text.delta", "delta": "Hello", **place})
+    if way in ("deltas", "done"):
+        events.append({"type": "response.output_text.done", "text": "Hello", **place})
+    if way in ("deltas", "done", "item"):
+        events.append({"type": "response.output_item.done", "output_index": 0, "item": item})
+    answer = {"status": "completed", "output": [item]}
+    if way == "plain":
+        return json.dumps(answer).encode()
+    events.append({"type": "response.completed", "response": answer})
+    return stream_of(*events)
+
+
+@pytest.mark.parametrize("way", ["deltas", "done", "item", "end", "plain"])
+def test_what_responses_tell_once(way: str) -> None:
+    parts, outcome = decode(ResponsesAdapter(), [responses(BY_THE_BOOK, way)])
+    assert told(parts) == [HEL_OF_TWO, LO]
+    assert text_in(parts) == "Hello"
+    assert outcome.complete
+
+
+@pytest.mark.parametrize(("asked", "more"), [(0, {}), (5, {"top_logprobs": 5})])
+def test_what_is_asked_of_responses(asked: int, more: dict[str, Any]) -> None:
+    body, notes = encoded(ResponsesAdapter(), request(capabilities=TELLING, logprobs=asked))
+    include = ["reasoning.encrypted_content", "message.output_text.logprobs"]
+    assert (body["include"], notes) == (include, [])
+    assert {name: body[name] for name in body if name == "top_logprobs"} == more
+
+
 KEYS = st.sampled_from(
     [
         *("content", "refusal", "tokens", "token_logprobs", "top_logprobs", "token", "logprob"),
@@ -185,6 +221,7 @@ def test_nonsense_in_their_place_costs_nothing_else(nonsense: Any) -> None:
     for adapter, body in (
         (OpenAIAdapter(), plain(nonsense)),
         (GeminiAdapter(), json.dumps(gemini(nonsense)).encode()),
+        (ResponsesAdapter(), responses(nonsense, "plain")),
     ):
         parts, outcome = decode(adapter, [body], stream=False)
         assert text_in(parts) == "Hello"

@@ -96,6 +96,17 @@ def test_holders_of_parameters_are_joined_and_values_are_replaced_whole() -> Non
     assert body["thinking"] == thinking
 
 
+def test_what_is_said_of_the_text_keeps_the_schema_of_the_answer() -> None:
+    schema = {"type": "object", "properties": {}}
+    raw = {"openai-responses": {"text": {"verbosity": "low"}}}
+    body, notes = sent("openai-responses", raw, output_schema=schema)
+    assert body["text"] == {
+        "format": {"type": "json_schema", "name": "answer", "schema": schema},
+        "verbosity": "low",
+    }
+    assert notes == []
+
+
 @pytest.mark.parametrize(
     ("parameters", "path"),
     [
@@ -148,10 +159,10 @@ def test_nothing_takes_away_what_routerd_has_written(wire: str, parameters: Any)
 
 def own_fields(wire: str, body: dict[str, Any]) -> Iterator[Any]:
     """What money and the reading of the answer hang on, wherever the wire has it."""
-    for name in ("model", "messages", "system", "contents", "stream", "stream_options"):
+    for name in ("model", "messages", "input", "system", "contents", "stream", "stream_options"):
         yield body.get(name)
     settings = body.get("generationConfig", {}) if wire == "gemini" else body
-    for name in ("max_tokens", "max_completion_tokens", "maxOutputTokens"):
+    for name in ("max_tokens", "max_completion_tokens", "max_output_tokens", "maxOutputTokens"):
         yield settings.get(name)
 
 

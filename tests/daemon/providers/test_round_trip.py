@@ -22,6 +22,8 @@ SOURCES = [
     ("openai", "deepseek", "openai/tools.json"),
     ("cohere", None, "cohere/tools_parallel.sse"),
     ("cohere", None, "cohere/tools.json"),
+    ("openai-responses", "openai", "openai-responses/tools_parallel.sse"),
+    ("openai-responses", "azure", "openai-responses/tools.json"),
 ]
 TARGETS: list[tuple[str, str | None]] = [
     (name, dialect) for name, dialects in ADAPTERS.items() for dialect in dialects or (None,)
@@ -50,6 +52,7 @@ def test_calls_and_results_stay_paired(
         "cohere": openai_calls,  # the same shape
         "gemini": gemini_calls,
         "openai": openai_calls,
+        "openai-responses": responses_calls,
     }
     sent = read[target[0]](body)
     assert [(name, arguments, result) for _, name, arguments, result in sent] == [
@@ -77,6 +80,17 @@ def openai_calls(body: dict[str, Any]) -> list[tuple[str, str, Any, str]]:
             next(result["content"] for result in results if result["tool_call_id"] == call["id"]),
         )
         for call in calls
+    ]
+
+
+def responses_calls(body: dict[str, Any]) -> list[tuple[str, str, Any, str]]:
+    calls = [item for item in body["input"] if item.get("type") == "function_call"]
+    results = [item for item in body["input"] if item.get("type") == "function_call_output"]
+    assert body["input"][-len(results) :] == results
+    return [
+        (call["call_id"], call["name"], json.loads(call["arguments"]), one["output"])
+        for call, one in zip(calls, results, strict=True)
+        if call["call_id"] == one["call_id"]
     ]
 
 

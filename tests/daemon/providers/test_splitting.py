@@ -13,7 +13,9 @@ from routerd.providers.base import Adapter
 from routerd.providers.registry import build_adapter
 from tests.daemon.providers.drive import FIXTURES, decode, text_in
 
-ADAPTERS = {name: build_adapter(name) for name in ("anthropic", "cohere", "openai")}
+ADAPTERS = {
+    name: build_adapter(name) for name in ("anthropic", "cohere", "openai", "openai-responses")
+}
 FILES = sorted(path for path in FIXTURES.glob("*/*") if path.parent.name in ADAPTERS)
 
 JSON = st.recursive(
@@ -78,6 +80,18 @@ JSON = st.recursive(
                     "billed_units",
                     "tokens",
                     "error_type",
+                    "response",
+                    "output",
+                    "item",
+                    "item_id",
+                    "output_index",
+                    "content_index",
+                    "summary",
+                    "encrypted_content",
+                    "annotation",
+                    "incomplete_details",
+                    "input_tokens_details",
+                    "phase",
                 ]
             ),
             inner,
@@ -104,6 +118,13 @@ EVENT_TYPES = [
     "tool-call-delta",
     "citation-start",
     "message-end",
+    "response.created",
+    "response.output_item.added",
+    "response.output_item.done",
+    "response.function_call_arguments.delta",
+    "response.reasoning_summary_text.delta",
+    "response.refusal.delta",
+    "response.output_text.annotation.added",
 ]
 DELTA_TYPES = [
     "text_delta",
@@ -147,6 +168,11 @@ def cohere_event(text: str) -> bytes:
     return json.dumps({"type": "content-delta", "index": 0, "delta": delta}).encode()
 
 
+def responses_event(text: str) -> bytes:
+    fields = {"type": "response.output_text.delta", "output_index": 7, "content_index": 0}
+    return json.dumps({**fields, "delta": text}).encode()
+
+
 GARBAGE = (
     st.binary(max_size=40).map(lambda data: data.replace(b"\n", b" ").replace(b"\r", b" "))
     | JSON.map(lambda value: b"data: " + json.dumps(value).encode())
@@ -166,6 +192,9 @@ GARBAGE = (
                     "content_block": {"type": "tool_use", "input": fields[3]},
                     "message": fields[3],
                     "delta": fields[2] if isinstance(fields[2], dict) else {"message": fields[3]},
+                    "output_index": fields[1],
+                    "item": {"type": "function_call", "name": "f", "arguments": fields[3]},
+                    "response": fields[3],
                 }
             ).encode()
         )
@@ -175,7 +204,12 @@ GARBAGE = (
 
 @pytest.mark.parametrize(
     ("name", "event"),
-    [("openai", openai_event), ("anthropic", anthropic_event), ("cohere", cohere_event)],
+    [
+        ("openai", openai_event),
+        ("anthropic", anthropic_event),
+        ("cohere", cohere_event),
+        ("openai-responses", responses_event),
+    ],
 )
 @given(
     pieces=st.lists(st.tuples(st.text(max_size=8), GARBAGE), max_size=6),
@@ -275,6 +309,15 @@ def test_nesting_that_can_just_be_read_does_not_raise(name: str, stream: bool) -
                     f'{{"type":"tool-call-start","delta":{{{message}}}}}',
                     f'{{"type":"message-end","delta":{{{usage}}}}}',
                 ]
+        elif name == "openai-responses":
+            item = f'{{"type":"function_call","name":"f","call_id":"1","arguments":{deep}}}'
+            thought = f'{{"type":"reasoning","summary":[],"content":{deep}}}'
+            answers = [
+                f'{{"status":"completed","output":[{item},{thought}]}}',
+                f'{{"status":"completed","output":[],{usage}}}',
+            ]
+            kind = '"type":"response.completed"'
+            events = [f'{{{kind},"response":{answer}}}' if stream else answer for answer in answers]
         elif stream:
             start = f'{{"type":"content_block_start","index":0,"content_block":{block}}}'
             stop = '{"type":"content_block_stop","index":0}'

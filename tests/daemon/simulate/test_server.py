@@ -329,7 +329,7 @@ async def test_only_the_vendors_asked_for_are_there(openai: Dialect, anthropic: 
         listed = await client.get("/v1/models", headers=anthropic.headers)
         assert "has_more" in listed.json()
     for wrong in (["acme"], []):
-        with pytest.raises(ValueError, match="choose of openai, anthropic"):
+        with pytest.raises(ValueError, match="choose of openai, openai-responses, anthropic"):
             Simulator(vendors=wrong)
 
 

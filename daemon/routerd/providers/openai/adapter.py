@@ -20,8 +20,8 @@ from routerd.providers.base import (
 )
 from routerd.providers.listing import read_models
 from routerd.providers.openai.decode import ChatDecoder
-from routerd.providers.openai.dialects import DIALECTS, Dialect, ModelRule
-from routerd.providers.openai.encode import encode_request, rule_for
+from routerd.providers.openai.dialects import DIALECTS, Dialect, ModelRule, rule_for
+from routerd.providers.openai.encode import encode_request
 from routerd.providers.openai.failure import failure_rules, read_failure
 from routerd.providers.openai.repairs import repair_request
 
@@ -51,12 +51,13 @@ class OpenAIAdapter:
         """Write a chat request; CallRefused where leaving something out changes its meaning."""
         rule = self._model_rules.get(request.model_id)
         if rule is None:
-            rule = self._model_rules[request.model_id] = rule_for(request.model_id, self.dialect)
+            rule = rule_for(request.model_id, self.dialect.models)
+            self._model_rules[request.model_id] = rule
         return encode_request(request, self.dialect, rule)
 
     def repair(self, request: ChatRequest, failure: Failure) -> Repair | None:
         """Return what to send in place of a refused request; None where it stays refused."""
-        rule = rule_for(request.model_id, self.dialect)
+        rule = rule_for(request.model_id, self.dialect.models)
         return repair_request(request, failure, self.dialect, rule)
 
     def decoder(self, *, stream: bool) -> AnswerDecoder:

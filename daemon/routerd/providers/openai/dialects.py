@@ -1,11 +1,12 @@
 """How the servers that speak Chat Completions differ, as declared data.
 
-Rules of this file: data only, no decisions; a new server is a new entry. `compatible` is for
-servers that are not known better (vLLM, Ollama, llama.cpp): it sends the least.
+Rules of this file: data and how to look it up, no decisions; a new server is a new entry.
+`compatible` is for servers that are not known better (vLLM, Ollama, llama.cpp): it sends the least.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
@@ -15,7 +16,16 @@ from routerd.errors import ErrorClass
 from routerd.providers.request import ToolIdRule
 from routerd_proto.content import ReasoningEffort
 
-__all__ = ["DIALECTS", "Dialect", "ModelRule"]
+__all__ = [
+    "DIALECTS",
+    "LOW_TO_HIGH",
+    "NONE_TO_HIGH",
+    "NONE_TO_XHIGH",
+    "OPENAI_MODELS",
+    "Dialect",
+    "ModelRule",
+    "rule_for",
+]
 
 
 class ModelRule(Struct, frozen=True, kw_only=True):
@@ -29,6 +39,12 @@ class ModelRule(Struct, frozen=True, kw_only=True):
     efforts: tuple[ReasoningEffort, ...]
     effort_with_tools: bool = True
     stop: bool = True
+
+
+def rule_for(model_id: str, rules: tuple[ModelRule, ...]) -> ModelRule:
+    """Return what the rules say of a model; worth keeping, since it searches by pattern."""
+    name = model_id.lower()
+    return next((rule for rule in rules if re.search(rule.pattern, name)), rules[-1])
 
 
 class Dialect(Struct, frozen=True, kw_only=True):

@@ -22,12 +22,13 @@ from routerd.providers.request import (
     Notes,
     fit_effort,
     fit_output_limit,
-    is_forced,
+    fit_sampling,
+    fit_tool_choice,
     refuse_unsupported,
 )
-from routerd_proto.content import Tool, ToolChoice, ToolName
+from routerd_proto.content import Tool, ToolName
 
-__all__ = ["encode_request", "rule_for"]
+__all__ = ["encode_request", "is_strict_tool", "named_schema"]
 
 Json = dict[str, Any]
 
@@ -55,7 +56,8 @@ def encode_request(request: ChatRequest, dialect: Dialect, rule: ModelRule) -> E
         if request.options.logprobs:
             body["top_logprobs"] = request.options.logprobs
     if request.options.output_schema is not None:
-        body["response_format"] = _response_format(request.options.output_schema)
+        schema = named_schema(request.options.output_schema)
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
     if request.reasoning_required:
         dialect = replace(dialect, reasoning_back="reasoning_content", reasoning_required=True)
     body["messages"] = encode_messages(
@@ -69,14 +71,6 @@ def encode_request(request: ChatRequest, dialect: Dialect, rule: ModelRule) -> E
         body=encode_json(body),
         notes=list(notes),
         max_output_tokens=limit,
-    )
-
-
-def rule_for(model_id: str, dialect: Dialect) -> ModelRule:
-    """Return what a dialect says of a model; worth keeping, since it searches by pattern."""
-    return next(
-        (rule for rule in dialect.models if re.search(rule.pattern, model_id.lower())),
-        dialect.models[-1],
     )
 
 
@@ -108,7 +102,10 @@ def _add_reasoning(
     if effort is None:
         return
     if request.options.tools and effort != "none" and not rule.effort_with_tools:
-        notes.add(f"reasoning {effort} was left out: this model takes it only without tools here")
+        notes.add(
+            f"reasoning {effort} was left out: this model takes it only without tools here; the "
+            "adapter openai-responses takes both"
+        )
         return
     body["reasoning_effort"] = effort
 
@@ -116,23 +113,13 @@ def _add_reasoning(
 def _add_sampling(
     body: Json, request: ChatRequest, dialect: Dialect, rule: ModelRule, notes: Notes
 ) -> None:
-    options, sampling = request.options, request.capabilities.sampling
+    options = request.options
     is_silent = (
         not request.capabilities.reasoning
         or body.get("reasoning_effort") == "none"
         or _switched_off(request, dialect)
     )
-    takes = sampling == "yes" or (sampling == "without_reasoning" and is_silent)
-    for name in ("temperature", "top_p"):
-        value = getattr(options, name)
-        if value is None:
-            continue
-        if takes:
-            body[name] = value
-        elif sampling == "no":
-            notes.add(f"{name} was left out: this model does not take it")
-        else:
-            notes.add(f"{name} was left out: this model takes it only with reasoning none")
+    body.update(fit_sampling(request, notes, is_silent=is_silent))
     if options.seed is not None:
         body[dialect.seed] = options.seed
     stops = [stop for stop in options.stop if stop]
@@ -149,10 +136,7 @@ def _add_tools(body: Json, request: ChatRequest, dialect: Dialect, notes: Notes)
     if not options.tools or not request.capabilities.tools:
         return
     body["tools"] = [_tool(tool, dialect, notes) for tool in options.tools]
-    choice: ToolChoice | None = options.tool_choice
-    if is_forced(choice) and not request.capabilities.forced_tool_choice:
-        notes.add("tool_choice was sent as auto: this model cannot be made to call a tool")
-        choice = "auto"
+    choice = fit_tool_choice(request, notes)
     if isinstance(choice, ToolName):
         body["tool_choice"] = {"type": "function", "function": {"name": choice.name}}
     elif choice is not None:
@@ -165,18 +149,26 @@ def _add_tools(body: Json, request: ChatRequest, dialect: Dialect, notes: Notes)
 
 def _tool(tool: Tool, dialect: Dialect, notes: Notes) -> Json:
     encoded = function_tool(tool)
-    function = encoded["function"]
-    if tool.strict and dialect.strict and is_strict(function["parameters"]):
-        function["strict"] = True
-    elif tool.strict:
-        notes.add("strict was left out of a tool: the provider or the schema does not allow it")
+    if is_strict_tool(tool, notes, takes_strict=dialect.strict):
+        encoded["function"]["strict"] = True
     return encoded
 
 
-def _response_format(schema: Json) -> Json:
+def is_strict_tool(tool: Tool, notes: Notes, *, takes_strict: bool) -> bool:
+    """Return whether a tool may be strict and is to be."""
+    if not tool.strict:
+        return False
+    if takes_strict and is_strict(tool.parameters or {}):
+        return True
+    notes.add("strict was left out of a tool: the provider or the schema does not allow it")
+    return False
+
+
+def named_schema(schema: Json) -> Json:
+    """Write the schema of an answer, named after its title, strict where it can be."""
     title = schema.get("title")
     name = SCHEMA_NAME.sub("_", title)[:64].strip("_") if isinstance(title, str) else ""
-    json_schema: Json = {"name": name or "answer", "schema": schema}
+    named: Json = {"name": name or "answer", "schema": schema}
     if is_strict(schema):
-        json_schema["strict"] = True
-    return {"type": "json_schema", "json_schema": json_schema}
+        named["strict"] = True
+    return named

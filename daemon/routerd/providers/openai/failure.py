@@ -74,9 +74,24 @@ CODES: Final[dict[str, ErrorClass]] = {
             "invalid_image_format",
             "unsupported_file",
             "tool_use_failed",
+            # Of Responses, where they also come inside an answer.
+            "data_residency_mismatch",
+            "invalid_image",
+            "invalid_base64_image",
+            "invalid_image_mode",
+            "image_too_large",
+            "image_too_small",
+            "image_parse_error",
+            "image_file_too_large",
+            "image_file_not_found",
+            "unsupported_image_media_type",
+            "empty_image_file",
+            "failed_to_download_image",
+            "invalid_encrypted_content",
         ),
         ErrorClass.BAD_REQUEST,
     ),
+    "vector_store_timeout": ErrorClass.SERVER_ERROR,
     "unsupported_country_region_territory": ErrorClass.AUTH,
     "invalid_api_key": ErrorClass.AUTH,
 }
@@ -109,7 +124,10 @@ def failure_rules(dialect: Dialect) -> FailureRules:
     return FailureRules(
         codes={**CODES, **dialect.codes},
         types=TYPES,
-        patterns=(("exceeded your current quota", ErrorClass.QUOTA),),
+        patterns=(
+            ("exceeded your current quota", ErrorClass.QUOTA),
+            ("input too long", ErrorClass.CONTEXT_LENGTH),
+        ),
         type_statuses=TYPE_STATUSES,
     )
 

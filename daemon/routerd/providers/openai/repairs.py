@@ -17,7 +17,7 @@ from routerd.errors import ErrorClass, Failure
 from routerd.providers.base import ChatRequest, Repair
 from routerd.providers.openai.dialects import Dialect, ModelRule
 
-__all__ = ["repair_request"]
+__all__ = ["is_curable", "left_out", "repair_request"]
 
 STATUSES: Final = (400, 422)
 CODES: Final = frozenset(
@@ -49,7 +49,7 @@ def repair_request(
     request: ChatRequest, failure: Failure, dialect: Dialect, rule: ModelRule
 ) -> Repair | None:
     """Return the request as the provider may take it, None where the refusal names no cure."""
-    if failure.error_class is not ErrorClass.BAD_REQUEST or failure.status not in STATUSES:
+    if not is_curable(failure):
         return None
     message = failure.message.lower()
     if NO_EFFORT_WITH_TOOLS in message:
@@ -59,6 +59,11 @@ def repair_request(
     return _for_parameter(request, failure, dialect)
 
 
+def is_curable(failure: Failure) -> bool:
+    """Return whether it was the request that was refused, before it was served."""
+    return failure.error_class is ErrorClass.BAD_REQUEST and failure.status in STATUSES
+
+
 def _for_parameter(request: ChatRequest, failure: Failure, dialect: Dialect) -> Repair | None:
     """Rename or leave out the parameter that the refusal names."""
     param = (failure.param or "").removeprefix("body.")
@@ -66,10 +71,14 @@ def _for_parameter(request: ChatRequest, failure: Failure, dialect: Dialect) -> 
         return _with_other_limit(request, param, failure, dialect)
     if param in OTHER_STOP:
         return _with_other_stop(request, param, failure)
+    return left_out(request, failure, MAY_BE_LEFT_OUT.get(param))
+
+
+def left_out(request: ChatRequest, failure: Failure, option: str | None) -> Repair | None:
+    """Leave out the option whose parameter was refused; None where that is not what was said."""
     is_named = (
         failure.code in CODES or failure.code in NO_CODE or failure.code == str(failure.status)
     )
-    option = MAY_BE_LEFT_OUT.get(param)
     if not is_named or option is None or getattr(request.options, option) is None:
         return None
     return _changed(request, f"{option} was left out: the provider refused it", **{option: None})

@@ -13,7 +13,7 @@ from typing import Any, Final
 from routerd.domain import Usage
 from routerd.providers.counts import counts_in, is_absurd
 
-__all__ = ["read_usage"]
+__all__ = ["read_usage", "split_output"]
 
 TOTAL_FIELDS: Final = frozenset(
     {"prompt_tokens", "completion_tokens", "total_tokens", "prompt_cache_miss_tokens"}
@@ -34,7 +34,9 @@ def read_usage(value: Any) -> Usage | None:
         prompt = cached + counts.get("prompt_cache_miss_tokens", 0)
     cached = min(cached, prompt)
     written = min(details.get("cache_write_tokens", 0), prompt - cached)
-    output, reasoning = _output(counts, value.get("completion_tokens_details"), prompt)
+    output, reasoning = split_output(
+        counts, "completion_tokens", value.get("completion_tokens_details"), prompt
+    )
     return Usage(
         input_tokens=prompt - cached - written,
         cache_read_tokens=cached,
@@ -44,10 +46,16 @@ def read_usage(value: Any) -> Usage | None:
     )
 
 
-def _output(counts: dict[str, int], details: Any, prompt: int) -> tuple[int, int | None]:
+def split_output(
+    counts: dict[str, int], name: str, details: Any, prompt: int
+) -> tuple[int, int | None]:
+    """Return the output, which the server calls `name`, and the reasoning in it, if that is known.
+
+    `prompt` is the whole input, by which the server's own total tells how it counts.
+    """
     reasoning = counts_in(details).get("reasoning_tokens", counts.get("reasoning_tokens"))
     total = counts.get("total_tokens", 0)
-    output = counts.get("completion_tokens")
+    output = counts.get(name)
     if output is None:
         output = max(total - prompt, 0)
     if reasoning is None:

@@ -100,7 +100,8 @@ class OpenAI(Vendor):
             if refusal.retry_after:
                 headers["x-ratelimit-reset-requests"] = f"{refusal.retry_after:g}s"
         headers |= waiting_headers(refusal.retry_after)
-        return HttpAnswer(refusal.status, headers, self.error_in_body(refusal, names))
+        body = msgspec.json.encode({"error": error_object(refusal)})
+        return HttpAnswer(refusal.status, headers, body)
 
     def fault(self, fault: Fault, model: str | None) -> Refusal:
         """Choose the real error for a scripted code, or for a status alone."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from routerd.simulate.openai.errors import invalid
 
-__all__ = ["ChatRequest", "Message", "ResponseFormat", "StreamOptions", "decoded"]
+__all__ = ["ChatRequest", "Message", "ResponseFormat", "StreamOptions", "decoded", "decoded_as"]
+
+T = TypeVar("T")
 
 
 class Part(msgspec.Struct):
@@ -108,8 +110,13 @@ DECODER = msgspec.json.Decoder(ChatRequest)
 
 def decoded(data: bytes) -> ChatRequest:
     """Decode the JSON; say what is wrong in the vendor's words."""
+    return decoded_as(DECODER, data)
+
+
+def decoded_as(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
+    """Decode JSON of any shape; say what is wrong in the vendor's words."""
     try:
-        return DECODER.decode(data)
+        return decoder.decode(data)
     except msgspec.ValidationError as error:
         what, _, place = str(error).partition(" - at `$")
         param = place.rstrip("`").lstrip(".") or None

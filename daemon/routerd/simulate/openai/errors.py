@@ -8,7 +8,15 @@ from routerd.simulate.exchange import Refusal
 from routerd.simulate.script import Fault
 from routerd.simulate.vendor import PAGE_STATUSES
 
-__all__ = ["INVALID", "error_object", "fault_refusal", "invalid", "missing", "unknown_model"]
+__all__ = [
+    "INVALID",
+    "error_object",
+    "fault_refusal",
+    "invalid",
+    "missing",
+    "unknown_model",
+    "unsupported",
+]
 
 
 class KnownError(NamedTuple):
@@ -88,6 +96,14 @@ def invalid(message: str, code: str | None = None, param: str | None = None) -> 
 def missing(param: str) -> Refusal:
     """Make the 400 for a parameter that is not there."""
     return invalid(f"Missing required parameter: '{param}'.", "missing_required_parameter", param)
+
+
+def unsupported(value: str, allowed: tuple[str, ...], param: str) -> Refusal:
+    """Make the 400 for a value that is none of the allowed ones."""
+    listed = ", ".join(f"'{one}'" for one in allowed)
+    return invalid(
+        f"Invalid value: '{value}'. Supported values are: {listed}.", "invalid_value", param
+    )
 
 
 def unknown_model(model: str) -> Refusal:

@@ -11,7 +11,7 @@ import msgspec
 from routerd.simulate.answer import TOKENS
 from routerd.simulate.exchange import Frame, Reply
 
-__all__ = ["stream_frames", "whole_body"]
+__all__ = ["FILLER", "call_id", "logprobs", "stream_frames", "whole_body"]
 
 FILLER = "q7Zr0mWx3KdT9vLb"
 FINISH_REASONS = {

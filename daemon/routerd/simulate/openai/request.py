@@ -14,11 +14,11 @@ from routerd.simulate.openai.body import (
     StreamOptions,
     decoded,
 )
-from routerd.simulate.openai.errors import invalid, missing
+from routerd.simulate.openai.errors import invalid, missing, unsupported
 from routerd.simulate.schema import loose_object
 from routerd.simulate.vendor import Prompt
 
-__all__ = ["read_question"]
+__all__ = ["REASONING_TOKENS", "read_question"]
 
 # Hidden reasoning by effort: made up, in the order of the real ones.
 REASONING_TOKENS = {
@@ -129,14 +129,6 @@ def check_message(message: Message, place: str) -> None:
         for number, part in enumerate(message.content):
             if part.type not in allowed:
                 raise unsupported(part.type, allowed, f"{place}.content[{number}].type")
-
-
-def unsupported(value: str, allowed: tuple[str, ...], param: str) -> Exception:
-    """Make the 400 for a value that is none of the allowed ones."""
-    listed = ", ".join(f"'{one}'" for one in allowed)
-    return invalid(
-        f"Invalid value: '{value}'. Supported values are: {listed}.", "invalid_value", param
-    )
 
 
 def check_settings(body: ChatRequest, messages: list[Message]) -> None:

@@ -1,0 +1,46 @@
+"""Token usage as Responses servers report it, in disjoint buckets.
+
+Rules of this file: one parser for streams and plain answers. `input_tokens` includes what was read
+from and written to the cache, `output_tokens` includes reasoning.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from routerd.domain import Usage
+from routerd.providers.counts import counts_in, is_absurd
+from routerd.providers.openai.usage import split_output
+
+__all__ = ["read_usage"]
+
+TOTAL_FIELDS: Final = frozenset({"input_tokens", "output_tokens", "total_tokens"})
+
+
+def read_usage(value: Any) -> Usage | None:
+    """Read a usage object; None where it holds no count, or an absurd one. Zeros are counts."""
+    counts = counts_in(value)
+    if is_absurd(value) or TOTAL_FIELDS.isdisjoint(counts):
+        return None
+    given = value.get("input_tokens_details")
+    details = counts_in(given)
+    lifetimes = (
+        counts_in(given.get("cache_write_tokens_details")) if isinstance(given, dict) else {}
+    )
+    prompt = counts.get("input_tokens")
+    if prompt is None:
+        prompt = max(counts.get("total_tokens", 0) - counts.get("output_tokens", 0), 0)
+    cached = min(details.get("cached_tokens", 0), prompt)
+    written = min(details.get("cache_write_tokens", sum(lifetimes.values())), prompt - cached)
+    long = min(lifetimes.get("ttl_12h_tokens", 0), written)
+    output, reasoning = split_output(
+        counts, "output_tokens", value.get("output_tokens_details"), prompt
+    )
+    return Usage(
+        input_tokens=prompt - cached - written,
+        cache_read_tokens=cached,
+        cache_write_tokens=written - long,
+        cache_write_long_tokens=long,
+        output_tokens=output,
+        reasoning_tokens=reasoning,
+    )
