@@ -23,10 +23,16 @@ from tests.daemon.providers.drive import FIXTURES, decode
 
 DIRECTORY = load_directory()
 VENDORS = ("openai", "anthropic", "mistral", "cohere")
+# A vendor's other wire format, and whose prices hold.
+OTHER_WIRES = {"openai-responses": "openai"}
 # The shipped prices are of this day.
 AS_OF = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
 # What its reader of usage calls the wire formats.
-FLAVORS: Final = {name: "chat" if name == "openai" else "default" for name in VENDORS}
+FLAVORS: Final = {
+    **dict.fromkeys(VENDORS, "default"),
+    "openai": "chat",
+    "openai-responses": "responses",
+}
 
 
 class Invoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,9 +51,14 @@ class Invoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def was_cut(self) -> bool:
         return self.usage is None
 
+    @property
+    def provider(self) -> str:
+        return OTHER_WIRES.get(self.vendor, self.vendor)
+
 
 def invoices() -> list[Invoice]:
-    texts = {name: (FIXTURES / "invoices" / f"{name}.toml").read_text() for name in VENDORS}
+    names = (*VENDORS, *OTHER_WIRES)
+    texts = {name: (FIXTURES / "invoices" / f"{name}.toml").read_text() for name in names}
     return [
         msgspec.convert(row | {"vendor": vendor}, Invoice)
         for vendor, text in texts.items()
@@ -84,6 +95,11 @@ def plain_answer(invoice: Invoice) -> dict[str, Any]:
         return {"finish_reason": "COMPLETE", "message": message, "usage": usage} | {
             "model": invoice.model
         }
+    if invoice.vendor == "openai-responses":
+        part = {"type": "output_text", "text": "Hello", "annotations": []}
+        item = {"type": "message", "id": "msg_1", "role": "assistant", "content": [part]}
+        answer = {"id": "resp_1", "object": "response", "status": "completed", "output": [item]}
+        return answer | {"model": invoice.model, "usage": usage}
     choice = {
         "index": 0,
         "finish_reason": "stop",
@@ -99,8 +115,24 @@ def plain_answer(invoice: Invoice) -> dict[str, Any]:
 
 
 def streamed_answer(invoice: Invoice) -> bytes:
-    written = {"anthropic": anthropic_events, "cohere": cohere_events}
+    written = {
+        "anthropic": anthropic_events,
+        "cohere": cohere_events,
+        "openai-responses": responses_events,
+    }
     return b"".join(written.get(invoice.vendor, chat_events)(invoice))
+
+
+def responses_events(invoice: Invoice) -> list[bytes]:
+    opened = {"id": "resp_1", "status": "in_progress", "model": invoice.model, "usage": None}
+    place = {"output_index": 0, "content_index": 0}
+    events: list[dict[str, Any]] = [
+        {"type": "response.created", "response": opened},
+        {"type": "response.output_text.delta", **place, "delta": "Hello"},
+    ]
+    if not invoice.was_cut:
+        events.append({"type": "response.completed", "response": plain_answer(invoice)})
+    return [f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in events]
 
 
 def cohere_events(invoice: Invoice) -> list[bytes]:
@@ -147,8 +179,9 @@ def chat_events(invoice: Invoice) -> list[bytes]:
 
 
 def outcome_of(invoice: Invoice, *, stream: bool) -> Outcome:
-    provider = DIRECTORY.providers[invoice.vendor]
-    adapter = build_adapter(provider.adapter, provider.dialect)
+    provider = DIRECTORY.providers[invoice.provider]
+    wire = invoice.vendor if invoice.vendor in OTHER_WIRES else provider.adapter
+    adapter = build_adapter(wire, provider.dialect)
     body = streamed_answer(invoice) if stream else json.dumps(plain_answer(invoice)).encode()
     _, outcome = decode(adapter, [body], stream=stream)
     return outcome
@@ -157,7 +190,7 @@ def outcome_of(invoice: Invoice, *, stream: bool) -> Outcome:
 def cost_of(invoice: Invoice, usage: Usage | None) -> int | None:
     if usage is None:
         return None
-    price = DIRECTORY.deployments[f"{invoice.vendor}/{invoice.model}"].price
+    price = DIRECTORY.deployments[f"{invoice.provider}/{invoice.model}"].price
     return cost(price.at(AS_OF.date()) if price is not None else None, usage)
 
 
@@ -194,7 +227,7 @@ def genai() -> Any:
 
 def told_by_the_oracle(genai: Any, invoice: Invoice) -> int:
     extracted = genai.extract_usage(
-        plain_answer(invoice), provider_id=invoice.vendor, api_flavor=FLAVORS[invoice.vendor]
+        plain_answer(invoice), provider_id=invoice.provider, api_flavor=FLAVORS[invoice.vendor]
     )
     dollars: Decimal = extracted.calc_price(genai_request_timestamp=AS_OF).total_price
     return int((dollars * 10**9).quantize(Decimal(1), rounding=ROUND_HALF_UP))

@@ -74,15 +74,9 @@ class ResponsesDecoder(BodyDecoder):
         except JSON_ERRORS:
             if data.strip() == END_OF_STREAM:
                 return True
-            try:
-                reread = reread_event(data)
-            except JSON_ERRORS:
-                reread = None
+            reread = self._reread(name, data, reread_event)
             if reread is None:
-                if name == b"error":
-                    self._note_error({"message": data.decode("utf-8", "replace")})
                 return False
-            self.join_surrogates()
             event = reread
         kind = event.type
         if kind == TEXT_DELTA:
@@ -112,7 +106,7 @@ class ResponsesDecoder(BodyDecoder):
         self.join_surrogates()
         if not isinstance(answer.get("output"), list) and not answer.get("error"):
             if (error := error_of(answer)) is not None:
-                self._note_error(error.fields or {"message": error.message})
+                self._note_error(error.fields or error.message)
             self._fail("the answer holds no output")
         status = answer.get("status")
         if status in UNFINISHED:
@@ -225,13 +219,10 @@ class ResponsesDecoder(BodyDecoder):
         except JSON_ERRORS:
             return
         if error is not None:
-            self._note_error(error.fields or {"message": error.message})
+            self._note_error(error.fields or error.message)
 
     def _note_error(self, value: Any) -> None:
-        if self.outcome.failure is None:
-            self.outcome.failure = stream_failure(value, self._rules)
-        self.outcome.finish = "error"
-        self.outcome.complete = False
+        self._note_failure(stream_failure(value, self._rules))
 
 
 def _fields_of(event: ResponseEvent) -> dict[str, Any]:
