@@ -47,6 +47,11 @@ class Use(Struct, frozen=True):
 Block = Thought | Words | Use
 
 
+def name_of(adapter: str, dialect: str | None) -> str:
+    """Name a wire: two of them may have a dialect of one name, where a server speaks both."""
+    return f"{dialect}-responses" if adapter == "openai-responses" else dialect or adapter
+
+
 class Speaker(NamedTuple):
     """A vendor: its adapter, one of its models, and how it writes an answer.
 
@@ -61,7 +66,7 @@ class Speaker(NamedTuple):
 
     @property
     def name(self) -> str:
-        return self.dialect or self.adapter
+        return name_of(self.adapter, self.dialect)
 
     def build(self) -> Adapter:
         return build_adapter(self.adapter, self.dialect)
@@ -173,6 +178,26 @@ def cohere(blocks: list[Block]) -> Json:
     return {"id": "c", "finish_reason": "COMPLETE", "message": message}
 
 
+def responses(blocks: list[Block]) -> Json:
+    """Write the items of an answer; no answer ends with reasoning."""
+    last = max(index for index, block in enumerate(blocks) if not isinstance(block, Thought))
+    items: list[Json] = []
+    for index, block in enumerate([*blocks[last + 1 :], *blocks[: last + 1]]):
+        match block:
+            case Thought(text=text, signature=signature):
+                summary = [{"type": "summary_text", "text": text}] if text else []
+                item = {"type": "reasoning", "id": f"rs_{index}", "summary": summary}
+                items.append(item | {"encrypted_content": signature})
+            case Words(text=text):
+                part = {"type": "output_text", "text": text, "annotations": []}
+                item = {"type": "message", "id": f"msg_{index}", "role": "assistant"}
+                items.append(item | {"content": [part]})
+            case Use(id=call_id, name=name, arguments=arguments):
+                item = {"type": "function_call", "id": f"fc_{index}", "call_id": call_id}
+                items.append(item | {"name": name, "arguments": json.dumps(arguments)})
+    return {"id": "resp_1", "status": "completed", "model": "m", "output": items}
+
+
 def thoughts_of(blocks: list[Block]) -> str:
     return "".join(block.text for block in blocks if isinstance(block, Thought))
 
@@ -191,6 +216,13 @@ SPEAKERS = (
     Speaker("openai", "xai", "grok-4.3", reasoning_content),
     Speaker("openai", "mistral", "mistral-large", thinking_parts, TEXT),
     Speaker("openai", "openrouter", "a/model", reasoning_details, DATA | TEXT),
+    Speaker("openai-responses", "openai", "gpt-6.1-sol", responses, DATA | TEXT),
+    Speaker("openai-responses", "azure", "our-deployment", responses, DATA | TEXT),
+    Speaker("openai-responses", "bedrock", "m-1", responses, DATA | TEXT),
+    Speaker("openai-responses", "deepseek", "deepseek-v4", responses, DATA | TEXT),
+    Speaker("openai-responses", "groq", "qwen-4", responses, DATA | TEXT),
+    Speaker("openai-responses", "openrouter", "a/m-1", responses, DATA | TEXT),
+    Speaker("openai-responses", "compatible", "some-model", responses, DATA | TEXT),
 )
 
 

@@ -25,6 +25,7 @@ from tests.daemon.providers.speaking import (
     Words,
     calls_in_body,
     leaves,
+    name_of,
     results_in_body,
     turns_of,
 )
@@ -125,7 +126,11 @@ every_speaker = pytest.mark.parametrize("speaker", SPEAKERS, ids=lambda speaker:
 
 
 def test_every_adapter_speaks_here() -> None:
-    named = {name for name, dialects in ADAPTERS.items() for name in dialects or (name,)}
+    named = {
+        name_of(adapter, dialect)
+        for adapter, dialects in ADAPTERS.items()
+        for dialect in dialects or (None,)
+    }
     assert Counter(speaker.name for speaker in SPEAKERS) == Counter(named)
 
 

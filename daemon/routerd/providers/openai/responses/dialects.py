@@ -43,6 +43,11 @@ class ResponsesDialect(Struct, frozen=True, kw_only=True):
     least_output_tokens: int = 1
     key_header: Literal["authorization", "api-key"] = "authorization"
 
+    @property
+    def vendor(self) -> str:
+        """Whose the reasoning and the sources are: the same server's other format has its own."""
+        return f"{self.name}-responses"
+
 
 # Here every model takes tools next to an effort, and GPT-6 takes `max`. From the API reference and
 # the types of openai-python 3.51.

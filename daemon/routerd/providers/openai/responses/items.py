@@ -145,20 +145,19 @@ class ItemWriter:
     def _result(self, result: ToolResult) -> Json:
         content = result.content
         output: str | list[Json]
-        if isinstance(content, str):
-            output = content
-            if self._mark(result.cache):
-                output = [self._marked({"type": "input_text", "text": content}, result.cache)]
-        else:
+        if content and not isinstance(content, str):
             output = [self._part(part) for part in content]
-            if output:
-                self._marked(output[-1], result.cache)
-        if result.is_error and not output:
-            output = "error"
+            self._marked(output[-1], result.cache)
+        else:
+            output = "error" if result.is_error else ""
+            if isinstance(content, str) and content:
+                output = content
+            if self._mark(result.cache):
+                output = [self._marked({"type": "input_text", "text": output}, result.cache)]
         return {
             "type": "function_call_output",
             "call_id": TOOL_IDS.fit(result.call_id),
-            "output": output or "",
+            "output": output,
         }
 
     def _assistant(self, message: Message) -> list[Json]:
@@ -189,7 +188,7 @@ class ItemWriter:
 
     def _own(self, part: Reasoning) -> tuple[str | None, Json | None]:
         """Return what can go back: the phase of the message before, or a reasoning item."""
-        own = part.vendor == self._dialect.name
+        own = part.vendor == self._dialect.vendor
         phase, item = part.data.get("phase"), part.data.get("item")
         if own and phase in PHASES:
             return str(phase), None

@@ -22,7 +22,7 @@ from tests.daemon.providers.drive import calls_in, decode, fixture, reasoning_in
 OPENAI = ResponsesAdapter()
 COMPATIBLE = ResponsesAdapter(RESPONSES_DIALECTS["compatible"])
 MODEL = "gpt-6.1-sol-2026-09-01"
-FINAL = ReasoningEnded("openai", {"phase": "final_answer"})
+FINAL = ReasoningEnded("openai-responses", {"phase": "final_answer"})
 SUMMARY = [
     {"type": "summary_text", "text": "Let me look."},
     {"type": "summary_text", "text": "Then decide."},
@@ -100,9 +100,9 @@ def test_reasoning_text_and_parallel_calls(name: str) -> None:
     parts, outcome = decode(OPENAI, [fixture(f"openai-responses/{name}")])
     assert parts[:4] == [
         ReasoningDelta("Let me look.\n\nThen decide."),
-        ReasoningEnded("openai", {"item": REASONING, "model": MODEL}),
+        ReasoningEnded("openai-responses", {"item": REASONING, "model": MODEL}),
         TextDelta("Looking."),
-        ReasoningEnded("openai", {"phase": "commentary"}),
+        ReasoningEnded("openai-responses", {"phase": "commentary"}),
     ]
     assert calls_in(parts) == [
         ("call_2", "get_weather", '{"city": "Paris"}'),
@@ -115,7 +115,7 @@ def test_reasoning_text_and_parallel_calls(name: str) -> None:
 def test_hidden_reasoning_waits_for_content() -> None:
     body = fixture("openai-responses/hidden_reasoning.sse")
     item = {"type": "reasoning", "id": "rs_9", "summary": [], "encrypted_content": "gAAAAhid=="}
-    ended = ReasoningEnded("openai", {"item": item, "model": MODEL})
+    ended = ReasoningEnded("openai-responses", {"item": item, "model": MODEL})
     decoder = OPENAI.decoder(stream=True)
     begin = body.index(b"event: response.output_text.delta")
     assert decoder.feed(body[:begin]) == []
@@ -140,7 +140,7 @@ def test_open_reasoning_without_numbers_and_with_an_end_mark() -> None:
     }
     assert parts == [
         ReasoningDelta("Hmm, yes."),
-        ReasoningEnded("compatible", {"item": item, "model": "gpt-oss-120b"}),
+        ReasoningEnded("compatible-responses", {"item": item, "model": "gpt-oss-120b"}),
         TextDelta("Oui"),
     ]
     assert (outcome.complete, outcome.malformed_events) == (True, 0)
@@ -162,7 +162,7 @@ def test_sources_come_once_and_the_vendors_own_tools_are_skipped() -> None:
         "start_index": 0,
         "end_index": 4,
     }
-    assert parts == [TextDelta("News"), CitationAdded("openai", source)]
+    assert parts == [TextDelta("News"), CitationAdded("openai-responses", source)]
     assert (outcome.finish, outcome.complete, outcome.malformed_events) == ("stop", True, 0)
 
 
@@ -402,7 +402,7 @@ def test_reasoning_is_told_once_though_it_comes_as_summary_and_as_text() -> None
 def test_reasoning_that_never_ended_ends_before_the_text() -> None:
     thought = event("response.reasoning_text.delta", output_index=0, delta="Hm")
     parts, _ = decode(OPENAI, [thought + delta("Yes", 1) + completed()])
-    assert parts == [ReasoningDelta("Hm"), ReasoningEnded("openai", {}), TextDelta("Yes")]
+    assert parts == [ReasoningDelta("Hm"), ReasoningEnded("openai-responses", {}), TextDelta("Yes")]
 
 
 @pytest.mark.parametrize(
@@ -418,7 +418,7 @@ def test_reasoning_that_cannot_go_back_leaves_its_text(change: dict[str, Any]) -
     parts, outcome = decode(OPENAI, [done(0, item) + delta("Yes", 1) + completed()])
     assert parts == [
         ReasoningDelta("Let me look."),
-        ReasoningEnded("openai", {}),
+        ReasoningEnded("openai-responses", {}),
         TextDelta("Yes"),
     ]
     assert len(outcome.notes) == (1 if len(str(change)) > 100 else 0)

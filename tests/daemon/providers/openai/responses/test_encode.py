@@ -37,7 +37,7 @@ CLOSED = {
 PIXEL = Image(data=b"\x89PNG", media_type="image/png")
 PIXEL_URL = "data:image/png;base64,iVBORw=="
 ITEM = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAAA=="}
-THOUGHT = Reasoning("", "openai", {"item": ITEM, "model": LAST})
+THOUGHT = Reasoning("", "openai-responses", {"item": ITEM, "model": LAST})
 LEFT_OUT = "reasoning of an earlier answer was left out: this provider cannot read it"
 
 
@@ -192,7 +192,7 @@ def test_reasoning_goes_back_before_what_came_after_it() -> None:
             assistant(
                 THOUGHT,
                 ToolCall("c1", "f"),
-                Reasoning("seen", "openai", {"item": second, "model": LAST}),
+                Reasoning("seen", "openai-responses", {"item": second, "model": LAST}),
                 Text("Done"),
             ),
             Message("tool", [ToolResult("c1", "1")]),
@@ -221,10 +221,11 @@ def test_reasoning_that_nothing_came_after_stays_behind() -> None:
     [
         Reasoning("hm"),
         Reasoning("hm", "anthropic", {"signature": "c2ln"}),
-        Reasoning("hm", "azure", {"item": ITEM}),
-        Reasoning("hm", "openai", {"item": "gAAAA"}),
-        Reasoning("hm", "openai", {"phase": "unheard of"}),
-        Reasoning("hm", "openai"),
+        Reasoning("hm", "openai", {"item": ITEM}),
+        Reasoning("hm", "azure-responses", {"item": ITEM}),
+        Reasoning("hm", "openai-responses", {"item": "gAAAA"}),
+        Reasoning("hm", "openai-responses", {"phase": "unheard of"}),
+        Reasoning("hm", "openai-responses"),
     ],
 )
 def test_reasoning_of_others_is_left_out(thought: Reasoning) -> None:
@@ -247,7 +248,7 @@ def test_reasoning_never_goes_to_another_makers_model(
     dialect: str, model: str, written_by: str | None, goes_back: bool
 ) -> None:
     data = {"item": ITEM} if written_by is None else {"item": ITEM, "model": written_by}
-    messages = [assistant(Reasoning("", dialect, data), Text("a"))]
+    messages = [assistant(Reasoning("", f"{dialect}-responses", data), Text("a"))]
     body, notes = both(model, dialect, messages=messages)
     assert (ITEM in body["input"], notes) == (goes_back, [] if goes_back else [LEFT_OUT])
 
@@ -257,9 +258,9 @@ def test_phases_mark_the_message_before_them() -> None:
         assistant(
             Text("I "),
             Text("look."),
-            Reasoning("", "openai", {"phase": "commentary"}),
+            Reasoning("", "openai-responses", {"phase": "commentary"}),
             Text("Done."),
-            Reasoning("", "openai", {"phase": "final_answer"}),
+            Reasoning("", "openai-responses", {"phase": "final_answer"}),
         )
     )
     message = {"type": "message", "role": "assistant"}

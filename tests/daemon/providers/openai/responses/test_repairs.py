@@ -18,7 +18,7 @@ FULL = request(
     "gpt-5.2",
     [
         Message("user", "a"),
-        Message("assistant", [Reasoning("", "openai", {"item": ITEM}), Text("b")]),
+        Message("assistant", [Reasoning("", "openai-responses", {"item": ITEM}), Text("b")]),
         Message("user", "c"),
     ],
     temperature=0.5,

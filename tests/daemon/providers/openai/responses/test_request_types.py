@@ -69,7 +69,7 @@ RESULTS = st.builds(
 REASONINGS = st.builds(
     Reasoning,
     WORDS,
-    st.sampled_from(["", "openai", "anthropic", "gemini"]),
+    st.sampled_from(["", "openai-responses", "openrouter-responses", "anthropic"]),
     st.sampled_from(
         [
             {},
