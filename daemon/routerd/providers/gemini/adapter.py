@@ -20,6 +20,7 @@ from routerd.providers.base import (
 from routerd.providers.gemini.decode import GenerateDecoder
 from routerd.providers.gemini.encode import encode_request
 from routerd.providers.gemini.failure import read_failure
+from routerd.providers.gemini.repairs import repair_request
 from routerd.providers.listing import read_models
 
 __all__ = ["GeminiAdapter"]
@@ -44,8 +45,8 @@ class GeminiAdapter:
         return encode_request(request)
 
     def repair(self, request: ChatRequest, failure: Failure) -> Repair | None:
-        """Return None: what may be missing in a request, a signature, is put in beforehand."""
-        return None
+        """Return what to send in place of a refused request; None where it stays refused."""
+        return repair_request(request, failure)
 
     def decoder(self, *, stream: bool) -> AnswerDecoder:
         """Return a fresh decoder for one answer with status 200."""

@@ -3,7 +3,8 @@
 Rules of this file: one chunk or answer in, parts out; it never raises. A chunk has the shape of a
 whole answer. The end is the end of the body: without a finish reason before it the answer was cut.
 A signature belongs to the part it came with: that of a call is given out before the call and names
-it, that of a text after the text, that of a thought with the thought.
+it, that of a text after the text, that of a thought with the thought. A part that the caller cannot
+be shown (what the vendor's own tools did, a picture) is given out as data that goes back.
 """
 
 from __future__ import annotations
@@ -18,10 +19,18 @@ from routerd.providers.body import BodyDecoder
 from routerd.providers.bounds import TOO_LARGE_NOTE, can_be_carried
 from routerd.providers.counts import ABSURD_NOTE
 from routerd.providers.failure import error_of
+from routerd.providers.gemini.calls import GrowingCall
 from routerd.providers.gemini.failure import blocked, stream_failure
 from routerd.providers.gemini.logprobs import read_logprobs
 from routerd.providers.gemini.usage import is_too_large, read_usage
-from routerd.providers.gemini.wire import Answer, AnswerPart, Candidate, answer_of, read_answer
+from routerd.providers.gemini.wire import (
+    OWN_PARTS,
+    Answer,
+    AnswerPart,
+    Candidate,
+    answer_of,
+    read_answer,
+)
 from routerd.providers.json_text import JSON_ERRORS, encode_json, read_json, text_of
 from routerd.providers.sse import DEFAULT_MAX_EVENT_BYTES
 from routerd_proto.frames import (
@@ -56,6 +65,8 @@ FINISHES: Final[dict[str, FinishReason]] = {
         "error",
     ),
 }
+# Reasons that are none of the shared ones: the answer is whole, as far as it goes.
+OTHER_FINISHES: Final = ("OTHER", "NO_IMAGE", "IMAGE_OTHER", "FINISH_REASON_UNSPECIFIED")
 # Where enums were asked for as numbers; the others differ between the vendor's two services.
 NUMBERED: Final = {1: "STOP", 2: "MAX_TOKENS", 3: "SAFETY", 4: "RECITATION", 5: "OTHER"}
 END_OF_STREAM: Final = b"[DONE]"
@@ -77,6 +88,8 @@ class GenerateDecoder(BodyDecoder):
         self._finished = False
         self._is_whole = False
         self._cited: set[bytes] = set()
+        self._growing: GrowingCall | None = None
+        self._continuation: str | None = None
 
     def feed(self, data: bytes) -> list[Part]:
         """Return the parts that `data` completes, in order."""
@@ -140,7 +153,10 @@ class GenerateDecoder(BodyDecoder):
             self._fail("the answer holds no candidate")
         if outcome.failure is not None or not (self._finished or self._is_whole):
             return
+        self._end_call(parts)
         self._end_reasoning({}, parts)
+        if outcome.finish == "pause" and self._continuation is not None:
+            self._give_back({"on": "pause", "token": self._continuation}, parts)
         if outcome.finish in (None, "stop"):
             outcome.finish = "tool_calls" if self._tools else "stop"
         outcome.complete = True
@@ -210,6 +226,7 @@ class GenerateDecoder(BodyDecoder):
             for part in candidate.content.parts or ():
                 self._take_part(part, parts)
         self._take_citations(candidate, parts)
+        self._continuation = text_of(candidate.continuation_token) or self._continuation
         if candidate.logprobs_result is not None:
             self._tell_logprobs(read_logprobs(candidate.logprobs_result), parts)
         if candidate.finish_reason:
@@ -223,45 +240,63 @@ class GenerateDecoder(BodyDecoder):
                 self._reasons = True
                 parts.append(ReasoningDelta(text))
             if signature is not None:
-                self._reasons = True
-                self._end_reasoning({"on": "thought", "signature": signature}, parts)
+                self._give_back({"on": "thought", "signature": signature}, parts)
         elif part.function_call is not None:
             self._take_call(part.function_call, signature, parts)
+        elif not text and (own := _own_part(part)):
+            self._note(f"a part of the answer is not shown, and goes back: {', '.join(own)}")
+            self._end_reasoning({}, parts)
+            signed = {"signature": signature} if signature is not None else {}
+            self._give_back({"on": "part", "part": own, **signed}, parts)
         else:
             if text:
                 self._end_reasoning({}, parts)
                 parts.append(TextDelta(text))
             if signature is not None:
                 self._end_reasoning({}, parts)
-                self._reasons = True
-                on = "text" if text else "empty"
-                self._end_reasoning({"on": on, "signature": signature}, parts)
-            for name in ("inline_data", "executable_code", "code_execution_result"):
-                if getattr(part, name) is not None:
-                    self._note(f"a part of the answer was left out: {name}")
+                self._give_back({"on": "text" if text else "empty", "signature": signature}, parts)
+            elif not text and part.text is None:
+                self._note("a part of the answer was left out: it is of an unknown kind")
 
     def _take_call(self, call: Any, signature: str | None, parts: list[Part]) -> None:
         if not isinstance(call, dict):
             self.outcome.malformed_events += 1
             return
-        self._end_reasoning({}, parts)
-        index, self._tools = self._tools, self._tools + 1
-        call_id = self._own_id(text_of(call.get("id")), self._made_id(index))
+        name, growing = text_of(call.get("name")), self._growing
+        is_new = growing is None or name is not None
+        if is_new:
+            self._end_call(parts)
+            self._end_reasoning({}, parts)
+        if growing is None or is_new:
+            index, self._tools = self._tools, self._tools + 1
+            call_id = self._own_id(text_of(call.get("id")), self._made_id(index))
+            growing = GrowingCall(index, call_id)
         if signature is not None:
-            self._reasons = True
-            data = {"on": "call", "call": call_id, "signature": signature}
-            self._end_reasoning(data, parts)
-        arguments = call.get("args")
-        whole = arguments if isinstance(arguments, dict) else {}
-        parts.append(ToolCallStarted(index, call_id, text_of(call.get("name")) or ""))
-        parts.append(ToolCallDelta(index, encode_json(whole).decode("utf-8")))
+            self._give_back({"on": "call", "call": growing.id, "signature": signature}, parts)
+        if is_new:
+            parts.append(ToolCallStarted(growing.index, growing.id, name or ""))
+        self._growing = growing
+        if not growing.add(call):
+            self._end_call(parts)
+
+    def _end_call(self, parts: list[Part]) -> None:
+        """Give out the arguments of the call that was still growing, if there is one."""
+        growing, self._growing = self._growing, None
+        if growing is not None:
+            parts.append(ToolCallDelta(growing.index, growing.arguments()))
+            self.outcome.malformed_events += growing.wrong_pieces
 
     def _made_id(self, index: int) -> str:
         answer = self.outcome.response_id or "answer"
         clean = "".join(c if c.isascii() and c.isalnum() else "_" for c in answer)
         return f"call_{clean[:40]}_{index}"
 
-    def _end_reasoning(self, data: dict[str, str], parts: list[Part]) -> None:
+    def _give_back(self, data: dict[str, Any], parts: list[Part]) -> None:
+        """Give out what must go back with the next turn, with the reasoning before it."""
+        self._reasons = True
+        self._end_reasoning(data, parts)
+
+    def _end_reasoning(self, data: dict[str, Any], parts: list[Part]) -> None:
         if not self._reasons:
             return
         self._reasons = False
@@ -276,8 +311,12 @@ class GenerateDecoder(BodyDecoder):
             for name in ("citations", "citationSources"):
                 if isinstance(items := cited.get(name), list):
                     found += items
-        if isinstance(grounding := candidate.grounding_metadata, dict) and grounding:
-            found.append({"groundingMetadata": grounding})
+        for name, value in (
+            ("groundingMetadata", candidate.grounding_metadata),
+            ("urlContextMetadata", candidate.url_context_metadata),
+        ):
+            if isinstance(value, dict) and value:
+                found.append({name: value})
         for citation in found:
             # Chunks may say again what an earlier one said.
             if (written := encode_json(citation)) not in self._cited:
@@ -294,7 +333,8 @@ class GenerateDecoder(BodyDecoder):
             told = f"the answer ended in an error of the model: {reason}"
             self._note_failure(Failure(ErrorClass.SERVER_ERROR, told, code=reason))
         elif finish is None:
-            self._note(f"unknown finish reason {str(reason)[:40]!r}")
+            kind = "another" if reason in OTHER_FINISHES else "an unknown"
+            self._note(f"the answer ended for {kind} reason: {str(reason)[:40]!r}")
         elif finish == "content_filter" and self.outcome.finish != finish:
             self._note(f"the provider stopped the answer: {reason}")
             if (words := text_of(message)) is not None:
@@ -306,6 +346,12 @@ class GenerateDecoder(BodyDecoder):
 
     def _note_error(self, value: Any) -> None:
         self._note_failure(stream_failure(value))
+
+
+def _own_part(part: AnswerPart) -> dict[str, Any]:
+    """Return what a part holds that is neither text nor a call, as it was sent."""
+    held = {sent: getattr(part, name) for sent, name in OWN_PARTS.items()}
+    return {sent: value for sent, value in held.items() if value is not None}
 
 
 def _whole_items(body: bytes) -> list[Any]:

@@ -11,7 +11,12 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from routerd.providers.base import ChatRequest, EncodedRequest
-from routerd.providers.gemini.messages import encode_system, encode_turns, split_system
+from routerd.providers.gemini.messages import (
+    encode_system,
+    encode_turns,
+    split_pause,
+    split_system,
+)
 from routerd.providers.gemini.thinking import THINKING_TOKENS, Generation, generation_of
 from routerd.providers.json_text import encode_json
 from routerd.providers.request import (
@@ -42,13 +47,16 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
     refuse_unsupported(request)
     notes = Notes()
     generation = generation_of(request.model_id)
-    system, messages = split_system(request.messages)
+    asked, continuation = split_pause(request.messages)
+    system, messages = split_system(asked)
     turns = encode_turns(messages, generation, notes)
     if turns[-1]["role"] == "model":
         refuse_continuing(request)
     body: Json = {"contents": turns}
     if (prompt := encode_system(system)) is not None:
         body["systemInstruction"] = prompt
+    if continuation is not None:
+        body["continuationToken"] = continuation
     _add_tools(body, request, notes)
     settings: Json = {}
     limit = fit_output_limit(request, notes)

@@ -48,6 +48,8 @@ RULES: Final = FailureRules(
     patterns=(
         ("api key not valid", ErrorClass.AUTH),
         ("api key expired", ErrorClass.AUTH),
+        # Vertex, before it counts exactly.
+        ("but model only supports up to", ErrorClass.CONTEXT_LENGTH),
     ),
     type_statuses={"INVALID_ARGUMENT": 400, "OUT_OF_RANGE": 400, "CANCELLED": 499},
 )

@@ -3,8 +3,9 @@
 Rules of this file: turns are the user's and the model's and begin with the user; leading system
 messages are lifted out, later ones become user text in their place. The results of tool calls open
 their user turn, in the order of the calls, and name the tool. A signature goes back with the part
-it came with. Where the model checks signatures and the first call of a turn has none (it was
-another model's, or is lost), the vendor's documented stand-in takes its place.
+it came with, and a part of the vendor's own tools as it came. Where the model checks signatures and
+the first call of a turn has none (it was another model's, or is lost), the vendor's documented
+stand-in takes its place.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from routerd.providers.gemini.thinking import Generation
+from routerd.providers.gemini.wire import OWN_PARTS
 from routerd.providers.request import Notes, arguments_object, base64_text, parts_of, refusal
 from routerd_proto.content import (
     Content,
@@ -26,7 +28,14 @@ from routerd_proto.content import (
     ToolResult,
 )
 
-__all__ = ["STAND_IN_SIGNATURE", "encode_system", "encode_turns", "split_system"]
+__all__ = [
+    "STAND_IN_SIGNATURE",
+    "VENDOR",
+    "encode_system",
+    "encode_turns",
+    "split_pause",
+    "split_system",
+]
 
 Json = dict[str, Any]
 
@@ -54,6 +63,23 @@ def split_system(messages: list[Message]) -> tuple[list[Message], list[Message]]
         len(messages),
     )
     return messages[:count], messages[count:]
+
+
+def split_pause(messages: list[Message]) -> tuple[list[Message], str | None]:
+    """Return the messages without an answer that paused at their end, and the token it goes on by.
+
+    Such an answer goes on from what was asked: what was written of it is behind the token.
+    """
+    last = messages[-1] if messages and messages[-1].role == "assistant" else None
+    for part in parts_of(last) if last is not None else ():
+        if isinstance(part, Reasoning) and part.vendor == VENDOR and part.data.get("on") == "pause":
+            token = part.data.get("token")
+            if isinstance(token, str) and token:
+                count = len(messages)
+                while count and messages[count - 1].role == "assistant":
+                    count -= 1
+                return messages[:count], token
+    return messages, None
 
 
 def encode_system(messages: list[Message]) -> Json | None:
@@ -147,6 +173,9 @@ class TurnWriter:
             return
         on, signature = part.data.get("on"), part.data.get("signature")
         signed = {"thoughtSignature": signature} if isinstance(signature, str) else {}
+        own = part.data.get("part") if on == "part" else None
+        if isinstance(own, dict) and len(own) == 1 and own.keys() <= OWN_PARTS.keys():
+            parts.append({**own, **signed})
         if part.text:
             with_thought = signed if on == "thought" else {}
             parts.append({"text": part.text, "thought": True, **with_thought})

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from msgspec import Struct
 
-__all__ = ["Answer", "AnswerPart", "Candidate", "answer_of", "read_answer"]
+__all__ = ["OWN_PARTS", "Answer", "AnswerPart", "Candidate", "answer_of", "read_answer"]
 
 Shape = TypeVar("Shape", bound=Struct)
 
@@ -26,6 +26,20 @@ class AnswerPart(Struct, rename="camel", gc=False):
     inline_data: Any = None
     executable_code: Any = None
     code_execution_result: Any = None
+    tool_call: Any = None
+    tool_response: Any = None
+    file_data: Any = None
+
+
+OWN_PARTS: Final = {
+    "inlineData": "inline_data",
+    "fileData": "file_data",
+    "executableCode": "executable_code",
+    "codeExecutionResult": "code_execution_result",
+    "toolCall": "tool_call",
+    "toolResponse": "tool_response",
+}
+"""The parts that are neither text nor a call for the caller, as they are sent and in AnswerPart."""
 
 
 class AnswerContent(Struct):
@@ -43,7 +57,9 @@ class Candidate(Struct, rename="camel"):
     index: Any = None
     citation_metadata: Any = None
     grounding_metadata: Any = None
+    url_context_metadata: Any = None
     logprobs_result: Any = None
+    continuation_token: Any = None
 
 
 class Answer(Struct, rename="camel"):

@@ -214,6 +214,142 @@ def test_citations_come_once() -> None:
     ]
 
 
+def test_what_grounds_an_answer_is_cited() -> None:
+    grounding = {"groundingChunks": [{"web": {"uri": "https://example.org"}}]}
+    fetched = {"urlMetadata": [{"retrievedUrl": "https://example.org"}]}
+    ended = chunk({"text": "a"}, finish="STOP", groundingMetadata=grounding)
+    ended["candidates"][0]["urlContextMetadata"] = fetched
+    parts, _ = decode(ADAPTER, [events(ended)])
+    assert [part.citation for part in parts if isinstance(part, CitationAdded)] == [
+        {"groundingMetadata": grounding},
+        {"urlContextMetadata": fetched},
+    ]
+
+
+OWN = [
+    {"executableCode": {"language": "PYTHON", "code": "print(1)"}},
+    {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "1"}},
+    {"toolCall": {"toolType": "GOOGLE_SEARCH_WEB", "args": {"q": "a"}}, "thoughtSignature": "YQ=="},
+    {"toolResponse": {"toolType": "GOOGLE_SEARCH_WEB", "response": {"r": 1}}},
+    {"inlineData": {"mimeType": "image/png", "data": "AA=="}},
+]
+
+
+def test_parts_of_the_vendors_own_tools_go_back_as_they_came() -> None:
+    answer = [{"text": "Let me see."}, *OWN, {"text": "It is 1."}]
+    parts, outcome = decode(ADAPTER, [events(chunk(*answer), chunk(finish="STOP"))])
+    assert text_in(parts) == "Let me see.It is 1."
+    assert calls_in(parts) == []
+    assert (outcome.finish, outcome.complete) == ("stop", True)
+    assert [next(iter(part)) in " ".join(outcome.notes) for part in OWN] == [True] * len(OWN)
+    history = [Message("user", "Hi"), answer_message(parts), Message("user", "Go on")]
+    body, notes = encoded(ADAPTER, request("gemini-4-argon", history))
+    assert body["contents"][1]["parts"] == answer
+    assert notes == []
+
+
+def test_a_part_of_an_unknown_kind_is_noted() -> None:
+    _, outcome = decode(ADAPTER, [events(chunk({"hologram": 1}, {"text": ""}, finish="STOP"))])
+    assert outcome.notes == ["a part of the answer was left out: it is of an unknown kind"]
+
+
+def test_an_answer_that_paused_goes_on_by_its_token() -> None:
+    paused = chunk({"text": "Part one"}, finish="CONTINUATION", continuationToken="dG9r")
+    parts, outcome = decode(ADAPTER, [events(paused)])
+    assert (outcome.finish, outcome.complete) == ("pause", True)
+    history = [Message("user", "Hi"), answer_message(parts)]
+    body, _ = encoded(ADAPTER, request("gemini-4-argon", history))
+    assert body["continuationToken"] == "dG9r"
+    assert body["contents"] == [{"role": "user", "parts": [{"text": "Hi"}]}]
+    body, _ = encoded(ADAPTER, request("gemini-4-argon", [*history, Message("user", "New")]))
+    assert "continuationToken" not in body
+    assert body["contents"][1] == {"role": "model", "parts": [{"text": "Part one"}]}
+
+
+def piece(path: Any, more: bool = False, **value: Any) -> dict[str, Any]:
+    return {"jsonPath": path, **value, **({"willContinue": True} if more else {})}
+
+
+def growing(*pieces: Any, more: bool = True) -> dict[str, Any]:
+    call: dict[str, Any] = {"partialArgs": list(pieces)} if pieces else {}
+    return chunk({"functionCall": call | ({"willContinue": True} if more else {})})
+
+
+STREAMED = [
+    chunk(
+        {
+            "functionCall": {"name": "book", "id": "c-1", "willContinue": True},
+            "thoughtSignature": "YQ==",
+        }
+    ),
+    growing(piece("$.city", more=True, stringValue="New ")),
+    growing(piece("$.city", stringValue="Delhi")),
+    growing(
+        piece("$.days[1].n", numberValue=2),
+        piece("$['odd.key'].on", boolValue=True),
+        piece('$["none"]', nullValue="NULL_VALUE"),
+    ),
+    growing(more=False),
+    chunk({"functionCall": {"name": "look", "args": {}}}),
+    chunk({"text": ""}, finish="STOP"),
+]
+
+
+def test_arguments_that_come_piece_by_piece_are_put_together() -> None:
+    body = events(*STREAMED)
+    parts, outcome = decode(ADAPTER, [body])
+    [(call_id, name, arguments), (_, other, none)] = calls_in(parts)
+    assert (call_id, name, other, none) == ("c-1", "book", "look", "{}")
+    assert json.loads(arguments) == {
+        "city": "New Delhi",
+        "days": [None, {"n": 2}],
+        "odd.key": {"on": True},
+        "none": None,
+    }
+    assert (outcome.finish, outcome.complete, outcome.malformed_events) == ("tool_calls", True, 0)
+    for cut in range(1, len(body)):
+        assert decode(ADAPTER, [body[:cut], body[cut:]]) == (parts, outcome)
+
+
+def test_a_call_that_never_ends_keeps_what_came_of_it() -> None:
+    parts, outcome = decode(ADAPTER, [events(*STREAMED[:3], STREAMED[-1])])
+    assert [json.loads(given) for _, _, given in calls_in(parts)] == [{"city": "New Delhi"}]
+    assert outcome.complete
+    cut, outcome = decode(ADAPTER, [events(*STREAMED[:3])])
+    assert [name for _, name, _ in calls_in(cut)] == ["book"]
+    assert not outcome.complete
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        None,
+        7,
+        {},
+        {"jsonPath": "$.a"},
+        piece("a", stringValue="x"),
+        piece("$", stringValue="x"),
+        piece("$[0]", stringValue="x"),
+        piece("$.a..b", stringValue="x"),
+        piece("$.city.deeper", stringValue="x"),
+        piece("$.list[999999]", stringValue="x"),
+        piece("$" + ".a" * 100, stringValue="x"),
+        piece(7, stringValue="x"),
+    ],
+)
+def test_a_piece_without_a_place_is_counted_and_changes_nothing(wrong: Any) -> None:
+    first = chunk({"functionCall": {"name": "book", "willContinue": True}})
+    body = events(
+        first, growing(piece("$.city", stringValue="x")), growing(wrong, more=False), STREAMED[-1]
+    )
+    parts, outcome = decode(ADAPTER, [body])
+    [(_, _, arguments)] = calls_in(parts)
+    given = json.loads(arguments)
+    assert given.pop("list", []) == []
+    assert given == {"city": "x"}
+    assert (outcome.malformed_events, outcome.complete) == (1, True)
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -293,6 +429,8 @@ JSON = st.recursive(
                     *("candidates", "content", "parts", "text", "thought", "functionCall", "args"),
                     *("finishReason", "usageMetadata", "promptFeedback", "blockReason", "error"),
                     *("citationMetadata", "citations", "index", "thoughtSignature", "modelStatus"),
+                    *("partialArgs", "jsonPath", "stringValue", "willContinue", "executableCode"),
+                    *("groundingMetadata", "continuationToken", "logprobsResult", "name"),
                 ]
             ),
             inner,
