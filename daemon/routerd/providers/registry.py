@@ -12,7 +12,7 @@ from routerd.models.schema import Documents
 from routerd.providers.anthropic import AnthropicAdapter
 from routerd.providers.base import Adapter
 from routerd.providers.cohere import CohereAdapter
-from routerd.providers.gemini import GeminiAdapter
+from routerd.providers.gemini import SERVICES, GeminiAdapter
 from routerd.providers.openai import DIALECTS, OpenAIAdapter
 from routerd.providers.openai.responses import RESPONSES_DIALECTS, ResponsesAdapter
 
@@ -21,7 +21,7 @@ __all__ = ["ADAPTERS", "build_adapter", "documents_of"]
 ADAPTERS: Final[dict[str, tuple[str, ...]]] = {
     "anthropic": (),
     "cohere": (),
-    "gemini": (),
+    "gemini": tuple(SERVICES),
     "openai": tuple(DIALECTS),
     "openai-responses": tuple(RESPONSES_DIALECTS),
 }
@@ -45,7 +45,7 @@ def build_adapter(adapter: str, dialect: str | None = None) -> Adapter:
     if adapter == "cohere":
         return CohereAdapter()
     if adapter == "gemini":
-        return GeminiAdapter()
+        return GeminiAdapter(SERVICES[dialect or "gemini"])
     if adapter == "openai-responses":
         return ResponsesAdapter(RESPONSES_DIALECTS[dialect or "openai"])
     return OpenAIAdapter(DIALECTS[dialect or "openai"])

@@ -28,6 +28,7 @@ from routerd.simulate.control import CONTROL_PREFIX, control
 from routerd.simulate.delivery import Delivery, reset_connection, simple_response
 from routerd.simulate.exchange import Asked, HttpAnswer, Question, Refusal, Reply, Usage
 from routerd.simulate.gemini import Gemini
+from routerd.simulate.gemini.vertex import Vertex
 from routerd.simulate.openai import OpenAI
 from routerd.simulate.openai.responses import OpenAIResponses
 from routerd.simulate.schema import SchemaError
@@ -38,7 +39,7 @@ from routerd.simulate.vendor import JSON_HEADERS, RequestNames, Route, Vendor
 __all__ = ["VENDORS", "Simulator", "run", "serve"]
 
 VENDORS: dict[str, Callable[[], Vendor]] = {
-    vendor.name: vendor for vendor in (OpenAI, OpenAIResponses, Anthropic, Gemini, Cohere)
+    vendor.name: vendor for vendor in (OpenAI, OpenAIResponses, Anthropic, Gemini, Vertex, Cohere)
 }
 BODY_LIMIT = 32 * 1024 * 1024
 CLOSING_SECONDS = 5.0

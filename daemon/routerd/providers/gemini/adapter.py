@@ -1,12 +1,14 @@
-"""The adapter for Google's generateContent and streamGenerateContent, by API key.
+"""The adapter for Google's generateContent and streamGenerateContent, of either service.
 
-Rules of this file: it only puts the pieces of this room together. The key goes in a header: in the
-address it would land in logs. The base address of a provider of this kind ends before `/v1beta`.
+Rules of this file: it only puts the pieces of this room together. A key goes in a header: in the
+address it would land in logs. Credentials are no key: who holds them asks for tokens with them, and
+those are not this file's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from routerd.errors import Failure
 from routerd.providers.base import (
@@ -21,28 +23,37 @@ from routerd.providers.gemini.decode import GenerateDecoder
 from routerd.providers.gemini.encode import encode_request
 from routerd.providers.gemini.failure import read_failure
 from routerd.providers.gemini.repairs import repair_request
+from routerd.providers.gemini.services import GEMINI, VERTEX, Service, address_in
 from routerd.providers.listing import read_models
 
 __all__ = ["GeminiAdapter"]
 
 
 class GeminiAdapter:
-    """Speak generateContent."""
+    """Speak generateContent to one of the services."""
 
     name: str = "gemini"
-    models_path: str = "/v1beta/models?pageSize=1000"
-    warm_path: str = "/v1beta/models?pageSize=1"
+
+    def __init__(self, service: Service = GEMINI) -> None:
+        self.service: Final = service
+        self.models_path = service.models_path
+        self.warm_path = service.warm_path
+        self.takes_tokens = service.takes_tokens
 
     def __repr__(self) -> str:
-        return "<GeminiAdapter>"
+        return f"<GeminiAdapter {self.service.name}>"
 
     def authorize(self, key: str | None) -> Headers:
         """Return the header with the key, if there is one."""
         return [(b"x-goog-api-key", key.strip().encode())] if key else []
 
+    def address_in(self, base_url: str, region: str | None) -> str:
+        """Return the base address that serves a region."""
+        return address_in(base_url, region) if self.service is VERTEX else base_url
+
     def encode(self, request: ChatRequest) -> EncodedRequest:
         """Write a chat request; CallRefused where leaving something out changes its meaning."""
-        return encode_request(request)
+        return encode_request(request, self.service.models)
 
     def repair(self, request: ChatRequest, failure: Failure) -> Repair | None:
         """Return what to send in place of a refused request; None where it stays refused."""

@@ -17,6 +17,7 @@ from routerd.providers.gemini.messages import (
     split_pause,
     split_system,
 )
+from routerd.providers.gemini.services import GEMINI
 from routerd.providers.gemini.thinking import THINKING_TOKENS, Generation, generation_of
 from routerd.providers.json_text import encode_json
 from routerd.providers.request import (
@@ -42,8 +43,11 @@ ANSWER_TOKENS: Final = 4096
 THINKING_SHARE: Final = 0.75
 
 
-def encode_request(request: ChatRequest) -> EncodedRequest:
-    """Write the request; CallRefused where the model cannot do what is asked."""
+def encode_request(request: ChatRequest, models: str = GEMINI.models) -> EncodedRequest:
+    """Write the request; CallRefused where the model cannot do what is asked.
+
+    `models` is the path that the models are below.
+    """
     refuse_unsupported(request)
     notes = Notes()
     generation = generation_of(request.model_id)
@@ -79,7 +83,7 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
     if settings:
         body["generationConfig"] = settings
     return EncodedRequest(
-        path=_path(request),
+        path=_path(request, models),
         headers=[(b"content-type", b"application/json")],
         body=encode_json(body),
         notes=list(notes),
@@ -87,10 +91,10 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
     )
 
 
-def _path(request: ChatRequest) -> str:
+def _path(request: ChatRequest, models: str) -> str:
     model = quote(request.model_id.removeprefix("models/"), safe="")
     method = "streamGenerateContent?alt=sse" if request.stream else "generateContent"
-    return f"/v1beta/models/{model}:{method}"
+    return f"{models}{model}:{method}"
 
 
 def _add_sampling(settings: Json, request: ChatRequest, notes: Notes) -> None:

@@ -33,12 +33,13 @@ class Gemini(Vendor):
         Route(
             "POST",
             re.compile(
-                r"/v1beta/models/(?P<model>[^/:]+):(?P<method>generateContent|streamGenerateContent)"
+                r"/v1(?:beta)?/models/(?P<model>[^/:]+):"
+                r"(?P<method>generateContent|streamGenerateContent)"
             ),
             "call",
         ),
-        Route("GET", re.compile(r"/v1beta/models"), "models"),
-        Route("GET", re.compile(r"/v1beta/models/(?P<model>[^/:]+)"), "model"),
+        Route("GET", re.compile(r"/v1(?:beta)?/models"), "models"),
+        Route("GET", re.compile(r"/v1(?:beta)?/models/(?P<model>[^/:]+)"), "model"),
     )
     listed_models = ("gemini-4-argon", "gemini-3.8-flash", "gemini-2.5-flash")
     stream_headers: ClassVar[Mapping[str, str]] = {"content-type": "text/event-stream"}

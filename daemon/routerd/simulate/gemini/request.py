@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import re
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -44,13 +45,15 @@ class GenerateRequest(msgspec.Struct, rename="camel", forbid_unknown_fields=True
     service_tier: str | None = None
 
 
-DECODER = msgspec.json.Decoder(GenerateRequest)
+# Names are taken in either spelling; what stands in these is the caller's own.
+SNAKE: Final = re.compile(r"_([a-z])")
+OPAQUE: Final = ("args", "response", "parametersJsonSchema", "responseJsonSchema")
 
 
 def read_question(data: bytes, model: str, *, stream: bool) -> Question:
     """Read the body of a request; raise `Refusal` as the vendor would."""
     try:
-        body = DECODER.decode(data)
+        body = msgspec.convert(camel(msgspec.json.decode(data)), GenerateRequest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise invalid(f"Invalid JSON payload received. {error}") from None
     check(body)
@@ -82,6 +85,16 @@ def read_question(data: bytes, model: str, *, stream: bool) -> Question:
         limit=settings.get("maxOutputTokens"),
         stops=tuple(settings.get("stopSequences") or ()),
     )
+
+
+def camel(value: Any) -> Any:
+    """Spell the names in a request as they are documented."""
+    if isinstance(value, list):
+        return [camel(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    named = {SNAKE.sub(lambda found: found[1].upper(), key): item for key, item in value.items()}
+    return {key: item if key in OPAQUE else camel(item) for key, item in named.items()}
 
 
 def check(body: GenerateRequest) -> None:

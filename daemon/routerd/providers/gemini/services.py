@@ -1,0 +1,60 @@
+"""The two services of Google that speak generateContent: the Gemini API, and Vertex AI.
+
+Rules of this file: declared data, and pure. The services differ in their addresses and in who may
+ask: the base address of the Gemini API ends before `/v1beta`; that of Vertex names a version and,
+but for express mode, a project and a location, and ends before `/publishers`. A region of Vertex
+has a host of its own; addresses that are not Google's (a proxy, a simulator) are left as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from msgspec import Struct
+
+__all__ = ["GEMINI", "SERVICES", "VERTEX", "Service", "address_in"]
+
+
+class Service(Struct, frozen=True, kw_only=True):
+    """Where a service has its models, below the base address, and what a GET there may be.
+
+    `takes_tokens` says that it asks for an access token.
+    """
+
+    name: str
+    models: str
+    models_path: str
+    warm_path: str
+    takes_tokens: bool = False
+
+
+GEMINI: Final = Service(
+    name="gemini",
+    models="/v1beta/models/",
+    models_path="/v1beta/models?pageSize=1000",
+    warm_path="/v1beta/models?pageSize=1",
+)
+VERTEX: Final = Service(
+    name="vertex",
+    models="/publishers/google/models/",
+    models_path="/publishers/google/models?pageSize=300",
+    warm_path="/publishers/google/models?pageSize=1",
+    takes_tokens=True,
+)
+SERVICES: Final = {service.name: service for service in (GEMINI, VERTEX)}
+"""The services by name."""
+
+HOST: Final = re.compile(r"(?P<scheme>https?://)(?:[a-z0-9-]+-)?aiplatform\.googleapis\.com(?=/)")
+LOCATION: Final = re.compile(r"/locations/[^/?]+")
+REGION: Final = re.compile(r"global|[a-z]+-[a-z]+\d{1,2}")
+
+
+def address_in(base_url: str, region: str | None) -> str:
+    """Return the base address that serves a region: its host, and its name in the path."""
+    host = HOST.match(base_url)
+    if host is None or not region or REGION.fullmatch(region) is None:
+        return base_url
+    at = "" if region == "global" else f"{region}-"
+    path = LOCATION.sub(f"/locations/{region}", base_url[host.end() :], count=1)
+    return f"{host['scheme']}{at}aiplatform.googleapis.com{path}"

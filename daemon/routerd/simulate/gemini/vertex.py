@@ -1,0 +1,77 @@
+"""The same generateContent as Vertex AI serves it: other paths, an access token, more in answers.
+
+Sans-I/O. Any access token that looks like one of Google's is taken; who gave it out is not asked.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from routerd.simulate.exchange import Asked, Refusal, Reply
+from routerd.simulate.gemini import Gemini
+from routerd.simulate.gemini.errors import error_body
+from routerd.simulate.gemini.reply import whole_body
+from routerd.simulate.vendor import RequestNames, Route
+
+__all__ = ["Vertex"]
+
+PUBLISHER = (
+    r"/v1(?:beta1)?(?:/projects/(?P<project>[^/]+)/locations/(?P<location>[^/]+))?"
+    r"/publishers/google/models"
+)
+TOKEN = re.compile(r"Bearer ya29\.\S+")
+
+
+class Vertex(Gemini):
+    """generateContent and streamGenerateContent of a project, or in express mode."""
+
+    name = "vertex"
+    routes = (
+        Route(
+            "POST",
+            re.compile(
+                PUBLISHER + r"/(?P<model>[^/:]+):(?P<method>generateContent|streamGenerateContent)"
+            ),
+            "call",
+        ),
+        Route("GET", re.compile(PUBLISHER), "models"),
+        Route("GET", re.compile(PUBLISHER + r"/(?P<model>[^/:]+)"), "model"),
+    )
+
+    def authenticate(self, asked: Asked) -> None:
+        """Refuse a request with neither an access token nor, in express mode, a key."""
+        is_express = asked.fields.get("project") is None
+        if is_express and asked.headers.get("x-goog-api-key", "").strip():
+            return
+        if TOKEN.fullmatch(asked.headers.get("authorization", "")) is None:
+            raise Refusal(
+                401,
+                "UNAUTHENTICATED",
+                "Request had invalid authentication credentials. Expected OAuth 2 access token.",
+            )
+
+    def whole(self, reply: Reply) -> bytes:
+        """Write a whole answer, which says when it was made and as what it is billed."""
+        answer: dict[str, Any] = msgspec.json.decode(whole_body(reply))
+        answer["createTime"] = "2026-11-28T10:00:00.000000Z"
+        answer["usageMetadata"]["trafficType"] = "ON_DEMAND"
+        return msgspec.json.encode(answer)
+
+    def error_in_body(self, refusal: Refusal, names: RequestNames) -> bytes:
+        """Write an error; its details are there even where there are none."""
+        del names
+        body = error_body(refusal)
+        if "error" in body:
+            body["error"].setdefault("details", [])
+        return msgspec.json.encode(body)
+
+    def unknown_model(self, model: str) -> Refusal:
+        """Say `NOT_FOUND`, in the words of this service."""
+        return Refusal(
+            404,
+            "NOT_FOUND",
+            f"Publisher Model `publishers/google/models/{model}` not found.",
+        )
