@@ -226,7 +226,7 @@ def test_what_grounds_an_answer_is_cited() -> None:
     ]
 
 
-OWN = [
+OWN: list[dict[str, Any]] = [
     {"executableCode": {"language": "PYTHON", "code": "print(1)"}},
     {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "1"}},
     {"toolCall": {"toolType": "GOOGLE_SEARCH_WEB", "args": {"q": "a"}}, "thoughtSignature": "YQ=="},
