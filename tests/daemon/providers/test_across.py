@@ -121,7 +121,7 @@ def sent(speaker: Speaker, messages: list[Message]) -> tuple[dict[str, Any], lis
     return encoded(speaker.build(), chat)
 
 
-few = settings(max_examples=25)  # each of them goes to every vendor
+few = settings(max_examples=10)  # each of them goes to every vendor
 every_speaker = pytest.mark.parametrize("speaker", SPEAKERS, ids=lambda speaker: speaker.name)
 
 
@@ -129,7 +129,8 @@ def test_every_adapter_speaks_here() -> None:
     named = {
         name_of(adapter, dialect)
         for adapter, dialects in ADAPTERS.items()
-        for dialect in dialects or (None,)
+        # The two services of Gemini read each other's answers: it speaks for both.
+        for dialect in (dialects if adapter != "gemini" else ()) or (None,)
     }
     assert Counter(speaker.name for speaker in SPEAKERS) == Counter(named)
 
