@@ -132,7 +132,7 @@ class Features(Struct, frozen=True):
     they are when money runs short. `max_nanodollars` is what the call may cost at most. `policy` is
     the one that holds for a copy: that of the call it copies. `document_files` are the documents
     that are no plain text sent along, `document_urls` those of them that only an address is given
-    of.
+    of. `other_script` is whether most of the text is in another script than Latin.
     """
 
     input_tokens: int
@@ -160,6 +160,7 @@ class Features(Struct, frozen=True):
     document_files: int = 0
     document_urls: int = 0
     logprobs: bool = False
+    other_script: bool = False
 
 
 class BudgetRoom(Struct, frozen=True):
@@ -207,7 +208,8 @@ class Snapshot(Struct, frozen=True):
     there, `unhealthy_seconds` for how long at least; what is not in it is not tried at all. Of
     these, `last_resorts` only rest by our own reckoning, their provider named no time: what else
     would fail may be tried there. `gone` says of deployments that their provider has them no more.
-    `session_on` is the deployment that served the call's session last.
+    `session_on` is the deployment that served the call's session last. `token_rates` are, by model,
+    the thousandths of the estimated tokens that its provider counts of such text.
     """
 
     now: float
@@ -222,6 +224,7 @@ class Snapshot(Struct, frozen=True):
     session_on: str | None = None
     unhealthy_seconds: dict[str, float] = {}
     last_resorts: tuple[str, ...] = ()
+    token_rates: dict[str, int] = {}
 
 
 class Route(Struct, frozen=True):

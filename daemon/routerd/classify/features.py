@@ -7,8 +7,9 @@ no tokenizer makes more tokens than there are bytes, and all that vendors add is
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
+from routerd.classify.tokens import OTHER_SCRIPT_BYTES, tokens_in
 from routerd.classify.words import WordRules, holds_code, texts_of
 from routerd.domain import MOST_PER_IMAGE, Features, Kind
 from routerd.models.amounts import NANODOLLARS_PER_CENT
@@ -20,7 +21,6 @@ from routerd_proto.content import (
     Message,
     Reasoning,
     Text,
-    Tool,
     ToolCall,
     ToolResult,
 )
@@ -28,9 +28,6 @@ from routerd_proto.frames import CallOptions
 
 __all__ = ["measure"]
 
-# Text of the common languages and code lies between 2.5 and 4.5 bytes a token with today's
-# tokenizers; the low side of the middle errs towards too many tokens.
-BYTES_PER_TOKEN: Final = 3.5
 TOKENS_PER_MESSAGE: Final = 4  # role and separators in the vendors' chat templates
 TOKENS_PER_IMAGE: Final = 1_600  # a picture of about a megapixel at the vendors' usual rates
 BYTES_PER_PAGE: Final = 50_000  # of a PDF; a page is about a picture
@@ -54,19 +51,39 @@ class _Counted:
     def __init__(self, messages: list[Message]) -> None:
         self.size = self.images = self.documents = self.document_tokens = 0
         self.document_files = self.document_urls = 0
-        self.parts = self.hidden = 0
+        self.parts = self.hidden = self.characters = 0
+        self.texts: list[bytes] = []
         self.calls_tools = False
         for message in messages:
             if isinstance(message.content, str):
-                self.size += _bytes(message.content)
+                self.say(message.content)
                 self.parts += 1
             else:
                 self.parts += len(message.content)
                 for part in message.content:
                     self._count(part)
 
+    def say(self, text: str) -> None:
+        """Count a text of the prompt."""
+        data = text.encode(errors="surrogatepass")
+        self.characters += len(text)
+        self.size += len(data)
+        self.texts.append(data)
+
+    def say_json(self, value: Any) -> None:
+        """Count plain data that is written into the prompt as JSON."""
+        data = encode_json(value)
+        self.characters += len(data)
+        self.size += len(data)
+        self.texts.append(data)
+
     def _count(self, part: Content) -> None:
-        self.size += _part_bytes(part)
+        match part:
+            case Text(text=text) | Reasoning(text=text) | ToolResult(content=str() as text):
+                self.say(text)
+            case ToolCall(name=name, arguments=arguments):
+                self.say(name)
+                self.say(arguments)
         if isinstance(part, Image):
             self.images += 1
         elif isinstance(part, Reasoning) and part.data:
@@ -78,7 +95,8 @@ class _Counted:
             self.document_tokens += _document_tokens(part)
             self._count_file(part)
         elif isinstance(part, ToolResult) and not isinstance(part.content, str):
-            self.images += sum(isinstance(inner, Image) for inner in part.content)
+            for inner in part.content:
+                self._count(inner)
             self.parts += len(part.content)
 
     def _count_file(self, part: Document) -> None:
@@ -100,10 +118,13 @@ def measure(
 ) -> Features:
     """Count what a decision may want to know; the call may take so many seconds."""
     counted = _Counted(messages)
-    counted.size += sum(_tool_bytes(tool) for tool in options.tools)
+    for tool in options.tools:
+        counted.say(tool.name)
+        counted.say(tool.description)
+        counted.say_json(tool.parameters)
     if options.output_schema is not None:
-        counted.size += len(encode_json(options.output_schema))
-    tokens = int(counted.size / BYTES_PER_TOKEN) + TOKENS_PER_MESSAGE * len(messages)
+        counted.say_json(options.output_schema)
+    tokens = int(tokens_in(b"".join(counted.texts))) + TOKENS_PER_MESSAGE * len(messages)
     texts = texts_of(messages)
     most_cents = options.max_cost_cents
     return Features(
@@ -132,6 +153,7 @@ def measure(
         document_files=counted.document_files,
         document_urls=counted.document_urls,
         logprobs=options.logprobs is not None,
+        other_script=counted.size > OTHER_SCRIPT_BYTES * counted.characters,
     )
 
 
@@ -151,28 +173,6 @@ def _bound(counted: _Counted, messages: int, options: CallOptions) -> int:
     )
 
 
-def _bytes(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
-
-
-def _part_bytes(part: Content) -> int:
-    match part:
-        case Text(text=text) | Reasoning(text=text):
-            return _bytes(text)
-        case ToolCall(name=name, arguments=arguments):
-            return len(name) + _bytes(arguments)
-        case ToolResult(content=str() as text):
-            return _bytes(text)
-        case ToolResult(content=list() as inner):
-            return sum(_part_bytes(item) for item in inner)
-        case _:
-            return 0
-
-
 def _document_tokens(part: Document) -> int:
     pages = 1 + len(part.data or b"") // BYTES_PER_PAGE
     return pages * TOKENS_PER_IMAGE
-
-
-def _tool_bytes(tool: Tool) -> int:
-    return len(tool.name) + _bytes(tool.description) + len(encode_json(tool.parameters))

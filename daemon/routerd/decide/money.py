@@ -14,6 +14,7 @@ from typing import Final
 from msgspec import Struct, structs
 
 from routerd.decide.candidates import WIDEST_WINDOW, Candidate
+from routerd.decide.reasons import expected_tokens
 from routerd.domain import MOST_PER_IMAGE, BudgetRoom, Dropped, Features, FreeQuota, Snapshot
 from routerd.models.pricing import TOKENS_PER_RATE, Price, cost_bound, largest_output
 from routerd.models.rooms import amount_text, lacking, left_in
@@ -97,7 +98,10 @@ class Funds:
             if wanted < output:  # noqa: PLR1730 - see above
                 output = wanted
         elif left and ("tokens" in left or (output_rate and "nanodollars" in left)):
-            room = candidate.window - features.input_tokens
+            estimated = features.input_tokens
+            if self._snapshot.token_rates:
+                estimated = expected_tokens(estimated, candidate.deployment.model, self._snapshot)
+            room = candidate.window - estimated
             output = limit = min(self._policy.output_tokens, output, max(1, room))
         cost = -(-(tokens * input_rate + output * output_rate) // TOKENS_PER_RATE)
         if tokens > candidate.rates_until or (
@@ -168,7 +172,9 @@ class Funds:
             return most, None
         limit = min(self._policy.output_tokens, most)
         # An answer that does not fit behind the prompt is refused, not cut.
-        limit = min(limit, max(1, candidate.window - self._features.input_tokens))
+        model = candidate.deployment.model
+        tokens = expected_tokens(self._features.input_tokens, model, self._snapshot)
+        limit = min(limit, max(1, candidate.window - tokens))
         return limit, limit
 
     def _is_counted(

@@ -250,6 +250,8 @@ class _Planning:
     def _capable(self, group: Group) -> Sequence[Placed]:
         features = self._features
         tokens, wanted = features.input_tokens, features.max_output_tokens or 0
+        if rates := self._snapshot.token_rates:
+            tokens = tokens * max(1000, *rates.values()) // 1000  # for any of them
         if (
             not (self._needs & ~group.all_can or self._region or self._snapshot.unhealthy)
             and tokens <= group.least_input

@@ -13,7 +13,15 @@ from routerd.domain import Dropped, Features, Snapshot
 if TYPE_CHECKING:
     from routerd.decide.candidates import Candidate
 
-__all__ = ["CAN", "INCAPABLE", "NOT_HERE", "UNHEALTHY", "needs_of", "reason_against"]
+__all__ = [
+    "CAN",
+    "INCAPABLE",
+    "NOT_HERE",
+    "UNHEALTHY",
+    "expected_tokens",
+    "needs_of",
+    "reason_against",
+]
 
 # A bit for each thing a call may need, so that one comparison tells whether any is missing.
 CAN: Final = {
@@ -88,6 +96,8 @@ def reason_against(
     if needs & ~candidate.can:
         return _missing(candidate, needs, features)
     tokens = features.input_tokens
+    if snapshot.token_rates:
+        tokens = expected_tokens(tokens, deployment.model, snapshot)
     if tokens > candidate.most_input or tokens + max_output_tokens > candidate.window:
         return _too_small(candidate, tokens, max_output_tokens)
     if region is not None and not is_in(region, deployment.region):
@@ -99,6 +109,11 @@ def reason_against(
             if why is not None:
                 return Dropped(deployment.id, UNHEALTHY, f"{name}: {why}")
     return None
+
+
+def expected_tokens(estimated: int, model: str, snapshot: Snapshot) -> int:
+    """Return the estimate of a prompt as a model's provider will count it."""
+    return estimated * snapshot.token_rates.get(model, 1000) // 1000
 
 
 def is_in(wanted: str, region: str | None) -> bool:

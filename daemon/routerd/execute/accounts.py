@@ -22,6 +22,7 @@ from routerd.execute.target import Target
 from routerd.health.answering import Answering
 from routerd.health.breakers import Breakers, Unwell
 from routerd.health.degraded import DegradedShares
+from routerd.health.token_rates import TokenRates
 from routerd.health.traffic import Session, Traffic
 from routerd.ledger.corrections import Change
 from routerd.models.schema import Deployment
@@ -84,6 +85,7 @@ class Accounts:
         health: Health = USUAL_HEALTH,
     ) -> None:
         self.traffic = Traffic()
+        self.token_rates = TokenRates()
         self.breakers = Breakers(health, tell)
         self.degraded = DegradedShares(health, tell)
         self.answering = Answering(tell)
@@ -105,9 +107,11 @@ class Accounts:
         candidates: Iterable[Deployment],
         now: float,
         session: Session | None = None,
+        *,
+        other_script: bool = False,
     ) -> Snapshot:
         """Return what a decision may know: the caps of a call, free tiers, limits and traffic."""
-        candidates = tuple(candidates)
+        candidates, rates = tuple(candidates), self.token_rates.told[other_script]
         names = [item.id for item in candidates]
         seen = self.traffic.seen(names, session, now)
         headroom, cooling = self.keys.left(candidates, now)
@@ -127,11 +131,15 @@ class Accounts:
             seen.session_on,
             unwell.seconds,
             unwell.last_resorts,
+            {item.model: rates[item.model] for item in candidates if item.model in rates}
+            if rates
+            else {},
         )
 
     def hear(self, record: Record, now: float) -> None:
         """Learn from a call that ended."""
         self.traffic.learn(record, now)
+        self.token_rates.learn(record)
         self.degraded.learn(record, monotonic())
         self.answering.learn(record)
 

@@ -56,5 +56,7 @@ def decide(
     candidates = book.candidates(asked.choice)
     named = asked.features.session
     session = None if named is None else (spending.names[0], asked.choice.serves, named)
-    snapshot = accounts.snapshot(spending, candidates, now, session)
+    snapshot = accounts.snapshot(
+        spending, candidates, now, session, other_script=asked.features.other_script
+    )
     return make_plan(book, asked.choice, asked.features, snapshot), snapshot

@@ -84,7 +84,7 @@ def test_a_schema_counts_by_its_bytes_as_json() -> None:
 
 
 def test_a_lone_surrogate_is_counted_like_any_character() -> None:
-    assert tokens(Text("\ud800" * 100)) == tokens(Text("\u4e2d" * 100))
+    assert tokens(Text("\ud800" * 100)) == tokens(Text("\uac00" * 100))
 
 
 @given(st.lists(st.text(max_size=50), min_size=1, max_size=10))

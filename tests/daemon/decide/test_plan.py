@@ -410,3 +410,14 @@ def test_a_document_goes_where_wire_and_model_take_it(
         assert route_ids(plan) == ["p/m"]
     else:
         assert [(item.code, item.detail) for item in plan.dropped] == [("no_documents", detail)]
+
+
+@pytest.mark.parametrize(("rate", "fits"), [(None, True), (1100, True), (1101, False), (900, True)])
+def test_a_prompt_is_compared_with_a_window_as_its_model_counts(
+    rate: int | None, *, fits: bool
+) -> None:
+    rates = {} if rate is None else {"m": rate}
+    seen = structs.replace(NOW, token_rates=rates)
+    plan = plan_for(small(max_input_tokens=1_100), "m", Features(1_000), seen)
+    assert route_ids(plan) == (["p/m"] if fits else [])
+    assert reasons(plan) == ([] if fits else [("p/m", "window")])

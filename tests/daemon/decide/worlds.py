@@ -252,6 +252,7 @@ features = st.builds(
     output_schema=mostly(False, True),
     prefill=mostly(False, True),
     logprobs=mostly(False, True),
+    other_script=st.booleans(),
     max_output_tokens=st.sampled_from([None, 1, 500]),
     sensitivity=st.sampled_from(["public", "public", "internal", "private"]),
     input_tokens_bound=st.sampled_from([None, 6_000]),
@@ -314,6 +315,7 @@ snapshots = st.builds(
     last_resorts=st.lists(
         st.sampled_from([*PROVIDER_NAMES, *DEPLOYMENTS]), max_size=4, unique=True
     ).map(tuple),
+    token_rates=st.dictionaries(st.sampled_from(MODEL_NAMES), st.sampled_from([500, 1600])),
     gone=st.dictionaries(names, st.just("its provider does not have it: 404"), max_size=2),
     session_on=st.none() | names,
 )

@@ -1,0 +1,71 @@
+"""What a model counts otherwise than our estimate, learned from what its provider reports.
+
+Rules of this file: plain and synchronous. A rate is in thousandths, of a model wherever it is
+served: its vocabulary is its own. Vocabularies differ little in Latin letters and code, and by
+factors in other scripts, so the two are learned apart. A rate has bounds, so that no odd report
+hides a window or closes it, and is not kept over a restart: a few calls teach it again.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from routerd.domain import Record, Usage
+
+__all__ = ["TokenRates"]
+
+# Shorter prompts say more of templates than of texts.
+LEAST_TOKENS: Final = 200
+# How much one call moves a rate: five of them are two thirds of it.
+NEWEST_COUNTS: Final = 0.2
+LEAST_RATE: Final = 400
+MOST_RATE: Final = 4000
+# What is nearer to the estimate is not worth telling every decision.
+TOLD_FROM: Final = 40
+MOST_RATES: Final = 2000
+
+
+class TokenRates:
+    """The rates of all models that calls went to.
+
+    `told` has those that differ from 1,000 by enough to matter, by model, for text in Latin letters
+    under False and for other scripts under True.
+    """
+
+    def __init__(self) -> None:
+        self.told: dict[bool, dict[str, int]] = {False: {}, True: {}}
+        self._rates: dict[tuple[str, bool], float] = {}
+
+    def learn(self, record: Record) -> None:
+        """Compare what providers counted of a call's prompt with what was estimated of it."""
+        features = record.features
+        if features is None or features.input_tokens < LEAST_TOKENS or record.cached:
+            return
+        if features.images or features.documents:
+            return  # they are estimated apart
+        for attempt in record.attempts:
+            usage = attempt.usage
+            if usage is not None and attempt.cost_basis == "measured":
+                kind = (attempt.model, features.other_script)
+                self._learn(kind, _prompt_of(usage), features.input_tokens)
+
+    def _learn(self, kind: tuple[str, bool], counted: int, estimated: int) -> None:
+        if not counted or (kind not in self._rates and len(self._rates) >= MOST_RATES):
+            return
+        seen = min(MOST_RATE, max(LEAST_RATE, 1000 * counted / estimated))
+        before = self._rates.get(kind, 1000.0)
+        rate = self._rates[kind] = before + NEWEST_COUNTS * (seen - before)
+        model, other_script = kind
+        if abs(rate - 1000) >= TOLD_FROM:
+            self.told[other_script][model] = round(rate)
+        else:
+            self.told[other_script].pop(model, None)
+
+
+def _prompt_of(usage: Usage) -> int:
+    return (
+        usage.input_tokens
+        + usage.cache_read_tokens
+        + usage.cache_write_tokens
+        + usage.cache_write_long_tokens
+    )

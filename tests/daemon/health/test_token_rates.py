@@ -1,0 +1,102 @@
+"""What a model counts otherwise is learned from measured calls, within bounds, script by script."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from routerd.domain import Attempt, Features, Record, Usage
+from routerd.health.token_rates import LEAST_RATE, LEAST_TOKENS, MOST_RATE, MOST_RATES, TokenRates
+
+ESTIMATED = 1_000
+
+
+def record_of(attempts: list[Attempt], features: Features | None) -> Record:
+    return Record(
+        decision_id="d",
+        call_id="c",
+        received_at_ns=0,
+        target="smart",
+        stream=True,
+        attempts=attempts,
+        features=features,
+    )
+
+
+def called(
+    counted: Usage | None, model: str = "m", basis: Any = "measured", **facts: Any
+) -> Record:
+    attempt = Attempt(
+        deployment="d",
+        model=model,
+        provider="p",
+        server="s",
+        reason="first",
+        started_us=0,
+        sent=True,
+        usage=counted,
+        cost_basis=basis,
+    )
+    return record_of([attempt], Features(**{"input_tokens": ESTIMATED} | facts))
+
+
+def learned(record: Record, times: int = 40) -> TokenRates:
+    rates = TokenRates()
+    for _ in range(times):
+        rates.learn(record)
+    return rates
+
+
+def test_a_rate_comes_near_to_what_is_counted_and_is_told_once_it_matters() -> None:
+    rates = TokenRates()
+    told = []
+    for _ in range(40):
+        rates.learn(called(Usage(1_000, 300, 150, 50)))
+        told.append(rates.told[False]["m"])
+    assert told == sorted(told)
+    assert told[0] == 1100
+    assert told[-1] == 1500
+    assert rates.told[True] == {}
+
+
+def test_other_scripts_are_learned_apart() -> None:
+    rates = learned(called(Usage(2_000), other_script=True))
+    assert rates.told[False] == {}
+    assert rates.told[True]["m"] == pytest.approx(2000, abs=2)
+
+
+def test_what_agrees_is_not_told_and_what_agrees_again_is_forgotten() -> None:
+    rates = learned(called(Usage(1_500)))
+    for _ in range(40):
+        rates.learn(called(Usage(1_010)))
+    assert rates.told[False] == {}
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        called(None),
+        called(Usage(9_000), basis="estimated"),
+        called(Usage(0, output_tokens=9)),
+        called(Usage(9_000), images=1),
+        called(Usage(9_000), documents=1),
+        called(Usage(9_000), input_tokens=LEAST_TOKENS - 1),
+        record_of([], None),
+    ],
+)
+def test_what_says_nothing_of_texts_teaches_nothing(record: Record) -> None:
+    assert learned(record).told[False] == {}
+
+
+@pytest.mark.parametrize(("counted", "rate"), [(10**9, MOST_RATE), (1, LEAST_RATE)])
+def test_an_odd_report_moves_a_rate_no_further_than_its_bounds(counted: int, rate: int) -> None:
+    told = learned(called(Usage(counted)), 100).told[False]
+    assert told["m"] == pytest.approx(rate, abs=1)
+
+
+def test_there_are_no_more_of_them_than_a_bound() -> None:
+    rates = TokenRates()
+    for number in range(MOST_RATES + 10):
+        rates.learn(called(Usage(2_000), f"m{number}"))
+    assert len(rates.told[False]) == MOST_RATES
