@@ -45,7 +45,10 @@ class SseParser:
             and data.endswith(b"\n\n")
             and b"\r" not in data
         ):
-            # Nearly every read is whole events of one `data` line each: two line ends an event.
+            # Nearly every read is whole events of one `data` line each, and most are one event: two
+            # line ends an event.
+            if data.count(b"\n") == 2 and len(data) > 8:
+                return [(b"", data[6:-2])]
             payloads = data[6:-2].split(b"\n\ndata: ")
             if data.count(b"\n") == 2 * len(payloads):
                 return [(b"", payload) for payload in payloads if payload]

@@ -1,0 +1,147 @@
+"""What it costs to turn an event of a stream into a part, for each wire.
+
+    .venv/bin/python bench/deltas.py [--quick] [--json FILE]
+
+Rules of this file: CPU of the process alone; a number is the least of many batches, since whatever
+else runs only ever adds. The floor of a wire is msgspec reading the same JSON into plain data, with
+nothing found, judged or made of it: beside it the ratio says the same on another machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import msgspec
+
+from bench.machine import choose_cores, pinned
+from bench.report import aligned
+from routerd.providers.registry import build_adapter
+from routerd_proto.frames import TextDelta
+
+__all__ = ["TARGET_US", "WIRES", "Cost", "main", "measure_wire"]
+
+TARGET_US: Final = 3.0
+"""Of CPU, for an OpenAI delta from bytes to part."""
+EVENTS: Final = 1_000
+BATCHES: Final = 60
+QUICK_BATCHES: Final = 10
+WORD: Final = " routing"
+
+# One delta of each wire as it comes, with all that its vendor says beside the text.
+WIRES: Final[dict[str, Any]] = {
+    "openai": {
+        "id": "chatcmpl-CqXJ8rY2vDk3mTnB7wLs4HfGzPaEu",
+        "object": "chat.completion.chunk",
+        "created": 1_795_000_000,
+        "model": "gpt-6-luna-2026-08-11",
+        "service_tier": "default",
+        "system_fingerprint": "fp_44709d6fcb",
+        "choices": [
+            {"index": 0, "delta": {"content": WORD}, "logprobs": None, "finish_reason": None}
+        ],
+        "usage": None,
+        "obfuscation": "Vw8nKc3R",
+    },
+    "anthropic": {
+        "type": "content_block_delta",
+        "index": 0,
+        "delta": {"type": "text_delta", "text": WORD},
+    },
+    "gemini": {
+        "candidates": [{"content": {"parts": [{"text": WORD}], "role": "model"}, "index": 0}],
+        "usageMetadata": {
+            "promptTokenCount": 12,
+            "candidatesTokenCount": 7,
+            "totalTokenCount": 19,
+            "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 12}],
+        },
+        "modelVersion": "gemini-3.8-flash",
+        "responseId": "Zk4haNqWB7uJ1PIP7aCc2A8",
+    },
+}
+
+
+class Cost(msgspec.Struct, frozen=True):
+    """Microseconds of CPU for one event: from bytes to part, and of the floor."""
+
+    wire: str
+    event_bytes: int
+    part_us: float
+    floor_us: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times the floor it is."""
+        return self.part_us / self.floor_us
+
+
+def least(work: Callable[[], object], batches: int) -> float:
+    """Return the microseconds of CPU that one event takes."""
+    best = float("inf")
+    for _ in range(batches):
+        began = time.process_time()
+        work()
+        best = min(best, time.process_time() - began)
+    return best / EVENTS * 1e6
+
+
+def measure_wire(wire: str, batches: int) -> Cost:
+    """Measure one wire; events come one a read, as they do from a model that writes."""
+    body = msgspec.json.encode(WIRES[wire])
+    name = b"event: content_block_delta\n" if wire == "anthropic" else b""
+    event = name + b"data: " + body + b"\n\n"
+    adapter = build_adapter(wire)
+    assert adapter.decoder(stream=True).feed(event) == [TextDelta(WORD)]
+
+    def decode() -> None:
+        feed = adapter.decoder(stream=True).feed
+        for _ in range(EVENTS):
+            feed(event)
+
+    def read() -> None:
+        decode_json = msgspec.json.decode
+        for _ in range(EVENTS):
+            decode_json(body)
+
+    return Cost(wire, len(event), least(decode, batches), least(read, batches))
+
+
+def main(arguments: list[str]) -> int:
+    """Print a table; returns 1 where an OpenAI delta takes longer than it may."""
+    parser = argparse.ArgumentParser(prog="deltas", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="fewer batches: a look only")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where the numbers go")
+    chosen = parser.parse_args(arguments)
+    batches = QUICK_BATCHES if chosen.quick else BATCHES
+    with pinned(choose_cores().load):
+        costs = [measure_wire(wire, batches) for wire in WIRES]
+    lines = [
+        [
+            cost.wire,
+            f"{cost.event_bytes}",
+            f"{cost.part_us:.2f}",
+            f"{cost.floor_us:.2f}",
+            f"{cost.ratio:.1f}",
+        ]
+        for cost in costs
+    ]
+    heads = ["wire", "bytes an event", "us to a part", "us floor", "times the floor"]
+    print("\n".join(aligned([heads, *lines])))
+    [openai] = [cost for cost in costs if cost.wire == "openai"]
+    kept = openai.part_us <= TARGET_US
+    print(f"\nan OpenAI delta may take {TARGET_US:g} us: {'kept' if kept else 'missed'}")
+    if chosen.json is not None:
+        chosen.json.write_bytes(msgspec.json.encode(costs))
+    return 0 if kept else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
