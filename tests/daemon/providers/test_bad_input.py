@@ -1,0 +1,267 @@
+"""Every kind of bad input, at every wire: nothing escapes an adapter, and no text is lost.
+
+A new wire joins with its line in STREAMS: the events of an answer whose text comes in two pieces.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from routerd.domain import Part
+from routerd.errors import ErrorClass
+from routerd.providers.base import Outcome
+from routerd.providers.registry import ADAPTERS, build_adapter
+from routerd_proto.codec import encode_frame
+from tests.daemon.providers.drive import decode, text_in
+
+Json = dict[str, Any]
+END = "[DONE]"
+
+
+class Wire(NamedTuple):
+    """A wire: its adapter, and the events before, with and after the pieces of a text."""
+
+    adapter: str
+    before: list[Json]
+    piece: Callable[[str], Json]
+    after: list[Any]
+    error: Json
+
+    def events(self, *texts: str) -> list[Any]:
+        return [*self.before, *(self.piece(text) for text in texts), *self.after]
+
+
+def openai(text: str) -> Json:
+    return {"id": "c", "model": "m", "choices": [{"index": 0, "delta": {"content": text}}]}
+
+
+def anthropic(text: str) -> Json:
+    delta = {"type": "text_delta", "text": text}
+    return {"type": "content_block_delta", "index": 0, "delta": delta}
+
+
+def gemini(text: str) -> Json:
+    return {"candidates": [{"index": 0, "content": {"role": "model", "parts": [{"text": text}]}}]}
+
+
+OVERLOADED: Json = {"type": "overloaded_error", "message": "Overloaded"}
+STREAMS = (
+    Wire(
+        "openai",
+        [],
+        openai,
+        [{"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}, END],
+        {"error": {"message": "down", "type": "server_error", "code": 503}},
+    ),
+    Wire(
+        "anthropic",
+        [
+            {"type": "message_start", "message": {"id": "m", "usage": {"input_tokens": 1}}},
+            {"type": "content_block_start", "index": 0, "content_block": {"type": "text"}},
+        ],
+        anthropic,
+        [
+            {"type": "content_block_stop", "index": 0},
+            {"type": "message_delta", "delta": {"stop_reason": "end_turn"}},
+            {"type": "message_stop"},
+        ],
+        {"type": "error", "error": OVERLOADED},
+    ),
+    Wire(
+        "gemini",
+        [],
+        gemini,
+        [{"candidates": [{"index": 0, "finishReason": "STOP"}]}],
+        {"error": {"code": 503, "message": "down", "status": "UNAVAILABLE"}},
+    ),
+)
+SAID = ("Hel", "lo")
+GATEWAY = b"<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head></html>"
+every_wire = pytest.mark.parametrize("wire", STREAMS, ids=lambda wire: wire.adapter)
+
+
+def written(event: Any) -> bytes:
+    return event.encode() if isinstance(event, str) else json.dumps(event).encode()
+
+
+def body_of(events: list[Any], end: bytes = b"\n") -> bytes:
+    """Write events as their vendors do, each data with a line end and a blank line."""
+    return b"".join(b"data: " + written(event) + end + end for event in events)
+
+
+def read(
+    wire: Wire, body: bytes, size: int = 0, *, stream: bool = True
+) -> tuple[list[Part], Outcome]:
+    size = size or len(body) or 1
+    chunks = [body[start : start + size] for start in range(0, len(body), size)]
+    parts, outcome = decode(build_adapter(wire.adapter), chunks, stream=stream)
+    for part in parts:
+        encode_frame(part)
+    return parts, outcome
+
+
+def whole(wire: Wire, body: bytes) -> tuple[str, Outcome]:
+    """Read a body at once and byte by byte: both must say the same."""
+    parts, outcome = read(wire, body)
+    assert read(wire, body, 1) == (parts, outcome)
+    return text_in(parts), outcome
+
+
+def test_every_adapter_is_here() -> None:
+    assert {wire.adapter for wire in STREAMS} == set(ADAPTERS)
+
+
+@every_wire
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_every_end_of_a_line(wire: Wire, end: bytes) -> None:
+    text, outcome = whole(wire, body_of(wire.events(*SAID), end))
+    assert (text, outcome.complete, outcome.finish) == ("Hello", True, "stop")
+    assert outcome.malformed_events == 0
+
+
+@every_wire
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("body", [b"", b"\n\n", GATEWAY, b"upstream connect error", b"\xff\xfe"])
+def test_what_is_no_answer_is_a_failure_of_the_provider(
+    wire: Wire, body: bytes, *, stream: bool
+) -> None:
+    parts, outcome = read(wire, body, stream=stream)
+    assert (parts, outcome.complete) == ([], False)
+    if outcome.failure is not None:
+        assert outcome.failure.error_class is ErrorClass.BAD_ANSWER
+    else:
+        assert stream  # words that are no event: the stream ended without its end mark
+
+
+@every_wire
+def test_bytes_that_are_no_text_cost_no_more_than_themselves(wire: Wire) -> None:
+    body = body_of(wire.events("Hel#", "lo")).replace(b"#", b"\xff\xc3")
+    text, outcome = whole(wire, body)
+    assert text.replace("\ufffd", "") == "Hello"
+    assert "\ufffd" in text
+    assert outcome.complete
+
+
+@every_wire
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        (("a\ud83d", "\ude00b"), "a\U0001f600b"),
+        (("a\ud83d", "b"), "a\ufffdb"),
+        (("\ude00a", "b\ud83d"), "\ufffdab\ufffd"),
+        (("a\u2028b\u2029", "\x85c\x0bd\x0c\x1c\x00"), "a\u2028b\u2029\x85c\x0bd\x0c\x1c\x00"),
+        (("x" * 150_000, "é" * 100_001), "x" * 150_000 + "é" * 100_001),
+    ],
+)
+@pytest.mark.parametrize("escaped", [True, False])
+def test_odd_characters_and_long_lines(
+    wire: Wire, pieces: tuple[str, str], expected: str, *, escaped: bool
+) -> None:
+    events = wire.events(*pieces)
+    lines = [
+        event if isinstance(event, str) else json.dumps(event, ensure_ascii=escaped)
+        for event in events
+    ]
+    data = "".join(f"data: {line}\n\n" for line in lines)
+    body = data.encode("utf-8", "surrogatepass")
+    parts, outcome = read(wire, body, 4093)
+    if escaped or not any("\ud800" <= char <= "\udfff" for char in "".join(pieces)):
+        assert text_in(parts) == expected
+    else:  # not UTF-8: each byte of it may be replaced, the rest is there
+        plain = [char for char in expected if char in "ab"]
+        assert [char for char in text_in(parts) if char in "ab"] == plain
+    assert outcome.complete
+
+
+@every_wire
+def test_what_comes_twice_or_says_nothing(wire: Wire) -> None:
+    events = wire.events(*SAID)
+    again = [event for event in wire.after if event != END]
+    for extra in ([*again, *again], [{"choices": []}, {"usage": None}, {}], [{"candidates": []}]):
+        at = len(events) - (END in wire.after)
+        text, outcome = whole(wire, body_of([*events[:at], *extra, *events[at:]]))
+        assert (text, outcome.complete, outcome.finish) == ("Hello", True, "stop")
+        assert outcome.failure is None
+
+
+@every_wire
+@given(st.data())
+@settings(max_examples=50)
+def test_unknown_events_and_fields_change_nothing(wire: Wire, data: st.DataObject) -> None:
+    events: list[Any] = []
+    for event in wire.events(*SAID):
+        if data.draw(st.booleans()):
+            events.append(data.draw(st.sampled_from(UNKNOWN)))
+        events.append(event if isinstance(event, str) else with_unknown_fields(event))
+    text, outcome = whole(wire, body_of(events))
+    assert (text, outcome.complete, outcome.finish) == ("Hello", True, "stop")
+    assert outcome.failure is None
+
+
+UNKNOWN: list[Json] = [
+    {"type": "surprise", "surprise": {"text": "not ours"}},
+    {"type": "content_block_delta", "index": 9, "delta": {"type": "surprise_delta", "x": 1}},
+    {"object": "chat.completion.surprise", "x": [None]},
+    {"surprise": True},
+]
+
+
+def with_unknown_fields(value: Any) -> Any:
+    if isinstance(value, dict):
+        known = {name: with_unknown_fields(item) for name, item in value.items()}
+        return {"surprise": {"a": [1, None]}} | known | {"zzz": 1.5e300}
+    if isinstance(value, list):
+        return [with_unknown_fields(item) for item in value]
+    return value
+
+
+@every_wire
+@pytest.mark.parametrize("named", [False, True])
+def test_an_error_inside_an_answer_keeps_the_text_before_it(wire: Wire, *, named: bool) -> None:
+    error = b"data: " + written(wire.error) + b"\n\n"
+    if named:
+        error = b"event: error\n" + error
+    body = body_of([*wire.before, wire.piece("Hel")]) + error
+    text, outcome = whole(wire, body)
+    assert (text, outcome.complete, outcome.finish) == ("Hel", False, "error")
+    assert outcome.failure is not None
+    assert outcome.failure.error_class in (ErrorClass.SERVER_ERROR, ErrorClass.OVERLOADED)
+    parts, plain = read(wire, written(wire.error), stream=False)
+    assert (parts, plain.complete) == ([], False)
+    assert plain.failure is not None
+    assert plain.failure.error_class is outcome.failure.error_class
+
+
+@every_wire
+def test_null_in_the_place_of_anything_never_raises(wire: Wire) -> None:
+    for event in wire.events(*SAID):
+        if isinstance(event, str):
+            continue
+        for odd in (None, 0, "", [], {}, True):
+            for path in paths_in(event):
+                body = body_of([*wire.before, put(event, path, odd), wire.piece("later")])
+                text, _ = whole(wire, body)
+                assert text.endswith("later") or odd is not None or path[:1] == ("error",)
+
+
+def paths_in(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    found: list[tuple[Any, ...]] = []
+    for name, item in items:
+        found.append((*path, name))
+        if isinstance(item, dict | list):
+            found += paths_in(item, (*path, name))
+    return found
+
+
+def put(value: Any, path: tuple[Any, ...], odd: Any) -> Any:
+    """Return a copy with something else at a place."""
+    copy: Any = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = odd if len(path) == 1 else put(copy[path[0]], path[1:], odd)
+    return copy
