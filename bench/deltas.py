@@ -55,6 +55,11 @@ WIRES: Final[dict[str, Any]] = {
         "index": 0,
         "delta": {"type": "text_delta", "text": WORD},
     },
+    "cohere": {
+        "type": "content-delta",
+        "index": 0,
+        "delta": {"message": {"content": {"text": WORD}}},
+    },
     "gemini": {
         "candidates": [{"content": {"parts": [{"text": WORD}], "role": "model"}, "index": 0}],
         "usageMetadata": {

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from routerd.classify.tokens import OTHER_SCRIPT_BYTES, tokens_in
+from routerd.classify.tokens import estimate
 from routerd.classify.words import WordRules, holds_code, texts_of
 from routerd.domain import MOST_PER_IMAGE, Features, Kind
 from routerd.models.amounts import NANODOLLARS_PER_CENT
@@ -51,7 +51,7 @@ class _Counted:
     def __init__(self, messages: list[Message]) -> None:
         self.size = self.images = self.documents = self.document_tokens = 0
         self.document_files = self.document_urls = 0
-        self.parts = self.hidden = self.characters = 0
+        self.parts = self.hidden = 0
         self.texts: list[bytes] = []
         self.calls_tools = False
         for message in messages:
@@ -65,17 +65,11 @@ class _Counted:
 
     def say(self, text: str) -> None:
         """Count a text of the prompt."""
-        data = text.encode(errors="surrogatepass")
-        self.characters += len(text)
-        self.size += len(data)
-        self.texts.append(data)
+        self.texts.append(text.encode(errors="surrogatepass"))
 
     def say_json(self, value: Any) -> None:
         """Count plain data that is written into the prompt as JSON."""
-        data = encode_json(value)
-        self.characters += len(data)
-        self.size += len(data)
-        self.texts.append(data)
+        self.texts.append(encode_json(value))
 
     def _count(self, part: Content) -> None:
         match part:
@@ -124,7 +118,10 @@ def measure(
         counted.say_json(tool.parameters)
     if options.output_schema is not None:
         counted.say_json(options.output_schema)
-    tokens = int(tokens_in(b"".join(counted.texts))) + TOKENS_PER_MESSAGE * len(messages)
+    whole = b"".join(counted.texts)
+    counted.size = len(whole)
+    estimated, other_script = estimate(whole)
+    tokens = int(estimated) + TOKENS_PER_MESSAGE * len(messages)
     texts = texts_of(messages)
     most_cents = options.max_cost_cents
     return Features(
@@ -153,7 +150,7 @@ def measure(
         document_files=counted.document_files,
         document_urls=counted.document_urls,
         logprobs=options.logprobs is not None,
-        other_script=counted.size > OTHER_SCRIPT_BYTES * counted.characters,
+        other_script=other_script,
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["OTHER_SCRIPT_BYTES", "tokens_in"]
+__all__ = ["SAMPLES", "SAMPLE_BYTES", "estimate"]
 
 # Hundredths of a token for a character of each class; a class has a letter, which stands for its
 # characters.
@@ -66,7 +66,6 @@ FIRST_BYTES: Final = {
 }
 # Bytes for a character: Latin text has fewer than 1.1, any other script more than 1.7.
 OTHER_SCRIPT_BYTES: Final = 1.4
-"""A text of more bytes than this for a character is mostly in another script than Latin."""
 SAMPLE_BYTES: Final = 512
 SAMPLES: Final = 8
 
@@ -82,19 +81,27 @@ CLASSES: Final = _classes()
 CONTINUED: Final = bytes(range(0x80, 0xC0))
 
 
-def tokens_in(data: bytes) -> float:
-    """Return about how many tokens a text in UTF-8 is."""
-    size = len(data)
+def estimate(data: bytes) -> tuple[float, bool]:
+    """Return about how many tokens a text in UTF-8 is, and whether it is in another script.
+
+    That is whether most of it is in no Latin letters.
+    """
+    size = taken = len(data)
+    if not size:
+        return 0.0, False
     if size > SAMPLE_BYTES * SAMPLES:
         step = (size - SAMPLE_BYTES) // (SAMPLES - 1)
         data = b"".join([data[at : at + SAMPLE_BYTES] for at in range(0, step * SAMPLES, step)])
+        taken = SAMPLE_BYTES * SAMPLES
     classes = data.translate(CLASSES, CONTINUED)
-    count, letters, hundredths = classes.count, len(classes), 0
-    for letter, weight in ASCII_WEIGHTS if data.isascii() else ALL_WEIGHTS:
+    characters = len(classes)
+    count, letters, hundredths = classes.count, characters, 0
+    for letter, weight in ASCII_WEIGHTS if characters == taken else ALL_WEIGHTS:
         found = count(letter)
         letters -= found
         hundredths += weight * found
     for pair, weight in PAIR_WEIGHTS:
         hundredths += weight * count(pair)
     hundredths += LETTER * letters
-    return max(hundredths * size / (100 * len(data)), size * LEAST_A_BYTE) if data else 0.0
+    tokens, least = hundredths * size / (100 * taken), size * LEAST_A_BYTE
+    return tokens if tokens > least else least, taken > OTHER_SCRIPT_BYTES * characters  # noqa: FURB136 - no call

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.tokens import MODEL_TEXTS, NEAR, bound_of, error_of, read_texts, vocabulary
-from routerd.classify.tokens import SAMPLE_BYTES, SAMPLES, tokens_in
+from bench.tokens import MODEL_TEXTS, NEAR, bound_of, error_of, read_texts, tokens_in, vocabulary
+from routerd.classify.tokens import SAMPLE_BYTES, SAMPLES, estimate
 
 TEXTS = read_texts()
 PIECES = st.sampled_from(
@@ -47,3 +47,22 @@ def test_a_long_text_is_estimated_from_samples(name: str) -> None:
     once = TEXTS[name].encode()
     times = 2 * SAMPLE_BYTES * SAMPLES // len(once) + 1
     assert tokens_in(once * times) == pytest.approx(tokens_in(once) * times, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("english", False),
+        ("french", False),
+        ("Python", False),
+        ("russian", True),
+        ("arabic", True),
+        ("hindi", True),
+        ("japanese", True),
+        ("korean", True),
+    ],
+)
+def test_a_text_in_other_letters_is_told_apart(name: str, *, other: bool) -> None:
+    data = TEXTS[name].encode()
+    assert estimate(data)[1] is other
+    assert estimate(data * 40)[1] is other
