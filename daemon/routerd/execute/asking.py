@@ -47,6 +47,7 @@ class Asking:
                 stream=self._call.stream,
                 capabilities=target.capabilities,
                 output_limit=target.output_limit,
+                model=target.model,
             )
             self._request, self._adjusted = adjust_prompt(request, target.prompt)
             if messages is not self._call.messages:

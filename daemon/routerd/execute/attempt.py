@@ -89,7 +89,7 @@ async def run_attempt(
         raise AttemptFailed(redacted(failed.failure, channel)) from failed.__cause__
     finally:
         attempt.sent = exchange.was_sent
-        note_other_model(exchange.answer.outcome, target.provider_model)
+        note_other_model(exchange.answer.outcome, target.provider_model, target.model)
         _note_outcome(attempt, exchange.answer.outcome)
 
 

@@ -43,7 +43,8 @@ class ChatRequest(Struct, frozen=True):
     stop sequences, `max_tokens_parameter` that of the output limit, None for the format's own.
     `reasoning_required` says that the provider misses the reasoning of earlier tool calls, be it
     empty. `reasoning_shown` asks for a summary of the reasoning where the format has one,
-    `reasoning_carried` asks for the reasoning itself and sends it back on the next turn.
+    `reasoning_carried` asks for the reasoning itself and sends it back on the next turn. `model` is
+    what the directory calls the model, empty where that is not known.
     """
 
     model_id: str
@@ -58,6 +59,7 @@ class ChatRequest(Struct, frozen=True):
     reasoning_required: bool = False
     reasoning_shown: bool = True
     reasoning_carried: bool = True
+    model: str = ""
 
 
 class EncodedRequest(Struct, frozen=True):
@@ -101,18 +103,21 @@ class Outcome(Struct):
     fingerprint: str | None = None
 
 
-def note_other_model(outcome: Outcome, asked: str) -> None:
+def note_other_model(outcome: Outcome, asked: str, known: str = "") -> None:
     """Note on the outcome that another model answered than the one asked for.
 
     Ids that begin alike are taken for the same: a dated snapshot, an alias that was resolved. A
-    vendor's prefix, as in `vendor/model`, does not count on either side. What looks like no id is
-    not quoted.
+    vendor's prefix, as in `vendor/model`, does not count on either side. `known` is what the
+    directory calls the model, since the provider's id may be a name of the user's. What looks like
+    no id is not quoted.
     """
     if outcome.model is None or not asked:
         return
-    wanted, given = (name.rpartition("/")[2].lower() for name in (asked, outcome.model))
-    if given.startswith(wanted) or wanted.startswith(given):
-        return
+    given = outcome.model.rpartition("/")[2].lower()
+    for name in (asked, known):
+        wanted = name.rpartition("/")[2].lower()
+        if wanted and (given.startswith(wanted) or wanted.startswith(given)):
+            return
     named = as_code(outcome.model) or "with no readable id"
     note = f"another model answered: {named}, asked for was {asked}"
     if note not in outcome.notes:

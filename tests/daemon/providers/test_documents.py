@@ -48,6 +48,8 @@ def test_every_dialect_is_known_for_its_documents() -> None:
     known = {name: documents_of("openai", name) for name in ADAPTERS["openai"]}
     assert {name: value for name, value in known.items() if value} == {
         "openai": "data",
+        "azure": "data",
+        "azure-deployments": "data",
         "mistral": "url",
         "openrouter": "data",
     }

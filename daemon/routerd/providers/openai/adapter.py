@@ -6,6 +6,7 @@ of this kind ends where `/chat/completions` begins, mostly in `/v1`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -27,6 +28,9 @@ from routerd.providers.openai.repairs import repair_request
 
 __all__ = ["OpenAIAdapter"]
 
+# A JSON Web Token: it is signed for its bearer, and is no key.
+TOKEN: Final = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
+
 
 class OpenAIAdapter:
     """Speak Chat Completions with the habits of one dialect."""
@@ -45,19 +49,24 @@ class OpenAIAdapter:
 
     def authorize(self, key: str | None) -> Headers:
         """Return the headers every request carries; without a key there are none."""
-        return [(b"authorization", b"Bearer " + key.strip().encode())] if key else []
+        if not key:
+            return []
+        key, header = key.strip(), self.dialect.key_header
+        if header is None or TOKEN.fullmatch(key):
+            return [(b"authorization", b"Bearer " + key.encode())]
+        return [(header.encode(), key.encode())]
 
     def encode(self, request: ChatRequest) -> EncodedRequest:
         """Write a chat request; CallRefused where leaving something out changes its meaning."""
         rule = self._model_rules.get(request.model_id)
         if rule is None:
-            rule = rule_for(request.model_id, self.dialect.models)
+            rule = rule_for(request, self.dialect.models)
             self._model_rules[request.model_id] = rule
         return encode_request(request, self.dialect, rule)
 
     def repair(self, request: ChatRequest, failure: Failure) -> Repair | None:
         """Return what to send in place of a refused request; None where it stays refused."""
-        rule = rule_for(request.model_id, self.dialect.models)
+        rule = rule_for(request, self.dialect.models)
         return repair_request(request, failure, self.dialect, rule)
 
     def decoder(self, *, stream: bool) -> AnswerDecoder:

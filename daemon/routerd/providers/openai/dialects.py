@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from routerd.errors import ErrorClass
+from routerd.providers.base import ChatRequest
 from routerd.providers.request import ToolIdRule
 from routerd_proto.content import ReasoningEffort
 
@@ -41,10 +43,16 @@ class ModelRule(Struct, frozen=True, kw_only=True):
     stop: bool = True
 
 
-def rule_for(model_id: str, rules: tuple[ModelRule, ...]) -> ModelRule:
-    """Return what the rules say of a model; worth keeping, since it searches by pattern."""
-    name = model_id.lower()
-    return next((rule for rule in rules if re.search(rule.pattern, name)), rules[-1])
+def rule_for(request: ChatRequest, rules: tuple[ModelRule, ...]) -> ModelRule:
+    """Return what the rules say of a model; worth keeping, since it searches by pattern.
+
+    Where the provider's id says nothing, because it is a name of the user's, the directory's does.
+    """
+    for name in (request.model_id.lower(), request.model.lower()):
+        for rule in rules:
+            if rule.pattern and re.search(rule.pattern, name):
+                return rule
+    return rules[-1]
 
 
 class Dialect(Struct, frozen=True, kw_only=True):
@@ -53,10 +61,14 @@ class Dialect(Struct, frozen=True, kw_only=True):
     `reasoning_back` is the field of an assistant message that takes the model's own reasoning back;
     `reasoning_required` asks for it, be it empty, on every message that calls tools.
     `reasoning_off` is sent in place of the effort `none`. `codes` adds to the known error codes.
+    `path` is added to the base address, `{model}` in it stands for the model's id. A key goes in
+    `key_header` where there is one, unless it is a token, which always goes as a bearer's.
     """
 
     name: str
     models: tuple[ModelRule, ...]
+    path: str = "/chat/completions"
+    key_header: str | None = None
     max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     max_stops: int = 4
     seed: Literal["seed", "random_seed"] = "seed"
@@ -97,15 +109,22 @@ OPENAI_MODELS: Final = (
     ModelRule(efforts=LOW_TO_HIGH),
 )
 
+OPENAI: Final = Dialect(
+    name="openai",
+    models=OPENAI_MODELS,
+    max_tokens="max_completion_tokens",
+    strict=True,
+    documents="file",
+    tool_ids=ToolIdRule(r"[!-~]{1,40}", "call_", 29),
+)
+# The models are OpenAI's, by the names that users give to their deployments.
+AZURE: Final = replace(OPENAI, name="azure", key_header="api-key")
+
 _ALL: Final = (
-    Dialect(
-        name="openai",
-        models=OPENAI_MODELS,
-        max_tokens="max_completion_tokens",
-        strict=True,
-        documents="file",
-        tool_ids=ToolIdRule(r"[!-~]{1,40}", "call_", 29),
-    ),
+    OPENAI,
+    AZURE,  # {resource}/openai/v1
+    # The older address, {resource}/openai?api-version=...
+    replace(AZURE, name="azure-deployments", path="/deployments/{model}/chat/completions"),
     Dialect(name="compatible", models=(ModelRule(efforts=NONE_TO_HIGH),)),
     Dialect(
         name="mistral",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from typing import Any, Final
+from urllib.parse import quote
 
 from msgspec.structs import replace
 
@@ -32,7 +33,6 @@ __all__ = ["encode_request", "is_strict_tool", "named_schema"]
 
 Json = dict[str, Any]
 
-PATH: Final = "/chat/completions"
 SCHEMA_NAME: Final = re.compile(r"[^a-zA-Z0-9_-]+")
 
 
@@ -66,12 +66,18 @@ def encode_request(request: ChatRequest, dialect: Dialect, rule: ModelRule) -> E
     if request.system_role != "system":
         _rename_system(body["messages"], request.system_role, notes)
     return EncodedRequest(
-        path=PATH,
+        path=_path(request.model_id, dialect),
         headers=[(b"content-type", b"application/json")],
         body=encode_json(body),
         notes=list(notes),
         max_output_tokens=limit,
     )
+
+
+def _path(model_id: str, dialect: Dialect) -> str:
+    if "{" not in dialect.path:
+        return dialect.path
+    return dialect.path.replace("{model}", quote(model_id, safe=""))
 
 
 def _switched_off(request: ChatRequest, dialect: Dialect) -> bool:

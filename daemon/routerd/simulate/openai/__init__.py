@@ -37,15 +37,18 @@ class OpenAI(Vendor):
     name = "openai"
     routes = (
         Route("POST", re.compile(r"/v1/chat/completions"), "call"),
+        # As Azure has it, where the deployment is in the path.
+        Route("POST", re.compile(r"/deployments/(?P<deployment>[^/]+)/chat/completions"), "call"),
         Route("GET", re.compile(r"/v1/models"), "models"),
         Route("GET", re.compile(r"/v1/models/(?P<model>[^/]+)"), "model"),
     )
     listed_models = ("gpt-6-astra", "gpt-6.1-sol", "gpt-6.1-terra", "gpt-6-luna")
 
     def authenticate(self, asked: Asked) -> None:
-        """Refuse a request without a bearer token."""
+        """Refuse a request without a bearer token, or Azure's header."""
         scheme, _, key = asked.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not key.strip():
+        bearer = key if scheme.lower() == "bearer" else ""
+        if not (bearer.strip() or asked.headers.get("api-key", "").strip()):
             raise Refusal(
                 401,
                 INVALID,
@@ -55,6 +58,8 @@ class OpenAI(Vendor):
 
     def question(self, asked: Asked) -> Question:
         """Read a Chat Completions request."""
+        if "deployment" in asked.fields and not asked.query.get("api-version"):
+            raise Refusal(404, INVALID, "Resource not found", code="404")
         return read_question(asked.body)
 
     def cache_use(

@@ -57,7 +57,7 @@ class ResponsesAdapter:
         """Write a chat request; CallRefused where leaving something out changes its meaning."""
         rule = self._model_rules.get(request.model_id)
         if rule is None:
-            rule = rule_for(request.model_id, self.dialect.models)
+            rule = rule_for(request, self.dialect.models)
             self._model_rules[request.model_id] = rule
         return encode_request(request, self.dialect, rule)
 

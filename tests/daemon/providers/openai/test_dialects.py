@@ -1,0 +1,98 @@
+"""What is particular to one server that imitates OpenAI, server by server."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from routerd.errors import ErrorClass
+from routerd.providers.base import Outcome, note_other_model
+from routerd.providers.openai import DIALECTS, OpenAIAdapter
+from routerd_proto.content import Message
+from tests.daemon.providers.drive import decode, encoded, fixture, request
+
+TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJhIn0.c2ln"
+
+
+def adapter(dialect: str) -> OpenAIAdapter:
+    return OpenAIAdapter(DIALECTS[dialect])
+
+
+def sent(
+    dialect: str, model: str = "a-model", messages: list[Message] | None = None, **arguments: Any
+) -> tuple[dict[str, Any], list[str]]:
+    return encoded(adapter(dialect), request(model, messages, **arguments))
+
+
+def error_body(**fields: Any) -> bytes:
+    return json.dumps({"error": fields}).encode()
+
+
+class TestAzure:
+    def test_a_key_has_a_header_of_its_own_and_a_token_has_not(self) -> None:
+        for dialect in ("azure", "azure-deployments"):
+            assert adapter(dialect).authorize(" a-key ") == [(b"api-key", b"a-key")]
+            assert adapter(dialect).authorize(TOKEN) == [
+                (b"authorization", b"Bearer " + TOKEN.encode())
+            ]
+            assert adapter(dialect).authorize(None) == []
+
+    def test_the_deployment_is_in_the_body_or_in_the_path(self) -> None:
+        chat = request("my deployment/1")
+        assert adapter("azure").encode(chat).path == "/chat/completions"
+        path = adapter("azure-deployments").encode(chat).path
+        assert path == "/deployments/my%20deployment%2F1/chat/completions"
+
+    def test_rules_go_by_the_model_where_the_deployment_has_a_name_of_its_own(self) -> None:
+        chat = request("prod-chat", stop=["END"], reasoning="minimal")
+        body, _ = encoded(adapter("azure"), chat)
+        assert (body["stop"], body["reasoning_effort"]) == (["END"], "low")
+        body, notes = encoded(adapter("azure"), replace(chat, model="gpt-5-2025-08-07"))
+        assert body["reasoning_effort"] == "minimal"
+        assert "stop" not in body
+        assert notes == ["stop was left out: this model does not take it"]
+
+    def test_it_sends_what_openai_takes(self) -> None:
+        body, notes = sent("azure", "gpt-5.1", max_output_tokens=50, stream=True)
+        assert body["max_completion_tokens"] == 50
+        assert body["stream_options"] == {"include_usage": True}
+        assert notes == []
+
+    def test_the_model_that_answers_is_no_other_than_the_one_deployed(self) -> None:
+        outcome = Outcome(model="gpt-5-2025-08-07")
+        note_other_model(outcome, "prod-chat", "gpt-5")
+        assert outcome.notes == []
+        note_other_model(outcome, "prod-chat", "gpt-6-luna")
+        assert len(outcome.notes) == 1
+
+    @pytest.mark.parametrize(
+        ("status", "body", "expected"),
+        [
+            (401, error_body(code="401", message="Access denied."), ErrorClass.AUTH),
+            (404, error_body(code="DeploymentNotFound", message="No."), ErrorClass.NOT_FOUND),
+            (
+                400,
+                error_body(
+                    code="content_filter",
+                    message="The response was filtered.",
+                    innererror={"code": "ResponsibleAIPolicyViolation"},
+                ),
+                ErrorClass.CONTENT_POLICY,
+            ),
+            (429, b'{"statusCode": 429, "message": "Rate limit is exceeded."}', "rate_limit"),
+        ],
+    )
+    def test_errors(self, status: int, body: bytes, expected: ErrorClass) -> None:
+        headers = {"retry-after-ms": "1500", "retry-after": "2"}
+        failure = adapter("azure").failure(status, headers, body)
+        assert failure.error_class == expected
+        assert failure.retry_after == (1.5 if status == 429 else None)
+
+    def test_a_filtered_answer_inside_a_200(self) -> None:
+        _, outcome = decode(adapter("azure"), [fixture("openai/azure_error.json")], stream=False)
+        assert outcome.failure is not None
+        assert outcome.failure.error_class is ErrorClass.CONTENT_POLICY
+        assert outcome.failure.status == 400
