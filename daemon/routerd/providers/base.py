@@ -44,7 +44,8 @@ class ChatRequest(Struct, frozen=True):
     `reasoning_required` says that the provider misses the reasoning of earlier tool calls, be it
     empty. `reasoning_shown` asks for a summary of the reasoning where the format has one,
     `reasoning_carried` asks for the reasoning itself and sends it back on the next turn. `model` is
-    what the directory calls the model, empty where that is not known.
+    what the directory calls the model, empty where that is not known. `usage_in_stream` asks for
+    the usage of a stream where that has to be asked for.
     """
 
     model_id: str
@@ -53,13 +54,14 @@ class ChatRequest(Struct, frozen=True):
     stream: bool
     capabilities: Capabilities
     output_limit: int | None = None
-    system_role: Literal["system", "developer"] = "system"
+    system_role: Literal["system", "developer", "user"] = "system"
     stop_parameter: str | None = None
     max_tokens_parameter: Literal["max_tokens", "max_completion_tokens"] | None = None
     reasoning_required: bool = False
     reasoning_shown: bool = True
     reasoning_carried: bool = True
     model: str = ""
+    usage_in_stream: bool = True
 
 
 class EncodedRequest(Struct, frozen=True):

@@ -25,6 +25,7 @@ __all__ = ["FailureRules", "ProviderError", "classify", "error_of", "failure_of"
 
 MAX_ERROR_BYTES: Final = 256 * 1024
 MAX_CODE_CHARACTERS: Final = 100
+STATUS_FIELDS: Final = ("status_code", "statusCode", "raw_status_code", "status")
 
 STATUS_CLASSES: Final[dict[int, ErrorClass]] = {
     **dict.fromkeys((401, 403), ErrorClass.AUTH),
@@ -47,6 +48,7 @@ CONTEXT_PATTERNS: Final = (
     "exceeds the available context size",
     "exceed context limit",
     "reduce the length of the",
+    "maximum prompt length",
 )
 RETIRED_PATTERNS: Final = (
     "has been deprecated",
@@ -241,7 +243,7 @@ def _of_validation(detail: Any) -> ProviderError:
 
 def _status(fields: dict[str, Any], code: str | None) -> int | None:
     """Find the status that an error inside an answer claims to have."""
-    for value in (fields.get("status_code"), fields.get("statusCode"), fields.get("status"), code):
+    for value in (*(fields.get(name) for name in STATUS_FIELDS), code):
         if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) == 3:
             value = int(value)  # noqa: PLW2901 - the same status, as a number
         if isinstance(value, int) and 400 <= value < 600:

@@ -248,3 +248,52 @@ def test_only_a_bad_request_is_repaired(adapter: Adapter) -> None:
     for kind in set(ErrorClass) - {ErrorClass.BAD_REQUEST}:
         assert adapter.repair(call, replace(failure, error_class=kind, message=BOUND)) is None
     assert adapter.repair(call, replace(failure, status=None, message=BOUND)) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "fields"),
+    [
+        (400, {"param": "stream_options", "code": "unsupported_parameter"}),
+        (400, {"message": "Unknown field: 'stream_options'"}),
+        (422, {"message": "body.stream_options: Extra inputs are not permitted"}),
+    ],
+)
+def test_a_stream_goes_without_its_usage_where_that_cannot_be_asked_for(
+    status: int, fields: dict[str, Any]
+) -> None:
+    asked = request("gpt-4.1", stream=True)
+    repair = cure(refused(COMPATIBLE, asked, status=status, **fields))
+    before, after = sent(COMPATIBLE, asked), sent(COMPATIBLE, repair.request)
+    assert before.pop("stream_options") == {"include_usage": True}
+    assert after == before
+    assert "may report no usage" in repair.note
+    for other in (repair.request, request("gpt-4.1")):
+        assert refused(COMPATIBLE, other, status=status, **fields) is None
+    mistral = OpenAIAdapter(DIALECTS["mistral"])
+    assert refused(mistral, asked, status=status, **fields) is None
+
+
+def test_a_validation_error_may_name_the_options_of_a_stream() -> None:
+    detail = [{"type": "extra_forbidden", "loc": ["body", "stream_options"], "msg": "no"}]
+    failure = COMPATIBLE.failure(422, {}, json.dumps({"detail": detail}).encode())
+    assert cure(COMPATIBLE.repair(request(stream=True), failure)).request.usage_in_stream is False
+
+
+@pytest.mark.parametrize(
+    ("role", "other"), [("developer", "system"), ("system", "user"), ("user", None)]
+)
+def test_the_systems_text_is_said_in_a_role_the_model_has(role: Any, other: str | None) -> None:
+    messages = [Message("system", "Be brief."), Message("user", "Hi")]
+    asked = replace(request("o1-mini", messages), system_role=role)
+    words = f"Unsupported value: 'messages[0].role' does not support '{role}' with this model."
+    error: dict[str, Any] = {"code": "unsupported_value", "param": "messages[0].role"}
+    repair = refused(OPENAI, asked, words, **error)
+    if other is None:
+        assert repair is None
+        return
+    roles = [message["role"] for message in sent(OPENAI, cure(repair).request)["messages"]]
+    assert roles == [other, "user"]
+    assert sent(OPENAI, cure(repair).request)["messages"][0]["content"] == "Be brief."
+    assert refused(OPENAI, asked, "wrong role", **error) is None
+    nobody = replace(asked, messages=messages[1:])
+    assert refused(OPENAI, nobody, words, **error) is None

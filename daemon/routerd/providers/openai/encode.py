@@ -43,7 +43,7 @@ def encode_request(request: ChatRequest, dialect: Dialect, rule: ModelRule) -> E
     body: Json = {"model": request.model_id, "messages": []}
     if request.stream:
         body["stream"] = True
-        if dialect.include_usage:
+        if dialect.include_usage and request.usage_in_stream:
             body["stream_options"] = {"include_usage": True}
     limit = fit_output_limit(request, notes)
     if limit is not None:

@@ -1,7 +1,8 @@
 """What a refused Chat Completions request is sent as once more, where the refusal names the cure.
 
 Rules of this file: pure. Only what does not change the meaning is left out, renamed or switched:
-sampling, reasoning effort, parallel calls, the name of the output limit and of the stop sequences.
+sampling, reasoning effort, parallel calls, the usage of a stream, the name of the output limit and
+of the stop sequences, the role of the system's text.
 Never tools, their choice, the schema or a text, and never the output limit itself: money was set
 aside by it. Structured fields decide; words of a message count where the vendor gives nothing else.
 """
@@ -39,6 +40,10 @@ OTHER_LIMIT: Final[dict[str, Literal["max_tokens", "max_completion_tokens"]]] = 
     "max_completion_tokens": "max_tokens",
 }
 OTHER_STOP: Final = {"stop": "stop_sequences", "stop_sequences": "stop"}
+# `messages[0].role`, as OpenAI names it, or `messages.0.role`, as FastAPI does.
+ROLE: Final = re.compile(r"messages(?:\[\d+\]|\.\d+)\.(?:[\w-]+\.)*role")
+OTHER_ROLE: Final[dict[str, Literal["system", "user"]]] = {"developer": "system", "system": "user"}
+STREAM_OPTIONS: Final = "stream_options"
 NO_EFFORT_WITH_TOOLS: Final = "function tools with reasoning_effort are not supported"
 NO_REASONING_BACK: Final = re.compile(
     r"reasoning_content\b.*\bmust be passed back|reasoning_content is missing"
@@ -56,6 +61,8 @@ def repair_request(
         return _without_effort(request, dialect, rule)
     if NO_REASONING_BACK.search(message):
         return _with_reasoning_back(request, dialect)
+    if STREAM_OPTIONS in message or STREAM_OPTIONS in (failure.param or ""):
+        return _without_usage(request, dialect)
     return _for_parameter(request, failure, dialect)
 
 
@@ -71,6 +78,8 @@ def _for_parameter(request: ChatRequest, failure: Failure, dialect: Dialect) -> 
         return _with_other_limit(request, param, failure, dialect)
     if param in OTHER_STOP:
         return _with_other_stop(request, param, failure)
+    if ROLE.fullmatch(param):
+        return _with_other_role(request, failure)
     return left_out(request, failure, MAY_BE_LEFT_OUT.get(param))
 
 
@@ -108,6 +117,26 @@ def _with_reasoning_back(request: ChatRequest, dialect: Dialect) -> Repair | Non
         return None
     note = "reasoning was sent as none: the provider misses that of an earlier answer"
     return _changed(request, note, reasoning="none")
+
+
+def _without_usage(request: ChatRequest, dialect: Dialect) -> Repair | None:
+    """Do not ask for the usage of a stream: old servers know no such thing."""
+    if not (request.stream and request.usage_in_stream and dialect.include_usage):
+        return None
+    note = "stream_options was left out: the provider refused it, and may report no usage"
+    return Repair(replace(request, usage_in_stream=False), note)
+
+
+def _with_other_role(request: ChatRequest, failure: Failure) -> Repair | None:
+    """Say the system's text in a role the model has; the text and its place stay."""
+    role = request.system_role
+    other = OTHER_ROLE.get(role)
+    if other is None or role not in failure.message:
+        return None
+    if not any(message.role == "system" for message in request.messages):
+        return None
+    note = f"the role {role} was sent as {other}: the provider refused it"
+    return Repair(replace(request, system_role=other), note)
 
 
 def _with_other_limit(
