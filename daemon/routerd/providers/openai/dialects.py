@@ -34,12 +34,13 @@ class ModelRule(Struct, frozen=True, kw_only=True):
     """What a family of models takes; the first rule whose `pattern` is found in the id counts.
 
     `efforts` are the values of `reasoning_effort`. `effort_with_tools` is False where tools refuse
-    any effort but `none`.
+    any effort but `none`. `reasoning_on` is sent in place of any effort but `none`.
     """
 
     pattern: str = ""
     efforts: tuple[ReasoningEffort, ...]
     effort_with_tools: bool = True
+    reasoning_on: Mapping[str, Any] = {}
     stop: bool = True
 
 
@@ -63,6 +64,7 @@ class Dialect(Struct, frozen=True, kw_only=True):
     `reasoning_off` is sent in place of the effort `none`. `codes` adds to the known error codes.
     `path` is added to the base address, `{model}` in it stands for the model's id. A key goes in
     `key_header` where there is one, unless it is a token, which always goes as a bearer's.
+    `strict_order` asks for roles in the order of Mistral's.
     """
 
     name: str
@@ -82,6 +84,7 @@ class Dialect(Struct, frozen=True, kw_only=True):
     reasoning_back: Literal["reasoning_content", "reasoning_details", "thinking"] | None = None
     reasoning_required: bool = False
     reasoning_off: Mapping[str, Any] = {}
+    strict_order: bool = False
     codes: Mapping[str, ErrorClass] = {}
 
 
@@ -128,7 +131,12 @@ _ALL: Final = (
     Dialect(name="compatible", models=(ModelRule(efforts=NONE_TO_HIGH),)),
     Dialect(
         name="mistral",
-        models=(ModelRule(efforts=("none", "minimal", "low", "medium", "high", "xhigh")),),
+        models=(
+            # Older ones reason in one way, or not at all.
+            ModelRule(pattern="magistral", efforts=(), reasoning_on={"prompt_mode": "reasoning"}),
+            ModelRule(efforts=("none", "minimal", "low", "medium", "high", "xhigh")),
+        ),
+        strict_order=True,
         seed="random_seed",
         required_tool="any",
         include_usage=False,

@@ -19,6 +19,7 @@ from routerd.providers.json_schema import is_strict
 from routerd.providers.json_text import encode_json
 from routerd.providers.openai.dialects import Dialect, ModelRule
 from routerd.providers.openai.messages import encode_messages
+from routerd.providers.openai.order import in_strict_order
 from routerd.providers.request import (
     Notes,
     fit_effort,
@@ -63,6 +64,8 @@ def encode_request(request: ChatRequest, dialect: Dialect, rule: ModelRule) -> E
     body["messages"] = encode_messages(
         request.messages, dialect, notes, reasons=not _switched_off(request, dialect)
     )
+    if dialect.strict_order:
+        body["messages"] = in_strict_order(body["messages"], notes)
     if request.system_role != "system":
         _rename_system(body["messages"], request.system_role, notes)
     return EncodedRequest(
@@ -103,6 +106,10 @@ def _add_reasoning(
         return
     if asked == "none" and dialect.reasoning_off:
         body.update(dialect.reasoning_off)
+        return
+    if asked != "none" and rule.reasoning_on:
+        notes.add(f"reasoning {asked} was sent as the one way in which this model reasons")
+        body.update(rule.reasoning_on)
         return
     effort = fit_effort(asked, rule.efforts, notes)
     if effort is None:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from routerd.errors import ErrorClass
 from routerd.providers.base import Outcome, note_other_model
 from routerd.providers.openai import DIALECTS, OpenAIAdapter
-from routerd_proto.content import Message
+from routerd_proto.content import Image, Message, Text, ToolCall, ToolResult
 from tests.daemon.providers.drive import decode, encoded, fixture, request
 
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJhIn0.c2ln"
@@ -96,3 +96,101 @@ class TestAzure:
         assert outcome.failure is not None
         assert outcome.failure.error_class is ErrorClass.CONTENT_POLICY
         assert outcome.failure.status == 400
+
+
+CALLED = [
+    Message("user", "Look."),
+    Message("assistant", [ToolCall("call_with_a_long_id", "look")]),
+    Message("tool", [ToolResult("call_with_a_long_id", [Text("seen"), Image(data=b"a")])]),
+]
+
+
+class TestMistral:
+    def test_somebody_speaks_between_a_result_and_the_user(self) -> None:
+        body, notes = sent("mistral", messages=[*CALLED, Message("user", "And?")])
+        roles = [message["role"] for message in body["messages"]]
+        assert roles == ["user", "assistant", "tool", "assistant", "user"]
+        assert body["messages"][3] == {"role": "assistant", "content": "."}
+        assert len(notes) == 1
+        body, notes = sent("mistral", messages=CALLED)
+        assert [message["role"] for message in body["messages"]] == ["user", "assistant", "tool"]
+        assert notes == []
+
+    def test_pictures_stay_inside_the_result(self) -> None:
+        body, _ = sent("mistral", messages=CALLED)
+        assert [part["type"] for part in body["messages"][2]["content"]] == ["text", "image_url"]
+        [call] = body["messages"][1]["tool_calls"]
+        assert call["id"] == body["messages"][2]["tool_call_id"]
+        assert len(call["id"]) == 9
+
+    def test_the_system_speaks_first_alone(self) -> None:
+        body, notes = sent(
+            "mistral",
+            messages=[
+                Message("system", "a"),
+                Message("system", "b"),
+                Message("user", "c"),
+                Message("system", "d"),
+            ],
+        )
+        roles = [message["role"] for message in body["messages"]]
+        assert roles == ["system", "system", "user", "user"]
+        assert notes == ["a system message after the start was sent as user text"]
+
+    def test_a_message_to_go_on_with_is_marked(self) -> None:
+        body, _ = sent("mistral", messages=[Message("user", "a"), Message("assistant", "The")])
+        last = {"role": "assistant", "content": "The", "prefix": True}
+        assert body["messages"][-1] == last
+        body, _ = sent("groq", messages=[Message("user", "a"), Message("assistant", "The")])
+        assert "prefix" not in body["messages"][-1]
+
+    def test_older_models_reason_in_one_way(self) -> None:
+        body, notes = sent("mistral", "magistral-medium-2509", reasoning="high")
+        assert (body["prompt_mode"], "reasoning_effort" in body) == ("reasoning", False)
+        assert len(notes) == 1
+        body, notes = sent("mistral", "magistral-medium-2509", reasoning="none")
+        assert not {"prompt_mode", "reasoning_effort"} & set(body)
+        body, _ = sent("mistral", "mistral-medium-2604", reasoning="high")
+        assert body["reasoning_effort"] == "high"
+
+    @pytest.mark.parametrize(
+        ("status", "body", "expected"),
+        [
+            (
+                400,
+                {
+                    "object": "error",
+                    "message": "Unexpected role 'user' after role 'tool'",
+                    "type": "invalid_request_message_order",
+                    "param": None,
+                    "code": "3230",
+                },
+                ErrorClass.BAD_REQUEST,
+            ),
+            (
+                400,
+                {
+                    "object": "error",
+                    "message": "Invalid model: x",
+                    "type": "invalid_model",
+                    "param": None,
+                    "code": "1500",
+                },
+                ErrorClass.NOT_FOUND,
+            ),
+            (429, {"object": "error", "message": "Slow", "code": "1300"}, ErrorClass.RATE_LIMIT),
+            (429, {"object": "error", "message": "Full", "code": "3505"}, ErrorClass.OVERLOADED),
+            (401, {"message": "Unauthorized", "request_id": "1"}, ErrorClass.AUTH),
+            (422, {"detail": [{"loc": ["body", "a"], "msg": "no"}]}, ErrorClass.BAD_REQUEST),
+        ],
+    )
+    def test_errors(self, status: int, body: Any, expected: ErrorClass) -> None:
+        failure = adapter("mistral").failure(status, {}, json.dumps(body).encode())
+        assert failure.error_class is expected
+        assert failure.message
+
+    def test_an_error_in_a_stream_has_a_status_of_its_own(self) -> None:
+        error = {"object": "error", "message": "Full", "raw_status_code": 503}
+        _, outcome = decode(adapter("mistral"), [b"data: " + json.dumps(error).encode() + b"\n\n"])
+        assert outcome.failure is not None
+        assert outcome.failure.error_class is ErrorClass.OVERLOADED
