@@ -34,13 +34,15 @@ class ModelRule(Struct, frozen=True, kw_only=True):
     """What a family of models takes; the first rule whose `pattern` is found in the id counts.
 
     `efforts` are the values of `reasoning_effort`. `effort_with_tools` is False where tools refuse
-    any effort but `none`. `reasoning_on` is sent in place of any effort but `none`.
+    any effort but `none`. `reasoning_on` is sent in place of any effort but `none`,
+    `reasoning_apart` unless the effort is `none`: it keeps the reasoning out of the text.
     """
 
     pattern: str = ""
     efforts: tuple[ReasoningEffort, ...]
     effort_with_tools: bool = True
     reasoning_on: Mapping[str, Any] = {}
+    reasoning_apart: Mapping[str, Any] = {}
     stop: bool = True
 
 
@@ -155,6 +157,7 @@ _ALL: Final = (
         name="deepseek",
         # The server maps every effort to one of its own three.
         models=(ModelRule(efforts=("minimal", *LOW_TO_HIGH, "xhigh", "max")),),
+        max_stops=16,
         parallel_tool_calls=False,
         reasoning_back="reasoning_content",
         reasoning_required=True,
@@ -170,13 +173,17 @@ _ALL: Final = (
     Dialect(
         # Takes its reasoning back.
         name="zai",
-        models=(ModelRule(efforts=NONE_TO_HIGH),),
+        models=(ModelRule(efforts=LOW_TO_HIGH),),
         reasoning_back="reasoning_content",
+        reasoning_off={"thinking": {"type": "disabled"}},
     ),
     Dialect(
         name="groq",
         models=(
-            ModelRule(pattern="qwen", efforts=("none",)),
+            # Left alone, it writes its reasoning into the text.
+            ModelRule(
+                pattern="qwen", efforts=("none",), reasoning_apart={"reasoning_format": "parsed"}
+            ),
             ModelRule(efforts=LOW_TO_HIGH),
         ),
     ),

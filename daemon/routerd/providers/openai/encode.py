@@ -98,6 +98,8 @@ def _add_reasoning(
     body: Json, request: ChatRequest, dialect: Dialect, rule: ModelRule, notes: Notes
 ) -> None:
     asked = request.options.reasoning
+    if rule.reasoning_apart and request.capabilities.reasoning and asked != "none":
+        body.update(rule.reasoning_apart)
     if asked is None:
         return
     if not request.capabilities.reasoning:

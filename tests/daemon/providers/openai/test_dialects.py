@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from routerd.domain import Usage
 from routerd.errors import ErrorClass
 from routerd.providers.base import Outcome, note_other_model
 from routerd.providers.openai import DIALECTS, OpenAIAdapter
-from routerd_proto.content import Image, Message, Text, ToolCall, ToolResult
-from tests.daemon.providers.drive import decode, encoded, fixture, request
+from routerd_proto.content import Image, Message, Reasoning, Text, ToolCall, ToolResult
+from tests.daemon.providers.drive import ABLE, decode, encoded, fixture, request
 
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJhIn0.c2ln"
 
@@ -192,5 +193,105 @@ class TestMistral:
     def test_an_error_in_a_stream_has_a_status_of_its_own(self) -> None:
         error = {"object": "error", "message": "Full", "raw_status_code": 503}
         _, outcome = decode(adapter("mistral"), [b"data: " + json.dumps(error).encode() + b"\n\n"])
+        assert outcome.failure is not None
+        assert outcome.failure.error_class is ErrorClass.OVERLOADED
+
+
+THOUGHT = [
+    Message("user", "Look."),
+    Message("assistant", [Reasoning("Hm.", "zai"), ToolCall("call_1", "look")]),
+    Message("tool", [ToolResult("call_1", "seen")]),
+]
+
+
+class TestZai:
+    def test_reasoning_is_switched_off_in_its_own_way(self) -> None:
+        body, notes = sent("zai", "glm-5", messages=THOUGHT, reasoning="none")
+        assert body["thinking"] == {"type": "disabled"}
+        assert "reasoning_effort" not in body
+        assert "reasoning_content" not in body["messages"][1]
+        assert notes == []
+
+    def test_reasoning_goes_back(self) -> None:
+        body, _ = sent("zai", "glm-5", messages=THOUGHT, reasoning="high")
+        assert body["messages"][1]["reasoning_content"] == "Hm."
+        assert body["reasoning_effort"] == "high"
+        assert "thinking" not in body
+
+
+class TestGroq:
+    def test_reasoning_is_kept_out_of_the_text(self) -> None:
+        for reasoning in (None, "high"):
+            body, _ = sent("groq", "qwen/qwen3-32b", reasoning=reasoning)
+            assert body["reasoning_format"] == "parsed"
+            assert "reasoning_effort" not in body
+        body, _ = sent("groq", "qwen/qwen3-32b", reasoning="none")
+        assert body["reasoning_effort"] == "none"
+        assert "reasoning_format" not in body
+        mute = replace(ABLE, reasoning=False)
+        assert "reasoning_format" not in sent("groq", "qwen/qwen3-32b", capabilities=mute)[0]
+        body, _ = sent("groq", "openai/gpt-oss-120b", reasoning="high")
+        assert body["reasoning_effort"] == "high"
+        assert "reasoning_format" not in body
+
+    @pytest.mark.parametrize(
+        ("status", "error", "expected"),
+        [
+            (
+                413,
+                {"type": "tokens", "code": "rate_limit_exceeded", "message": "Request too large"},
+                ErrorClass.RATE_LIMIT,
+            ),
+            (498, {"message": "Flex capacity is used up."}, ErrorClass.OVERLOADED),
+            (400, {"code": "model_decommissioned", "message": "Gone."}, ErrorClass.NOT_FOUND),
+            (404, {"code": "model_not_found", "message": "None."}, ErrorClass.NOT_FOUND),
+            (424, {"message": "A tool failed."}, ErrorClass.SERVER_ERROR),
+        ],
+    )
+    def test_errors(self, status: int, error: Any, expected: ErrorClass) -> None:
+        failure = adapter("groq").failure(status, {}, error_body(**error))
+        assert failure.error_class is expected
+
+    def test_a_call_that_cannot_be_read_may_be_asked_for_again_and_is_not_quoted(self) -> None:
+        error = {"code": "tool_use_failed", "message": "Bad call.", "failed_generation": "secret"}
+        failure = adapter("groq").failure(400, {}, error_body(**error))
+        assert failure.error_class is ErrorClass.BAD_REQUEST
+        assert failure.retryable_here is True
+        assert "secret" not in failure.message
+
+
+class TestDeepSeek:
+    def test_it_takes_sixteen_stop_sequences(self) -> None:
+        stops = [f"stop {number}" for number in range(20)]
+        body, notes = sent("deepseek", stop=stops)
+        assert body["stop"] == stops[:16]
+        assert notes == ["only the first 16 stop sequences were sent"]
+
+    def test_empty_reasoning_is_sent_with_calls_of_another_model(self) -> None:
+        body, _ = sent("deepseek", messages=CALLED)
+        assert body["messages"][1]["reasoning_content"] == ""
+        body, _ = sent("deepseek", messages=CALLED, reasoning="none")
+        assert "reasoning_content" not in body["messages"][1]
+
+    def test_its_own_counts_of_the_cache(self) -> None:
+        usage = {
+            "prompt_tokens": 100,
+            "completion_tokens": 10,
+            "total_tokens": 110,
+            "prompt_cache_hit_tokens": 64,
+            "prompt_cache_miss_tokens": 36,
+            "prompt_tokens_details": {"cached_tokens": 64},
+        }
+        choice = {"index": 0, "delta": {"content": "a"}, "finish_reason": "stop"}
+        chunk = json.dumps({"choices": [choice], "usage": usage}).encode()
+        _, outcome = decode(adapter("deepseek"), [b"data: " + chunk + b"\n\n"])
+        assert outcome.usage == Usage(input_tokens=36, cache_read_tokens=64, output_tokens=10)
+
+    def test_no_balance_and_no_resources(self) -> None:
+        failure = adapter("deepseek").failure(402, {}, error_body(message="Insufficient Balance"))
+        assert failure.error_class is ErrorClass.QUOTA
+        choice = {"index": 0, "delta": {}, "finish_reason": "insufficient_system_resource"}
+        chunk = json.dumps({"choices": [choice]}).encode()
+        _, outcome = decode(adapter("deepseek"), [b"data: " + chunk + b"\n\n"])
         assert outcome.failure is not None
         assert outcome.failure.error_class is ErrorClass.OVERLOADED
