@@ -63,7 +63,8 @@ class Dialect(Struct, frozen=True, kw_only=True):
 
     `reasoning_back` is the field of an assistant message that takes the model's own reasoning back;
     `reasoning_required` asks for it, be it empty, on every message that calls tools.
-    `reasoning_off` is sent in place of the effort `none`. `codes` adds to the known error codes.
+    `reasoning_off` is sent in place of the effort `none`. `codes` adds to the known error codes,
+    `patterns` to the known words of messages, in lower case.
     `path` is added to the base address, `{model}` in it stands for the model's id. A key goes in
     `key_header` where there is one, unless it is a token, which always goes as a bearer's.
     `strict_order` asks for roles in the order of Mistral's.
@@ -88,6 +89,7 @@ class Dialect(Struct, frozen=True, kw_only=True):
     reasoning_off: Mapping[str, Any] = {}
     strict_order: bool = False
     codes: Mapping[str, ErrorClass] = {}
+    patterns: tuple[tuple[str, ErrorClass], ...] = ()
 
 
 LOW_TO_HIGH: Final[tuple[ReasoningEffort, ...]] = ("low", "medium", "high")
@@ -191,9 +193,17 @@ _ALL: Final = (
         name="xai",
         models=(
             ModelRule(pattern=r"grok-4\.3", efforts=NONE_TO_HIGH),
+            # Which of them reasons is in the name, and cannot be set: refused with 400.
+            ModelRule(
+                pattern=r"grok-4\.20|grok-4(?:-1|\.1)?-fast|grok-code|grok-4(?:-0709|-latest)?$",
+                efforts=(),
+            ),
+            ModelRule(pattern=r"grok-3-mini", efforts=("low", "high")),
             ModelRule(efforts=LOW_TO_HIGH),
         ),
         strict=True,
+        # It says so with status 400.
+        patterns=(("incorrect api key provided", ErrorClass.AUTH),),
     ),
     Dialect(
         name="openrouter",

@@ -127,6 +127,7 @@ def failure_rules(dialect: Dialect) -> FailureRules:
         patterns=(
             ("exceeded your current quota", ErrorClass.QUOTA),
             ("input too long", ErrorClass.CONTEXT_LENGTH),
+            *dialect.patterns,
         ),
         type_statuses=TYPE_STATUSES,
     )

@@ -295,3 +295,41 @@ class TestDeepSeek:
         _, outcome = decode(adapter("deepseek"), [b"data: " + chunk + b"\n\n"])
         assert outcome.failure is not None
         assert outcome.failure.error_class is ErrorClass.OVERLOADED
+
+
+class TestXai:
+    @pytest.mark.parametrize(
+        ("model", "asked", "effort"),
+        [
+            ("grok-4.3", "none", "none"),
+            ("grok-4.5", "none", "low"),
+            ("grok-4.5", "max", "high"),
+            ("grok-3-mini", "medium", "low"),
+            ("grok-4.20-0309-reasoning", "high", None),
+            ("grok-4-1-fast-reasoning", "low", None),
+            ("grok-4-fast", "low", None),
+            ("grok-4", "low", None),
+            ("grok-code-fast-1", "low", None),
+        ],
+    )
+    def test_efforts(self, model: str, asked: Any, effort: str | None) -> None:
+        body, notes = sent("xai", model, reasoning=asked)
+        assert body.get("reasoning_effort") == effort
+        assert bool(notes) == (effort != asked)
+
+    @pytest.mark.parametrize(
+        ("status", "said", "expected"),
+        [
+            (400, "Incorrect API key provided: xa***ey.", ErrorClass.AUTH),
+            (
+                400,
+                "This model's maximum prompt length is 131072 but the request contains 537812.",
+                ErrorClass.CONTEXT_LENGTH,
+            ),
+            (404, "The model x does not exist.", ErrorClass.NOT_FOUND),
+        ],
+    )
+    def test_errors_are_words_alone(self, status: int, said: str, expected: ErrorClass) -> None:
+        body = json.dumps({"code": "Client specified an invalid argument", "error": said}).encode()
+        failure = adapter("xai").failure(status, {}, body)
+        assert failure.error_class is expected
