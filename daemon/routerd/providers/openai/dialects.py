@@ -1,7 +1,8 @@
 """How the servers that speak Chat Completions differ, as declared data.
 
 Rules of this file: data and how to look it up, no decisions; a new server is a new entry.
-`compatible` is for servers that are not known better (vLLM, Ollama, llama.cpp): it sends the least.
+`compatible` is for servers that are not known better: it sends the least. Sources: the facts of the
+wire, and where those are silent the server's own documentation.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class Dialect(Struct, frozen=True, kw_only=True):
     path: str = "/chat/completions"
     key_header: str | None = None
     max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    max_stops: int = 4
+    max_stops: int | None = 4
     seed: Literal["seed", "random_seed"] = "seed"
     required_tool: Literal["required", "any"] = "required"
     include_usage: bool = True
@@ -124,6 +125,7 @@ OPENAI: Final = Dialect(
     documents="file",
     tool_ids=ToolIdRule(r"[!-~]{1,40}", "call_", 29),
 )
+NO_THINKING: Final[Mapping[str, Any]] = {"chat_template_kwargs": {"enable_thinking": False}}
 # The models are OpenAI's, by the names that users give to their deployments.
 AZURE: Final = replace(OPENAI, name="azure", key_header="api-key")
 
@@ -133,6 +135,20 @@ _ALL: Final = (
     # The older address, {resource}/openai?api-version=...
     replace(AZURE, name="azure-deployments", path="/deployments/{model}/chat/completions"),
     Dialect(name="compatible", models=(ModelRule(efforts=NONE_TO_HIGH),)),
+    Dialect(
+        # The template of the model's prompt is what switches thinking off.
+        name="vllm",
+        models=(ModelRule(efforts=LOW_TO_HIGH),),
+        max_stops=None,
+        reasoning_off=NO_THINKING,
+    ),
+    Dialect(
+        name="llamacpp",
+        models=(ModelRule(efforts=LOW_TO_HIGH),),
+        max_stops=None,
+        reasoning_off=NO_THINKING,
+    ),
+    Dialect(name="ollama", models=(ModelRule(efforts=NONE_TO_HIGH),), max_stops=None),
     Dialect(
         name="mistral",
         models=(

@@ -141,7 +141,7 @@ def _add_sampling(
     if stops and not rule.stop:
         notes.add("stop was left out: this model does not take it")
     elif stops:
-        if len(stops) > dialect.max_stops:
+        if dialect.max_stops is not None and len(stops) > dialect.max_stops:
             notes.add(f"only the first {dialect.max_stops} stop sequences were sent")
         body[request.stop_parameter or "stop"] = stops[: dialect.max_stops]
 

@@ -99,6 +99,7 @@ TYPES: Final[dict[str, ErrorClass]] = {
     "rate_limit_error": ErrorClass.RATE_LIMIT,
     "service_unavailable_error": ErrorClass.OVERLOADED,
     "overloaded_error": ErrorClass.OVERLOADED,
+    "unavailable_error": ErrorClass.OVERLOADED,  # llama.cpp, while it loads the model
     "exceed_context_size_error": ErrorClass.CONTEXT_LENGTH,
     "invalid_model": ErrorClass.NOT_FOUND,
 }

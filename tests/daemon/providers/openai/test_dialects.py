@@ -13,7 +13,15 @@ from routerd.errors import ErrorClass
 from routerd.providers.base import Outcome, note_other_model
 from routerd.providers.openai import DIALECTS, OpenAIAdapter
 from routerd_proto.content import Image, Message, Reasoning, Text, ToolCall, ToolResult
-from tests.daemon.providers.drive import ABLE, decode, encoded, fixture, request
+from tests.daemon.providers.drive import (
+    ABLE,
+    decode,
+    encoded,
+    fixture,
+    reasoning_in,
+    request,
+    text_in,
+)
 
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJhIn0.c2ln"
 
@@ -333,3 +341,83 @@ class TestXai:
         body = json.dumps({"code": "Client specified an invalid argument", "error": said}).encode()
         failure = adapter("xai").failure(status, {}, body)
         assert failure.error_class is expected
+
+
+OWN = ("vllm", "llamacpp", "ollama")
+
+
+class TestOwnServers:
+    @pytest.mark.parametrize("dialect", OWN)
+    def test_they_take_as_many_stop_sequences_as_there_are(self, dialect: str) -> None:
+        stops = [f"stop {number}" for number in range(9)]
+        body, notes = sent(dialect, stop=stops, max_output_tokens=9, stream=True)
+        assert body["stop"] == stops
+        assert (body["max_tokens"], body["stream_options"]) == (9, {"include_usage": True})
+        assert notes == []
+
+    @pytest.mark.parametrize("dialect", OWN)
+    def test_thinking_is_switched_off(self, dialect: str) -> None:
+        body, notes = sent(dialect, "qwen3", reasoning="none")
+        off = {"chat_template_kwargs": {"enable_thinking": False}}
+        expected = {"reasoning_effort": "none"} if dialect == "ollama" else off
+        assert {name: body[name] for name in body if name not in ("model", "messages")} == expected
+        assert notes == []
+        body, _ = sent(dialect, "gpt-oss", reasoning="high")
+        assert body["reasoning_effort"] == "high"
+        assert "chat_template_kwargs" not in body
+
+    @pytest.mark.parametrize(
+        ("status", "body", "expected"),
+        [
+            (
+                400,
+                {
+                    "object": "error",
+                    "message": "This model's maximum context length is 4096 tokens.",
+                    "type": "BadRequestError",
+                    "param": None,
+                    "code": 400,
+                },
+                ErrorClass.CONTEXT_LENGTH,
+            ),
+            (
+                404,
+                {"object": "error", "message": "None.", "type": "NotFoundError", "code": 404},
+                ErrorClass.NOT_FOUND,
+            ),
+            (
+                400,
+                {
+                    "error": {
+                        "code": 400,
+                        "message": "the request exceeds the available context size",
+                        "type": "exceed_context_size_error",
+                        "n_prompt_tokens": 9000,
+                        "n_ctx": 4096,
+                    }
+                },
+                ErrorClass.CONTEXT_LENGTH,
+            ),
+            (
+                503,
+                {"error": {"code": 503, "message": "Loading", "type": "unavailable_error"}},
+                ErrorClass.OVERLOADED,
+            ),
+            (404, {"error": {"message": "model 'x' not found"}}, ErrorClass.NOT_FOUND),
+        ],
+    )
+    @pytest.mark.parametrize("dialect", OWN)
+    def test_errors(self, dialect: str, status: int, body: Any, expected: ErrorClass) -> None:
+        data = json.dumps(body).encode()
+        assert adapter(dialect).failure(status, {}, data).error_class is expected
+
+    @pytest.mark.parametrize("name", ["reasoning", "reasoning_content"])
+    @pytest.mark.parametrize("dialect", OWN)
+    def test_reasoning_by_either_name(self, dialect: str, name: str) -> None:
+        events = [{"delta": {name: "Hm."}}, {"delta": {"content": "Yes"}, "finish_reason": "stop"}]
+        body = b"".join(
+            b"data: " + json.dumps({"choices": [{"index": 0, **event}]}).encode() + b"\n\n"
+            for event in events
+        )
+        parts, outcome = decode(adapter(dialect), [body])
+        assert (reasoning_in(parts), text_in(parts), outcome.complete) == ("Hm.", "Yes", True)
