@@ -222,6 +222,23 @@ _ALL: Final = (
         patterns=(("incorrect api key provided", ErrorClass.AUTH),),
     ),
     Dialect(
+        name="together",
+        models=(ModelRule(efforts=LOW_TO_HIGH),),
+        # As its servers say it, with whichever status.
+        patterns=(("`max_new_tokens` must be <=", ErrorClass.CONTEXT_LENGTH),),
+    ),
+    Dialect(name="fireworks", models=(ModelRule(efforts=NONE_TO_HIGH),)),
+    Dialect(
+        # Takes reasoning back, by the name that it does not send it under.
+        name="cerebras",
+        models=(ModelRule(efforts=LOW_TO_HIGH),),
+        max_tokens="max_completion_tokens",
+        strict=True,
+        reasoning_back="reasoning_content",
+    ),
+    # A router of its own: which server answers, and how it counts, is known by the answer alone.
+    Dialect(name="huggingface", models=(ModelRule(efforts=LOW_TO_HIGH),)),
+    Dialect(
         name="openrouter",
         models=(ModelRule(efforts=("none", "minimal", "low", "medium", "high", "xhigh")),),
         strict=True,

@@ -421,3 +421,94 @@ class TestOwnServers:
         )
         parts, outcome = decode(adapter(dialect), [body])
         assert (reasoning_in(parts), text_in(parts), outcome.complete) == ("Hm.", "Yes", True)
+
+
+class TestHosts:
+    """Together, Fireworks, Cerebras and Hugging Face: others' models, on their servers."""
+
+    @pytest.mark.parametrize(
+        ("dialect", "limit"),
+        [
+            ("together", "max_tokens"),
+            ("fireworks", "max_tokens"),
+            ("huggingface", "max_tokens"),
+            ("cerebras", "max_completion_tokens"),
+        ],
+    )
+    def test_what_is_sent(self, dialect: str, limit: str) -> None:
+        options = {"max_output_tokens": 9, "stream": True, "reasoning": "high"}
+        body, notes = sent(dialect, **options)
+        assert (body[limit], body["reasoning_effort"]) == (9, "high")
+        assert body["stream_options"] == {"include_usage": True}
+        assert notes == []
+
+    def test_cerebras_takes_reasoning_back(self) -> None:
+        answer = Message("assistant", [Reasoning("Hm.", "cerebras"), Text("Yes.")])
+        messages = [Message("user", "a"), answer, Message("user", "b")]
+        body, _ = sent("cerebras", messages=messages)
+        assert body["messages"][1]["reasoning_content"] == "Hm."
+        for dialect in ("together", "fireworks", "huggingface"):
+            body, notes = sent(dialect, messages=messages)
+            assert body["messages"][1] == {"role": "assistant", "content": "Yes."}
+            assert len(notes) == 1
+
+    @pytest.mark.parametrize("status", [400, 403, 422])
+    def test_together_says_that_a_prompt_is_too_long_with_any_status(self, status: int) -> None:
+        said = "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4097."
+        failure = adapter("together").failure(status, {}, error_body(message=said))
+        assert failure.error_class is ErrorClass.CONTEXT_LENGTH
+
+    def test_the_list_of_models_may_be_bare(self) -> None:
+        listing = b'[{"id": "meta-llama/x", "context_length": 131072}]'
+        [model] = adapter("together").list_models(listing)
+        assert (model.id, model.context_window) == ("meta-llama/x", 131072)
+
+    @pytest.mark.parametrize(
+        "usage",
+        [
+            {"prompt_tokens": 100, "completion_tokens": 5, "cached_tokens": 64},
+            {
+                "prompt_tokens": 100,
+                "completion_tokens": 5,
+                "cached_tokens": 64,
+                "prompt_tokens_details": {"cached_tokens": 64},
+            },
+        ],
+    )
+    @pytest.mark.parametrize("apart", [True, False])
+    def test_usage_wherever_it_stands(self, usage: Any, apart: bool) -> None:
+        end = {"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": "eos"}]}
+        chunks = [end, {"choices": [], "usage": usage}] if apart else [{**end, "usage": usage}]
+        body = b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks)
+        _, outcome = decode(adapter("huggingface"), [body + b"data: [DONE]\n\n"])
+        assert outcome.usage == Usage(input_tokens=36, cache_read_tokens=64, output_tokens=5)
+        assert (outcome.finish, outcome.complete, outcome.notes) == ("stop", True, [])
+
+
+class TestOpenRouter:
+    @pytest.mark.parametrize(
+        ("status", "error", "expected"),
+        [
+            (
+                402,
+                {"message": "No.", "metadata": {"limit_source": "openrouter_credits"}},
+                ErrorClass.QUOTA,
+            ),
+            (
+                402,
+                {"message": "No.", "metadata": {"limit_source": "openrouter_in_flight_budget"}},
+                ErrorClass.RATE_LIMIT,
+            ),
+            (
+                403,
+                {"message": "No.", "metadata": {"reasons": ["x"], "flagged_input": "secret"}},
+                ErrorClass.CONTENT_POLICY,
+            ),
+            (502, {"message": "Down."}, ErrorClass.SERVER_ERROR),
+            (503, {"message": "None fits."}, ErrorClass.OVERLOADED),
+        ],
+    )
+    def test_errors(self, status: int, error: Any, expected: ErrorClass) -> None:
+        failure = adapter("openrouter").failure(status, {}, error_body(code=status, **error))
+        assert failure.error_class is expected
+        assert "secret" not in failure.message
