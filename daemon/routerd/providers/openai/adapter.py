@@ -60,13 +60,13 @@ class OpenAIAdapter:
         """Write a chat request; CallRefused where leaving something out changes its meaning."""
         rule = self._model_rules.get(request.model_id)
         if rule is None:
-            rule = rule_for(request, self.dialect.models)
+            rule = rule_for(request, self.dialect.models, self.dialect.cache_marks)
             self._model_rules[request.model_id] = rule
         return encode_request(request, self.dialect, rule)
 
     def repair(self, request: ChatRequest, failure: Failure) -> Repair | None:
         """Return what to send in place of a refused request; None where it stays refused."""
-        rule = rule_for(request, self.dialect.models)
+        rule = rule_for(request, self.dialect.models, self.dialect.cache_marks)
         return repair_request(request, failure, self.dialect, rule)
 
     def decoder(self, *, stream: bool) -> AnswerDecoder:

@@ -37,6 +37,7 @@ class ModelRule(Struct, frozen=True, kw_only=True):
     `efforts` are the values of `reasoning_effort`. `effort_with_tools` is False where tools refuse
     any effort but `none`. `reasoning_on` is sent in place of any effort but `none`,
     `reasoning_apart` unless the effort is `none`: it keeps the reasoning out of the text.
+    `cache_marks` is what the dialect says of the very model.
     """
 
     pattern: str = ""
@@ -44,19 +45,31 @@ class ModelRule(Struct, frozen=True, kw_only=True):
     effort_with_tools: bool = True
     reasoning_on: Mapping[str, Any] = {}
     reasoning_apart: Mapping[str, Any] = {}
+    cache_marks: bool = False
     stop: bool = True
 
 
-def rule_for(request: ChatRequest, rules: tuple[ModelRule, ...]) -> ModelRule:
+def rule_for(
+    request: ChatRequest, rules: tuple[ModelRule, ...], cache_marks: str | None = None
+) -> ModelRule:
     """Return what the rules say of a model; worth keeping, since it searches by pattern.
 
     Where the provider's id says nothing, because it is a name of the user's, the directory's does.
+    `cache_marks` finds the models that take marks in the prompt, None where none do.
     """
-    for name in (request.model_id.lower(), request.model.lower()):
-        for rule in rules:
-            if rule.pattern and re.search(rule.pattern, name):
-                return rule
-    return rules[-1]
+    names = (request.model_id.lower(), request.model.lower())
+    found = next(
+        (
+            rule
+            for name in names
+            for rule in rules
+            if rule.pattern and re.search(rule.pattern, name)
+        ),
+        rules[-1],
+    )
+    if cache_marks is not None and any(re.search(cache_marks, name) for name in names):
+        found = replace(found, cache_marks=True)
+    return found
 
 
 class Dialect(Struct, frozen=True, kw_only=True):
@@ -68,7 +81,8 @@ class Dialect(Struct, frozen=True, kw_only=True):
     `patterns` to the known words of messages, in lower case.
     `path` is added to the base address, `{model}` in it stands for the model's id. A key goes in
     `key_header` where there is one, unless it is a token, which always goes as a bearer's.
-    `strict_order` asks for roles in the order of Mistral's.
+    `strict_order` asks for roles in the order of Mistral's. `cache_marks` finds the ids of models
+    that take marks up to where to cache a prompt.
     """
 
     name: str
@@ -89,6 +103,7 @@ class Dialect(Struct, frozen=True, kw_only=True):
     reasoning_required: bool = False
     reasoning_off: Mapping[str, Any] = {}
     strict_order: bool = False
+    cache_marks: str | None = None
     codes: Mapping[str, ErrorClass] = {}
     patterns: tuple[tuple[str, ErrorClass], ...] = ()
 
@@ -124,10 +139,12 @@ OPENAI: Final = Dialect(
     strict=True,
     documents="file",
     tool_ids=ToolIdRule(r"[!-~]{1,40}", "call_", 29),
+    # Those that bill what they write to the cache.
+    cache_marks=r"gpt-(?:5\.[6-9]|[6-9])",
 )
 NO_THINKING: Final[Mapping[str, Any]] = {"chat_template_kwargs": {"enable_thinking": False}}
 # The models are OpenAI's, by the names that users give to their deployments.
-AZURE: Final = replace(OPENAI, name="azure", key_header="api-key")
+AZURE: Final = replace(OPENAI, name="azure", key_header="api-key", cache_marks=None)
 
 _ALL: Final = (
     OPENAI,

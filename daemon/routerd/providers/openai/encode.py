@@ -62,7 +62,11 @@ def encode_request(request: ChatRequest, dialect: Dialect, rule: ModelRule) -> E
     if request.reasoning_required:
         dialect = replace(dialect, reasoning_back="reasoning_content", reasoning_required=True)
     body["messages"] = encode_messages(
-        request.messages, dialect, notes, reasons=not _switched_off(request, dialect)
+        request.messages,
+        dialect,
+        notes,
+        reasons=not _switched_off(request, dialect),
+        marks=rule.cache_marks,
     )
     if dialect.strict_order:
         body["messages"] = in_strict_order(body["messages"], notes)

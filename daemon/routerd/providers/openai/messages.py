@@ -17,6 +17,7 @@ from routerd.providers.chat_shapes import (
     result_text,
     text_document,
 )
+from routerd.providers.openai.cache_marks import any_marked, keep_last_marks, marked
 from routerd.providers.openai.dialects import Dialect
 from routerd.providers.request import Notes, base64_text, parts_of, refusal
 from routerd_proto.content import (
@@ -35,15 +36,27 @@ Json = dict[str, Any]
 
 
 def encode_messages(
-    messages: list[Message], dialect: Dialect, notes: Notes, *, reasons: bool
+    messages: list[Message],
+    dialect: Dialect,
+    notes: Notes,
+    *,
+    reasons: bool,
+    marks: bool = False,
 ) -> list[Json]:
-    """Write the messages; `reasons` says whether this call may reason at all."""
+    """Write the messages.
+
+    `reasons` says whether this call may reason at all, `marks` whether the model takes marks up to
+    where to cache.
+    """
     encoded: list[Json] = []
     pictures: list[Json] = []
     for message in messages:
         parts = parts_of(message)
         results = [part for part in parts if isinstance(part, ToolResult)]
-        encoded += [_tool_result(result, dialect, notes, pictures) for result in results]
+        for result in results:
+            encoded.append(_tool_result(result, dialect, notes, pictures))
+            if marks and result.cache is not None:
+                _mark_result(encoded[-1], result)
         others: list[Content] = [part for part in parts if not isinstance(part, ToolResult)]
         if pictures and (others or message is messages[-1]):
             encoded.append({"role": "user", "content": pictures})
@@ -54,11 +67,21 @@ def encode_messages(
             if (turn := _assistant(others, dialect, notes, reasons=reasons)) is not None:
                 encoded.append(turn)
         else:
-            encoded.append(_turn(message.role, others, dialect, notes))
+            is_marked = marks and any_marked(others)
+            encoded.append(_turn(message.role, others, dialect, notes, is_marked=is_marked))
+    if marks:
+        keep_last_marks(encoded, notes)
     return encoded
 
 
-def _turn(role: str, parts: list[Content], dialect: Dialect, notes: Notes) -> Json:
+def _turn(
+    role: str, parts: list[Content], dialect: Dialect, notes: Notes, *, is_marked: bool
+) -> Json:
+    if is_marked:
+        content = [
+            marked(_part(part, dialect, notes), getattr(part, "cache", None)) for part in parts
+        ]
+        return {"role": role, "content": content}
     if all(isinstance(part, Text) for part in parts):
         texts = [part.text for part in parts if isinstance(part, Text)]
         if len(texts) == 1 or role == "system":
@@ -116,6 +139,12 @@ def _tool_result(result: ToolResult, dialect: Dialect, notes: Notes, pictures: l
         "tool_call_id": dialect.tool_ids.fit(result.call_id),
         "content": content or result_text(result),
     }
+
+
+def _mark_result(message: Json, result: ToolResult) -> None:
+    if isinstance(message["content"], str):
+        message["content"] = [{"type": "text", "text": message["content"]}]
+    marked(message["content"][-1], result.cache)
 
 
 def _assistant(

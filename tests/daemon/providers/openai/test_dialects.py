@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from msgspec.structs import replace
@@ -512,3 +512,48 @@ class TestOpenRouter:
         failure = adapter("openrouter").failure(status, {}, error_body(code=status, **error))
         assert failure.error_class is expected
         assert "secret" not in failure.message
+
+
+SHORT = {"mode": "explicit", "ttl": "30m"}
+LONG = {"mode": "explicit", "ttl": "12h"}
+
+
+class TestCacheMarks:
+    MARKED: ClassVar = [
+        Message("system", [Text("Rules."), Text("Tables.", cache="1h")]),
+        Message("user", [Text("Look.", cache="5m"), Image(url="https://a.example/b", cache="5m")]),
+        Message("assistant", [ToolCall("call_1", "look")]),
+        Message("tool", [ToolResult("call_1", "seen", cache="5m")]),
+    ]
+
+    @pytest.mark.parametrize("model", ["gpt-5.6-sol", "gpt-6-luna", "gpt-6.1-sol"])
+    def test_new_models_of_openai_take_them(self, model: str) -> None:
+        body, notes = sent("openai", model, messages=self.MARKED)
+        system, user, _, tool = [message["content"] for message in body["messages"]]
+        assert system == [
+            {"type": "text", "text": "Rules."},
+            {"type": "text", "text": "Tables.", "prompt_cache_breakpoint": LONG},
+        ]
+        assert [part["prompt_cache_breakpoint"] for part in user] == [SHORT, SHORT]
+        assert tool == [{"type": "text", "text": "seen", "prompt_cache_breakpoint": SHORT}]
+        assert notes == []
+
+    @pytest.mark.parametrize(
+        ("dialect", "model"),
+        [("openai", "gpt-5.5-2026-04-23"), ("azure", "gpt-6-luna"), ("compatible", "gpt-6-luna")],
+    )
+    def test_others_do_not(self, dialect: str, model: str) -> None:
+        body, _ = sent(dialect, model, messages=self.MARKED)
+        assert "prompt_cache" not in json.dumps(body)
+        assert body["messages"][0]["content"] == "Rules.\n\nTables."
+
+    def test_the_last_four_stay(self) -> None:
+        texts = [Text(str(number), cache="5m") for number in range(6)]
+        body, notes = sent("openai", "gpt-6-luna", messages=[Message("user", texts)])
+        marks = ["prompt_cache_breakpoint" in part for part in body["messages"][0]["content"]]
+        assert marks == [False, False, True, True, True, True]
+        assert notes == ["only the last 4 cache marks were sent"]
+
+    def test_without_marks_text_stays_a_string(self) -> None:
+        body, _ = sent("openai", "gpt-6-luna", messages=[Message("system", "a"), *CALLED])
+        assert [message["content"] for message in body["messages"][:2]] == ["a", "Look."]
