@@ -26,7 +26,7 @@ from routerd.execute.target import Key, Target
 from routerd.models.directory import Directory
 from routerd.models.schema import Provider
 from routerd.providers.base import Adapter
-from routerd.providers.registry import ADAPTERS, build_adapter, documents_of
+from routerd.providers.registry import ADAPTERS, build_adapter, documents_of, fitted_base_url
 from routerd.providers.transport import Channel, Transport
 from routerd.settings import ProviderSettings, Settings
 from routerd.telemetry.events import Event, OwnNetworkUnproven
@@ -151,7 +151,8 @@ def _join(name: str, table: ProviderSettings, directory: Directory, file: Path |
     except msgspec.ValidationError as error:
         raise SettingsError(str(error), file=file, key=f"providers.{name}") from None
     _check_boundary(joined, table, directory, file)
-    return joined
+    address = fitted_base_url(joined.adapter, joined.dialect, joined.base_url)
+    return structs.replace(joined, base_url=address)
 
 
 def _check_address(name: str, address: str, file: Path | str) -> None:

@@ -16,7 +16,14 @@ from routerd.providers.gemini import SERVICES, GeminiAdapter
 from routerd.providers.openai import DIALECTS, OpenAIAdapter
 from routerd.providers.openai.responses import RESPONSES_DIALECTS, ResponsesAdapter
 
-__all__ = ["ADAPTERS", "build_adapter", "documents_of"]
+__all__ = ["ADAPTERS", "build_adapter", "documents_of", "fitted_base_url"]
+
+# What an adapter writes itself, and users put at the end of a base address all the same.
+VERSIONS: Final[dict[str, tuple[str, ...]]] = {
+    "anthropic": ("/v1",),
+    "cohere": ("/v1", "/v2"),
+    "gemini": ("/v1beta", "/v1"),
+}
 
 ADAPTERS: Final[dict[str, tuple[str, ...]]] = {
     "anthropic": (),
@@ -61,3 +68,21 @@ def documents_of(adapter: str, dialect: str | None = None) -> Documents | None:
         return RESPONSES_DIALECTS[dialect or "openai"].files
     carried = DIALECTS[dialect or "openai"].documents
     return "data" if carried == "file" else "url" if carried == "document_url" else None
+
+
+def fitted_base_url(adapter: str, dialect: str | None, base_url: str) -> str:
+    """Return a base address with the end that the wire format's paths are added to.
+
+    Users give it with and without the version of the API, and with a query, which stays.
+    """
+    address, mark, query = base_url.partition("?")
+    address = address.rstrip("/")
+    spoken = DIALECTS.get(dialect or "openai") if adapter == "openai" else None
+    if spoken is not None:
+        scheme, _, rest = address.partition("://")
+        if "/" not in rest:
+            address = f"{scheme}://{rest}{spoken.base_path}"
+    else:
+        for version in VERSIONS.get(adapter, ()):
+            address = address.removesuffix(version)
+    return f"{address}{mark}{query}"

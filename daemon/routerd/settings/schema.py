@@ -240,7 +240,9 @@ class ProviderSettings(Section, frozen=True):
         str | None,
         Meta(description="Which habits of that format, for openai and openai-responses."),
     ] = None
-    base_url: Annotated[str | None, Meta(description="Its address, with the path prefix.")] = None
+    base_url: Annotated[
+        str | None, Meta(description="Its address, with the path before the format's own.")
+    ] = None
     key_env: Annotated[
         str | None, Meta(description="The environment variable that holds its key.")
     ] = None

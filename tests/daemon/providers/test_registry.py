@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from routerd.errors import SettingsError
-from routerd.providers.registry import ADAPTERS, build_adapter
+from routerd.models import load_directory
+from routerd.providers.registry import ADAPTERS, build_adapter, fitted_base_url
 
 
 def test_every_name_builds_an_adapter() -> None:
@@ -24,3 +25,42 @@ def test_every_name_builds_an_adapter() -> None:
 def test_an_unknown_name_says_what_there_is(adapter: str, dialect: str | None, said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         build_adapter(adapter, dialect)
+
+
+@pytest.mark.parametrize(
+    ("adapter", "dialect", "given", "fitted"),
+    [
+        ("openai", None, "https://a.example", "https://a.example/v1"),
+        ("openai", "vllm", "http://10.0.0.5:8000/", "http://10.0.0.5:8000/v1"),
+        ("openai", "vllm", "http://10.0.0.5:8000/v1/", "http://10.0.0.5:8000/v1"),
+        ("openai", "compatible", "http://[::1]:8000", "http://[::1]:8000/v1"),
+        ("openai", "compatible", "https://a.example/cortex", "https://a.example/cortex"),
+        ("openai", "deepseek", "https://api.deepseek.com", "https://api.deepseek.com"),
+        ("openai", "groq", "https://api.groq.com", "https://api.groq.com/openai/v1"),
+        ("openai", "zai", "https://api.z.ai", "https://api.z.ai/api/paas/v4"),
+        ("openai", "azure", "https://r.openai.azure.com", "https://r.openai.azure.com/openai/v1"),
+        (
+            "openai",
+            "azure-deployments",
+            "https://r.openai.azure.com/?api-version=1",
+            "https://r.openai.azure.com/openai?api-version=1",
+        ),
+        ("anthropic", None, "https://a.example/v1/", "https://a.example"),
+        ("anthropic", None, "https://a.example/proxy/v1", "https://a.example/proxy"),
+        ("cohere", None, "https://api.cohere.com/v2", "https://api.cohere.com"),
+        ("cohere", None, "https://api.cohere.com", "https://api.cohere.com"),
+        ("gemini", None, "https://g.example/v1beta", "https://g.example"),
+    ],
+)
+def test_a_base_address_may_be_given_with_and_without_the_version(
+    adapter: str, dialect: str | None, given: str, fitted: str
+) -> None:
+    assert fitted_base_url(adapter, dialect, given) == fitted
+    assert fitted_base_url(adapter, dialect, fitted) == fitted
+
+
+def test_the_shipped_addresses_fit() -> None:
+    for provider in load_directory().providers.values():
+        if provider.adapter in ADAPTERS:
+            given = provider.base_url
+            assert fitted_base_url(provider.adapter, provider.dialect, given) == given

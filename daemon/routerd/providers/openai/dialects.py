@@ -79,7 +79,8 @@ class Dialect(Struct, frozen=True, kw_only=True):
     `reasoning_required` asks for it, be it empty, on every message that calls tools.
     `reasoning_off` is sent in place of the effort `none`. `codes` adds to the known error codes,
     `patterns` to the known words of messages, in lower case.
-    `path` is added to the base address, `{model}` in it stands for the model's id. A key goes in
+    `base_path` is how a base address ends, for those who name a host alone; `path` is added to it,
+    and `{model}` in that stands for the model's id. A key goes in
     `key_header` where there is one, unless it is a token, which always goes as a bearer's.
     `strict_order` asks for roles in the order of Mistral's. `cache_marks` finds the ids of models
     that take marks up to where to cache a prompt.
@@ -87,6 +88,7 @@ class Dialect(Struct, frozen=True, kw_only=True):
 
     name: str
     models: tuple[ModelRule, ...]
+    base_path: str = "/v1"
     path: str = "/chat/completions"
     key_header: str | None = None
     max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
@@ -144,13 +146,20 @@ OPENAI: Final = Dialect(
 )
 NO_THINKING: Final[Mapping[str, Any]] = {"chat_template_kwargs": {"enable_thinking": False}}
 # The models are OpenAI's, by the names that users give to their deployments.
-AZURE: Final = replace(OPENAI, name="azure", key_header="api-key", cache_marks=None)
+AZURE: Final = replace(
+    OPENAI, name="azure", base_path="/openai/v1", key_header="api-key", cache_marks=None
+)
 
 _ALL: Final = (
     OPENAI,
     AZURE,  # {resource}/openai/v1
     # The older address, {resource}/openai?api-version=...
-    replace(AZURE, name="azure-deployments", path="/deployments/{model}/chat/completions"),
+    replace(
+        AZURE,
+        name="azure-deployments",
+        base_path="/openai",
+        path="/deployments/{model}/chat/completions",
+    ),
     Dialect(name="compatible", models=(ModelRule(efforts=NONE_TO_HIGH),)),
     Dialect(
         # The template of the model's prompt is what switches thinking off.
@@ -190,6 +199,7 @@ _ALL: Final = (
     ),
     Dialect(
         name="deepseek",
+        base_path="",
         # The server maps every effort to one of its own three.
         models=(ModelRule(efforts=("minimal", *LOW_TO_HIGH, "xhigh", "max")),),
         max_stops=16,
@@ -208,12 +218,14 @@ _ALL: Final = (
     Dialect(
         # Takes its reasoning back.
         name="zai",
+        base_path="/api/paas/v4",
         models=(ModelRule(efforts=LOW_TO_HIGH),),
         reasoning_back="reasoning_content",
         reasoning_off={"thinking": {"type": "disabled"}},
     ),
     Dialect(
         name="groq",
+        base_path="/openai/v1",
         models=(
             # Left alone, it writes its reasoning into the text.
             ModelRule(
@@ -257,6 +269,7 @@ _ALL: Final = (
     Dialect(name="huggingface", models=(ModelRule(efforts=LOW_TO_HIGH),)),
     Dialect(
         name="openrouter",
+        base_path="/api/v1",
         models=(ModelRule(efforts=("none", "minimal", "low", "medium", "high", "xhigh")),),
         strict=True,
         documents="file",
