@@ -241,7 +241,7 @@ class ProviderSettings(Section, frozen=True):
         Meta(description="Which habits of that format, for openai and openai-responses."),
     ] = None
     base_url: Annotated[
-        str | None, Meta(description="Its address, with the path before the format's own.")
+        str | None, Meta(description="Its address; a host alone gets the format's usual path.")
     ] = None
     key_env: Annotated[
         str | None, Meta(description="The environment variable that holds its key.")

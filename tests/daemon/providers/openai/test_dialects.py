@@ -414,7 +414,10 @@ class TestOwnServers:
     @pytest.mark.parametrize("name", ["reasoning", "reasoning_content"])
     @pytest.mark.parametrize("dialect", OWN)
     def test_reasoning_by_either_name(self, dialect: str, name: str) -> None:
-        events = [{"delta": {name: "Hm."}}, {"delta": {"content": "Yes"}, "finish_reason": "stop"}]
+        events: list[dict[str, Any]] = [
+            {"delta": {name: "Hm."}},
+            {"delta": {"content": "Yes"}, "finish_reason": "stop"},
+        ]
         body = b"".join(
             b"data: " + json.dumps({"choices": [{"index": 0, **event}]}).encode() + b"\n\n"
             for event in events
@@ -436,8 +439,7 @@ class TestHosts:
         ],
     )
     def test_what_is_sent(self, dialect: str, limit: str) -> None:
-        options = {"max_output_tokens": 9, "stream": True, "reasoning": "high"}
-        body, notes = sent(dialect, **options)
+        body, notes = sent(dialect, max_output_tokens=9, stream=True, reasoning="high")
         assert (body[limit], body["reasoning_effort"]) == (9, "high")
         assert body["stream_options"] == {"include_usage": True}
         assert notes == []
