@@ -132,6 +132,7 @@ def pointed_at(base_url: str, startup: Startup) -> Startup:
             entry=structs.replace(
                 item.entry, base_url=base_url + SIMULATED_PATHS[name], boundary="machine"
             ),
+            addresses={},
         )
         for name, item in startup.providers.items()
     }

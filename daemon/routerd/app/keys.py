@@ -17,7 +17,7 @@ from routerd.budget.key import KeyLimits
 from routerd.budget.quota import read_tiers
 from routerd.errors import SettingsError
 from routerd.models.schema import Provider
-from routerd.providers.base import Adapter, Headers
+from routerd.providers.base import Adapter, Headers, Signer, SigningAdapter
 from routerd.settings import KeySettings, ProviderSettings, read_key
 
 __all__ = ["WantedKey", "read_keys"]
@@ -29,10 +29,11 @@ NAME: Final = re.compile("[A-Za-z0-9_-]+")
 
 
 class WantedKey(Struct, frozen=True, eq=False):
-    """A key that was found, in the headers that carry it."""
+    """A key that was found, in the headers that carry it, or in what signs with it."""
 
     limits: KeyLimits
     headers: Headers
+    signer: Signer | None = None
 
     def __repr__(self) -> str:
         return f"<WantedKey {self.limits.name}>"
@@ -55,24 +56,44 @@ def read_keys(
     if not table.keys:
         keyless = table.keyless or not (entry.key_env or table.key_file)
         settings = structs.replace(table, key_env=entry.key_env, keyless=keyless)
-        key = read_key(entry.id, settings, environ, file)
+        try:
+            key = read_key(entry.id, settings, environ, file)
+        except SettingsError:
+            if (key := _own_key(settings, adapter, environ)) is None:
+                raise
         if key is None and table.simulated:
             key = SIMULATED_KEY
         tiers = read_tiers(table.free, known, file, f"{place}.free")
-        return (WantedKey(KeyLimits(free=tiers), adapter.authorize(key)),)
+        return (_wanted(KeyLimits(free=tiers), adapter, key),)
     _refuse_mixture(table, file, place)
     found: dict[str, WantedKey] = {}
+    texts: dict[str, str | None] = {}
     for name, item in table.keys.items():
         inner = f"{place}.keys.{name}"
         if not NAME.fullmatch(name):
             raise SettingsError("expected a name of letters, digits, - and _", file=file, key=inner)
-        headers = adapter.authorize(read_key(entry.id, item, environ, file, name=name))
+        key = read_key(entry.id, item, environ, file, name=name)
         # Its limits are the provider's, who would count what is asked with both as one.
-        twin = next((other for other, key in found.items() if key.headers == headers), None)
+        twin = next((other for other, known_key in texts.items() if known_key == key), None)
         if twin is not None:
             raise SettingsError(f"is the same key as {place}.keys.{twin}", file=file, key=inner)
-        found[name] = WantedKey(_limits(name, item, known, file, inner), headers)
+        texts[name] = key
+        found[name] = _wanted(_limits(name, item, known, file, inner), adapter, key)
     return tuple(found.values())
+
+
+def _wanted(limits: KeyLimits, adapter: Adapter, key: str | None) -> WantedKey:
+    signer = adapter.signer(key) if isinstance(adapter, SigningAdapter) else None
+    return WantedKey(limits, adapter.authorize(key), signer)
+
+
+def _own_key(
+    settings: ProviderSettings, adapter: Adapter, environ: Mapping[str, str]
+) -> str | None:
+    """Return the key in a vendor's several variables, where neither a file nor one holds it."""
+    if settings.keyless or settings.key_file or environ.get(settings.key_env or "", "").strip():
+        return None
+    return adapter.key_in(environ) if isinstance(adapter, SigningAdapter) else None
 
 
 def _limits(

@@ -68,8 +68,9 @@ class Prober:
         provider = self._providers().get(name)
         answers = False
         try:
-            if provider is not None and provider.channel.server == server:
-                report = await provider.channel.warm(provider.adapter.warm_path, 1, TEST_SECONDS)
+            channel = provider.channel_at(server) if provider is not None else None
+            if provider is not None and channel is not None:
+                report = await channel.warm(provider.adapter.warm_path, 1, TEST_SECONDS)
                 answers = report.answers
         finally:
             self._running.discard((name, server))

@@ -25,7 +25,7 @@ from routerd.errors import SettingsError
 from routerd.execute.target import Key, Target
 from routerd.models.directory import Directory
 from routerd.models.schema import Provider
-from routerd.providers.base import Adapter
+from routerd.providers.base import Adapter, RegionalAdapter
 from routerd.providers.registry import ADAPTERS, build_adapter, documents_of, fitted_base_url
 from routerd.providers.transport import Channel, Transport
 from routerd.settings import ProviderSettings, Settings
@@ -45,29 +45,48 @@ __all__ = [
 
 
 class Wanted(Struct, frozen=True, eq=False):
-    """A provider with every setting known: the file's over the directory's."""
+    """A provider with every setting known: the file's over the directory's.
+
+    `addresses` are those of regions that another than its own serves, by region.
+    """
 
     entry: Provider
     adapter: Adapter
     keys: tuple[WantedKey, ...]
     simulated: bool
+    addresses: Mapping[str, str] = {}
 
     def __repr__(self) -> str:
         return f"<Wanted {self.entry.id}>"
 
 
 class LiveProvider(Struct, frozen=True, eq=False):
-    """A provider that can be called, with any of its keys."""
+    """A provider that can be called, with any of its keys.
+
+    `elsewhere` are the same keys at the address of a region, where it is not the provider's own.
+    """
 
     entry: Provider
     adapter: Adapter
     keys: tuple[Key, ...]
     simulated: bool
+    elsewhere: Mapping[str, tuple[Key, ...]] = {}
 
     @property
     def channel(self) -> Channel:
         """The channel of the first key: for what costs nothing and any key may ask."""
         return self.keys[0].channel
+
+    def keys_in(self, region: str | None) -> tuple[Key, ...]:
+        """Return the keys with the channels that reach a region."""
+        return self.elsewhere.get(region or "", self.keys)
+
+    def channel_at(self, server: str) -> Channel | None:
+        """Return the channel of the first key to an address; None where nothing is there."""
+        for keys in (self.keys, *self.elsewhere.values()):
+            if keys[0].channel.server == server:
+                return keys[0].channel
+        return None
 
 
 def found_in(environ: Mapping[str, str], directory: Directory) -> dict[str, ProviderSettings]:
@@ -110,8 +129,21 @@ def wanted(
                 file=file,
                 key=f"providers.{name}",
             )
-        joined[name] = Wanted(entry, adapter, keys, table.simulated)
+        addresses = _addresses(entry, adapter, directory)
+        joined[name] = Wanted(entry, adapter, keys, table.simulated, addresses)
     return joined
+
+
+def _addresses(entry: Provider, adapter: Adapter, directory: Directory) -> dict[str, str]:
+    """Return the addresses of its deployments' regions, as far as they are not its own."""
+    if not isinstance(adapter, RegionalAdapter):
+        return {}
+    return {
+        deployment.region: address
+        for deployment in directory.deployments.values()
+        if deployment.provider == entry.id and deployment.region is not None
+        if (address := adapter.address_in(entry.base_url, deployment.region)) != entry.base_url
+    }
 
 
 def _adapter_of(entry: Provider, file: Path | str) -> Adapter:
@@ -204,20 +236,26 @@ def build_providers(
     """Make each provider callable."""
     live = {}
     for name, item in providers.items():
-        keys = tuple(
-            Key(
-                key.limits.name,
-                Channel(
-                    transport,
-                    item.entry.base_url,
-                    key.headers,
-                    connect_seconds=connect_seconds,
-                    user_agent=user_agent,
-                ),
+        at = {
+            address: tuple(
+                Key(
+                    key.limits.name,
+                    Channel(
+                        transport,
+                        address,
+                        key.headers,
+                        connect_seconds=connect_seconds,
+                        user_agent=user_agent,
+                        signer=key.signer,
+                    ),
+                )
+                for key in item.keys
             )
-            for key in item.keys
-        )
-        live[name] = LiveProvider(item.entry, item.adapter, keys, item.simulated)
+            for address in {item.entry.base_url, *item.addresses.values()}
+        }
+        elsewhere = {region: at[address] for region, address in item.addresses.items()}
+        keys = at[item.entry.base_url]
+        live[name] = LiveProvider(item.entry, item.adapter, keys, item.simulated, elsewhere)
     return live
 
 
@@ -261,6 +299,7 @@ def build_targets(directory: Directory, providers: Mapping[str, LiveProvider]) -
         provider = providers.get(deployment.provider)
         if provider is None:
             continue
+        keys = provider.keys_in(deployment.region)
         targets[deployment.id] = Target(
             deployment=deployment.id,
             model=deployment.model,
@@ -271,9 +310,9 @@ def build_targets(directory: Directory, providers: Mapping[str, LiveProvider]) -
             output_limit=deployment.max_output_tokens,
             price=deployment.price,
             adapter=provider.adapter,
-            channel=provider.channel,
+            channel=keys[0].channel,
             simulated=provider.simulated,
-            keys=provider.keys,
+            keys=keys,
             prompt=deployment.prompt,
             prompt_tokens=deployment.prompt_tokens,
             wire=provider.entry.dialect or provider.entry.adapter,

@@ -9,7 +9,7 @@ added as headers by `authorize`, so that nothing else of an adapter ever sees on
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from msgspec import Struct, field
 
@@ -27,7 +27,10 @@ __all__ = [
     "Headers",
     "ListedModel",
     "Outcome",
+    "RegionalAdapter",
     "Repair",
+    "Signer",
+    "SigningAdapter",
     "note_other_model",
 ]
 
@@ -188,4 +191,41 @@ class Adapter(Protocol):
 
     def list_models(self, body: bytes) -> list[ListedModel]:
         """Read the answer of `models_path`; an empty list where it makes no sense."""
+        ...
+
+
+class Signer(Protocol):
+    """Sign requests at the moment they are sent. It holds a secret."""
+
+    @property
+    def secrets(self) -> Headers:
+        """Return what must never be quoted, with names that say so."""
+        ...
+
+    def sign(
+        self, method: str, host: str, path: str, headers: Headers, body: bytes, seconds: float
+    ) -> Headers:
+        """Return the headers that sign a request; `path` is as sent, `seconds` since the epoch."""
+        ...
+
+
+@runtime_checkable
+class SigningAdapter(Protocol):
+    """A wire format with keys that are never sent, only signed with."""
+
+    def signer(self, key: str | None) -> Signer | None:
+        """Return what signs each request; None where the key goes along in `authorize`."""
+        ...
+
+    def key_in(self, environ: Mapping[str, str]) -> str | None:
+        """Return the key that the vendor's own variables hold together; None without one."""
+        ...
+
+
+@runtime_checkable
+class RegionalAdapter(Protocol):
+    """A wire format whose vendor has an address for each region."""
+
+    def address_in(self, base_url: str, region: str | None) -> str:
+        """Return the base address that serves a region."""
         ...

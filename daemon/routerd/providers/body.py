@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from routerd.domain import Part
 from routerd.errors import ErrorClass, Failure
@@ -30,6 +30,20 @@ Read = TypeVar("Read")
 EVENT_STARTS: Final = (b"data:", b"event:", b":", b"id:", b"retry:")
 
 
+class EventParser(Protocol):
+    """Cut a stream of one framing into events."""
+
+    overflowed: bool
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Return the events that `data` completes, in order."""
+        ...
+
+    def end(self) -> list[Event]:
+        """Take the end of the stream; what may still be an event comes out."""
+        ...
+
+
 class BodyDecoder(ABC):
     """Turn the bytes of one answer into parts; a vendor's decoder fills in the three hooks.
 
@@ -39,7 +53,7 @@ class BodyDecoder(ABC):
 
     def __init__(self, *, stream: bool, max_body_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> None:
         self.outcome = Outcome()
-        self._events = SseParser(max_body_bytes)
+        self._events: EventParser = SseParser(max_body_bytes)
         self._max_body_bytes = max_body_bytes
         self._expects_stream = stream
         self._is_stream = False

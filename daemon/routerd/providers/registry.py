@@ -11,6 +11,7 @@ from routerd.errors import SettingsError
 from routerd.models.schema import Documents
 from routerd.providers.anthropic import AnthropicAdapter
 from routerd.providers.base import Adapter
+from routerd.providers.bedrock import BedrockAdapter
 from routerd.providers.cohere import CohereAdapter
 from routerd.providers.gemini import SERVICES, GeminiAdapter
 from routerd.providers.openai import DIALECTS, OpenAIAdapter
@@ -27,6 +28,7 @@ VERSIONS: Final[dict[str, tuple[str, ...]]] = {
 
 ADAPTERS: Final[dict[str, tuple[str, ...]]] = {
     "anthropic": (),
+    "bedrock": (),
     "cohere": (),
     "gemini": tuple(SERVICES),
     "openai": tuple(DIALECTS),
@@ -55,6 +57,8 @@ def build_adapter(adapter: str, dialect: str | None = None) -> Adapter:
         return GeminiAdapter(SERVICES[dialect or "gemini"])
     if adapter == "openai-responses":
         return ResponsesAdapter(RESPONSES_DIALECTS[dialect or "openai"])
+    if adapter == "bedrock":
+        return BedrockAdapter()
     return OpenAIAdapter(DIALECTS[dialect or "openai"])
 
 
@@ -66,6 +70,8 @@ def documents_of(adapter: str, dialect: str | None = None) -> Documents | None:
         return None
     if adapter == "openai-responses":
         return RESPONSES_DIALECTS[dialect or "openai"].files
+    if adapter == "bedrock":
+        return "data"
     carried = DIALECTS[dialect or "openai"].documents
     return "data" if carried == "file" else "url" if carried == "document_url" else None
 

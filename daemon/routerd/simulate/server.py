@@ -23,6 +23,7 @@ from aiohttp.web_protocol import RequestHandler
 from routerd.simulate.account import Account, Attempt, Outcome, Price
 from routerd.simulate.answer import compose
 from routerd.simulate.anthropic import Anthropic
+from routerd.simulate.bedrock import Bedrock
 from routerd.simulate.cohere import Cohere
 from routerd.simulate.control import CONTROL_PREFIX, control
 from routerd.simulate.delivery import Delivery, reset_connection, simple_response
@@ -39,7 +40,8 @@ from routerd.simulate.vendor import JSON_HEADERS, RequestNames, Route, Vendor
 __all__ = ["VENDORS", "Simulator", "run", "serve"]
 
 VENDORS: dict[str, Callable[[], Vendor]] = {
-    vendor.name: vendor for vendor in (OpenAI, OpenAIResponses, Anthropic, Gemini, Vertex, Cohere)
+    vendor.name: vendor
+    for vendor in (OpenAI, OpenAIResponses, Anthropic, Gemini, Vertex, Bedrock, Cohere)
 }
 BODY_LIMIT = 32 * 1024 * 1024
 CLOSING_SECONDS = 5.0
@@ -66,7 +68,7 @@ class Simulator:
         *,
         script: FaultScript | Iterable[Fault] = (),
         pacing: Pacing | None = None,
-        vendors: Sequence[str] = ("openai", "anthropic"),
+        vendors: Sequence[str] = ("openai", "anthropic", "bedrock"),
         prices: Mapping[str, Price] | None = None,
         models: Sequence[str] | None = None,
         host: str = "127.0.0.1",
@@ -375,7 +377,7 @@ async def run(
     *,
     host: str = "127.0.0.1",
     port: int = 0,
-    vendors: Sequence[str] = ("openai", "anthropic"),
+    vendors: Sequence[str] = ("openai", "anthropic", "bedrock"),
     faults: Iterable[Fault | str] = (),
     pacing: Pacing | None = None,
     models: Sequence[str] | None = None,

@@ -39,11 +39,11 @@ def test_without_a_file_keys_of_the_environment_enable_their_providers() -> None
 
 
 def test_a_key_for_a_format_that_is_not_there_is_passed_over(tmp_path: Path) -> None:
-    environ = {"AWS_BEARER_TOKEN_BEDROCK": KEY, "VOYAGE_API_KEY": KEY, "COHERE_API_KEY": KEY}
+    environ = {"VOYAGE_API_KEY": KEY, "COHERE_API_KEY": KEY}
     assert list(prepare(None, environ).providers) == ["cohere", "cohere-search"]
-    for name in ("bedrock", "voyage"):
+    for name in ("voyage",):
         with pytest.raises(
-            SettingsError, match="expected one of anthropic, cohere, gemini, openai"
+            SettingsError, match="expected one of anthropic, bedrock, cohere, gemini, openai"
         ) as caught:
             started(tmp_path, f"[providers.{name}]\n", **environ)
         assert caught.value.key == f"providers.{name}.adapter"

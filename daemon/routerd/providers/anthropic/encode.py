@@ -16,12 +16,12 @@ from routerd.providers.anthropic.messages import (
     limit_cache_marks,
     split_system,
 )
-from routerd.providers.anthropic.thinking import (
+from routerd.providers.base import ChatRequest, EncodedRequest
+from routerd.providers.claude import (
     THINKING_TOKENS,
     Generation,
     generation_of,
 )
-from routerd.providers.base import ChatRequest, EncodedRequest
 from routerd.providers.json_schema import closed, is_strict
 from routerd.providers.json_text import encode_json
 from routerd.providers.request import (

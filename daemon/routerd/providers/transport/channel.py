@@ -6,10 +6,12 @@ because users give base addresses with and without a path and with a query strin
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import httpx
 
+from routerd.providers.base import Signer
 from routerd.providers.redaction import Redactor
 from routerd.providers.transport.sending import SENDING, Sending
 from routerd.providers.transport.warming import WarmReport, warm
@@ -25,7 +27,7 @@ class Channel:
     """Send requests to one provider.
 
     `server` is host and port, for records and spans. `headers` go with every request, and so does
-    `user_agent`, unless they name one.
+    `user_agent`, unless they name one. A `signer` adds its own to each request as it is sent.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class Channel:
         *,
         connect_seconds: float,
         user_agent: str = "routerd",
+        signer: Signer | None = None,
     ) -> None:
         self._transport = transport
         self._base = httpx.URL(base_url)
@@ -43,7 +46,9 @@ class Channel:
         if not any(name.lower() == b"user-agent" for name, _ in headers):
             self._headers.append((b"user-agent", user_agent.encode()))
         queries = [(name.encode(), value.encode()) for name, value in self._base.params.items()]
-        self._redactor = Redactor([*headers, *queries])
+        self._signer = signer
+        secrets = signer.secrets if signer is not None else []
+        self._redactor = Redactor([*headers, *queries, *secrets])
         self._urls: dict[str, httpx.URL] = {}
         self._connect_seconds = connect_seconds
         # By how long connecting may take; the phases after it are watched by who sends.
@@ -87,6 +92,8 @@ class Channel:
         extensions = self._extensions.get(seconds) or self._extensions.setdefault(
             seconds, _extensions(seconds)
         )
+        if self._signer is not None:
+            headers = [*headers, *self._signed("POST", path, headers, body)]
         request = httpx.Request(
             "POST",
             self.url(path),
@@ -104,16 +111,22 @@ class Channel:
         request = httpx.Request(
             "GET",
             self.url(path),
-            headers=self._headers,
+            headers=[*self._headers, *self._signed("GET", path, [], b"")],
             extensions=self._extensions[self._connect_seconds],
         )
         return await self._transport.handle_async_request(request)
 
     async def warm(self, path: str, connections: int, timeout_seconds: float) -> WarmReport:
         """Open connections by requests that cost nothing."""
-        return await warm(
-            self._transport, self.url(path), self._headers, connections, timeout_seconds
-        )
+        headers = [*self._headers, *self._signed("GET", path, [], b"")]
+        return await warm(self._transport, self.url(path), headers, connections, timeout_seconds)
+
+    def _signed(self, method: str, path: str, headers: Headers, body: bytes) -> Headers:
+        """Return the headers that sign a request which is sent now; none without a signer."""
+        if self._signer is None:
+            return []
+        host, sent = self._base.netloc.decode("ascii"), self.url(path).raw_path.decode("ascii")
+        return self._signer.sign(method, host, sent, headers, body, time.time())
 
 
 def _extensions(connect_seconds: float) -> dict[str, Any]:

@@ -1,0 +1,88 @@
+"""The adapter for Converse and ConverseStream of AWS Bedrock.
+
+Rules of this file: it only puts the pieces of this room together. The base address of a provider of
+this kind is a region's runtime host. It lists no models, and has no GET that does anything: its
+root answers with a refusal, which shows that it is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from routerd.errors import Failure
+from routerd.providers.base import (
+    AnswerDecoder,
+    ChatRequest,
+    EncodedRequest,
+    Headers,
+    ListedModel,
+    Signer,
+)
+from routerd.providers.bedrock.decode import ConverseDecoder
+from routerd.providers.bedrock.encode import encode_request
+from routerd.providers.bedrock.failure import read_failure
+from routerd.providers.bedrock.regions import address_in
+from routerd.providers.bedrock.signing import SigV4Signer, read_credentials
+from routerd.providers.json_text import JSON_ERRORS, read_json, text_of
+
+__all__ = ["BedrockAdapter"]
+
+
+class BedrockAdapter:
+    """Speak Converse."""
+
+    name: str = "bedrock"
+    models_path: str = "/foundation-models"
+    warm_path: str = "/"
+
+    def __repr__(self) -> str:
+        return "<BedrockAdapter>"
+
+    def authorize(self, key: str | None) -> Headers:
+        """Return the headers every request carries: a bearer key; none for what is signed."""
+        if not key or read_credentials(key) is not None:
+            return []
+        return [(b"authorization", b"Bearer " + key.strip().encode())]
+
+    def signer(self, key: str | None) -> Signer | None:
+        """Return what signs each request; None where the key goes along as it is."""
+        credentials = read_credentials(key)
+        return None if credentials is None else SigV4Signer(credentials)
+
+    def key_in(self, environ: Mapping[str, str]) -> str | None:
+        """Return the credentials of AWS's own variables as one key; None where there are none."""
+        names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+        key_id, secret, token = (environ.get(name, "").strip() for name in names)
+        if not (key_id and secret):
+            return None
+        return f"{key_id}:{secret}:{token}".rstrip(":")
+
+    def address_in(self, base_url: str, region: str | None) -> str:
+        """Return the base address that serves a region."""
+        return address_in(base_url, region)
+
+    def encode(self, request: ChatRequest) -> EncodedRequest:
+        """Write a chat request; CallRefused where leaving something out changes its meaning."""
+        return encode_request(request)
+
+    def decoder(self, *, stream: bool) -> AnswerDecoder:
+        """Return a fresh decoder for one answer with status 200."""
+        return ConverseDecoder(stream=stream)
+
+    def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+        """Read an answer with any other status. Header names are in lower case."""
+        return read_failure(status, headers, body)
+
+    def list_models(self, body: bytes) -> list[ListedModel]:
+        """Read the control plane's list; an empty list where it makes no sense."""
+        try:
+            value: Any = read_json(body)
+        except JSON_ERRORS:
+            return []
+        entries = value.get("modelSummaries") if isinstance(value, dict) else None
+        return [
+            ListedModel(id=name)
+            for entry in (entries if isinstance(entries, list) else ())
+            if isinstance(entry, dict) and (name := text_of(entry.get("modelId"))) is not None
+        ]

@@ -1,0 +1,286 @@
+"""Converse answers, streamed and plain, to parts and an outcome.
+
+Rules of this file: one event or answer in, parts out; it never raises. The blocks of a plain answer
+run through the same code as those of a stream. `messageStop` ends the answer, but the usage comes
+behind it: only with both, or at the end of the body, is a stream complete. Blocks of the vendor's
+own tools are not the caller's, and are skipped.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any, Final
+
+from msgspec import Struct, field
+
+from routerd.domain import FinishReason, Part
+from routerd.providers.bedrock.failure import body_failure, stream_failure
+from routerd.providers.bedrock.frames import EXCEPTION, FrameParser
+from routerd.providers.bedrock.usage import is_absurd, read_usage
+from routerd.providers.body import BodyDecoder
+from routerd.providers.bounds import TOO_LARGE_NOTE, can_be_carried
+from routerd.providers.counts import ABSURD_NOTE
+from routerd.providers.json_text import JSON_ERRORS, encode_json, read_json, text_of
+from routerd.providers.sse import DEFAULT_MAX_EVENT_BYTES
+from routerd_proto.codec import repair_text
+from routerd_proto.frames import (
+    ReasoningDelta,
+    ReasoningEnded,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallStarted,
+)
+
+__all__ = ["ConverseDecoder"]
+
+VENDOR: Final = "bedrock"
+FINISHES: Final[dict[str, FinishReason]] = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+    "guardrail_intervened": "content_filter",
+    "content_filtered": "content_filter",
+}
+MALFORMED: Final = ("malformed_model_output", "malformed_tool_use")
+# A frame begins with its length, of which the first byte is one of these: 24 MiB are the most.
+FRAME_STARTS: Final = (b"\x00", b"\x01")
+
+
+class Block(Struct):
+    """One content block that has begun. `tool` counts the answer's tool calls."""
+
+    tool: int = -1
+    is_foreign: bool = False
+    has_arguments: bool = False
+    reasons: bool = False
+    signature: str = ""
+    redacted: list[str] = field(default_factory=list)
+
+
+class ConverseDecoder(BodyDecoder):
+    """Decode one answer."""
+
+    def __init__(self, *, stream: bool, max_body_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> None:
+        super().__init__(stream=stream, max_body_bytes=max_body_bytes)
+        self._frames = FrameParser(max_body_bytes)
+        self._events = self._frames
+        self._blocks: dict[int, Block] = {}
+        self._tools = 0
+        self._stopped = False
+        self._told = False
+
+    def feed(self, data: bytes) -> list[Part]:
+        """Return the parts that `data` completes, in order."""
+        if not (self._is_stream or self._plain) and data.startswith(FRAME_STARTS):
+            self._expects_stream = True  # frames, whatever was asked for
+        parts = super().feed(data)
+        self._check_frames()
+        return parts
+
+    def _check_frames(self) -> None:
+        if self._frames.broken is not None:
+            self._fail(self._frames.broken)
+
+    def _take_event(self, name: bytes, data: bytes, parts: list[Part]) -> bool:
+        if name.startswith(EXCEPTION):
+            if self.outcome.failure is None:
+                self.outcome.failure = stream_failure(name.removeprefix(EXCEPTION), data)
+            self.outcome.finish = "error"
+            self.outcome.complete = False
+            return True
+        try:
+            event = read_json(data)
+        except JSON_ERRORS:
+            return False
+        if not isinstance(event, dict):
+            return False
+        if b"\\u" in data:
+            self.join_surrogates()
+        self._take_named(name, event, parts)
+        return True
+
+    def _take_named(self, name: bytes, event: dict[str, Any], parts: list[Part]) -> None:
+        index = event.get("contentBlockIndex", 0)
+        if name == b"contentBlockDelta":
+            self._take_delta(index, event.get("delta"), parts)
+        elif name == b"contentBlockStart":
+            self._start_block(index, event.get("start"), parts)
+        elif name == b"contentBlockStop":
+            self._stop_block(index, parts)
+        elif name == b"messageStop":
+            self._take_stop(event.get("stopReason"))
+            self._stopped = True
+            self._finish_stream(parts)
+        elif name == b"metadata":
+            self._take_usage(event.get("usage"))
+            self._told = True
+            self._finish_stream(parts)
+
+    def _take_plain(self, body: bytes, parts: list[Part]) -> bool:
+        try:
+            answer = read_json(body)
+        except JSON_ERRORS:
+            return False
+        if not isinstance(answer, dict):
+            return False
+        self.join_surrogates()
+        output = answer.get("output")
+        message = output.get("message") if isinstance(output, dict) else None
+        blocks = message.get("content") if isinstance(message, dict) else None
+        self._take_usage(answer.get("usage"))
+        if not isinstance(blocks, list):
+            if any(key in answer for key in ("message", "Message", "__type", "Output")):
+                self.outcome.failure = body_failure(answer)
+            self._fail("the answer holds no content")
+            return True
+        for index, block in enumerate(blocks):
+            self._take_block(index, block, parts)
+            self._stop_block(index, parts)
+        self._take_stop(answer.get("stopReason"))
+        self._stopped = True
+        return True
+
+    def _close(self, parts: list[Part]) -> None:
+        self._check_frames()
+        outcome = self.outcome
+        if outcome.failure is not None or not self._stopped:
+            return
+        for index in list(self._blocks):
+            self._stop_block(index, parts)
+        if outcome.finish is None:
+            outcome.finish = "tool_calls" if self._tools else "stop"
+        outcome.complete = True
+
+    def _finish_stream(self, parts: list[Part]) -> None:
+        if self._stopped and self._told:
+            self._close(parts)
+
+    def _take_usage(self, value: Any) -> None:
+        if value is None:
+            return
+        if is_absurd(value):
+            self._note(ABSURD_NOTE)
+        usage = read_usage(value)
+        self.outcome.usage = usage if usage is not None else self.outcome.usage
+
+    def _take_block(self, index: int, block: Any, parts: list[Part]) -> None:
+        """Read a block of a plain answer."""
+        if not isinstance(block, dict):
+            self.outcome.malformed_events += 1
+            return
+        if isinstance(tool := block.get("toolUse"), dict):
+            self._start_block(index, block, parts)
+            self._take_input(index, encode_json(_object(tool.get("input"))).decode(), parts)
+        elif isinstance(cited := block.get("citationsContent"), dict):
+            self._take_cited(index, cited, parts)
+        elif isinstance(reasoning := block.get("reasoningContent"), dict):
+            inner = reasoning.get("reasoningText")
+            self._take_reasoning(index, inner if isinstance(inner, dict) else reasoning, parts)
+        else:
+            self._take_delta(index, block, parts)
+
+    def _take_cited(self, index: int, cited: dict[str, Any], parts: list[Part]) -> None:
+        for piece in _list(cited.get("content")):
+            self._take_delta(index, piece, parts)
+        for citation in _list(cited.get("citations")):
+            self._cite(VENDOR, citation, parts)
+
+    def _take_delta(self, index: Any, delta: Any, parts: list[Part]) -> None:
+        if not isinstance(delta, dict) or not isinstance(index, int):
+            self.outcome.malformed_events += 1
+            return
+        if isinstance(text := delta.get("text"), str):
+            if text:
+                parts.append(TextDelta(text))
+        elif isinstance(tool := delta.get("toolUse"), dict):
+            self._take_input(index, tool.get("input"), parts)
+        elif isinstance(reasoning := delta.get("reasoningContent"), dict):
+            self._take_reasoning(index, reasoning, parts)
+        elif "citation" in delta:
+            self._cite(VENDOR, delta["citation"], parts)
+        elif "toolResult" not in delta and delta:
+            kind = next(iter(delta))
+            self._note(f"content of kind {repair_text(str(kind)[:40])!r} was left out")
+
+    def _take_input(self, index: int, text: Any, parts: list[Part]) -> None:
+        block = self._blocks.get(index)
+        if block is None or (block.tool < 0 and not block.is_foreign):
+            self.outcome.malformed_events += 1
+        elif block.tool >= 0 and isinstance(text, str) and text:
+            block.has_arguments = True
+            parts.append(ToolCallDelta(block.tool, text))
+
+    def _take_reasoning(self, index: int, piece: dict[str, Any], parts: list[Part]) -> None:
+        block = self._blocks.setdefault(index, Block())
+        block.reasons = True
+        if isinstance(text := piece.get("text"), str) and text:
+            parts.append(ReasoningDelta(text))
+        if isinstance(signature := piece.get("signature"), str):
+            block.signature += signature
+        if (redacted := text_of(piece.get("redactedContent"))) is not None:
+            block.redacted.append(redacted)
+
+    def _start_block(self, index: Any, start: Any, parts: list[Part]) -> None:
+        if not isinstance(start, dict) or not isinstance(index, int):
+            self.outcome.malformed_events += 1
+            return
+        block = self._blocks[index] = Block()
+        tool = start.get("toolUse")
+        if not isinstance(tool, dict) or tool.get("type") == "server_tool_use":
+            block.is_foreign = True
+            return
+        block.tool = self._tools
+        self._tools += 1
+        call_id = text_of(tool.get("toolUseId")) or f"tooluse_{block.tool}"
+        parts.append(ToolCallStarted(block.tool, call_id, text_of(tool.get("name")) or ""))
+
+    def _stop_block(self, index: Any, parts: list[Part]) -> None:
+        block = self._blocks.pop(index, None) if isinstance(index, int) else None
+        if block is None:
+            return
+        if block.reasons:
+            data: dict[str, Any] = {}
+            if block.redacted:
+                data["redacted"] = _joined(block.redacted)
+            if block.signature:
+                data["signature"] = repair_text(block.signature)
+            if not can_be_carried(data):
+                self._note(TOO_LARGE_NOTE)
+                data = {}
+            parts.append(ReasoningEnded(VENDOR, data))
+        elif block.tool >= 0 and not block.has_arguments:
+            parts.append(ToolCallDelta(block.tool, "{}"))  # a call without any sends no piece
+
+    def _take_stop(self, reason: Any) -> None:
+        if not isinstance(reason, str) or not reason or self.outcome.failure is not None:
+            return
+        if reason in MALFORMED:
+            self._fail(f"the provider says that the model's output is broken: {reason}")
+            return
+        finish = FINISHES.get(reason)
+        if finish is None:
+            self._note(f"unknown stop reason {repair_text(reason[:40])!r}")
+        elif reason == "guardrail_intervened":
+            self._note("a guardrail of the provider's stepped in")
+        self.outcome.finish = finish
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _joined(pieces: list[str]) -> str:
+    """Put base64 that came in pieces together: each may end in padding of its own."""
+    if len(pieces) == 1:
+        return pieces[0]
+    try:
+        return base64.b64encode(b"".join(map(base64.b64decode, pieces))).decode("ascii")
+    except (ValueError, binascii.Error):
+        return "".join(pieces)

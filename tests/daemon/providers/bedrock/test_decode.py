@@ -1,0 +1,260 @@
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import pytest
+
+from routerd.errors import ErrorClass
+from routerd.providers.bedrock import BedrockAdapter
+from routerd_proto.frames import (
+    CitationAdded,
+    ReasoningDelta,
+    ReasoningEnded,
+    TextDelta,
+    Usage,
+)
+from tests.daemon.providers.bedrock.wire import (
+    block_stop,
+    delta,
+    event,
+    exception,
+    metadata,
+    stopped,
+    tool_start,
+)
+from tests.daemon.providers.drive import calls_in, decode, text_in
+
+BEDROCK = BedrockAdapter()
+START = event("messageStart", role="assistant")
+WHOLE = [
+    START,
+    delta(0, reasoningContent={"text": "Let me "}),
+    delta(0, reasoningContent={"text": "think."}),
+    delta(0, reasoningContent={"signature": "Sig=="}),
+    block_stop(0),
+    delta(1, text="Grüße 👋🏽"),
+    block_stop(1),
+    tool_start(2, "tooluse_1", "get_weather", type="tool_use"),
+    delta(2, toolUse={"input": '{"city":'}),
+    delta(2, toolUse={"input": ' "Paris"}'}),
+    block_stop(2),
+    tool_start(3, "tooluse_2", "ping"),
+    block_stop(3),
+    stopped("tool_use"),
+    metadata(
+        inputTokens=12,
+        outputTokens=25,
+        totalTokens=2737,
+        cacheReadInputTokens=2000,
+        cacheReadInputTokenCount=2000,
+        cacheWriteInputTokens=700,
+        cacheWriteInputTokenCount=700,
+        cacheDetails=[{"ttl": "5m", "inputTokens": 200}, {"ttl": "1h", "inputTokens": 500}],
+        serverToolUsage={},
+    ),
+]
+
+
+def test_a_whole_stream() -> None:
+    parts, outcome = decode(BEDROCK, WHOLE)
+    assert parts[:3] == [
+        ReasoningDelta("Let me think."),
+        ReasoningEnded("bedrock", {"signature": "Sig=="}),
+        TextDelta("Grüße 👋🏽"),
+    ]
+    assert calls_in(parts) == [
+        ("tooluse_1", "get_weather", '{"city": "Paris"}'),
+        ("tooluse_2", "ping", "{}"),
+    ]
+    assert (outcome.finish, outcome.complete, outcome.failure) == ("tool_calls", True, None)
+    assert outcome.usage == Usage(12, 2000, 200, 500, 25)
+    assert (outcome.malformed_events, outcome.notes) == (0, [])
+
+
+def test_it_is_the_same_however_it_is_split() -> None:
+    expected = decode(BEDROCK, WHOLE)
+    data = b"".join(WHOLE)
+    chance = random.Random(3)
+    assert decode(BEDROCK, [data[place : place + 1] for place in range(len(data))]) == expected
+    for _ in range(50):
+        cuts = sorted(chance.sample(range(len(data)), 5))
+        pieces = [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True)]
+        assert decode(BEDROCK, pieces) == expected
+
+
+def test_the_answer_is_complete_with_its_usage_and_not_before() -> None:
+    decoder = BEDROCK.decoder(stream=True)
+    decoder.feed(START + delta(0, text="Hi") + stopped())
+    assert not decoder.outcome.complete
+    decoder.feed(metadata(inputTokens=1, outputTokens=2))
+    assert decoder.outcome.complete
+    assert decoder.outcome.usage == Usage(1, output_tokens=2)
+
+
+def test_without_usage_the_end_of_the_body_completes_it() -> None:
+    parts, outcome = decode(BEDROCK, [START, delta(0, text="Hi"), stopped()])
+    assert (text_in(parts), outcome.complete, outcome.usage) == ("Hi", True, None)
+
+
+def test_without_a_stop_it_is_not_complete() -> None:
+    parts, outcome = decode(BEDROCK, [START, delta(0, text="Hi"), delta(0, text="cut")[:-9]])
+    assert (text_in(parts), outcome.complete, outcome.failure) == ("Hi", False, None)
+
+
+def test_a_broken_checksum_is_a_broken_answer() -> None:
+    spoilt = bytearray(delta(0, text="lost"))
+    spoilt[-1] ^= 1
+    parts, outcome = decode(BEDROCK, [START + delta(0, text="Hi") + bytes(spoilt) + stopped()])
+    assert text_in(parts) == "Hi"
+    assert outcome.failure is not None
+    assert outcome.failure.error_class is ErrorClass.BAD_ANSWER
+    assert (outcome.finish, outcome.complete) == ("error", False)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "the answer is empty"),
+        (b"<html><title>Bad gateway</title></html>", "a web page: Bad gateway"),
+        (b"upstream connect error", "no event stream"),
+        (b'data: {"choices": []}\n\n', "no event stream"),
+        (b'{"output":', "not whole JSON"),
+        (b"[]", "not whole JSON"),
+        (b"{}", "holds no content"),
+    ],
+)
+@pytest.mark.parametrize("stream", [True, False])
+def test_what_is_no_answer(data: bytes, said: str, stream: bool) -> None:
+    parts, outcome = decode(BEDROCK, [data], stream=stream)
+    assert parts == []
+    assert outcome.failure is not None
+    if stream or said != "no event stream":
+        assert said in outcome.failure.message
+    assert outcome.failure.error_class is ErrorClass.BAD_ANSWER
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "error_class"),
+    [
+        ("throttlingException", {}, ErrorClass.RATE_LIMIT),
+        ("throttlingException", {"message": "Too many tokens per day"}, ErrorClass.QUOTA),
+        ("serviceUnavailableException", {}, ErrorClass.OVERLOADED),
+        ("internalServerException", {}, ErrorClass.SERVER_ERROR),
+        ("validationException", {"message": "no"}, ErrorClass.BAD_REQUEST),
+        (
+            "validationException",
+            {"message": "Input is too long for requested model"},
+            ErrorClass.CONTEXT_LENGTH,
+        ),
+        ("modelStreamErrorException", {"originalStatusCode": 429}, ErrorClass.RATE_LIMIT),
+        ("modelStreamErrorException", {}, ErrorClass.SERVER_ERROR),
+        ("neverHeardOf", {}, ErrorClass.SERVER_ERROR),
+    ],
+)
+def test_an_exception_in_the_stream(
+    kind: str, fields: dict[str, Any], error_class: ErrorClass
+) -> None:
+    parts, outcome = decode(BEDROCK, [START, delta(0, text="Half"), exception(kind, **fields)])
+    assert text_in(parts) == "Half"
+    assert outcome.failure is not None
+    assert outcome.failure.error_class is error_class
+    assert (outcome.finish, outcome.complete) == ("error", False)
+
+
+@pytest.mark.parametrize(
+    ("reason", "finish"),
+    [
+        ("stop_sequence", "stop"),
+        ("max_tokens", "length"),
+        ("model_context_window_exceeded", "length"),
+        ("guardrail_intervened", "content_filter"),
+        ("content_filtered", "content_filter"),
+        ("something_new", "stop"),
+        ("malformed_tool_use", "error"),
+    ],
+)
+def test_stop_reasons(reason: str, finish: str) -> None:
+    parts, outcome = decode(BEDROCK, [delta(0, text="Hi"), stopped(reason)])
+    assert text_in(parts) == "Hi"
+    assert (outcome.finish, outcome.complete) == (finish, finish != "error")
+
+
+def test_a_plain_answer() -> None:
+    content = [
+        {"reasoningContent": {"reasoningText": {"text": "Hm", "signature": "S"}}},
+        {"reasoningContent": {"redactedContent": "QUJD"}},
+        {"text": "Hi \ud83d"},
+        {"citationsContent": {"content": [{"text": "cited"}], "citations": [{"title": "A"}]}},
+        {"toolUse": {"toolUseId": "t", "name": "f", "input": {"a": 1}, "type": "tool_use"}},
+        {"toolUse": {"toolUseId": "s", "name": "g", "input": {}, "type": "server_tool_use"}},
+        {"unheard_of": {}},
+    ]
+    body = {
+        "output": {"message": {"role": "assistant", "content": content}},
+        "stopReason": "tool_use",
+        "usage": {"inputTokens": 3, "outputTokens": 4, "totalTokens": 7},
+        "metrics": {"latencyMs": 1},
+    }
+    data = json.dumps(body).encode()
+    for stream in (True, False):
+        parts, outcome = decode(BEDROCK, [data], stream=stream)
+        assert parts[:3] == [
+            ReasoningDelta("Hm"),
+            ReasoningEnded("bedrock", {"signature": "S"}),
+            ReasoningEnded("bedrock", {"redacted": "QUJD"}),
+        ]
+        assert text_in(parts) == "Hi \ufffdcited"
+        assert CitationAdded("bedrock", {"title": "A"}) in parts
+        assert calls_in(parts) == [("t", "f", '{"a":1}')]
+        assert (outcome.finish, outcome.complete) == ("tool_calls", True)
+        assert outcome.usage == Usage(3, output_tokens=4)
+        assert outcome.notes == ["content of kind 'unheard_of' was left out"]
+
+
+def test_frames_where_a_plain_answer_was_asked_for() -> None:
+    parts, outcome = decode(BEDROCK, WHOLE, stream=False)
+    assert text_in(parts) == "Grüße 👋🏽"
+    assert outcome.complete
+
+
+def test_an_error_in_a_plain_answer() -> None:
+    for body in (
+        {"message": "Too many requests", "__type": "com.amazon#ThrottlingException"},
+        {"Output": {"__type": "com.amazon#ThrottlingException"}, "Version": "1.0"},
+    ):
+        _, outcome = decode(BEDROCK, [json.dumps(body).encode()], stream=False)
+        assert outcome.failure is not None
+        assert outcome.failure.error_class is ErrorClass.RATE_LIMIT
+        assert outcome.failure.code == "ThrottlingException"
+
+
+def test_odd_events_lose_no_text() -> None:
+    odd = [
+        event("somethingNew", x=1),
+        delta(0, unknown={}),
+        delta(9, toolUse={"input": "{}"}),
+        event("contentBlockDelta", contentBlockIndex="x", delta={"text": "?"}),
+        event("contentBlockDelta", contentBlockIndex=0, delta=None),
+        event("contentBlockStart", contentBlockIndex=4, start=None),
+        event("contentBlockStop", contentBlockIndex=None),
+        event("metadata", usage="none"),
+    ]
+    parts, outcome = decode(BEDROCK, [delta(0, text="a"), *odd, delta(0, text="b"), stopped()])
+    assert text_in(parts) == "ab"
+    assert outcome.complete
+    assert outcome.malformed_events == 4
+
+
+def test_a_character_in_two_halves() -> None:
+    halves = [delta(0, text="\ud83d"), delta(0, text="\udc4b"), stopped()]
+    parts, _ = decode(BEDROCK, halves)
+    assert text_in(parts) == "👋"
+
+
+def test_absurd_counts_are_left_out() -> None:
+    usage = {"inputTokens": 10**12, "outputTokens": 1}
+    _, outcome = decode(BEDROCK, [delta(0, text="a"), stopped(), metadata(**usage)])
+    assert outcome.usage is None
+    assert "too large to be true" in outcome.notes[0]
