@@ -198,3 +198,54 @@ async def test_a_channel_given_alone_sends_the_only_key(transport: AiohttpTransp
     )
     local = live_local(entry, transport, connect_seconds=5, user_agent="test")
     assert [key.name for key in local.keys] == [None]
+
+
+AWS: Final = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "a/secret+of+forty"}
+
+
+async def test_credentials_of_aws_sign_and_are_never_sent(
+    tmp_path: Path, transport: AiohttpTransport
+) -> None:
+    [key] = started(tmp_path, "[providers.bedrock]\n", **AWS).providers["bedrock"].keys
+    assert key.headers == []
+    assert key.signer is not None
+    async with Simulator() as simulator:
+        text = f"[providers.bedrock]\nbase_url = '{simulator.base_url}/bedrock'\n"
+        startup = started(tmp_path, text, **AWS)
+        channel = called(startup.providers, transport)["bedrock"].channel
+        body = b'{"messages":[{"role":"user","content":[{"text":"hi"}]}]}'
+        headers = [(b"content-type", b"application/json")]
+        path = "/model/amazon.nova-pro-v1%3A0/converse"
+        response = await channel.send(path, headers, body, Sending())
+        assert response.status_code == 200
+        await response.aclose()
+    assert channel.redact("no a/secret+of+forty here") == "no *** here"
+
+
+def test_a_bearer_key_goes_before_credentials(tmp_path: Path) -> None:
+    environ = {**AWS, "AWS_BEARER_TOKEN_BEDROCK": "ABSK-bearer"}
+    [key] = started(tmp_path, "[providers.bedrock]\n", **environ).providers["bedrock"].keys
+    assert key.headers == [(b"authorization", b"Bearer ABSK-bearer")]
+    assert key.signer is None
+    assert "bedrock" not in prepare(None, {**AWS, "OPENAI_API_KEY": ONE}).providers
+
+
+async def test_each_deployment_reaches_its_regions_address(
+    tmp_path: Path, transport: AiohttpTransport
+) -> None:
+    text = "[providers.bedrock]\nbase_url = 'https://bedrock-runtime.eu-west-1.amazonaws.com'\n"
+    startup = started(tmp_path, text, **AWS)
+    providers = called(startup.providers, transport)
+    targets = build_targets(startup.directory, providers)
+    servers = {
+        name: targets[f"bedrock/{name}.anthropic.claude-opus-5-5"].channel.server
+        for name in ("us", "global")
+    }
+    assert servers == {
+        "us": "bedrock-runtime.us-east-1.amazonaws.com:443",
+        "global": "bedrock-runtime.eu-west-1.amazonaws.com:443",
+    }
+    for target in targets.values():
+        assert target.keys[0].channel is target.channel
+        assert providers["bedrock"].channel_at(target.channel.server) is target.channel
+    assert providers["bedrock"].channel_at("elsewhere:443") is None

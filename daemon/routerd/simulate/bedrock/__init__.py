@@ -1,0 +1,123 @@
+"""Bedrock's Converse and ConverseStream, as AWS itself speaks them.
+
+Sans-I/O. What a request may hold and what is refused follows the service's model, without the rules
+of single models. A signature is looked for and not checked: the simulator knows nobody's secret.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from routerd.simulate.bedrock.errors import fault_refusal, invalid
+from routerd.simulate.bedrock.frames import exception_frame, with_half_the_payload
+from routerd.simulate.bedrock.reply import stream_frames, whole_body
+from routerd.simulate.bedrock.request import read_question
+from routerd.simulate.exchange import Asked, Frame, HttpAnswer, Question, Refusal, Reply
+from routerd.simulate.script import Fault
+from routerd.simulate.tokens import CacheUse, PromptCache
+from routerd.simulate.vendor import JSON_HEADERS, RequestNames, Route, Vendor, page
+
+__all__ = ["Bedrock"]
+
+
+class Bedrock(Vendor):
+    """Converse, streamed and not."""
+
+    name = "bedrock"
+    routes = (
+        Route("POST", re.compile(r"/model/(?P<model>.+)/converse(?P<stream>-stream)?"), "call"),
+        Route("GET", re.compile(r"/foundation-models"), "models"),
+    )
+    listed_models = ("amazon.nova-pro-v1:0", "us.anthropic.claude-opus-5-5")
+    stream_headers = {"content-type": "application/vnd.amazon.eventstream"}  # noqa: RUF012
+
+    def authenticate(self, asked: Asked) -> None:
+        """Refuse a request with neither a bearer key nor a signature."""
+        scheme = asked.headers.get("authorization", "").partition(" ")[0].lower()
+        if scheme == "bearer":
+            return
+        if scheme != "aws4-hmac-sha256" or "x-amz-date" not in asked.headers:
+            raise Refusal(
+                403, "MissingAuthenticationTokenException", "Missing Authentication Token"
+            )
+
+    def question(self, asked: Asked) -> Question:
+        """Read a Converse request."""
+        return read_question(asked)
+
+    def cache_use(
+        self, cache: PromptCache, question: Question, now: float, *, sells_writes: bool
+    ) -> CacheUse:
+        """Cache what the caller marked."""
+        del sells_writes
+        owner = f"{self.name}\0{question.model}"
+        return cache.marked(owner, question.prompt, question.borders, question.marks or (), now)
+
+    def answer_headers(self, names: RequestNames, question: Question | None) -> dict[str, str]:
+        """Return the request id; the vendor tells no rate limits."""
+        del question
+        return {"x-amzn-requestid": names.id[:32]}
+
+    def whole(self, reply: Reply) -> bytes:
+        """Write the answer of Converse."""
+        return whole_body(reply)
+
+    def frames(self, reply: Reply) -> Iterator[Frame]:
+        """Write the events from `messageStart` to `metadata`."""
+        return stream_frames(reply)
+
+    def refused(self, refusal: Refusal, names: RequestNames) -> HttpAnswer:
+        """Write an error answer, its type in a header; the vendor never says how long to wait."""
+        if refusal.page:
+            return page(refusal.status)
+        kind = f"{refusal.kind}:http://internal.amazon.com/coral/com.amazon.bedrock/"
+        headers = {**JSON_HEADERS, **self.answer_headers(names, None), "x-amzn-errortype": kind}
+        return HttpAnswer(refusal.status, headers, self.error_in_body(refusal, names))
+
+    def fault(self, fault: Fault, model: str | None) -> Refusal:
+        """Choose the real error for a scripted code, or for a status alone."""
+        del model
+        return fault_refusal(fault)
+
+    def error_frame(self, refusal: Refusal) -> bytes:
+        """Write an exception."""
+        return exception_frame(refusal.kind, {"message": refusal.message})
+
+    def error_in_body(self, refusal: Refusal, names: RequestNames) -> bytes:
+        """Write the message."""
+        del names
+        return msgspec.json.encode({"message": refusal.message})
+
+    def broken_frame(self, frame: bytes) -> bytes:
+        """Halve what the frame holds, and seal it again."""
+        return with_half_the_payload(frame)
+
+    def models(self, models: Sequence[str], asked: Asked) -> bytes:
+        """Write the list of models."""
+        del asked
+        return msgspec.json.encode({"modelSummaries": [{"modelId": name} for name in models]})
+
+    def model(self, model: str) -> bytes:
+        """Write one model."""
+        return msgspec.json.encode({"modelDetails": {"modelId": model}})
+
+    def unknown_model(self, model: str) -> Refusal:
+        """Say that the identifier is invalid."""
+        del model
+        return invalid("The provided model identifier is invalid.")
+
+    def unknown_path(self, method: str, path: str) -> Refusal:
+        """Say that there is no such operation."""
+        del method, path
+        return Refusal(404, "UnknownOperationException", "")
+
+    def bad_schema(self) -> Refusal:
+        """Say `ValidationException`."""
+        return invalid("toolSpec.inputSchema: JSON schema is invalid")
+
+    def too_large(self) -> Refusal:
+        """Say `ValidationException`."""
+        return Refusal(413, "RequestEntityTooLargeException", "Request body is too large")

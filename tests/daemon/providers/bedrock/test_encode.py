@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import msgspec
+import pytest
+
+from routerd.errors import CallRefused
+from routerd.providers.bedrock import BedrockAdapter
+from routerd_proto.content import (
+    Content,
+    Document,
+    Image,
+    Message,
+    Reasoning,
+    Text,
+    Tool,
+    ToolCall,
+    ToolName,
+    ToolResult,
+)
+from tests.daemon.providers.drive import ABLE, encoded, request
+
+BEDROCK = BedrockAdapter()
+CLAUDE = "us.anthropic.claude-opus-4-6-v1:0"
+WEATHER = Tool("get_weather", "", {"properties": {"city": {"type": "string"}}})
+
+
+def turns(*messages: Message, **options: Any) -> list[dict[str, Any]]:
+    body, _ = encoded(BEDROCK, request(CLAUDE, list(messages), **options))
+    found: list[dict[str, Any]] = body["messages"]
+    return found
+
+
+def user(*content: Content) -> Message:
+    return Message("user", list(content))
+
+
+def test_the_path_has_the_id_as_one_segment() -> None:
+    assert BEDROCK.encode(request(CLAUDE)).path == (
+        "/model/us.anthropic.claude-opus-4-6-v1%3A0/converse"
+    )
+    arn = "arn:aws:bedrock:us-east-1:1:inference-profile/x"
+    assert BEDROCK.encode(request(arn, stream=True)).path == (
+        "/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Ainference-profile%2Fx/converse-stream"
+    )
+
+
+def test_only_what_was_set_is_sent() -> None:
+    body, notes = encoded(BEDROCK, request(CLAUDE))
+    assert body == {"messages": [{"role": "user", "content": [{"text": "Hi"}]}]}
+    assert notes == []
+
+
+def test_system_sampling_and_stops() -> None:
+    messages = [Message("system", [Text("Be brief.", cache="1h")]), Message("user", "Hi")]
+    body, notes = encoded(
+        BEDROCK,
+        request(
+            "amazon.nova-pro-v1:0",
+            messages,
+            max_output_tokens=10,
+            temperature=1.5,
+            top_p=0.5,
+            stop=["END", " "],
+            seed=1,
+        ),
+    )
+    assert body["system"] == [
+        {"text": "Be brief."},
+        {"cachePoint": {"type": "default", "ttl": "1h"}},
+    ]
+    assert body["inferenceConfig"] == {
+        "maxTokens": 10,
+        "temperature": 1.0,
+        "topP": 0.5,
+        "stopSequences": ["END"],
+    }
+    assert len(notes) == 3
+
+
+def test_a_tool_round_trip() -> None:
+    history = [
+        Message("user", "Weather?"),
+        Message(
+            "assistant",
+            [
+                Reasoning("Hm", "bedrock", {"signature": "S"}),
+                Reasoning("", "bedrock", {"redacted": "QUJD"}),
+                Reasoning("other", "openai", {}),
+                ToolCall("a" * 70, "get_weather", '{"city":"Paris"}'),
+            ],
+        ),
+        Message("tool", [ToolResult("a" * 70, "22 C")]),
+    ]
+    body, notes = encoded(BEDROCK, request(CLAUDE, history, tools=[WEATHER]))
+    _, assistant, results = body["messages"]
+    assert assistant["content"][:2] == [
+        {"reasoningContent": {"reasoningText": {"text": "Hm", "signature": "S"}}},
+        {"reasoningContent": {"redactedContent": "QUJD"}},
+    ]
+    call = assistant["content"][2]["toolUse"]
+    assert (call["name"], call["input"]) == ("get_weather", {"city": "Paris"})
+    assert len(call["toolUseId"]) == 30
+    result = {"toolUseId": call["toolUseId"], "content": [{"text": "22 C"}]}
+    assert results == {"role": "user", "content": [{"toolResult": result}]}
+    assert body["toolConfig"]["tools"] == [
+        {
+            "toolSpec": {
+                "name": "get_weather",
+                "inputSchema": {"json": {"type": "object", **WEATHER.parameters}},
+            }
+        }
+    ]
+    assert notes == ["reasoning of an earlier answer was left out: this provider cannot read it"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "sent"),
+    [
+        ("auto", {"auto": {}}),
+        ("required", {"any": {}}),
+        (ToolName("get_weather"), {"tool": {"name": "get_weather"}}),
+    ],
+)
+def test_tool_choice(choice: Any, sent: dict[str, Any]) -> None:
+    body, _ = encoded(BEDROCK, request(CLAUDE, tools=[WEATHER], tool_choice=choice))
+    assert body["toolConfig"]["toolChoice"] == sent
+
+
+def test_tools_of_earlier_turns_are_named() -> None:
+    history = [
+        Message("user", "Weather?"),
+        Message("assistant", [ToolCall("t", "get_weather")]),
+        Message("tool", [ToolResult("t", "", is_error=True)]),
+    ]
+    body, notes = encoded(BEDROCK, request(CLAUDE, history, tools=[WEATHER], tool_choice="none"))
+    assert [tool["toolSpec"]["name"] for tool in body["toolConfig"]["tools"]] == ["get_weather"]
+    assert "toolChoice" not in body["toolConfig"]
+    assert body["messages"][2]["content"] == [
+        {"toolResult": {"toolUseId": "t", "content": [], "status": "error"}}
+    ]
+    assert len(notes) == 1
+    body, _ = encoded(BEDROCK, request(CLAUDE, tools=[WEATHER], tool_choice="none"))
+    assert "toolConfig" not in body
+
+
+def test_images_and_documents() -> None:
+    picture = base64.b64encode(b"x").decode()
+    [turn] = turns(
+        user(
+            Image(data=b"x", media_type="image/jpeg", cache="5m"),
+            Image(url=f"data:image/png;base64,{picture}"),
+            Document(data=b"x", title="A/b.pdf"),
+            Document(data=b"x", title="A/b.pdf", media_type="text/plain"),
+        )
+    )
+    assert turn["content"] == [
+        {"image": {"format": "jpeg", "source": {"bytes": picture}}},
+        {"cachePoint": {"type": "default"}},
+        {"image": {"format": "png", "source": {"bytes": picture}}},
+        {"document": {"format": "pdf", "name": "A b pdf", "source": {"bytes": picture}}},
+        {"document": {"format": "txt", "name": "A b pdf 2", "source": {"bytes": picture}}},
+        {"text": "."},
+    ]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        Image(url="https://example.com/a.png"),
+        Image(data=b"x", media_type="image/tiff"),
+        Document(data=b"x", media_type="application/zip"),
+    ],
+)
+def test_what_cannot_be_sent_is_refused(part: Content) -> None:
+    with pytest.raises(CallRefused):
+        BEDROCK.encode(request(CLAUDE, [user(part)]))
+
+
+def test_at_most_four_cache_marks() -> None:
+    messages = [Message("system", [Text("s", cache="5m")])]
+    messages.append(user(*(Text(str(number), cache="5m") for number in range(5))))
+    body, notes = encoded(BEDROCK, request(CLAUDE, messages))
+    assert body["system"] == [{"text": "s"}]
+    kinds = [next(iter(block)) for block in body["messages"][0]["content"]]
+    assert kinds == ["text", "text", *["cachePoint", "text"] * 3, "cachePoint"]
+    assert notes == ["only the last 4 cache marks were sent"]
+
+
+def test_blank_text_and_the_first_turn() -> None:
+    found = turns(Message("assistant", "Hello "), Message("user", " "), Message("user", "Hi"))
+    assert [turn["role"] for turn in found] == ["user", "assistant", "user"]
+    assert found[2]["content"] == [{"text": "Hi"}]
+
+
+@pytest.mark.parametrize(
+    ("model", "effort", "sent"),
+    [
+        (CLAUDE, "high", {"thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}}),
+        (
+            "global.anthropic.claude-haiku-4-5-20251001-v1:0",
+            "low",
+            {"thinking": {"type": "enabled", "budget_tokens": 4096}},
+        ),
+        ("openai.gpt-oss-120b-1:0", "xhigh", {"reasoning_effort": "high"}),
+        ("amazon.nova-pro-v1:0", "high", None),
+    ],
+)
+def test_reasoning(model: str, effort: Any, sent: dict[str, Any] | None) -> None:
+    body, _ = encoded(BEDROCK, request(model, reasoning=effort))
+    assert body.get("additionalModelRequestFields") == sent
+
+
+def test_an_output_schema_is_a_string() -> None:
+    body, _ = encoded(BEDROCK, request(CLAUDE, output_schema={"type": "object"}))
+    schema = body["outputConfig"]["textFormat"]["structure"]["jsonSchema"]["schema"]
+    assert msgspec.json.decode(schema) == {"type": "object", "additionalProperties": False}
+
+
+def test_no_prefill_where_the_model_has_none() -> None:
+    unable = msgspec.structs.replace(ABLE, prefill=False)
+    messages = [Message("user", "Hi"), Message("assistant", "I")]
+    with pytest.raises(CallRefused):
+        BEDROCK.encode(request(CLAUDE, messages, capabilities=unable))

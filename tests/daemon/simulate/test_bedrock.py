@@ -1,0 +1,106 @@
+"""Converse as bytes, and read by routerd's own adapter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from routerd.errors import ErrorClass
+from routerd.providers.bedrock import BedrockAdapter
+from routerd.simulate import Fault, Simulator, expected_text
+from routerd_proto.content import Message, Tool, ToolResult
+from tests.daemon.providers.drive import answer_message, calls_in, decode, request, text_in
+
+BEDROCK = BedrockAdapter()
+MODEL = "us.anthropic.claude-opus-4-6-v1:0"
+HEADERS = {"authorization": "Bearer test"}
+SAID = "How is the harbour today?"
+
+
+async def post(client: httpx.AsyncClient, *messages: Message, **options: Any) -> httpx.Response:
+    chat = request(MODEL, list(messages) or [Message("user", SAID)], **options)
+    call = BEDROCK.encode(chat)
+    return await client.post(f"/bedrock{call.path}", headers=HEADERS, content=call.body)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_answer(client: httpx.AsyncClient, stream: bool) -> None:
+    response = await post(client, stream=stream)
+    kind = "application/vnd.amazon.eventstream" if stream else "application/json"
+    assert response.headers["content-type"] == kind
+    assert len(response.headers["x-amzn-requestid"]) == 32
+    parts, outcome = decode(BEDROCK, [response.content], stream=stream)
+    assert text_in(parts) == expected_text(MODEL, SAID)
+    assert (outcome.finish, outcome.complete) == ("stop", True)
+    assert outcome.usage is not None
+    assert outcome.usage.output_tokens > 0
+    assert outcome.malformed_events == 0
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_conversation_with_reasoning_and_a_tool(
+    client: httpx.AsyncClient, stream: bool
+) -> None:
+    asked = Message("user", "use get_weather")
+    options = {"tools": [Tool("get_weather")], "reasoning": "low", "stream": stream}
+    response = await post(client, asked, **options)
+    parts, outcome = decode(BEDROCK, [response.content], stream=stream)
+    [(call_id, name, _)] = calls_in(parts)
+    assert (name, outcome.finish) == ("get_weather", "tool_calls")
+    result = Message("tool", [ToolResult(call_id, "22 C")])
+    response = await post(client, asked, answer_message(parts), result, **options)
+    assert response.status_code == 200, response.text
+    parts, outcome = decode(BEDROCK, [response.content], stream=stream)
+    assert text_in(parts)
+    assert (outcome.finish, outcome.complete) == ("stop", True)
+
+
+async def test_refusals(client: httpx.AsyncClient) -> None:
+    response = await client.post(f"/bedrock/model/{MODEL}/converse", json={})
+    assert response.status_code == 403
+    call = [Message("user", SAID)]
+    body = {"messages": [{"role": "assistant", "content": [{"text": "Hi"}]}]}
+    response = await client.post(f"/bedrock/model/{MODEL}/converse", json=body, headers=HEADERS)
+    failure = BEDROCK.failure(response.status_code, response.headers, response.content)
+    assert (failure.error_class, failure.code) == (ErrorClass.BAD_REQUEST, "ValidationException")
+    assert (await post(client, *call)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("fault", "error_class"),
+    [
+        ({"kind": "status", "status": 429}, ErrorClass.RATE_LIMIT),
+        ({"kind": "status", "status": 503}, ErrorClass.OVERLOADED),
+        ({"kind": "status", "status": 502}, ErrorClass.SERVER_ERROR),
+        ({"kind": "status", "status": 400, "code": "model_not_found"}, ErrorClass.NOT_FOUND),
+        ({"kind": "error_in_stream", "code": "rate_limit_exceeded"}, ErrorClass.RATE_LIMIT),
+    ],
+)
+async def test_scripted_faults(fault: dict[str, Any], error_class: ErrorClass) -> None:
+    async with (
+        Simulator(script=[Fault(**fault)]) as simulator,
+        httpx.AsyncClient(base_url=simulator.base_url, trust_env=False) as client,
+    ):
+        response = await post(client, stream=True)
+    if response.status_code == 200:
+        _, outcome = decode(BEDROCK, [response.content])
+        failure = outcome.failure
+    else:
+        failure = BEDROCK.failure(response.status_code, response.headers, response.content)
+    assert failure is not None
+    assert failure.error_class is error_class
+
+
+@pytest.mark.parametrize("kind", ["malformed", "missing_end"])
+async def test_broken_streams(kind: Any) -> None:
+    async with (
+        Simulator(script=[Fault(kind=kind)]) as simulator,
+        httpx.AsyncClient(base_url=simulator.base_url, trust_env=False) as client,
+    ):
+        response = await post(client, stream=True)
+    _, outcome = decode(BEDROCK, [response.content])
+    assert outcome.complete is (kind == "malformed")
+    assert outcome.malformed_events == (kind == "malformed")
+    assert outcome.failure is None
