@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+import anyio.to_thread
 import pytest
 from msgspec import structs
 
@@ -206,12 +208,12 @@ AWS: Final = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "a/se
 async def test_credentials_of_aws_sign_and_are_never_sent(
     tmp_path: Path, transport: AiohttpTransport
 ) -> None:
-    [key] = started(tmp_path, "[providers.bedrock]\n", **AWS).providers["bedrock"].keys
-    assert key.headers == []
-    assert key.signer is not None
     async with Simulator() as simulator:
         text = f"[providers.bedrock]\nbase_url = '{simulator.base_url}/bedrock'\n"
-        startup = started(tmp_path, text, **AWS)
+        startup = await anyio.to_thread.run_sync(partial(started, tmp_path, text, **AWS))
+        [key] = startup.providers["bedrock"].keys
+        assert key.headers == []
+        assert key.signer is not None
         channel = called(startup.providers, transport)["bedrock"].channel
         body = b'{"messages":[{"role":"user","content":[{"text":"hi"}]}]}'
         headers = [(b"content-type", b"application/json")]
@@ -234,7 +236,7 @@ async def test_each_deployment_reaches_its_regions_address(
     tmp_path: Path, transport: AiohttpTransport
 ) -> None:
     text = "[providers.bedrock]\nbase_url = 'https://bedrock-runtime.eu-west-1.amazonaws.com'\n"
-    startup = started(tmp_path, text, **AWS)
+    startup = await anyio.to_thread.run_sync(partial(started, tmp_path, text, **AWS))
     providers = called(startup.providers, transport)
     targets = build_targets(startup.directory, providers)
     servers = {
