@@ -14,6 +14,7 @@ ASKED = "Tell me a story"
 BEARER = {"AWS_BEARER_TOKEN_BEDROCK": "ABSK-a-bearer-key"}
 SIGNING = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "a/secret+of+forty"}
 PROVIDERS = '[providers.bedrock]\nbase_url = "{url}/bedrock"\nsimulated = true\n'
+MAKER = '[providers.anthropic]\nbase_url = "{url}/anthropic"\nsimulated = true\n'
 
 
 @pytest.mark.parametrize("keys", [BEARER, SIGNING], ids=["bearer", "signed"])
@@ -38,13 +39,16 @@ async def test_the_three_entry_points(
     assert [secret for secret in keys.values() if secret in log] == []
 
 
-async def test_throttling_fails_over_to_another_deployment(
+async def test_it_stands_in_for_the_makers_own_api(
     start_daemon: Callable[..., Awaitable[Daemon]], simulator: Simulator
 ) -> None:
-    simulator.script.replace([Fault(kind="status", status=429, times=1)])
-    daemon = await start_daemon(providers=PROVIDERS, environ=BEARER)
+    simulator.script.replace([Fault(kind="status", status=429, vendor="anthropic", times=1)])
+    daemon = await start_daemon(
+        providers=PROVIDERS + MAKER, environ={**BEARER, "ANTHROPIC_API_KEY": "x-a-key"}
+    )
     async with daemon.client() as client:
         reply = await client.acomplete("smart", ASKED)
     assert reply.text == expected_text(reply.deployment.partition("/")[2], ASKED)
     outcomes = [attempt.outcome for attempt in simulator.account.attempts]
     assert outcomes == ["refused", "completed"]
+    assert reply.deployment.startswith("bedrock/")

@@ -49,6 +49,7 @@ def test_calls_and_results_stay_paired(
     body, _ = encoded(build_adapter(*target), chat)
     read = {
         "anthropic": anthropic_calls,
+        "bedrock": bedrock_calls,
         "cohere": openai_calls,  # the same shape
         "gemini": gemini_calls,
         "openai": openai_calls,
@@ -100,6 +101,22 @@ def anthropic_calls(body: dict[str, Any]) -> list[tuple[str, str, Any, str]]:
     results = {block["tool_use_id"]: block for block in body["messages"][2]["content"]}
     return [
         (call["id"], call["name"], call["input"], results[call["id"]]["content"]) for call in calls
+    ]
+
+
+def bedrock_calls(body: dict[str, Any]) -> list[tuple[str, str, Any, str]]:
+    assert [turn["role"] for turn in body["messages"]] == ["user", "assistant", "user"]
+    _, answer, results = (turn["content"] for turn in body["messages"])
+    found = {block["toolResult"]["toolUseId"]: block["toolResult"] for block in results}
+    calls = [block["toolUse"] for block in answer if "toolUse" in block]
+    return [
+        (
+            call["toolUseId"],
+            call["name"],
+            call["input"],
+            found[call["toolUseId"]]["content"][0]["text"],
+        )
+        for call in calls
     ]
 
 

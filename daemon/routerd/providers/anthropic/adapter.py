@@ -14,7 +14,6 @@ from routerd.errors import Failure
 from routerd.providers.anthropic.decode import MessagesDecoder
 from routerd.providers.anthropic.encode import encode_request
 from routerd.providers.anthropic.failure import read_failure
-from routerd.providers.anthropic.repairs import repair_request
 from routerd.providers.base import (
     AnswerDecoder,
     ChatRequest,
@@ -23,6 +22,7 @@ from routerd.providers.base import (
     ListedModel,
     Repair,
 )
+from routerd.providers.claude_repairs import repair_request
 from routerd.providers.listing import read_models
 
 __all__ = ["AnthropicAdapter"]

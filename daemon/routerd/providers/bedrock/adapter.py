@@ -17,6 +17,7 @@ from routerd.providers.base import (
     EncodedRequest,
     Headers,
     ListedModel,
+    Repair,
     Signer,
 )
 from routerd.providers.bedrock.decode import ConverseDecoder
@@ -24,6 +25,7 @@ from routerd.providers.bedrock.encode import encode_request
 from routerd.providers.bedrock.failure import read_failure
 from routerd.providers.bedrock.regions import address_in
 from routerd.providers.bedrock.signing import SigV4Signer, read_credentials
+from routerd.providers.claude_repairs import repair_request
 from routerd.providers.json_text import JSON_ERRORS, read_json, text_of
 
 __all__ = ["BedrockAdapter"]
@@ -65,6 +67,10 @@ class BedrockAdapter:
     def encode(self, request: ChatRequest) -> EncodedRequest:
         """Write a chat request; CallRefused where leaving something out changes its meaning."""
         return encode_request(request)
+
+    def repair(self, request: ChatRequest, failure: Failure) -> Repair | None:
+        """Return what to send in place of a refused request; None where it stays refused."""
+        return repair_request(request, failure)
 
     def decoder(self, *, stream: bool) -> AnswerDecoder:
         """Return a fresh decoder for one answer with status 200."""

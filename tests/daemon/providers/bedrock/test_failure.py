@@ -6,6 +6,8 @@ import pytest
 
 from routerd.errors import ErrorClass
 from routerd.providers.bedrock import BedrockAdapter
+from routerd_proto.content import Message, Reasoning, Text
+from tests.daemon.providers.drive import request
 
 TAIL = ":http://internal.amazon.com/coral/com.amazon.bedrock/"
 
@@ -53,3 +55,15 @@ def test_the_models_own_status_decides_where_it_is_passed_on() -> None:
     body = json.dumps({"originalStatusCode": 429, "message": "busy"}).encode()
     failure = BedrockAdapter().failure(424, {"x-amzn-errortype": "ModelErrorException"}, body)
     assert (failure.error_class, failure.status) == (ErrorClass.RATE_LIMIT, 424)
+
+
+def test_a_refused_signature_is_left_out_once() -> None:
+    adapter = BedrockAdapter()
+    body = json.dumps({"message": "Invalid `signature` in `thinking` block"}).encode()
+    failure = adapter.failure(400, {"x-amzn-errortype": "ValidationException"}, body)
+    thought = Reasoning("Hm", "bedrock", {"signature": "S"})
+    messages = [Message("assistant", [thought, Text("Hi")]), Message("user", "Go on")]
+    repaired = adapter.repair(request("m", messages), failure)
+    assert repaired is not None
+    assert repaired.request.messages[0] == Message("assistant", [Text("Hi")])
+    assert adapter.repair(repaired.request, failure) is None

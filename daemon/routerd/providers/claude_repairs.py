@@ -1,4 +1,4 @@
-"""What a refused Messages request is sent as once more, where the refusal names the cure.
+"""What a request to Claude that was refused is sent as once more, where the refusal names the cure.
 
 Rules of this file: pure. The one cure is to leave all thinking of earlier answers out: a signature
 is bound to the account and to everything before it, and a part of them does not help. What anybody
