@@ -3,7 +3,7 @@
 Rules of this file: one event or answer in, parts out; it never raises. The blocks of a plain answer
 run through the same code as those of a stream. `messageStop` ends the answer, but the usage comes
 behind it: only with both, or at the end of the body, is a stream complete. Blocks of the vendor's
-own tools are not the caller's, and are skipped.
+own tools are not the caller's, and are skipped. A call of our own answer tool is the answer's text.
 """
 
 from __future__ import annotations
@@ -17,7 +17,18 @@ from msgspec import Struct, field
 from routerd.domain import FinishReason, Part
 from routerd.providers.bedrock.failure import body_failure, stream_failure
 from routerd.providers.bedrock.frames import EXCEPTION, FrameParser
+from routerd.providers.bedrock.tools import ANSWER_TOOL
+from routerd.providers.bedrock.trace import guardrail_notes, invoked_model
 from routerd.providers.bedrock.usage import is_absurd, read_usage
+from routerd.providers.bedrock.wire import (
+    ConverseEvent,
+    Delta,
+    Reasoning,
+    delta_of,
+    read_event,
+    reasoning_of,
+    reread,
+)
 from routerd.providers.body import BodyDecoder
 from routerd.providers.bounds import TOO_LARGE_NOTE, can_be_carried
 from routerd.providers.counts import ABSURD_NOTE
@@ -47,12 +58,18 @@ FINISHES: Final[dict[str, FinishReason]] = {
 MALFORMED: Final = ("malformed_model_output", "malformed_tool_use")
 # A frame begins with its length, of which the first byte is one of these: 24 MiB are the most.
 FRAME_STARTS: Final = (b"\x00", b"\x01")
+# Of the vendor's own tools, and what stands beside the content of every block.
+PASSED_OVER: Final = ("toolResult", "cachePoint", "type")
 
 
 class Block(Struct):
-    """One content block that has begun. `tool` counts the answer's tool calls."""
+    """One content block that has begun. `tool` counts the answer's tool calls.
+
+    `is_answer`: its arguments are the answer. `is_foreign`: it is of a tool of the vendor's.
+    """
 
     tool: int = -1
+    is_answer: bool = False
     is_foreign: bool = False
     has_arguments: bool = False
     reasons: bool = False
@@ -69,6 +86,7 @@ class ConverseDecoder(BodyDecoder):
         self._events = self._frames
         self._blocks: dict[int, Block] = {}
         self._tools = 0
+        self._answered = False
         self._stopped = False
         self._told = False
 
@@ -92,30 +110,36 @@ class ConverseDecoder(BodyDecoder):
             self.outcome.complete = False
             return True
         try:
-            event = read_json(data)
+            event = read_event(data)
         except JSON_ERRORS:
-            return False
-        if not isinstance(event, dict):
-            return False
-        if b"\\u" in data:
+            try:
+                again = reread(data)
+            except JSON_ERRORS:
+                return False
+            if again is None:
+                return False
             self.join_surrogates()
-        self._take_named(name, event, parts)
+            event = again
+        if name == b"contentBlockDelta":
+            if not self._take_delta(event.content_block_index, event.delta, parts):
+                self._note_unread(data)
+        else:
+            self._take_named(name, event, parts)
         return True
 
-    def _take_named(self, name: bytes, event: dict[str, Any], parts: list[Part]) -> None:
-        index = event.get("contentBlockIndex", 0)
-        if name == b"contentBlockDelta":
-            self._take_delta(index, event.get("delta"), parts)
-        elif name == b"contentBlockStart":
-            self._start_block(index, event.get("start"), parts)
+    def _take_named(self, name: bytes, event: ConverseEvent, parts: list[Part]) -> None:
+        index = event.content_block_index
+        if name == b"contentBlockStart":
+            self._start_block(index, event.start, parts)
         elif name == b"contentBlockStop":
             self._stop_block(index, parts)
         elif name == b"messageStop":
-            self._take_stop(event.get("stopReason"))
+            self._take_stop(event.stop_reason)
             self._stopped = True
             self._finish_stream(parts)
         elif name == b"metadata":
-            self._take_usage(event.get("usage"))
+            self._take_usage(event.usage)
+            self._take_trace(event.trace)
             self._told = True
             self._finish_stream(parts)
 
@@ -131,6 +155,7 @@ class ConverseDecoder(BodyDecoder):
         message = output.get("message") if isinstance(output, dict) else None
         blocks = message.get("content") if isinstance(message, dict) else None
         self._take_usage(answer.get("usage"))
+        self._take_trace(answer.get("trace"))
         if not isinstance(blocks, list):
             if any(key in answer for key in ("message", "Message", "__type", "Output")):
                 self.outcome.failure = body_failure(answer)
@@ -150,7 +175,7 @@ class ConverseDecoder(BodyDecoder):
             return
         for index in list(self._blocks):
             self._stop_block(index, parts)
-        if outcome.finish is None:
+        if outcome.finish is None or (outcome.finish == "tool_calls" and self._answered):
             outcome.finish = "tool_calls" if self._tools else "stop"
         outcome.complete = True
 
@@ -166,61 +191,72 @@ class ConverseDecoder(BodyDecoder):
         usage = read_usage(value)
         self.outcome.usage = usage if usage is not None else self.outcome.usage
 
+    def _take_trace(self, trace: Any) -> None:
+        self.outcome.model = invoked_model(trace) or self.outcome.model
+        for note in guardrail_notes(trace):
+            self._note(note)
+
     def _take_block(self, index: int, block: Any, parts: list[Part]) -> None:
         """Read a block of a plain answer."""
         if not isinstance(block, dict):
             self.outcome.malformed_events += 1
-            return
-        if isinstance(tool := block.get("toolUse"), dict):
+        elif isinstance(tool := block.get("toolUse"), dict):
             self._start_block(index, block, parts)
-            self._take_input(index, encode_json(_object(tool.get("input"))).decode(), parts)
+            given = tool.get("input")
+            text = given if isinstance(given, str) else encode_json(_object(given)).decode()
+            self._take_input(index, text, parts)
         elif isinstance(cited := block.get("citationsContent"), dict):
-            self._take_cited(index, cited, parts)
+            for piece in _list(cited.get("content")):
+                self._take_delta(index, delta_of(piece), parts)
+            for citation in _list(cited.get("citations")):
+                self._cite(VENDOR, citation, parts)
         elif isinstance(reasoning := block.get("reasoningContent"), dict):
-            inner = reasoning.get("reasoningText")
-            self._take_reasoning(index, inner if isinstance(inner, dict) else reasoning, parts)
-        else:
-            self._take_delta(index, block, parts)
+            self._take_reasoning(index, reasoning_of(reasoning), parts)
+        elif not self._take_delta(index, delta_of(block), parts):
+            self._note_kind(block)
 
-    def _take_cited(self, index: int, cited: dict[str, Any], parts: list[Part]) -> None:
-        for piece in _list(cited.get("content")):
-            self._take_delta(index, piece, parts)
-        for citation in _list(cited.get("citations")):
-            self._cite(VENDOR, citation, parts)
-
-    def _take_delta(self, index: Any, delta: Any, parts: list[Part]) -> None:
-        if not isinstance(delta, dict) or not isinstance(index, int):
+    def _take_delta(self, index: Any, delta: Delta | None, parts: list[Part]) -> bool:
+        """Read what is added to a block; returns False where nothing that is known was added."""
+        if delta is None or not isinstance(index, int):
             self.outcome.malformed_events += 1
-            return
-        if isinstance(text := delta.get("text"), str):
+        elif isinstance(text := delta.text, str):
             if text:
                 parts.append(TextDelta(text))
-        elif isinstance(tool := delta.get("toolUse"), dict):
-            self._take_input(index, tool.get("input"), parts)
-        elif isinstance(reasoning := delta.get("reasoningContent"), dict):
-            self._take_reasoning(index, reasoning, parts)
-        elif "citation" in delta:
-            self._cite(VENDOR, delta["citation"], parts)
-        elif "toolResult" not in delta and delta:
-            kind = next(iter(delta))
-            self._note(f"content of kind {repair_text(str(kind)[:40])!r} was left out")
+        elif delta.tool_use is not None:
+            self._take_input(index, delta.tool_use.input, parts)
+        elif delta.reasoning_content is not None:
+            self._take_reasoning(index, delta.reasoning_content, parts)
+        elif delta.citation is not None:
+            self._cite(VENDOR, delta.citation, parts)
+        else:
+            return False
+        return True
+
+    def _note_unread(self, data: bytes) -> None:
+        """Note what kind of content a delta adds that nothing is known of."""
+        self._note_kind(read_json(data).get("delta"))
+
+    def _note_kind(self, content: Any) -> None:
+        kinds = [kind for kind in _object(content) if kind not in PASSED_OVER]
+        if kinds:
+            self._note(f"content of kind {repair_text(kinds[0][:40])!r} was left out")
 
     def _take_input(self, index: int, text: Any, parts: list[Part]) -> None:
         block = self._blocks.get(index)
-        if block is None or (block.tool < 0 and not block.is_foreign):
+        if block is None or not (block.tool >= 0 or block.is_foreign or block.is_answer):
             self.outcome.malformed_events += 1
-        elif block.tool >= 0 and isinstance(text, str) and text:
+        elif isinstance(text, str) and text and not block.is_foreign:
             block.has_arguments = True
-            parts.append(ToolCallDelta(block.tool, text))
+            parts.append(TextDelta(text) if block.is_answer else ToolCallDelta(block.tool, text))
 
-    def _take_reasoning(self, index: int, piece: dict[str, Any], parts: list[Part]) -> None:
+    def _take_reasoning(self, index: int, piece: Reasoning, parts: list[Part]) -> None:
         block = self._blocks.setdefault(index, Block())
         block.reasons = True
-        if isinstance(text := piece.get("text"), str) and text:
+        if isinstance(text := piece.text, str) and text:
             parts.append(ReasoningDelta(text))
-        if isinstance(signature := piece.get("signature"), str):
+        if isinstance(signature := piece.signature, str):
             block.signature += signature
-        if (redacted := text_of(piece.get("redactedContent"))) is not None:
+        if (redacted := text_of(piece.redacted_content)) is not None:
             block.redacted.append(redacted)
 
     def _start_block(self, index: Any, start: Any, parts: list[Part]) -> None:
@@ -231,6 +267,9 @@ class ConverseDecoder(BodyDecoder):
         tool = start.get("toolUse")
         if not isinstance(tool, dict) or tool.get("type") == "server_tool_use":
             block.is_foreign = True
+            return
+        if tool.get("name") == ANSWER_TOOL:
+            block.is_answer = self._answered = True
             return
         block.tool = self._tools
         self._tools += 1

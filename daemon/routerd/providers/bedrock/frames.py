@@ -19,10 +19,13 @@ __all__ = ["EXCEPTION", "FrameParser"]
 EXCEPTION: Final = b"exception:"
 """What begins the name of an event that is an exception."""
 
-PRELUDE: Final = struct.Struct(">III")
-NUMBER: Final = struct.Struct(">I")
-LEAST_FRAME_BYTES: Final = PRELUDE.size + NUMBER.size
+# Two lengths and the checksum of both; each frame ends with another of all before it.
+read_prelude: Final = struct.Struct(">III").unpack_from
+read_number: Final = struct.Struct(">I").unpack_from
+PRELUDE_BYTES: Final = 12
+LEAST_FRAME_BYTES: Final = PRELUDE_BYTES + 4
 MAX_HEADER_BYTES: Final = 128 * 1024
+MOST_NAMES: Final = 32
 TEXT_TYPES: Final = (6, 7)
 # How long the values of the other header types are.
 VALUE_BYTES: Final = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
@@ -39,57 +42,71 @@ class FrameParser:
         self.broken: str | None = None
         self._max_event_bytes = max_event_bytes
         self._rest = bytearray()
+        # The headers of an answer's events are the same few again and again.
+        self._names: dict[bytes, bytes] = {}
 
     def feed(self, data: bytes) -> list[Event]:
         """Return the events that `data` completes, in order."""
         if self.overflowed or self.broken is not None:
             return []
         rest = self._rest
-        rest += data
+        if rest:
+            rest += data
         events: list[Event] = []
-        start = 0
-        while len(rest) - start >= PRELUDE.size:
-            total, header_bytes, checksum = PRELUDE.unpack_from(rest, start)
-            if not self._is_sound(rest, start, total, header_bytes, checksum):
-                break
-            if len(rest) - start < total:
-                break
-            frame = bytes(rest[start : start + total])
-            if zlib.crc32(frame[:-4]) != NUMBER.unpack_from(frame, total - 4)[0]:
-                self.broken = "a frame of the answer has a wrong checksum"
-                break
-            start += total
-            event = _read_frame(frame, header_bytes)
-            if event is None:
-                self.broken = "a frame of the answer has headers that cannot be read"
-                break
-            events.append(event)
-        del rest[:start]
+        unread: bytes | bytearray = rest or data
+        start = self._read_frames(unread, events)
+        if unread is rest:
+            del rest[:start]
+        elif start < len(data):
+            rest += data[start:]
         return events
+
+    def _read_frames(self, unread: bytes | bytearray, events: list[Event]) -> int:
+        """Read the frames that are whole; return where the first one begins that is not."""
+        start, size = 0, len(unread)
+        while size - start >= PRELUDE_BYTES:
+            total, header_bytes, checksum = read_prelude(unread, start)
+            if zlib.crc32(unread[start : start + 8]) != checksum:
+                self.broken = (
+                    "the answer is no event stream, or a frame's head has a wrong checksum"
+                )
+            elif header_bytes > MAX_HEADER_BYTES or total < header_bytes + LEAST_FRAME_BYTES:
+                self.broken = "a frame of the answer has lengths that cannot be"
+            elif total > self._max_event_bytes:
+                self.overflowed = True
+            elif size - start >= total:
+                self._take_frame(bytes(unread[start : start + total]), header_bytes, events)
+                if self.broken is None:
+                    start += total
+                    continue
+            break
+        return start
+
+    def _take_frame(self, frame: bytes, header_bytes: int, events: list[Event]) -> None:
+        if zlib.crc32(frame[:-4]) != read_number(frame, len(frame) - 4)[0]:
+            self.broken = "a frame of the answer has a wrong checksum"
+            return
+        end = PRELUDE_BYTES + header_bytes
+        head, payload = frame[PRELUDE_BYTES:end], frame[end:-4]
+        name = self._names.get(head)
+        if name is None:
+            headers = _read_headers(head)
+            if headers is None:
+                self.broken = "a frame of the answer has headers that cannot be read"
+                return
+            name, payload = _name_of(headers, payload)
+            if len(self._names) < MOST_NAMES and not name.startswith(EXCEPTION):
+                self._names[head] = name
+        events.append((name, payload))
 
     def end(self) -> list[Event]:
         """Take the end of the stream: a frame that is cut off holds nothing to give out."""
         self._rest.clear()
         return []
 
-    def _is_sound(
-        self, rest: bytearray, start: int, total: int, header_bytes: int, checksum: int
-    ) -> bool:
-        if zlib.crc32(rest[start : start + 8]) != checksum:
-            self.broken = "the answer is no event stream, or a frame's head has a wrong checksum"
-        elif header_bytes > MAX_HEADER_BYTES or total < header_bytes + LEAST_FRAME_BYTES:
-            self.broken = "a frame of the answer has lengths that cannot be"
-        elif total > self._max_event_bytes:
-            self.overflowed = True
-        return self.broken is None and not self.overflowed
 
-
-def _read_frame(frame: bytes, header_bytes: int) -> Event | None:
-    end = PRELUDE.size + header_bytes
-    headers = _read_headers(frame[PRELUDE.size : end])
-    if headers is None:
-        return None
-    payload = frame[end:-4]
+def _name_of(headers: dict[bytes, bytes], payload: bytes) -> Event:
+    """Return what a frame is called, and what it holds."""
     kind = headers.get(b":message-type", b"event")
     if kind == b"exception":
         return EXCEPTION + headers.get(b":exception-type", b""), payload

@@ -3,18 +3,26 @@
 Rules of this file: turns alternate and begin with the user; leading system messages are lifted out,
 later ones become user text in their place. The results of tool calls open their user turn. Blank
 text is refused by the API and left out. A cache mark is a block of its own behind what it covers.
-Reasoning goes back only where it came from here.
+Reasoning goes back only where it came from here, and with a signature only to models that sign.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any, Final
 
-from routerd.providers.json_text import JSON_ERRORS
-from routerd.providers.request import Notes, ToolIdRule, base64_text, parts_of, refusal
+from routerd.providers.bedrock.makers import Habits
+from routerd.providers.bedrock.tools import TOOL_NAME
+from routerd.providers.request import (
+    Notes,
+    ToolIdRule,
+    arguments_object,
+    base64_text,
+    parts_of,
+    refusal,
+)
 from routerd_proto.content import (
+    CacheLifetime,
     Content,
     Document,
     Image,
@@ -31,6 +39,8 @@ Json = dict[str, Any]
 
 MAX_CACHE_MARKS: Final = 4
 TOOL_IDS: Final = ToolIdRule(r"[a-zA-Z0-9_.:-]{1,64}", "tooluse_", 30)
+# Of calls in the history alone: what is offered is never renamed.
+TOOL_NAMES: Final = ToolIdRule(TOOL_NAME, "tool_", 30)
 VENDOR: Final = "bedrock"
 IMAGES: Final = {
     "image/png": "png",
@@ -60,17 +70,17 @@ def split_system(messages: list[Message]) -> tuple[list[Message], list[Message]]
     return messages[:count], messages[count:]
 
 
-def encode_system(messages: list[Message]) -> list[Json]:
+def encode_system(messages: list[Message], habits: Habits, notes: Notes) -> list[Json]:
     """Write the system prompt, with its cache marks."""
     blocks: list[Json] = []
     for message in messages:
         for part in parts_of(message):
             if isinstance(part, Text) and part.text.strip():
-                blocks += [{"text": part.text}, *_mark(part.cache)]
+                blocks += [{"text": part.text}, *_mark(part.cache, habits, notes)]
     return blocks
 
 
-def encode_turns(messages: list[Message], notes: Notes, *, is_claude: bool) -> list[Json]:
+def encode_turns(messages: list[Message], habits: Habits, notes: Notes) -> list[Json]:
     """Write the turns, merged where one side speaks twice."""
     turns: list[tuple[str, list[list[Json]]]] = []
     titles: set[str] = set()
@@ -80,9 +90,10 @@ def encode_turns(messages: list[Message], notes: Notes, *, is_claude: bool) -> l
             notes.add("a system message after the start was sent as user text")
         groups: list[list[Json]] = []
         for part in parts_of(message):
-            block = _block(part, role, notes, titles, is_claude=is_claude)
+            block = _block(part, role, titles, habits, notes)
             if block is not None:
-                groups.append([block, *_mark(getattr(part, "cache", None))])
+                mark = _mark(getattr(part, "cache", None), habits, notes)
+                groups.append([block, *mark])
         if not groups:
             continue
         if turns and turns[-1][0] == role:
@@ -119,63 +130,57 @@ def _in_order(groups: list[list[Json]], notes: Notes) -> list[Json]:
     return blocks
 
 
-def _mark(cache: str | None) -> list[Json]:
-    if cache is None:
+def _mark(asked: CacheLifetime | None, habits: Habits, notes: Notes) -> list[Json]:
+    if asked is None:
         return []
+    if not habits.lifetimes:
+        notes.add("cache marks were left out: this model does not take them")
+        return []
+    if asked not in habits.lifetimes:
+        notes.add(f"a cache mark of {asked} was sent as {habits.lifetimes[0]}")
+        asked = habits.lifetimes[0]
     # Five minutes are what a mark means without a lifetime, to models that know no other too.
-    return [{"cachePoint": {"type": "default", **({"ttl": cache} if cache != "5m" else {})}}]
+    return [{"cachePoint": {"type": "default", **({"ttl": asked} if asked != "5m" else {})}}]
 
 
-def _block(
-    part: Content, role: str, notes: Notes, titles: set[str], *, is_claude: bool
-) -> Json | None:
+def _block(part: Content, role: str, titles: set[str], habits: Habits, notes: Notes) -> Json | None:
     match part:
         case Text():
             return {"text": part.text} if part.text.strip() else None
-        case Reasoning():
-            return _reasoning(part, notes, is_claude=is_claude)
-        case ToolCall():
-            fields = {"toolUseId": TOOL_IDS.fit(part.id), "name": part.name}
-            return {"toolUse": {**fields, "input": _input(part, notes)}}
-        case ToolResult():
+        case Reasoning() if role == "assistant":
+            return _reasoning(part, habits, notes)
+        case ToolCall() if role == "assistant":
+            name = TOOL_NAMES.fit(part.name)
+            if name != part.name:
+                notes.add("the name of an earlier tool call was changed to one this provider takes")
+            fields = {"toolUseId": TOOL_IDS.fit(part.id), "name": name}
+            return {"toolUse": {**fields, "input": arguments_object(part, notes)}}
+        case ToolResult() if role == "user":
             return _tool_result(part)
         case Image() if role == "user":
             return _image(part)
         case Document() if role == "user":
             return _document(part, titles)
         case _:
-            raise refusal(f"an {role} message cannot hold {type(part).__name__}", param="messages")
+            article = "an" if role == "assistant" else "a"
+            kind = type(part).__name__
+            raise refusal(f"{article} {role} message cannot hold {kind}", param="messages")
 
 
-def _reasoning(part: Reasoning, notes: Notes, *, is_claude: bool) -> Json | None:
+def _reasoning(part: Reasoning, habits: Habits, notes: Notes) -> Json | None:
     if part.vendor == VENDOR:
-        if isinstance(redacted := part.data.get("redacted"), str):
-            return {"reasoningContent": {"redactedContent": redacted}}
-        signature = part.data.get("signature")
-        if isinstance(signature, str) and signature:
-            return {"reasoningContent": {"reasoningText": _signed(part.text, signature)}}
-        if part.text and not is_claude:
+        redacted, signature = part.data.get("redacted"), part.data.get("signature")
+        # What is encrypted is as good as signed: another maker's model cannot read it.
+        if habits.signs is not False:
+            if isinstance(redacted, str) and redacted:
+                return {"reasoningContent": {"redactedContent": redacted}}
+            if isinstance(signature, str) and signature:
+                signed = {"text": part.text, "signature": signature}
+                return {"reasoningContent": {"reasoningText": signed}}
+        if part.text and not (redacted or signature) and habits.signs is not True:
             return {"reasoningContent": {"reasoningText": {"text": part.text}}}
     notes.add("reasoning of an earlier answer was left out: this provider cannot read it")
     return None
-
-
-def _signed(text: str, signature: str) -> Json:
-    return {"text": text, "signature": signature}
-
-
-def _input(call: ToolCall, notes: Notes) -> Json:
-    """Return the arguments as the object the API wants."""
-    if not call.arguments.strip():
-        return {}
-    try:
-        value = json.loads(call.arguments, strict=False)
-    except JSON_ERRORS:
-        value = None
-    if isinstance(value, dict):
-        return value
-    notes.add("arguments of an earlier tool call that are no JSON object were wrapped in one")
-    return {"arguments": call.arguments}
 
 
 def _tool_result(result: ToolResult) -> Json:
@@ -225,10 +230,12 @@ def _name(title: str | None, titles: set[str]) -> str:
 def _source(url: str | None, data: bytes | None, media_type: str) -> tuple[str, str]:
     """Return a media type and base64; a data URL is taken apart, no other can be sent."""
     if url is None:
-        return media_type.partition(";")[0].strip(), base64_text(data or b"")
+        if not data:
+            raise refusal("this provider takes no empty images and documents", param="messages")
+        return media_type.partition(";")[0].strip(), base64_text(data)
     head, _, text = url.removeprefix("data:").partition(",")
     if not url.startswith("data:"):
         raise refusal("this provider takes images and documents as bytes only", param="messages")
-    if not head.endswith(";base64"):
-        raise refusal("a data URL must be in base64", param="messages")
+    if not head.endswith(";base64") or not text:
+        raise refusal("a data URL must be in base64 and hold something", param="messages")
     return head.removesuffix(";base64").partition(";")[0] or media_type, text

@@ -63,21 +63,23 @@ def test_system_sampling_and_stops() -> None:
             max_output_tokens=10,
             temperature=1.5,
             top_p=0.5,
-            stop=["END", " "],
+            stop=["END", "\n\n", ""],
             seed=1,
         ),
     )
-    assert body["system"] == [
-        {"text": "Be brief."},
-        {"cachePoint": {"type": "default", "ttl": "1h"}},
-    ]
+    assert body["system"] == [{"text": "Be brief."}, {"cachePoint": {"type": "default"}}]
     assert body["inferenceConfig"] == {
         "maxTokens": 10,
         "temperature": 1.0,
         "topP": 0.5,
-        "stopSequences": ["END"],
+        "stopSequences": ["END", "\n\n"],
     }
-    assert len(notes) == 3
+    assert notes == [
+        "a cache mark of 1h was sent as 5m",
+        "temperature was cut from 1.5 to 1.0",
+        "seed was left out: this provider has none",
+        "a stop sequence of white space was left out: this provider refuses it",
+    ]
 
 
 def test_a_tool_round_trip() -> None:

@@ -1,0 +1,111 @@
+"""How much a model is to reason, in the words of its maker.
+
+Rules of this file: all of it goes into `additionalModelRequestFields`. Where a model takes no such
+setting it is left out with a note; reasoning is only switched off where that was asked for.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from routerd.providers.base import ChatRequest
+from routerd.providers.bedrock.makers import Habits
+from routerd.providers.claude import THINKING_TOKENS, generation_of
+from routerd.providers.request import Notes, fit_effort
+from routerd_proto.content import ReasoningEffort
+
+__all__ = ["add_reasoning", "thinking_kind"]
+
+Json = dict[str, Any]
+
+DEFAULT_ANSWER_TOKENS: Final = 4096
+LEAST_BUDGET: Final = 1024
+# With less than this share of the bound left, an answer after the thinking would be cut short.
+THINKING_SHARE: Final = 0.75
+THREE_EFFORTS: Final[tuple[ReasoningEffort, ...]] = ("low", "medium", "high")
+
+
+def add_reasoning(
+    body: Json, request: ChatRequest, habits: Habits, limit: int | None, notes: Notes
+) -> int | None:
+    """Ask for the reasoning effort, if any; return the bound on the output, which it may change."""
+    asked = request.options.reasoning
+    if asked is None:
+        return limit
+    if habits.effort == "thinking":
+        return _add_thinking(body, request, asked, limit, notes)
+    if asked != "none" and not request.capabilities.reasoning:
+        notes.add(f"reasoning {asked} was left out: this model does not reason")
+    elif habits.effort == "open_weight":
+        if (effort := fit_effort(asked, THREE_EFFORTS, notes)) is not None:
+            body["additionalModelRequestFields"] = {"reasoning_effort": effort}
+    elif habits.effort == "nova" and asked != "none":
+        # With the highest effort its output cannot be bounded: a bound goes before depth.
+        efforts = THREE_EFFORTS if limit is None else THREE_EFFORTS[:-1]
+        if (effort := fit_effort(asked, efforts, notes)) is not None:
+            reasoning = {"type": "enabled", "maxReasoningEffort": effort}
+            body["additionalModelRequestFields"] = {"reasoningConfig": reasoning}
+    elif asked != "none":
+        notes.add(f"reasoning {asked} was left out: this model takes no such setting")
+    return limit
+
+
+def thinking_kind(body: Json) -> str | None:
+    """Return how the body asks for thinking: adaptive, enabled (with a budget), high (of Nova)."""
+    fields = body.get("additionalModelRequestFields", {})
+    if "reasoningConfig" in fields:
+        effort = fields["reasoningConfig"]["maxReasoningEffort"]
+        return "high" if effort == "high" else None
+    kind = fields.get("thinking", {}).get("type")
+    return str(kind) if kind in ("adaptive", "enabled") else None
+
+
+def _add_thinking(
+    body: Json, request: ChatRequest, asked: ReasoningEffort, limit: int | None, notes: Notes
+) -> int | None:
+    """Ask Claude, each generation in its own way."""
+    generation = generation_of(request.model_id, reasons=request.capabilities.reasoning)
+    if generation.style == "never":
+        if asked != "none":
+            notes.add(f"reasoning {asked} was left out: this model does not reason")
+        return limit
+    if asked == "none" and generation.resting != "always_on":
+        if generation.resting == "on":
+            body["additionalModelRequestFields"] = {"thinking": {"type": "disabled"}}
+        return limit
+    if generation.style == "budget":
+        return _add_budget(body, request, THINKING_TOKENS[asked], limit, notes)
+    effort = fit_effort(asked, generation.efforts, notes)
+    if effort is not None:
+        body["additionalModelRequestFields"] = {
+            "thinking": {"type": "adaptive"},
+            "output_config": {"effort": effort},
+        }
+    return limit
+
+
+def _add_budget(
+    body: Json, request: ChatRequest, budget: int, limit: int | None, notes: Notes
+) -> int:
+    """Write thinking with a budget of tokens, if the conversation and the bound allow it."""
+    most = limit or min(
+        DEFAULT_ANSWER_TOKENS + budget, request.output_limit or DEFAULT_ANSWER_TOKENS + budget
+    )
+    if _continues_foreign_call(body["messages"]):
+        notes.add("reasoning was left out: the tool call to go on from was another model's")
+        return most
+    if budget + DEFAULT_ANSWER_TOKENS > most:
+        budget = min(budget, int(most * THINKING_SHARE))
+    if budget < LEAST_BUDGET:
+        notes.add(f"reasoning was left out: {most} output tokens leave no room for it")
+        return most
+    thinking = {"type": "enabled", "budget_tokens": budget}
+    body["additionalModelRequestFields"] = {"thinking": thinking}
+    return most
+
+
+def _continues_foreign_call(turns: list[Json]) -> bool:
+    """Return whether the last turn answers a tool call that no reasoning came before."""
+    if "toolResult" not in turns[-1]["content"][0] or len(turns) < 2:
+        return False
+    return "reasoningContent" not in turns[-2]["content"][0]

@@ -1,0 +1,139 @@
+"""The tools of a Converse request, and the schema of its answer.
+
+Rules of this file: the API knows no tool choice `none`, and refuses a history with calls where no
+tools are named. A model that cannot be bound to a schema is given one more tool with it, whose
+arguments are the answer: the decoder reads a call of `ANSWER_TOOL` as text.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from routerd.providers.base import ChatRequest
+from routerd.providers.bedrock.makers import Habits
+from routerd.providers.bedrock.reasoning import thinking_kind
+from routerd.providers.json_schema import closed, is_strict
+from routerd.providers.json_text import encode_json
+from routerd.providers.request import Notes, is_forced, refusal
+from routerd_proto.content import Tool, ToolChoice, ToolName
+
+__all__ = ["ANSWER_TOOL", "TOOL_NAME", "add_schema", "add_tools"]
+
+Json = dict[str, Any]
+
+TOOL_NAME: Final = r"[a-zA-Z0-9_-]{1,64}"
+ANSWER_TOOL: Final = "routerd_answer_as_json"
+
+
+def add_tools(body: Json, request: ChatRequest, habits: Habits, notes: Notes) -> None:
+    """Offer the caller's tools, or at least name those of earlier turns."""
+    options = request.options
+    able = request.capabilities.tools and options.tool_choice != "none"
+    tools = [_tool(tool, habits, notes) for tool in options.tools] if able else []
+    if not tools:
+        _add_past_tools(body, request, habits, notes)
+        return
+    config: Json = {"tools": tools}
+    choice = _choice(body, request, options.tool_choice, notes)
+    if isinstance(choice, ToolName):
+        config["toolChoice"] = {"tool": {"name": choice.name}}
+    elif choice is not None:
+        config["toolChoice"] = {"any" if choice == "required" else "auto": {}}
+    if options.parallel_tool_calls is False:
+        notes.add("parallel_tool_calls was left out: this provider cannot forbid them")
+    body["toolConfig"] = config
+
+
+def add_schema(body: Json, request: ChatRequest, habits: Habits, notes: Notes) -> None:
+    """Bind the answer to the caller's schema, if there is one."""
+    asked = request.options.output_schema
+    if asked is None:
+        return
+    if not habits.has_schemas:
+        _add_answer_tool(body, request, asked, notes)
+        return
+    schema = closed(asked)
+    if schema != asked:
+        notes.add("additionalProperties: false was added to the output schema")
+    written = {"schema": encode_json(schema).decode("utf-8"), "name": "answer"}
+    body["outputConfig"] = {
+        "textFormat": {"type": "json_schema", "structure": {"jsonSchema": written}}
+    }
+
+
+def _add_answer_tool(body: Json, request: ChatRequest, schema: Json, notes: Notes) -> None:
+    if not request.capabilities.forced_tool_choice:
+        raise refusal(
+            f"the model {request.model_id} cannot answer by a JSON schema",
+            param="options.output_schema",
+        )
+    options = request.options
+    may_call = bool(options.tools) and options.tool_choice != "none"
+    if may_call and is_forced(options.tool_choice):
+        notes.add("the output schema was left out: the model is made to call a tool instead")
+        return
+    config = body.setdefault("toolConfig", {"tools": []})
+    words = "Give the answer to the user, in the form asked for."
+    config["tools"].append(
+        {
+            "toolSpec": {
+                "name": ANSWER_TOOL,
+                "description": words,
+                "inputSchema": {"json": {"type": "object", **schema}},
+            }
+        }
+    )
+    config["toolChoice"] = {"any": {}} if may_call else {"tool": {"name": ANSWER_TOOL}}
+    notes.add("the output schema was sent as a tool that the model is made to answer by")
+
+
+def _choice(
+    body: Json, request: ChatRequest, choice: ToolChoice | None, notes: Notes
+) -> ToolChoice | None:
+    """Return the choice of a tool, as far as the model lets itself be forced."""
+    if not is_forced(choice):
+        return choice
+    if not request.capabilities.forced_tool_choice:
+        notes.add("tool_choice was sent as auto: this model cannot be made to call a tool")
+        return "auto"
+    if thinking_kind(body) == "enabled":
+        notes.add("tool_choice was sent as auto: it cannot be forced while the model reasons")
+        return "auto"
+    return choice
+
+
+def _tool(tool: Tool, habits: Habits, notes: Notes) -> Json:
+    if not re.fullmatch(TOOL_NAME, tool.name) or tool.name == ANSWER_TOOL:
+        raise refusal(
+            f"this provider takes no tool called {tool.name[:100]!r}: expected up to 64 letters, "
+            "digits, - and _",
+            param="options.tools",
+        )
+    encoded: Json = {"name": tool.name}
+    if tool.description.strip():
+        encoded["description"] = tool.description
+    schema = {"type": "object", **tool.parameters}
+    encoded["inputSchema"] = {"json": schema}
+    if tool.strict:
+        if not habits.has_schemas:
+            notes.add("strict was left out of a tool: this model does not take it")
+        elif is_strict(schema):
+            encoded["strict"] = True
+        else:
+            notes.add("strict was left out of a tool: its schema is open or has optional fields")
+    return {"toolSpec": encoded}
+
+
+def _add_past_tools(body: Json, request: ChatRequest, habits: Habits, notes: Notes) -> None:
+    """Name the tools of earlier turns: the API refuses a history with calls of unknown tools."""
+    offered = {tool.name: tool for tool in request.options.tools}
+    blocks = [block for turn in body["messages"] for block in turn["content"]]
+    names = dict.fromkeys(block["toolUse"]["name"] for block in blocks if "toolUse" in block)
+    if not names and any("toolResult" in block for block in blocks):
+        names = {"unknown": None}
+    if not names:
+        return
+    tools = [_tool(offered.get(name) or Tool(name), habits, notes) for name in names]
+    body["toolConfig"] = {"tools": tools}
+    notes.add("tools of earlier turns were named, which this provider asks for and may call")
