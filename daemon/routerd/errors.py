@@ -53,6 +53,8 @@ class Failure(Struct, frozen=True):
     it, which says nothing of the provider. `is_of_key` is False where a rate limit is that of who
     serves the model behind the provider: no key of ours is at fault. `is_hint` is True where the
     caller's hurry ended a second or more in which nothing came: many in a row say something.
+    `is_of_deployment` is True where the key's other models, and the same one in another region,
+    need not be refused too.
     """
 
     error_class: ErrorClass
@@ -67,6 +69,7 @@ class Failure(Struct, frozen=True):
     is_evidence: bool = True
     is_of_key: bool = True
     is_hint: bool = False
+    is_of_deployment: bool = False
 
     def info(self) -> ErrorInfo:
         """Say it to the caller."""

@@ -17,7 +17,7 @@ from routerd.budget.key import KeyLimits
 from routerd.budget.quota import read_tiers
 from routerd.errors import SettingsError
 from routerd.models.schema import Provider
-from routerd.providers.base import Adapter, Headers, Signer, SigningAdapter
+from routerd.providers.base import Adapter, Headers, RegionalAdapter, Signer, SigningAdapter
 from routerd.settings import KeySettings, ProviderSettings, read_key
 
 __all__ = ["WantedKey", "read_keys"]
@@ -64,7 +64,7 @@ def read_keys(
         if key is None and table.simulated:
             key = SIMULATED_KEY
         tiers = read_tiers(table.free, known, file, f"{place}.free")
-        return (_wanted(KeyLimits(free=tiers), adapter, key),)
+        return (_wanted(KeyLimits(free=tiers), adapter, key, environ),)
     _refuse_mixture(table, file, place)
     found: dict[str, WantedKey] = {}
     texts: dict[str, str | None] = {}
@@ -78,12 +78,15 @@ def read_keys(
         if twin is not None:
             raise SettingsError(f"is the same key as {place}.keys.{twin}", file=file, key=inner)
         texts[name] = key
-        found[name] = _wanted(_limits(name, item, known, file, inner), adapter, key)
+        found[name] = _wanted(_limits(name, item, known, file, inner), adapter, key, environ)
     return tuple(found.values())
 
 
-def _wanted(limits: KeyLimits, adapter: Adapter, key: str | None) -> WantedKey:
-    signer = adapter.signer(key) if isinstance(adapter, SigningAdapter) else None
+def _wanted(
+    limits: KeyLimits, adapter: Adapter, key: str | None, environ: Mapping[str, str]
+) -> WantedKey:
+    region = adapter.region_in(environ) if isinstance(adapter, RegionalAdapter) else None
+    signer = adapter.signer(key, region) if isinstance(adapter, SigningAdapter) else None
     return WantedKey(limits, adapter.authorize(key), signer)
 
 

@@ -68,7 +68,7 @@ class Prober:
         provider = self._providers().get(name)
         answers = False
         try:
-            channel = provider.channel_at(server) if provider is not None else None
+            channel = provider.channels.get(server) if provider is not None else None
             if provider is not None and channel is not None:
                 report = await channel.warm(provider.adapter.warm_path, 1, TEST_SECONDS)
                 answers = report.answers

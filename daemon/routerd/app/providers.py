@@ -81,12 +81,11 @@ class LiveProvider(Struct, frozen=True, eq=False):
         """Return the keys with the channels that reach a region."""
         return self.elsewhere.get(region or "", self.keys)
 
-    def channel_at(self, server: str) -> Channel | None:
-        """Return the channel of the first key to an address; None where nothing is there."""
-        for keys in (self.keys, *self.elsewhere.values()):
-            if keys[0].channel.server == server:
-                return keys[0].channel
-        return None
+    @property
+    def channels(self) -> dict[str, Channel]:
+        """The channels of the first key, by address: its own first, then those of regions."""
+        keys = (self.keys, *self.elsewhere.values())
+        return {item[0].channel.server: item[0].channel for item in keys}
 
 
 def found_in(environ: Mapping[str, str], directory: Directory) -> dict[str, ProviderSettings]:
@@ -118,6 +117,8 @@ def wanted(
             continue
         entry = _join(name, table, directory, file)
         adapter = _adapter_of(entry, file)
+        if table.base_url is None and isinstance(adapter, RegionalAdapter):
+            entry = _in_own_region(entry, adapter, environ, file)
         # Whatever the provider is called, it is this format that carries them or does not.
         entry = structs.replace(entry, documents=documents_of(entry.adapter, entry.dialect))
         keys = read_keys(entry, table, adapter, described.get(name, ()), environ, file)
@@ -132,6 +133,22 @@ def wanted(
         addresses = _addresses(entry, adapter, directory)
         joined[name] = Wanted(entry, adapter, keys, table.simulated, addresses)
     return joined
+
+
+def _in_own_region(
+    entry: Provider, adapter: RegionalAdapter, environ: Mapping[str, str], file: Path | str
+) -> Provider:
+    """Move a provider to the region that its vendor's own variables name, if they do."""
+    address = adapter.own_address(entry.base_url, environ)
+    if address is None:
+        # To call another one instead may be to call another country.
+        raise SettingsError(
+            f"is not set, and no region is called {adapter.region_in(environ)!r}, which the "
+            "environment names",
+            file=file,
+            key=f"providers.{entry.id}.base_url",
+        )
+    return structs.replace(entry, base_url=address)
 
 
 def _addresses(entry: Provider, adapter: Adapter, directory: Directory) -> dict[str, str]:

@@ -96,7 +96,10 @@ class Status:
             "keys": [
                 row
                 for row in accounts.keys.report_keys(time.time())
-                if row["key"] is not None or row["cooling_until"] is not None or row["told"]
+                if row["key"] is not None
+                or row["cooling_until"] is not None
+                or row["told"]
+                or row["resting"]
             ],
             "cache": self._pipeline.answers.report(),
             "health": accounts.breakers.report(time.monotonic()),

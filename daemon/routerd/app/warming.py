@@ -1,5 +1,7 @@
 """Keeping connections open to every provider, so that no call waits for one to be made.
 
+A provider with endpoints in several regions is kept warm, and probed, at each of their addresses.
+
 Rules of this file: only requests that cost nothing are sent (the list of models), and none to whom
 calls keep busy. Each round is a probe too: `health` hears who answers. A provider that cannot be
 reached is told once when that begins, and once when it ends.
@@ -20,6 +22,8 @@ from routerd.telemetry.events import Events, ProviderUnreachable, ProviderWarmed
 __all__ = ["Warmer"]
 
 WARM_SECONDS = 10.0
+# A provider's name, and an address of it.
+Server = tuple[str, str]
 
 
 class Warmer:
@@ -37,35 +41,33 @@ class Warmer:
         breakers: Breakers,
     ) -> None:
         self._breakers = breakers
-        self._providers = providers
+        self._places = _places_of(providers)
         self._settings = settings
         self._events = events
-        self._new: dict[str, LiveProvider] = {}
+        self._new: dict[Server, LiveProvider] = {}
         self._replaced = anyio.Event()
-        # By name and address: at another address it is another server.
-        self._reachable: dict[tuple[str, str], bool] = {}
+        self._reachable: dict[Server, bool] = {}
 
     def replace(self, providers: Mapping[str, LiveProvider], settings: Egress) -> None:
         """Keep connections to these from now on, and open those that are not there at once."""
         are_more = settings.warm_connections > self._settings.warm_connections
-        known = {_place(name, provider) for name, provider in self._providers.items()}
+        places = _places_of(providers)
         # The others are left alone: a call would miss the connection that is being used.
         self._new = {
-            name: provider
-            for name, provider in providers.items()
-            if are_more or name in self._new or _place(name, provider) not in known
+            place: provider
+            for place, provider in places.items()
+            if are_more or place in self._new or place not in self._places
         }
-        self._providers, self._settings = providers, settings
-        kept = {_place(name, provider) for name, provider in providers.items()}
+        self._places, self._settings = places, settings
         self._reachable = {
-            place: answers for place, answers in self._reachable.items() if place in kept
+            place: answers for place, answers in self._reachable.items() if place in places
         }
         self._replaced.set()
 
     async def run(self, on_round: Callable[[], None]) -> None:
         """Go round for ever; `on_round` is called after each."""
         while True:
-            await self._go_round(self._providers)
+            await self._go_round(self._places)
             on_round()
             next_at = anyio.current_time() + self._settings.warm_every_seconds
             while (seconds := next_at - anyio.current_time()) > 0:
@@ -79,24 +81,24 @@ class Warmer:
                     seconds = self._settings.warm_every_seconds
                     next_at = min(next_at, anyio.current_time() + seconds)
 
-    async def _go_round(self, providers: Mapping[str, LiveProvider]) -> None:
+    async def _go_round(self, places: Mapping[Server, LiveProvider]) -> None:
         if not self._settings.warm_connections:
             return
         async with anyio.create_task_group() as tasks:
-            for name, provider in providers.items():
-                tasks.start_soon(self._warm, name, provider, name=f"warm {name}")
+            for place, provider in places.items():
+                tasks.start_soon(self._warm, place, provider, name=f"warm {place[0]}")
 
-    async def _warm(self, name: str, provider: LiveProvider) -> None:
-        place = _place(name, provider)
+    async def _warm(self, place: Server, provider: LiveProvider) -> None:
+        name, server = place
         every = self._settings.warm_every_seconds
         if self._reachable.get(place) and self._breakers.is_used(place, monotonic(), every):
             return  # calls keep its connections warm, and show how it is
-        report = await provider.channel.warm(
+        report = await provider.channels[server].warm(
             provider.adapter.warm_path, self._settings.warm_connections, WARM_SECONDS
         )
         # A server that answers and then closes keeps none open, and is there all the same.
         answers = report.open > 0 or (report.error is None and report.seconds < WARM_SECONDS)
-        is_current = self._providers.get(name) is provider
+        is_current = self._places.get(place) is provider
         if is_current:
             self._breakers.probed(place, monotonic(), answers=report.answers, every_seconds=every)
         if self._reachable.get(place) is answers or not is_current:
@@ -105,12 +107,22 @@ class Warmer:
         if answers:
             duration_us = int(report.seconds * 1_000_000)
             self._events.emit(
-                ProviderWarmed(provider=name, connections=report.open, duration_us=duration_us)
+                ProviderWarmed(
+                    provider=name,
+                    server=server,
+                    connections=report.open,
+                    duration_us=duration_us,
+                )
             )
         else:
             kind = type(report.error).__name__ if report.error else "Timeout"
-            self._events.emit(ProviderUnreachable(provider=name, error_class=kind))
+            self._events.emit(ProviderUnreachable(provider=name, server=server, error_class=kind))
 
 
-def _place(name: str, provider: LiveProvider) -> tuple[str, str]:
-    return name, provider.channel.server
+def _places_of(providers: Mapping[str, LiveProvider]) -> dict[Server, LiveProvider]:
+    """Return every address of every provider: at another one it is another server."""
+    return {
+        (name, server): provider
+        for name, provider in providers.items()
+        for server in provider.channels
+    }

@@ -10,7 +10,7 @@ rests, as one that was refused does, until that is over or the provider tells ot
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
@@ -22,7 +22,7 @@ from routerd.errors import ErrorClass
 from routerd.models.schema import Deployment
 from routerd.providers.rate_limits import LimitLeft
 
-__all__ = ["Key", "KeyLimits"]
+__all__ = ["Key", "KeyLimits", "Rest"]
 
 THOUSAND: Final = 1000
 # Of its tokens, from which on it matters whether a request's bound is more than is left.
@@ -43,13 +43,31 @@ class KeyLimits(Struct, frozen=True):
     free: Mapping[str, Tier] = {}
 
 
+class Rest(NamedTuple):
+    """Until when a key is not to be used for one deployment, why, and since when.
+
+    `is_named` says that its provider named that time.
+    """
+
+    until: float
+    because: ErrorClass
+    since: float
+    is_named: bool
+
+    @property
+    def is_guess(self) -> bool:
+        """Whether it is for a rate, and nobody named a time."""
+        return self.because is ErrorClass.RATE_LIMIT and not self.is_named
+
+
 class Key:
     """One key, with what is running and what is left.
 
     `because` is why it cools down until `cooling_until`, since `cooled_at`; up to `named_until` its
     provider said so itself. `is_limited`: its minute has limits.
     `told` is what its provider says is left of its own limits, each with the time up to which that
-    holds. By that nothing is left until `used_up_until`.
+    holds. By that nothing is left until `used_up_until`. `resting` are the deployments that it was
+    refused for alone.
     """
 
     __slots__ = (
@@ -66,6 +84,7 @@ class Key:
         "name",
         "named_until",
         "quotas",
+        "resting",
         "told",
         "used_up_until",
     )
@@ -79,6 +98,7 @@ class Key:
         self.quotas: dict[str, Quota] = {}
         self.told: tuple[tuple[LimitLeft, float], ...] = ()
         self.used_up_until = 0.0
+        self.resting: dict[str, Rest] = {}
         self._sent_since = 0
         self._minute: Allowance | None = None
         self._earlier: Mapping[str, Quota] = {}
@@ -158,6 +178,30 @@ class Key:
         if until > self.cooling_until:
             self.cooling_until, self.because = until, because
 
+    def rest(self, deployment: str, rest: Rest) -> None:
+        """Prefer other keys for one deployment; a time before the one already set changes nothing.
+
+        What is over is forgotten.
+        """
+        now, known = rest.since, self.resting.get(deployment)
+        self.resting = {name: item for name, item in self.resting.items() if item.until > now}
+        if known is None or rest.until > known.until:
+            self.resting[deployment] = rest
+
+    def rest_of(self, deployment: str, now: float) -> Rest | None:
+        """Return what keeps it from a deployment, the whole key's cool-down included."""
+        rest = self.resting.get(deployment)
+        if self.because is not None and self.cooling_until > now:
+            is_named = not self.rests_by_guess(now)
+            whole = Rest(self.cooling_until, self.because, self.cooled_at, is_named)
+            rest = whole if rest is None or rest.until < whole.until else rest
+        return rest if rest is not None and rest.until > now else None
+
+    def rests_until(self, deployment: str, now: float) -> float:
+        """Return when it may be used for a deployment that it was refused for; 0 if it may be."""
+        rest = self.resting.get(deployment)
+        return rest.until if rest is not None and rest.until > now else 0.0
+
     def hear(self, limits: Iterable[LimitLeft], now: float) -> None:
         """Take from an answer what is left of the provider's own limits, in place of the last."""
         self.told = tuple([(limit, now + limit.seconds) for limit in limits])
@@ -189,6 +233,7 @@ class Key:
         """Forget what the provider had against it."""
         self.cooling_until, self.named_until, self.because = 0.0, 0.0, None
         self.told, self.used_up_until = (), 0.0
+        self.resting = {}
         for quota in self.quotas.values():
             quota.exhausted_until = 0.0
 
@@ -227,14 +272,24 @@ class Key:
             default=None,
         )
 
-    def answered(self, asked_at: float) -> None:
+    def answered(self, asked_at: float, deployment: str = "") -> None:
         """Note that a request was answered: if it was sent since, no rate limit holds any more."""
         if self.because is ErrorClass.RATE_LIMIT and asked_at >= self.cooled_at:
             self.cooling_until, self.named_until, self.because = 0.0, 0.0, None
+        if self.resting:
+            rest = self.resting.get(deployment)
+            if (
+                rest is not None
+                and rest.because is ErrorClass.RATE_LIMIT
+                and asked_at >= rest.since
+            ):
+                del self.resting[deployment]
 
-    def unwanted_until(self, tokens: int | None, now: float) -> float:
-        """Return up to when its provider wants no request of so many tokens."""
-        return max(self.named_until, self._lacks_until(tokens, now))
+    def unwanted_until(self, tokens: int | None, now: float, deployment: str = "") -> float:
+        """Return up to when its provider wants no request of so many tokens, to a deployment."""
+        rest = self.resting.get(deployment)
+        named = rest.until if rest is not None and rest.is_named else 0.0
+        return max(self.named_until, self._lacks_until(tokens, now), named)
 
     def rests_by_guess(self, now: float) -> bool:
         """Say whether it cools down for its rate though its provider named no time."""
@@ -270,6 +325,11 @@ class Key:
                 if ends_at > now
             ],
             "headroom": self.headroom(now),
+            "resting": [
+                {"deployment": name, "until": rest.until, "because": str(rest.because)}
+                for name, rest in sorted(self.resting.items())
+                if rest.until > now
+            ],
         }
 
 

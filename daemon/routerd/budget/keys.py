@@ -7,18 +7,19 @@ no call is refused because of one. Nothing is awaited between the choice and the
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from msgspec import Struct
 
-from routerd.budget.key import Key, KeyLimits
+from routerd.budget.cooling import Cooling, look_at, look_for
+from routerd.budget.key import Key, KeyLimits, Rest
 from routerd.budget.quota import Exhausted, Quota, tier_of
 from routerd.domain import FreeQuota
 from routerd.errors import ErrorClass
 from routerd.models.schema import Deployment
 from routerd.providers.rate_limits import LimitLeft
 
-__all__ = ["Cooling", "Day", "KeyHold", "KeyRefusal", "Keys"]
+__all__ = ["Day", "KeyHold", "KeyRefusal", "Keys"]
 
 # Deployment and key of a free tier, and since when its day is counted.
 Day = tuple[str, str | None, float]
@@ -38,17 +39,6 @@ class KeyRefusal(Struct, frozen=True):
     code: str
     detail: str
     resets_at: float
-
-
-class Cooling(NamedTuple):
-    """Until when all keys of a provider cool down, and why the first of them that is ready does.
-
-    `is_guess` says that its provider named no time.
-    """
-
-    until: float
-    because: str
-    is_guess: bool
 
 
 class KeyHold:
@@ -125,10 +115,20 @@ class KeyHold:
 
     def answered(self) -> None:
         """Hear that the attempt was answered whole: a rate limit of before is over."""
-        self.key.answered(self.at)
+        self.key.answered(self.at, self.deployment)
 
-    def failed(self, error_class: ErrorClass, retry_after: float | None, now: float) -> None:
-        """Hear why the attempt failed: where the key is at fault, it cools down."""
+    def failed(
+        self,
+        error_class: ErrorClass,
+        retry_after: float | None,
+        now: float,
+        *,
+        is_of_deployment: bool = False,
+    ) -> None:
+        """Hear why the attempt failed: where the key is at fault, it cools down.
+
+        What was `is_of_deployment` is for this one alone: the key serves others as before.
+        """
         if error_class is ErrorClass.QUOTA and self._quota is not None:
             self._quota.exhaust(now)
         elif error_class in COOL_DOWNS:
@@ -139,7 +139,11 @@ class KeyHold:
                 # Nobody mends an account because a minute is over.
                 seconds = max(seconds, retry_after)
             is_named = retry_after is not None and error_class is ErrorClass.RATE_LIMIT
-            self.key.cool(now + seconds, error_class, now, is_named=is_named)
+            until = now + seconds
+            if is_of_deployment:
+                self.key.rest(self.deployment, Rest(until, error_class, now, is_named))
+            else:
+                self.key.cool(until, error_class, now, is_named=is_named)
 
 
 # What decides between two keys, the smaller first: when it has cooled down, whether it costs money,
@@ -252,7 +256,7 @@ class Keys:
         if not found:
             return 0.0
         _, key, _ = min(found, key=lambda candidate: candidate[0])
-        return max(0.0, key.unwanted_until(bound_tokens, now) - now)
+        return max(0.0, key.unwanted_until(bound_tokens, now, deployment) - now)
 
     def free_quotas(self, deployments: Iterable[str], now: float) -> tuple[FreeQuota, ...]:
         """Return what is left of the free tiers of candidates, for a decision."""
@@ -269,14 +273,15 @@ class Keys:
     def left(
         self, deployments: Iterable[Deployment], now: float
     ) -> tuple[dict[str, int], dict[str, Cooling]]:
-        """Return the thousandths of rate limits left, by deployment, and which providers cool down.
+        """Return the thousandths of rate limits left, by deployment, and who cools down.
 
         Of several keys that of the one with the most; nothing where one is not limited. A provider
-        cools down when all of its keys do.
+        cools down when all of its keys do, a deployment when none of them serves it.
         """
         looked_at: dict[str, int | None] = {}
         headroom: dict[str, int] = {}
         cooling: dict[str, Cooling] = {}
+        resting: set[str] = set()
         for deployment in deployments:
             provider = deployment.provider
             if provider not in looked_at:
@@ -289,7 +294,12 @@ class Keys:
                     and not ring[0].is_limited
                     and ring[0].cooling_until <= now
                 ):
-                    looked_at[provider] = _look_at(provider, ring, now, cooling)
+                    looked_at[provider] = look_at(provider, ring, now, cooling)
+                for key in ring:
+                    if key.resting:
+                        resting.add(provider)
+            if resting and provider in resting and provider not in cooling:
+                look_for(deployment.id, self._rings[provider], now, cooling)
             most = looked_at[provider]
             if most is not None:
                 headroom[deployment.id] = most
@@ -357,9 +367,10 @@ class Keys:
             if terms != "refused" and key.has_room(tokens, now):
                 costs = terms == "paid"
                 busy = key.in_flight if costs else 0
-                found.append(
-                    ((key.ready_at(quota, now, tokens), costs, busy, key.index), key, quota)
-                )
+                ready_at = key.ready_at(quota, now, tokens)
+                if key.resting:
+                    ready_at = max(ready_at, key.rests_until(deployment, now))
+                found.append(((ready_at, costs, busy, key.index), key, quota))
         return found
 
     def _refusal(
@@ -380,27 +391,3 @@ class Keys:
 
     def _quotas(self) -> Iterator[Quota]:
         return (quota for quotas, _ in self._free.values() for quota in quotas)
-
-
-def _look_at(
-    provider: str, ring: Sequence[Key], now: float, cooling: dict[str, Cooling]
-) -> int | None:
-    """Return the headroom of a provider's best key, and note it if all cool down."""
-    most: int | None = None
-    first, first_until = ring[0], float("inf")
-    are_limited = are_cooling = True
-    for key in ring:
-        until = max(key.cooling_until, key.used_up_until) if key.told else key.cooling_until
-        is_cooling = until > now
-        left = key.headroom(now) if is_cooling or key.is_limited or key.told else None
-        if left is None:
-            are_limited = False
-        elif most is None or left > most:
-            most = left
-        are_cooling = are_cooling and is_cooling
-        if until < first_until:
-            first, first_until = key, until
-    if are_cooling:
-        is_guess = first.rests_by_guess(now)
-        cooling[provider] = Cooling(first_until, first.why_it_rests(now), is_guess)
-    return most if are_limited else None

@@ -12,8 +12,9 @@ from time import monotonic, time
 from typing import Final, Protocol
 
 from routerd.budget.budgets import Budgets
+from routerd.budget.cooling import Cooling
 from routerd.budget.holds import Hold, HoldRefused, Spending
-from routerd.budget.keys import Cooling, KeyHold, KeyRefusal, Keys
+from routerd.budget.keys import KeyHold, KeyRefusal, Keys
 from routerd.domain import Attempt, BudgetRoom, Dropped, Intent, Record, Route, Snapshot, Usage
 from routerd.errors import ErrorClass, Failure
 from routerd.execute.failover import is_of_a_key
@@ -334,7 +335,12 @@ class Opened:
             return  # the request is too large for its limits: smaller ones pass
         if not failure.is_of_key:
             return
-        self._key.failed(failure.error_class, failure.retry_after, now)
+        self._key.failed(
+            failure.error_class,
+            failure.retry_after,
+            now,
+            is_of_deployment=failure.is_of_deployment,
+        )
 
     def close(self, attempt: Attempt) -> None:
         """Settle what an attempt cost, which is known by now, or give back what was not sent."""
@@ -359,18 +365,18 @@ class Opened:
 
 
 def _with_cooling(unwell: Unwell, cooling: Mapping[str, Cooling], now: float) -> Unwell:
-    """Avoid those too whose keys all cool down."""
+    """Avoid those too whose keys all cool down, providers and single deployments."""
     why, seconds = dict(unwell.why), dict(unwell.seconds)
     last_resorts = set(unwell.last_resorts)
-    for provider, (until, because, is_guess) in cooling.items():
-        if provider in why and provider not in seconds:
+    for name, (until, because, is_guess) in cooling.items():
+        if name in why and name not in seconds:
             continue  # tripped by hand
         if not is_guess:
-            last_resorts.discard(provider)
-        elif provider not in why:
-            last_resorts.add(provider)
-        why.setdefault(provider, f"its keys cool down: {because}")
-        seconds[provider] = max(seconds.get(provider, 0.0), round(until - now, 3))
+            last_resorts.discard(name)
+        elif name not in why:
+            last_resorts.add(name)
+        why.setdefault(name, f"its keys cool down: {because}")
+        seconds[name] = max(seconds.get(name, 0.0), round(until - now, 3))
     return Unwell(why, seconds, tuple(sorted(last_resorts)))
 
 

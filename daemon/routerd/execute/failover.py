@@ -12,13 +12,21 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from routerd.domain import MAX_ATTEMPTS_PER_ROUTE
 from routerd.errors import ErrorClass, Failure
 from routerd.settings import Failover
 
-__all__ = ["JITTER", "Step", "StepKind", "is_of_a_key", "next_step", "refuses_for_now"]
+__all__ = [
+    "JITTER",
+    "Step",
+    "StepKind",
+    "as_on_last_route",
+    "is_of_a_key",
+    "next_step",
+    "refuses_for_now",
+]
 
 # Callers that failed together do not come back in the same instant: up to so much is added.
 JITTER: Final = 0.1
@@ -66,7 +74,7 @@ def next_step(
     `can_repair` says that the adapter knows how to change a request that was refused.
     """
     kind = failure.error_class
-    otherwise = STOP if kind in FINAL else FALLBACK
+    otherwise = STOP if kind in FINAL and not _is_of_a_model(failure) else FALLBACK
     if committed:
         return otherwise if may_restart else STOP
     if kind is ErrorClass.CONTEXT_LENGTH:
@@ -84,8 +92,27 @@ def next_step(
     return otherwise
 
 
+def as_on_last_route(failure: Failure) -> Failure:
+    """Return a failure as it counts where no other route is left.
+
+    Some limit the rate and name no time: a moment later is better than nothing at all.
+    """
+    if (
+        failure.error_class is ErrorClass.RATE_LIMIT
+        and failure.retry_after is None
+        and failure.retryable_here is None
+    ):
+        return structs.replace(failure, retryable_here=True)
+    return failure
+
+
 def _is_repeatable_mistake(failure: Failure) -> bool:
     return failure.error_class is ErrorClass.BAD_REQUEST and failure.retryable_here is True
+
+
+def _is_of_a_model(failure: Failure) -> bool:
+    """Say whether the request is only more than this model can do: another one may take it."""
+    return failure.error_class is ErrorClass.BAD_REQUEST and failure.is_of_deployment
 
 
 def _pause(failure: Failure, settings: Failover) -> float | None:
@@ -108,7 +135,7 @@ def _pause(failure: Failure, settings: Failover) -> float | None:
 
 def refuses_for_now(failure: Failure) -> bool:
     """Say whether another request to the same provider, by the same key, is refused too."""
-    return is_of_a_key(failure) or (
+    return (is_of_a_key(failure) and not failure.is_of_deployment) or (
         failure.error_class is ErrorClass.OVERLOADED and failure.retry_after is not None
     )
 

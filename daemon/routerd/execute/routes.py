@@ -31,7 +31,16 @@ from routerd.execute.accounts import NoRoom, Purse
 from routerd.execute.asking import Asking
 from routerd.execute.attempt import Deadline, run_attempt, settle_attempt
 from routerd.execute.delivery import Delivery
-from routerd.execute.failover import FALLBACK, JITTER, STOP, Step, next_step, refuses_for_now
+from routerd.execute.failover import (
+    FALLBACK,
+    JITTER,
+    STOP,
+    Step,
+    as_on_last_route,
+    is_of_a_key,
+    next_step,
+    refuses_for_now,
+)
 from routerd.execute.target import Target
 from routerd.models.rooms import facts_of
 from routerd.providers.base import Outcome
@@ -98,8 +107,8 @@ class Execution:
         self._clock = asyncio.get_running_loop().time
         self._deadline = self._clock() + call.deadline - monotonic()
         self._first: ErrorInfo | None = None
-        # By provider, what it refused this call for.
-        self._refusals: dict[str, Failure] = {}
+        # What this call was refused for: by a provider, or by one address of it.
+        self._refusals: dict[tuple[str, str], Failure] = {}
         self._has_others = False
         self._is_hasty = isinstance(options.latency, int)
 
@@ -116,7 +125,7 @@ class Execution:
         while routes:
             route, target = routes.pop(0)
             self._has_others = bool(routes or full)
-            if self._was_refused_at(route):
+            if self._was_refused_at(route, target):
                 step: Step | None = FALLBACK
             else:
                 # Rather than failing unheard, the last one is tried whatever its health.
@@ -135,9 +144,10 @@ class Execution:
                 if routes and not self.attempts and routes[0][0] is plan.routes[0]:
                     reason = "first"
 
-    def _was_refused_at(self, route: Route) -> bool:
+    def _was_refused_at(self, route: Route, target: Target) -> bool:
         """Pass by a provider that refused this very call, and has no other key for it."""
-        failure = self._refusals.get(route.provider)
+        provider, server = route.provider, target.channel.server
+        failure = self._refusals.get((provider, "")) or self._refusals.get((provider, server))
         if failure is None or self._purse.has_another_key(route, failure, self._now()):
             return False
         detail = f"{route.provider} refused this call before: {failure.error_class}"
@@ -219,7 +229,7 @@ class Execution:
         ):
             return AT_ONCE
         return next_step(
-            failure,
+            failure if self._has_others else as_on_last_route(failure),
             attempts_on_route=attempts_here,
             committed=self._delivery.committed,
             may_restart=self._call.options.restart,
@@ -312,7 +322,9 @@ class Execution:
             attempt.error_phase, attempt.retry_after = failure.phase, failure.retry_after
             opened.failed(failure, self._now())
             if refuses_for_now(failure):
-                self._refusals[target.provider] = failure
+                # An address that is overloaded says nothing of the others.
+                where = "" if is_of_a_key(failure) else target.channel.server
+                self._refusals[target.provider, where] = failure
             self._delivery.fail(failure)
             raise
         except CallRefused:

@@ -213,8 +213,11 @@ class Signer(Protocol):
 class SigningAdapter(Protocol):
     """A wire format with keys that are never sent, only signed with."""
 
-    def signer(self, key: str | None) -> Signer | None:
-        """Return what signs each request; None where the key goes along in `authorize`."""
+    def signer(self, key: str | None, region: str | None = None) -> Signer | None:
+        """Return what signs each request; None where the key goes along in `authorize`.
+
+        `region` is for addresses that name none.
+        """
         ...
 
     def key_in(self, environ: Mapping[str, str]) -> str | None:
@@ -225,6 +228,14 @@ class SigningAdapter(Protocol):
 @runtime_checkable
 class RegionalAdapter(Protocol):
     """A wire format whose vendor has an address for each region."""
+
+    def region_in(self, environ: Mapping[str, str]) -> str | None:
+        """Return the region that the vendor's own variables name; None where they name none."""
+        ...
+
+    def own_address(self, base_url: str, environ: Mapping[str, str]) -> str | None:
+        """Return the address that serves where nobody chose one; None if that region cannot be."""
+        ...
 
     def address_in(self, base_url: str, region: str | None) -> str:
         """Return the base address that serves a region."""

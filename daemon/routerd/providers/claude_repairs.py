@@ -15,7 +15,7 @@ from routerd.errors import ErrorClass, Failure
 from routerd.providers.base import ChatRequest, Repair
 from routerd_proto.content import Message, Reasoning
 
-__all__ = ["repair_request"]
+__all__ = ["repair_request", "without_reasoning"]
 
 OF_ANOTHER_CONVERSATION: Final = "block is bound to a different conversation"
 BAD_SIGNATURE: Final = ("invalid `signature`", "`thinking` block")
@@ -30,13 +30,14 @@ def repair_request(request: ChatRequest, failure: Failure) -> Repair | None:
     is_bound = OF_ANOTHER_CONVERSATION in message
     if not is_bound and not all(words in message for words in BAD_SIGNATURE):
         return None
-    messages = [_without_thinking(item) for item in request.messages]
+    messages = [without_reasoning(item) for item in request.messages]
     if messages == request.messages:
         return None
     return Repair(replace(request, messages=messages), NOTE)
 
 
-def _without_thinking(message: Message) -> Message:
+def without_reasoning(message: Message) -> Message:
+    """Return a message without any reasoning in it."""
     if isinstance(message.content, str):
         return message
     return replace(

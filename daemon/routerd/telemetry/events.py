@@ -104,19 +104,21 @@ class RestartNeeded(Event, frozen=True, kw_only=True, tag="restart_needed"):
 
 
 class ProviderWarmed(Event, frozen=True, kw_only=True, tag="provider_warmed"):
-    """Connections to a provider are open before a call needs them."""
+    """Connections to an address of a provider are open before a call needs them."""
 
     provider: str
     connections: int
     duration_us: int
+    server: str = ""
 
 
 class ProviderUnreachable(Event, frozen=True, kw_only=True, tag="provider_unreachable"):
-    """No connection to a provider could be opened. `detail` never quotes the provider."""
+    """No connection to an address of a provider could be opened; `detail` never quotes it."""
 
     provider: str
     error_class: str
     detail: str = ""
+    server: str = ""
 
 
 class ProviderTripped(Event, frozen=True, kw_only=True, tag="provider_tripped"):

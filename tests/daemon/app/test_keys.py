@@ -249,5 +249,5 @@ async def test_each_deployment_reaches_its_regions_address(
     }
     for target in targets.values():
         assert target.keys[0].channel is target.channel
-        assert providers["bedrock"].channel_at(target.channel.server) is target.channel
-    assert providers["bedrock"].channel_at("elsewhere:443") is None
+        assert providers["bedrock"].channels[target.channel.server] is target.channel
+    assert set(providers["bedrock"].channels) == set(servers.values())

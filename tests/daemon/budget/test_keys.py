@@ -324,7 +324,7 @@ def test_the_reports_are_plain_data() -> None:
     ]
     minute = [{"unit": "calls", "limit": 5, "used": 0, "held": 1, "left": 4}]
     row = {"provider": "vendor", "key": "a", "in_flight": 1, "minute": minute}
-    row |= {"told": [], "used_up_until": None}
+    row |= {"told": [], "used_up_until": None, "resting": []}
     assert keys.report_keys(NOON) == [
         {**row, "cooling_until": NOON + 5, "cooling_because": "rate_limit", "headroom": 0}
     ]

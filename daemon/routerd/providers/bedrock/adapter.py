@@ -23,9 +23,9 @@ from routerd.providers.base import (
 from routerd.providers.bedrock.decode import ConverseDecoder
 from routerd.providers.bedrock.encode import encode_request
 from routerd.providers.bedrock.failure import read_failure
-from routerd.providers.bedrock.regions import address_in
+from routerd.providers.bedrock.regions import address_in, own_address, region_in
+from routerd.providers.bedrock.repairs import repair_request
 from routerd.providers.bedrock.signing import SigV4Signer, read_credentials
-from routerd.providers.claude_repairs import repair_request
 from routerd.providers.json_text import JSON_ERRORS, read_json, text_of
 
 __all__ = ["BedrockAdapter"]
@@ -47,10 +47,10 @@ class BedrockAdapter:
             return []
         return [(b"authorization", b"Bearer " + key.strip().encode())]
 
-    def signer(self, key: str | None) -> Signer | None:
+    def signer(self, key: str | None, region: str | None = None) -> Signer | None:
         """Return what signs each request; None where the key goes along as it is."""
         credentials = read_credentials(key)
-        return None if credentials is None else SigV4Signer(credentials)
+        return None if credentials is None else SigV4Signer(credentials, region)
 
     def key_in(self, environ: Mapping[str, str]) -> str | None:
         """Return the credentials of AWS's own variables as one key; None where there are none."""
@@ -59,6 +59,14 @@ class BedrockAdapter:
         if not (key_id and secret):
             return None
         return f"{key_id}:{secret}:{token}".rstrip(":")
+
+    def region_in(self, environ: Mapping[str, str]) -> str | None:
+        """Return the region that AWS's own variables name; None where they name none."""
+        return region_in(environ)
+
+    def own_address(self, base_url: str, environ: Mapping[str, str]) -> str | None:
+        """Return the address of the region that AWS's own variables name."""
+        return own_address(base_url, environ)
 
     def address_in(self, base_url: str, region: str | None) -> str:
         """Return the base address that serves a region."""

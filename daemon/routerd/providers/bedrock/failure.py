@@ -67,6 +67,13 @@ VALIDATION_PATTERNS: Final = (
     ("input is too long", ErrorClass.CONTEXT_LENGTH),
     ("exceeds the maximum", ErrorClass.CONTEXT_LENGTH),
 )
+# What the key's other models, and the same one elsewhere, need not be refused: its rates and quotas
+# are counted by model and region.
+OF_A_MODEL: Final = ("ThrottlingException", "ServiceQuotaExceededException")
+# An access that is denied names what it is denied to, unless it is the key that is not believed.
+MODEL_DENIED: Final = ("model", "resource", "bedrock:")
+# Another model may take what this one does not.
+NOT_ABLE: Final = ("model doesn't support", "model does not support")
 # The exceptions that pass on what the model's own server answered.
 PASSED_ON: Final = ("ModelErrorException", "ModelStreamErrorException")
 ERROR_HEADER: Final = "x-amzn-errortype"
@@ -121,7 +128,20 @@ def _failure(
         error.message,
     )
     error = msgspec.structs.replace(error, message=shorten(words), type=kind, code=None)
-    return failure_of(error, _class_of(error, fields, status), status, headers)
+    failure = failure_of(error, _class_of(error, fields, status), status, headers)
+    if not _is_of_a_model(error, failure.error_class):
+        return failure
+    return msgspec.structs.replace(failure, is_of_deployment=True)
+
+
+def _is_of_a_model(error: ProviderError, error_class: ErrorClass) -> bool:
+    """Say whether nothing but this model in this region is refused."""
+    message = error.message.lower()
+    if error.type == "AccessDeniedException":
+        return any(word in message for word in MODEL_DENIED)
+    if error_class is ErrorClass.BAD_REQUEST:
+        return any(words in message for words in NOT_ABLE)
+    return error.type in OF_A_MODEL
 
 
 def _class_of(error: ProviderError, fields: dict[str, Any], status: int | None) -> ErrorClass:

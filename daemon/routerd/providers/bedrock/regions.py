@@ -8,14 +8,23 @@ from any region in it; `global` is called from anywhere.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["address_in"]
+__all__ = ["DEFAULT_REGION", "address_in", "own_address", "region_in", "region_of"]
+
+# Where neither an address nor the environment names one.
+DEFAULT_REGION: Final = "us-east-1"
 
 HOST: Final = re.compile(
-    r"(?P<start>https?://bedrock-runtime(?:-fips)?\.)(?P<region>[a-z0-9-]+)(?P<end>\.amazonaws\.com)"
+    r"(?P<start>https?://bedrock-runtime(?:-fips)?\.)(?P<region>[a-z0-9-]+)"
+    r"(?P<end>\.(?:amazonaws\.com|api\.aws))(?=[:/?]|$)"
 )
-REGION: Final = re.compile(r"[a-z]{2,3}(?:-[a-z]+)+-\d")
+# `eu-central-1`, `us-gov-west-1`, `eusc-de-east-1`.
+REGION: Final = re.compile(
+    r"(?<![a-z0-9-])[a-z]{2,4}(?:-[a-z]+)?-"
+    r"(?:central|east|west|north(?:east|west)?|south(?:east|west)?)-\d(?![a-z0-9-])"
+)
 # The regions a geography's profiles are called from, by how they begin; the first is used where
 # the provider's own address lies outside.
 GEOGRAPHIES: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
@@ -26,6 +35,32 @@ GEOGRAPHIES: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "au": ("ap-southeast-2", ("ap-southeast-2", "ap-southeast-4")),
     "apac": ("ap-southeast-1", ("ap-",)),
 }
+
+
+def region_in(environ: Mapping[str, str]) -> str | None:
+    """Return the region that AWS's own clients take from the environment; None without one."""
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        if region := environ.get(name, "").strip():
+            return region
+    return None
+
+
+def own_address(base_url: str, environ: Mapping[str, str]) -> str | None:
+    """Return the base address in the region of the environment, None if no region is called so.
+
+    An address that is not AWS's, or in another region than the one that is there without asking,
+    was chosen by somebody and stays.
+    """
+    match, region = HOST.match(base_url), region_in(environ)
+    if match is None or region is None or match["region"] != DEFAULT_REGION:
+        return base_url
+    return address_in(base_url, region) if REGION.fullmatch(region) is not None else None
+
+
+def region_of(host: str) -> str | None:
+    """Return the region that a host's name holds, also that of a private endpoint."""
+    found = REGION.search(host)
+    return None if found is None else found[0]
 
 
 def address_in(base_url: str, region: str | None) -> str:

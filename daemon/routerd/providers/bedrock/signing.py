@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import quote
@@ -17,13 +16,12 @@ from urllib.parse import quote
 from msgspec import Struct
 
 from routerd.providers.base import Headers
+from routerd.providers.bedrock.regions import DEFAULT_REGION, region_of
 
 __all__ = ["Credentials", "SigV4Signer", "read_credentials"]
 
 SERVICE: Final = "bedrock"
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
-REGION: Final = re.compile(r"(?<![a-z0-9])[a-z]{2,3}(?:-[a-z]+)+-\d(?![a-z0-9])")
-DEFAULT_REGION: Final = "us-east-1"
 
 
 class Credentials(Struct, frozen=True, eq=False):
@@ -47,10 +45,14 @@ def read_credentials(key: str | None) -> Credentials | None:
 
 
 class SigV4Signer:
-    """Sign requests with one access key, for the region that the host names."""
+    """Sign requests with one access key, for the region that the host names.
 
-    def __init__(self, credentials: Credentials) -> None:
+    `region` is that of hosts which name none, such as a proxy's.
+    """
+
+    def __init__(self, credentials: Credentials, region: str | None = None) -> None:
         self._credentials = credentials
+        self._region = region or DEFAULT_REGION
 
     def __repr__(self) -> str:
         return "<SigV4Signer>"
@@ -80,7 +82,7 @@ class SigV4Signer:
             added.append((b"x-amz-security-token", held.token.encode()))
         names = ";".join(sorted(signed))
         request = _canonical(method, path, signed, names, body)
-        scope = f"{moment[:8]}/{_region(host)}/{SERVICE}/aws4_request"
+        scope = f"{moment[:8]}/{region_of(host) or self._region}/{SERVICE}/aws4_request"
         digest = hashlib.sha256(request.encode()).hexdigest()
         text = f"{ALGORITHM}\n{moment}\n{scope}\n{digest}"
         signature = hmac.new(_key(held.secret, scope), text.encode(), hashlib.sha256).hexdigest()
@@ -89,11 +91,6 @@ class SigV4Signer:
             f"SignedHeaders={names}, Signature={signature}"
         )
         return [*added, (b"authorization", written.encode())]
-
-
-def _region(host: str) -> str:
-    found = REGION.search(host)
-    return found[0] if found is not None else DEFAULT_REGION
 
 
 def _canonical(method: str, path: str, signed: dict[str, str], names: str, body: bytes) -> str:

@@ -7,6 +7,8 @@ because users give base addresses with and without a path and with a query strin
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -21,13 +23,17 @@ Headers = list[tuple[bytes, bytes]]
 Response = httpx.Response
 Transport = httpx.AsyncBaseTransport
 TransportError = httpx.RequestError
+# A signature is refused for its time when that is five minutes off; half of it is worth mending.
+CLOCK_SECONDS = 150.0
+SIGNATURE_REFUSED = (400, 403)
 
 
 class Channel:
     """Send requests to one provider.
 
     `server` is host and port, for records and spans. `headers` go with every request, and so does
-    `user_agent`, unless they name one. A `signer` adds its own to each request as it is sent.
+    `user_agent`, unless they name one. A `signer` adds its own to each request as it is sent, by
+    the time of `clock` in seconds since the epoch: a clock that is wrong is set by the provider's.
     """
 
     def __init__(
@@ -39,6 +45,7 @@ class Channel:
         connect_seconds: float,
         user_agent: str = "routerd",
         signer: Signer | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._transport = transport
         self._base = httpx.URL(base_url)
@@ -47,6 +54,8 @@ class Channel:
             self._headers.append((b"user-agent", user_agent.encode()))
         queries = [(name.encode(), value.encode()) for name, value in self._base.params.items()]
         self._signer = signer
+        self._clock = clock
+        self._clock_is_behind = 0.0
         secrets = signer.secrets if signer is not None else []
         self._redactor = Redactor([*headers, *queries, *secrets])
         self._urls: dict[str, httpx.URL] = {}
@@ -92,18 +101,30 @@ class Channel:
         extensions = self._extensions.get(seconds) or self._extensions.setdefault(
             seconds, _extensions(seconds)
         )
+        signed = headers
         if self._signer is not None:
-            headers = [*headers, *self._signed("POST", path, headers, body)]
+            signed = [*headers, *self._signed("POST", path, headers, body)]
         request = httpx.Request(
             "POST",
             self.url(path),
-            headers=[*self._headers, *headers, (b"content-length", b"%d" % len(body))],
+            headers=[*self._headers, *signed, (b"content-length", b"%d" % len(body))],
             # Not `content=`: that builds headers which are already here, at four times the cost.
             stream=httpx.ByteStream(body),
             extensions={**extensions, SENDING: sending},
         )
         response = await self._transport.handle_async_request(request)
         sending.started = True
+        if self._signer is not None and self._sets_the_clock(response):
+            await response.aclose()
+            signed = [*headers, *self._signed("POST", path, headers, body)]
+            again = httpx.Request(
+                "POST",
+                request.url,
+                headers=[*self._headers, *signed, (b"content-length", b"%d" % len(body))],
+                stream=httpx.ByteStream(body),
+                extensions=request.extensions,
+            )
+            response = await self._transport.handle_async_request(again)
         return response
 
     async def get(self, path: str) -> httpx.Response:
@@ -126,7 +147,22 @@ class Channel:
         if self._signer is None:
             return []
         host, sent = self._base.netloc.decode("ascii"), self.url(path).raw_path.decode("ascii")
-        return self._signer.sign(method, host, sent, headers, body, time.time())
+        seconds = self._clock() + self._clock_is_behind
+        return self._signer.sign(method, host, sent, headers, body, seconds)
+
+    def _sets_the_clock(self, response: httpx.Response) -> bool:
+        """Go by the provider's clock from now on, if it refuses what was signed by another."""
+        if response.status_code not in SIGNATURE_REFUSED:
+            return False
+        try:
+            told = parsedate_to_datetime(response.headers.get("date", "")).timestamp()
+        except (ValueError, OverflowError):
+            return False
+        behind = told - self._clock()
+        if abs(behind - self._clock_is_behind) < CLOCK_SECONDS:
+            return False
+        self._clock_is_behind = behind
+        return True
 
 
 def _extensions(connect_seconds: float) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from routerd.providers.bedrock.frames import EXCEPTION, FrameParser
-from tests.daemon.providers.bedrock.wire import event, frame
+from tests.daemon.providers.bedrock.wire import event, frame, sealed
 
 STOP = bytes.fromhex(
     "0000007a00000051ca2c46650b3a6576656e742d7479706507000b6d65737361676553746f700d3a636f6e74656e742d"
@@ -66,7 +66,7 @@ def test_headers_of_all_types_are_passed_over() -> None:
     extra += b"\x01y\x06\x00\x02ab"
     whole = frame({}, b"")
     assert FrameParser().feed(whole) == [(b"", b"")]
-    assert FrameParser().feed(rebuilt(extra + text(":event-type", "ping"), b"{}")) == [
+    assert FrameParser().feed(sealed(extra + text(":event-type", "ping"), b"{}")) == [
         (b"ping", b"{}")
     ]
 
@@ -74,7 +74,7 @@ def test_headers_of_all_types_are_passed_over() -> None:
 @pytest.mark.parametrize("headers", [b"\x05ab", b"\x01x\x63", b"\x01x\x07\x00\x09a", b"\x01x\x05a"])
 def test_headers_that_do_not_add_up_break_the_answer(headers: bytes) -> None:
     parser = FrameParser()
-    assert parser.feed(rebuilt(headers, b"{}")) == []
+    assert parser.feed(sealed(headers, b"{}")) == []
     assert parser.broken is not None
 
 
@@ -104,13 +104,3 @@ def test_garbage_never_raises() -> None:
 def text(name: str, value: str) -> bytes:
     size = len(value).to_bytes(2, "big")
     return bytes([len(name)]) + name.encode() + b"\x07" + size + value.encode()
-
-
-def rebuilt(headers: bytes, payload: bytes) -> bytes:
-    """Write a frame with headers given as bytes."""
-    import struct  # noqa: PLC0415 - beside its only use
-    import zlib  # noqa: PLC0415
-
-    prelude = struct.pack(">II", len(headers) + len(payload) + 16, len(headers))
-    data = prelude + struct.pack(">I", zlib.crc32(prelude)) + headers + payload
-    return data + struct.pack(">I", zlib.crc32(data))

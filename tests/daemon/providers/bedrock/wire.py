@@ -17,6 +17,11 @@ def frame(headers: dict[str, str], payload: bytes) -> bytes:
         + value.encode()
         for name, value in headers.items()
     )
+    return sealed(head, payload)
+
+
+def sealed(head: bytes, payload: bytes) -> bytes:
+    """Put lengths and checksums around headers and payload."""
     prelude = struct.pack(">II", len(head) + len(payload) + 16, len(head))
     data = prelude + struct.pack(">I", zlib.crc32(prelude)) + head + payload
     return data + struct.pack(">I", zlib.crc32(data))
