@@ -6,7 +6,6 @@ checked here, since its client leaves them to the server.
 
 from __future__ import annotations
 
-import base64
 import re
 from typing import Any
 
@@ -28,6 +27,7 @@ from routerd_proto.content import (
     ToolName,
     ToolResult,
 )
+from tests.daemon.providers.bedrock.parameters import as_parameters
 from tests.daemon.providers.drive import ABLE, request
 
 session = pytest.importorskip(
@@ -109,26 +109,6 @@ options = st.fixed_dictionaries(
     },
 )
 choices = st.sampled_from((None, "auto", "none", "required", ToolName("ping")))
-
-
-def as_parameters(value: Any, shape: Any, place: str = "") -> Any:
-    """Turn what is sent into what the vendor's client is given, and check what it leaves out."""
-    metadata = shape.metadata
-    if shape.type_name == "blob":
-        return base64.b64decode(value, validate=True)
-    if shape.type_name == "string":
-        assert isinstance(value, str), place
-        assert "pattern" not in metadata or re.fullmatch(metadata["pattern"], value), place
-        assert "enum" not in metadata or value in metadata["enum"], place
-    if shape.type_name == "structure" and not getattr(shape, "is_document_type", False):
-        known = {name: item for name, item in value.items() if name in shape.members}
-        return value | {
-            name: as_parameters(item, shape.members[name], f"{place}.{name}")
-            for name, item in known.items()
-        }
-    if shape.type_name == "list":
-        return [as_parameters(item, shape.member, place) for item in value]
-    return value
 
 
 def check(chat: Any) -> dict[str, Any]:

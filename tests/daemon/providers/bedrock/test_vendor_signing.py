@@ -20,6 +20,7 @@ auth = pytest.importorskip(
 )
 from botocore.awsrequest import AWSRequest  # noqa: E402 - behind the check that it is there
 from botocore.credentials import Credentials as VendorsCredentials  # noqa: E402
+from botocore.tokens import FrozenAuthToken  # noqa: E402
 
 REGIONS = ("us-east-1", "eu-central-1", "us-gov-west-1", "ap-southeast-2", "eusc-de-east-1")
 KEY_CHARACTERS = st.characters(codec="ascii", exclude_characters=":", exclude_categories=["C", "Z"])
@@ -108,3 +109,12 @@ def test_a_query_is_part_of_it(query: list[str]) -> None:
     seconds = moment.replace(tzinfo=dt.UTC).timestamp()
     ours = SigV4Signer(Credentials("AKID", "s")).sign("GET", host, path, [], b"", seconds)
     assert {name.decode(): value.decode() for name, value in ours} == theirs
+
+
+@given(keys)
+def test_a_bearer_key_goes_where_the_vendor_puts_it(key: str) -> None:
+    aws = AWSRequest(method="POST", url="https://bedrock-runtime.us-east-1.amazonaws.com/")
+    auth.BearerAuth(FrozenAuthToken(key)).add_auth(aws)
+    sent = {name.decode(): value.decode() for name, value in BedrockAdapter().authorize(key)}
+    assert sent == {name.lower(): value for name, value in aws.headers.items()}
+    assert BedrockAdapter().signer(key) is None
