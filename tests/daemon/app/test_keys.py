@@ -251,3 +251,27 @@ async def test_each_deployment_reaches_its_regions_address(
         assert target.keys[0].channel is target.channel
         assert providers["bedrock"].channels[target.channel.server] is target.channel
     assert set(providers["bedrock"].channels) == set(servers.values())
+
+
+def test_the_environment_names_the_region_of_a_provider_that_names_none(tmp_path: Path) -> None:
+    def address(text: str, region: str) -> str:
+        startup = started(tmp_path, text, **AWS, AWS_REGION=region)
+        return startup.providers["bedrock"].entry.base_url
+
+    chosen = "https://bedrock-runtime.eu-west-3.amazonaws.com"
+    assert address("[providers.bedrock]\n", "eu-west-3") == chosen
+    named = f"[providers.bedrock]\nbase_url = '{chosen}'\n"
+    assert address(named, "ap-south-1") == chosen
+    with pytest.raises(SettingsError, match="no region is called 'Frankfurt'") as caught:
+        address("[providers.bedrock]\n", "Frankfurt")
+    assert caught.value.key == "providers.bedrock.base_url"
+
+
+def test_a_session_signs_with_its_token_for_the_region_of_the_environment(tmp_path: Path) -> None:
+    text = "[providers.bedrock]\nbase_url = 'https://gateway.example'\n"
+    session = {**AWS, "AWS_SESSION_TOKEN": "a+token==", "AWS_REGION": "eu-west-1"}
+    [key] = started(tmp_path, text, **session).providers["bedrock"].keys
+    assert key.signer is not None
+    signed = dict(key.signer.sign("POST", "gateway.example", "/model/m", [], b"", 0.0))
+    assert signed[b"x-amz-security-token"] == b"a+token=="
+    assert b"/eu-west-1/bedrock/aws4_request" in signed[b"authorization"]

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import anyio
 import anyio.to_thread
 import pytest
+from msgspec import structs
 
 from routerd.app.providers import LiveProvider, live_local
 from routerd.app.warming import Warmer
@@ -17,7 +18,7 @@ from routerd.models.schema import Provider
 from routerd.providers.transport import Transport, TransportSettings, build_transport
 from routerd.settings import Egress, Health
 from routerd.simulate import Simulator, parse_fault
-from routerd.telemetry.events import Event, Events, event_name
+from routerd.telemetry.events import Event, Events, ProviderWarmed, event_name
 
 
 @pytest.fixture
@@ -37,12 +38,15 @@ class Told:
 
     def __init__(self) -> None:
         self.names: list[str] = []
+        self.servers: list[str] = []
         self.rounds = 0
         self.events = Events([self._hear])
         self._changed = anyio.Event()
 
     def _hear(self, event: Event) -> None:
         self.names.append(event_name(event))
+        if isinstance(event, ProviderWarmed):
+            self.servers.append(event.server)
         self._change()
 
     def end_round(self) -> None:
@@ -182,3 +186,27 @@ async def test_a_provider_that_nobody_uses_and_that_fails_three_probes_is_trippe
         (row,) = breakers.report(anyio.current_time())
         assert row["state"] == "tripped"
         tasks.cancel_scope.cancel()
+
+
+async def test_every_regional_address_is_kept_warm_and_told_by_itself(transport: Transport) -> None:
+    told = Told()
+    settings = Egress(warm_connections=1, warm_every_seconds=3600)
+    async with (
+        Simulator(vendors=["openai"]) as one,
+        Simulator(vendors=["openai"]) as other,
+        anyio.create_task_group() as tasks,
+    ):
+        home = provider_at(f"{one.base_url}/openai/v1", transport)
+        away = provider_at(f"{other.base_url}/openai/v1", transport)
+        provider = structs.replace(home, elsewhere={"eu": away.keys, "jp": home.keys})
+        assert list(provider.channels) == [home.channel.server, away.channel.server]
+        warmer = Warmer({"openai": home}, settings, told.events, Breakers())
+        tasks.start_soon(warmer.run, told.end_round)
+        await told.until_rounds(1)
+        # A region that is new is reached at once; the address that was there is left alone.
+        warmer.replace({"openai": provider}, settings)
+        await told.until_rounds(2)
+        tasks.cancel_scope.cancel()
+    assert told.names == ["provider_warmed", "provider_warmed"]
+    assert told.servers == list(provider.channels)
+    assert [one.account.connections_accepted, other.account.connections_accepted] == [1, 1]

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routerd.errors import ErrorClass, Failure
-from routerd.execute.failover import JITTER, Step, StepKind, next_step
+from routerd.execute.failover import JITTER, Step, StepKind, as_on_last_route, next_step
+from routerd.execute.failover import refuses_for_now as refuses
 from routerd.settings import Failover
 
 LONGEST_WAIT_SECONDS: Final = Failover().longest_wait_seconds
@@ -127,6 +128,34 @@ def test_a_mistake_that_the_provider_calls_passing_is_sent_once_more_and_nowhere
     assert after(failure, committed=True) == STOP
     assert after(failure, committed=True, restart=True) == STOP
     assert after(failure, left=SHORT_PAUSE_SECONDS) == STOP
+
+
+@pytest.mark.parametrize("kind", ErrorClass)
+def test_on_the_last_route_a_rate_limit_without_a_time_gets_a_second_attempt(
+    kind: ErrorClass,
+) -> None:
+    is_limit = kind is ErrorClass.RATE_LIMIT
+    failure = failed(kind)
+    last = as_on_last_route(failure)
+    assert after(last) == (PAUSE if is_limit else after(failure))
+    assert after(last, attempts=2) == after(failure, attempts=2)
+    assert after(last, left=SHORT_PAUSE_SECONDS) == after(failure, left=SHORT_PAUSE_SECONDS)
+    # What the provider says itself holds.
+    for told in (failed(kind, retry_after=99.0), failed(kind, retryable_here=False)):
+        assert as_on_last_route(told) == told
+
+
+def test_what_only_this_model_cannot_do_another_one_may() -> None:
+    failure = failed(ErrorClass.BAD_REQUEST, is_of_deployment=True)
+    assert after(failure) == FALLBACK
+    assert after(failure, committed=True) == STOP
+    assert after(failure, repair=True) == Step("repair")
+
+
+@pytest.mark.parametrize("kind", [ErrorClass.RATE_LIMIT, ErrorClass.QUOTA, ErrorClass.AUTH])
+def test_what_one_deployment_refuses_its_provider_need_not(kind: ErrorClass) -> None:
+    assert refuses(failed(kind))
+    assert not refuses(failed(kind, is_of_deployment=True))
 
 
 @pytest.mark.parametrize("retryable_here", [None, True, False])

@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import json
 import random
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from routerd.errors import ErrorClass
 from routerd.providers.bedrock import BedrockAdapter
+from routerd.providers.bedrock.tools import ANSWER_TOOL
 from routerd_proto.frames import (
     CitationAdded,
     ReasoningDelta,
@@ -21,6 +25,7 @@ from tests.daemon.providers.bedrock.wire import (
     event,
     exception,
     metadata,
+    sealed,
     stopped,
     tool_start,
 )
@@ -258,3 +263,136 @@ def test_absurd_counts_are_left_out() -> None:
     _, outcome = decode(BEDROCK, [delta(0, text="a"), stopped(), metadata(**usage)])
     assert outcome.usage is None
     assert "too large to be true" in outcome.notes[0]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("others", [0, 1])
+def test_the_answer_by_a_tool_is_its_text(stream: bool, others: int) -> None:
+    if stream:
+        data = [
+            *[tool_start(0, "t", "f") + block_stop(0)] * others,
+            tool_start(1, "a", ANSWER_TOOL),
+            delta(1, toolUse={"input": '{"a":'}),
+            delta(1, toolUse={"input": '"b"}'}),
+            block_stop(1),
+            stopped("tool_use"),
+        ]
+    else:
+        content = [{"toolUse": {"toolUseId": "t", "name": "f", "input": {}}}] * others
+        content.append({"toolUse": {"toolUseId": "a", "name": ANSWER_TOOL, "input": {"a": "b"}}})
+        body = {"output": {"message": {"content": content}}, "stopReason": "tool_use"}
+        data = [json.dumps(body).encode()]
+    parts, outcome = decode(BEDROCK, data, stream=stream)
+    assert text_in(parts) == '{"a":"b"}'
+    assert [name for _, name, _ in calls_in(parts)] == ["f"] * others
+    assert (outcome.finish, outcome.complete) == ("tool_calls" if others else "stop", True)
+
+
+def test_an_answer_by_a_tool_that_was_cut_is_cut() -> None:
+    data = [
+        tool_start(0, "a", ANSWER_TOOL),
+        delta(0, toolUse={"input": '{"a'}),
+        stopped("max_tokens"),
+    ]
+    parts, outcome = decode(BEDROCK, data)
+    assert (text_in(parts), outcome.finish) == ('{"a', "length")
+
+
+TRACE = {
+    "promptRouter": {"invokedModelId": "arn:aws:bedrock:us-east-1::foundation-model/m.one-v1:0"},
+    "guardrail": {
+        "modelOutput": ["what was said"],
+        "inputAssessment": {
+            "g1": {"topicPolicy": {"topics": [{"name": "secret", "action": "BLOCKED"}]}}
+        },
+        "outputAssessments": {
+            "g1": [
+                {
+                    "contentPolicy": {"filters": [{"type": "HATE", "action": "NONE"}]},
+                    "sensitiveInformationPolicy": {
+                        "piiEntities": [{"match": "a@b.c", "action": "ANONYMIZED"}],
+                        "regexes": [{"match": "a@b.c", "action": "ANONYMIZED"}],
+                    },
+                }
+            ]
+        },
+    },
+}
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_what_a_trace_tells_is_noted_without_its_words(stream: bool) -> None:
+    text = "I cannot answer that."
+    if stream:
+        data = [
+            delta(0, text=text),
+            stopped("guardrail_intervened"),
+            event("metadata", usage={"inputTokens": 1, "outputTokens": 2}, trace=TRACE),
+        ]
+    else:
+        body = {
+            "output": {"message": {"content": [{"text": text}]}},
+            "stopReason": "guardrail_intervened",
+            "usage": {"inputTokens": 1, "outputTokens": 2},
+            "trace": TRACE,
+        }
+        data = [json.dumps(body).encode()]
+    parts, outcome = decode(BEDROCK, data, stream=stream)
+    assert text_in(parts) == text
+    assert (outcome.finish, outcome.model) == ("content_filter", "m.one-v1:0")
+    assert sorted(outcome.notes) == [
+        "a guardrail of the provider's stepped in",
+        "a guardrail's sensitiveInformationPolicy acted: anonymized",
+        "a guardrail's topicPolicy acted: blocked",
+    ]
+
+
+@pytest.mark.parametrize(
+    "trace", [None, 1, [], {"guardrail": 1}, {"guardrail": {"inputAssessment": {"g": [1, None]}}}]
+)
+def test_a_trace_that_makes_no_sense_is_passed_over(trace: Any) -> None:
+    data = [delta(0, text="a"), stopped(), event("metadata", trace=trace)]
+    parts, outcome = decode(BEDROCK, data)
+    assert (text_in(parts), outcome.complete, outcome.notes) == ("a", True, [])
+
+
+PIECES = st.sampled_from(
+    [
+        delta(0, text="t"),
+        delta(0, text="\u2028\r\n"),
+        delta(0, text="\ud83d"),
+        delta(1, toolUse={"input": "{}"}),
+        delta(2, reasoningContent={"text": "r"}),
+        delta(2, reasoningContent={"redactedContent": "QQ=="}),
+        delta(0, text=None),
+        delta(0, citation={"title": "c"}),
+        tool_start(1, "t", "f"),
+        block_stop(1),
+        block_stop(2),
+        stopped(),
+        metadata(inputTokens=1, outputTokens=1),
+        event("unheardOf", delta={"text": "no"}),
+        sealed(b"\x0b:event-type\x07\x00\x11contentBlockDelta", b'{"delta":{"text":"\xff"}}'),
+        sealed(b"\x0b:event-type\x07\x00\x11contentBlockDelta", b"not JSON"),
+        sealed(b"\x0b:event-type\x07\x00\x11contentBlockDelta", b"[" * 5000),
+    ]
+)
+
+
+@given(st.lists(PIECES, max_size=12), st.data())
+def test_whatever_comes_is_read_the_same_however_it_is_cut(
+    pieces: list[bytes], data: st.DataObject
+) -> None:
+    stream = b"".join(pieces)
+    cuts = data.draw(st.lists(st.integers(0, len(stream)), max_size=8).map(sorted))
+    cut = [stream[a:b] for a, b in pairwise([0, *cuts, len(stream)])]
+    whole = decode(BEDROCK, [stream])
+    assert decode(BEDROCK, cut) == whole
+    said = text_in(whole[0])
+    assert said.count("t") == pieces.count(delta(0, text="t"))
+
+
+@given(st.binary(max_size=80), st.booleans(), st.booleans())
+def test_garbage_never_raises(data: bytes, stream: bool, begun: bool) -> None:
+    decode(BEDROCK, [START] * begun + [data], stream=stream)
+    BEDROCK.failure(500, {"x-amzn-errortype": "x"}, data)

@@ -8,6 +8,7 @@ import pytest
 
 from routerd.errors import CallRefused
 from routerd.providers.bedrock import BedrockAdapter
+from routerd.providers.bedrock.tools import ANSWER_TOOL
 from routerd_proto.content import (
     Content,
     Document,
@@ -208,6 +209,13 @@ def test_blank_text_and_the_first_turn() -> None:
         ),
         ("openai.gpt-oss-120b-1:0", "xhigh", {"reasoning_effort": "high"}),
         ("amazon.nova-pro-v1:0", "high", None),
+        ("amazon.nova-pro-v1:0", "none", None),
+        ("amazon.nova-2-lite-v1:0", "none", None),
+        (
+            "us.amazon.nova-2-lite-v1:0",
+            "max",
+            {"reasoningConfig": {"type": "enabled", "maxReasoningEffort": "high"}},
+        ),
     ],
 )
 def test_reasoning(model: str, effort: Any, sent: dict[str, Any] | None) -> None:
@@ -226,3 +234,100 @@ def test_no_prefill_where_the_model_has_none() -> None:
     messages = [Message("user", "Hi"), Message("assistant", "I")]
     with pytest.raises(CallRefused):
         BEDROCK.encode(request(CLAUDE, messages, capabilities=unable))
+
+
+def test_the_highest_effort_of_nova_goes_without_bound_and_sampling() -> None:
+    nova = "us.amazon.nova-2-lite-v1:0"
+    body, notes = encoded(BEDROCK, request(nova, reasoning="high", temperature=0.5))
+    assert "inferenceConfig" not in body
+    assert notes == ["temperature was left out: it does not go with reasoning"]
+    # The caller's bound goes before depth.
+    body, notes = encoded(
+        BEDROCK, request(nova, reasoning="high", temperature=0.5, max_output_tokens=9)
+    )
+    effort = body["additionalModelRequestFields"]["reasoningConfig"]["maxReasoningEffort"]
+    assert effort == "medium"
+    assert body["inferenceConfig"] == {"maxTokens": 9, "temperature": 0.5}
+    assert notes == ["reasoning high was sent as medium"]
+
+
+SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
+
+
+@pytest.mark.parametrize(
+    ("options", "names", "choice"),
+    [
+        ({}, [ANSWER_TOOL], {"tool": {"name": ANSWER_TOOL}}),
+        ({"tools": [WEATHER]}, ["get_weather", ANSWER_TOOL], {"any": {}}),
+        (
+            {"tools": [WEATHER], "tool_choice": "none"},
+            [ANSWER_TOOL],
+            {"tool": {"name": ANSWER_TOOL}},
+        ),
+        ({"tools": [WEATHER], "tool_choice": "required"}, ["get_weather"], {"any": {}}),
+    ],
+)
+def test_a_model_without_schemas_answers_by_a_tool(
+    options: dict[str, Any], names: list[str], choice: dict[str, Any]
+) -> None:
+    body, notes = encoded(BEDROCK, request("amazon.nova-pro-v1:0", output_schema=SCHEMA, **options))
+    specs = [tool["toolSpec"] for tool in body["toolConfig"]["tools"]]
+    assert [spec["name"] for spec in specs] == names
+    assert body["toolConfig"]["toolChoice"] == choice
+    assert "outputConfig" not in body
+    if ANSWER_TOOL in names:
+        assert specs[-1]["inputSchema"] == {"json": SCHEMA}
+    assert len(notes) == 1
+
+
+def test_a_tool_of_the_callers_is_never_taken_for_the_answer() -> None:
+    with pytest.raises(CallRefused):
+        BEDROCK.encode(request(CLAUDE, tools=[Tool(ANSWER_TOOL)]))
+
+
+@pytest.mark.parametrize(
+    ("model", "written"),
+    [
+        (CLAUDE, [{"cachePoint": {"type": "default", "ttl": "1h"}}]),
+        ("amazon.nova-pro-v1:0", [{"cachePoint": {"type": "default"}}]),
+        ("meta.llama4-maverick-17b-instruct-v1:0", []),
+        ("us.meta.llama4-maverick-17b-instruct-v1:0", []),
+        (
+            "arn:aws:bedrock:eu-west-1:1:provisioned-model/a1b2",
+            [{"cachePoint": {"type": "default", "ttl": "1h"}}],
+        ),
+        (
+            "arn:aws:bedrock:eu-west-1:1:inference-profile/eu.anthropic.claude-sonnet-5-5",
+            [{"cachePoint": {"type": "default", "ttl": "1h"}}],
+        ),
+    ],
+)
+def test_cache_marks_go_to_models_that_take_them(model: str, written: list[dict[str, Any]]) -> None:
+    body, _ = encoded(BEDROCK, request(model, [user(Text("Hi", cache="1h"))]))
+    assert body["messages"][0]["content"] == [{"text": "Hi"}, *written]
+
+
+@pytest.mark.parametrize(
+    ("model", "kept"),
+    [(CLAUDE, [0, 1]), ("amazon.nova-2-lite-v1:0", [2]), ("provisioned", [0, 1, 2])],
+)
+def test_reasoning_goes_back_to_models_of_its_kind(model: str, kept: list[int]) -> None:
+    thoughts = [
+        Reasoning("a", "bedrock", {"signature": "S"}),
+        Reasoning("", "bedrock", {"redacted": "QUJD"}),
+        Reasoning("c", "bedrock", {}),
+        Reasoning("d", "anthropic", {"signature": "S"}),
+    ]
+    written = [
+        {"reasoningContent": {"reasoningText": {"text": "a", "signature": "S"}}},
+        {"reasoningContent": {"redactedContent": "QUJD"}},
+        {"reasoningContent": {"reasoningText": {"text": "c"}}},
+    ]
+    said = [
+        Message("user", "Hi"),
+        Message("assistant", [*thoughts, Text("Hm")]),
+        Message("user", "?"),
+    ]
+    body, notes = encoded(BEDROCK, request(model, said))
+    assert body["messages"][1]["content"] == [*(written[place] for place in kept), {"text": "Hm"}]
+    assert len(notes) == 1

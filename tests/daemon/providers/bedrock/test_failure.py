@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
-from routerd.errors import ErrorClass
+from routerd.errors import ErrorClass, Failure
 from routerd.providers.bedrock import BedrockAdapter
-from routerd_proto.content import Message, Reasoning, Text
+from routerd_proto.content import Message, Reasoning, Text, Tool
 from tests.daemon.providers.drive import request
 
 TAIL = ":http://internal.amazon.com/coral/com.amazon.bedrock/"
@@ -45,6 +46,40 @@ def test_classes(status: int, kind: str, message: str, error_class: str) -> None
         assert message in failure.message
 
 
+@pytest.mark.parametrize(
+    ("status", "kind", "message", "is_of_model"),
+    [
+        (429, "ThrottlingException", "Too many requests", True),
+        (429, "ThrottlingException", "Too many tokens per day", True),
+        (400, "ServiceQuotaExceededException", "", True),
+        (403, "AccessDeniedException", "You don't have access to the model with the id.", True),
+        (
+            403,
+            "AccessDeniedException",
+            "User: arn:aws:iam::1:user/x is not authorized to perform: bedrock:InvokeModel on it",
+            True,
+        ),
+        (403, "AccessDeniedException", "Authentication failed: is your API Key valid?", False),
+        (403, "ExpiredTokenException", "The security token included is expired", False),
+        (400, "ValidationException", "This model doesn't support the s3Uri field", True),
+        (400, "ValidationException", "Malformed input request", False),
+        (503, "ServiceUnavailableException", "", False),
+    ],
+)
+def test_what_is_refused_for_one_model_in_one_region(
+    status: int, kind: str, message: str, is_of_model: bool
+) -> None:
+    body = json.dumps({"message": message}).encode()
+    failure = BedrockAdapter().failure(status, {"X-Amzn-ErrorType": kind}, body)
+    assert (failure.code, failure.is_of_deployment) == (kind, is_of_model)
+
+
+def test_a_wait_that_a_gateway_names_is_read() -> None:
+    headers = {"x-amzn-errortype": "ThrottlingException", "retry-after": "2"}
+    failure = BedrockAdapter().failure(429, headers, b'{"message":"slow down"}')
+    assert (failure.error_class, failure.retry_after) == (ErrorClass.RATE_LIMIT, 2.0)
+
+
 @pytest.mark.parametrize("body", [b"", b"<html><title>502</title>", b"\xff\xfe", b"[]", b'{"a":'])
 def test_bodies_that_say_nothing(body: bytes) -> None:
     failure = BedrockAdapter().failure(503, {}, body)
@@ -57,13 +92,80 @@ def test_the_models_own_status_decides_where_it_is_passed_on() -> None:
     assert (failure.error_class, failure.status) == (ErrorClass.RATE_LIMIT, 424)
 
 
+def refused(message: str, status: int = 400) -> Failure:
+    body = json.dumps({"message": message}).encode()
+    return BedrockAdapter().failure(status, {"x-amzn-errortype": "ValidationException"}, body)
+
+
 def test_a_refused_signature_is_left_out_once() -> None:
     adapter = BedrockAdapter()
-    body = json.dumps({"message": "Invalid `signature` in `thinking` block"}).encode()
-    failure = adapter.failure(400, {"x-amzn-errortype": "ValidationException"}, body)
+    failure = refused("Invalid `signature` in `thinking` block")
     thought = Reasoning("Hm", "bedrock", {"signature": "S"})
     messages = [Message("assistant", [thought, Text("Hi")]), Message("user", "Go on")]
     repaired = adapter.repair(request("m", messages), failure)
     assert repaired is not None
     assert repaired.request.messages[0] == Message("assistant", [Text("Hi")])
     assert adapter.repair(repaired.request, failure) is None
+
+
+MARKED = [Message("user", [Text("Hi", cache="5m")]), Message("assistant", "Hm")]
+THOUGHT = [Message("user", "Hi"), Message("assistant", [Reasoning("Hm", "bedrock", {}), Text("a")])]
+
+
+@pytest.mark.parametrize(
+    ("message", "messages", "options", "changed"),
+    [
+        ("#/messages/0: extraneous key [cachePoint] is not permitted", MARKED, {}, "cache"),
+        ("Cache point cannot be inserted after reasoning block.", MARKED, {}, "cache"),
+        ("This model doesn't support prompt caching.", MARKED, {}, "cache"),
+        ("This model doesn't support the reasoningContent content block", THOUGHT, {}, "reasoning"),
+        (
+            "`temperature` and `top_p` cannot both be specified for this model.",
+            None,
+            {"temperature": 0.5, "top_p": 0.5},
+            "top_p",
+        ),
+        ("`temperature` is deprecated for this model.", None, {"temperature": 0.5}, "temperature"),
+        ("the provided reasoning config value is invalid", None, {"reasoning": "low"}, "reasoning"),
+        (
+            "extraneous key [reasoning_effort] is not permitted",
+            None,
+            {"reasoning": "low"},
+            "reasoning",
+        ),
+    ],
+)
+def test_what_the_model_refuses_by_name_is_left_out_once(
+    message: str, messages: list[Message] | None, options: dict[str, Any], changed: str
+) -> None:
+    adapter = BedrockAdapter()
+    chat = request("m", messages, **options)
+    repaired = adapter.repair(chat, refused(message))
+    assert repaired is not None
+    assert changed in repaired.note
+    if options:
+        kept = {name: value for name, value in options.items() if name != changed}
+        assert repaired.request == request("m", messages, **kept)
+    else:
+        written = adapter.encode(repaired.request).body
+        assert b"cachePoint" not in written
+        assert b"reasoningContent" not in written
+    if "both" not in message:  # without one of two the other may stay
+        assert adapter.repair(repaired.request, refused(message)) is None
+
+
+@pytest.mark.parametrize(
+    ("message", "status"),
+    [
+        ("This model doesn't support the toolConfig.toolChoice.any field.", 400),
+        ("This model doesn't support the stopSequences field.", 400),
+        ("temperature must be below 1", 400),
+        ("This model doesn't support prompt caching.", 403),
+        ("no", 400),
+    ],
+)
+def test_what_must_hold_is_never_left_out(message: str, status: int) -> None:
+    chat = request(
+        "m", MARKED, temperature=0.5, stop=["x"], tools=[Tool("f")], tool_choice="required"
+    )
+    assert BedrockAdapter().repair(chat, refused(message, status)) is None

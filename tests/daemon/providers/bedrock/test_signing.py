@@ -60,3 +60,10 @@ def test_credentials_are_told_from_a_bearer_key() -> None:
     assert session is not None
     assert session.token == "TOKEN=="
     assert SECRET not in repr(session)
+
+
+def test_where_the_host_names_no_region_another_one_is_signed_for() -> None:
+    signer = SigV4Signer(Credentials("AKIDEXAMPLE", SECRET), "eu-west-1")
+    for host, region in (("gateway.example", b"eu-west-1"), (HOST, b"us-east-1")):
+        signed = dict(signer.sign("POST", host, HAIKU, HEADERS, BODY, SECONDS))
+        assert b"/" + region + b"/bedrock/" in signed[b"authorization"]
