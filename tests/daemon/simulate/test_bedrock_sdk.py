@@ -15,7 +15,7 @@ import pytest
 from routerd.providers.base import ChatRequest
 from routerd.providers.bedrock import BedrockAdapter
 from routerd.simulate import Fault, Pacing, Simulator, expected_text
-from routerd_proto.content import Image, Message, Text, Tool, ToolResult
+from routerd_proto.content import Image, Message, Text, Tool, ToolCall, ToolResult
 from tests.daemon.providers.bedrock.parameters import as_parameters
 from tests.daemon.providers.drive import (
     answer_message,
@@ -203,7 +203,7 @@ async def test_a_conversation_with_tools(simulator: Simulator, stream: bool) -> 
     ours, answer = await with_routerd(simulator, request(MODEL, said, **asked))
     assert ours == theirs
     assert [name for name, _ in ours["calls"]] == ["get_weather", "get_tides"]
-    results = [ToolResult(part.id, "calm") for part in answer.content if hasattr(part, "arguments")]
+    results = [ToolResult(part.id, "calm") for part in answer.content if isinstance(part, ToolCall)]
     said += [answer, Message("tool", results)]
     theirs = await in_thread(with_boto3, simulator, request(MODEL, said, **asked))
     ours, _ = await with_routerd(simulator, request(MODEL, said, **asked))

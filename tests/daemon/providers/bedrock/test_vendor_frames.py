@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -29,13 +30,15 @@ def packed(kind: int, data: bytes) -> bytes:
     return bytes([kind]) + length + data
 
 
+def fixed(kind: int, size: int) -> st.SearchStrategy[bytes]:
+    return st.binary(min_size=size, max_size=size).map(partial(packed, kind))
+
+
+SIZES = ((2, 1), (3, 2), (4, 4), (5, 8), (8, 8), (9, 16))
 values = st.one_of(
     st.sampled_from((packed(0, b""), packed(1, b""))),
-    *(
-        st.binary(min_size=size, max_size=size).map(lambda data, kind=kind: packed(kind, data))
-        for kind, size in ((2, 1), (3, 2), (4, 4), (5, 8), (8, 8), (9, 16))
-    ),
-    st.binary(max_size=12).map(lambda data: packed(6, data)),
+    *(fixed(kind, size) for kind, size in SIZES),
+    st.binary(max_size=12).map(partial(packed, 6)),
     texts.map(lambda text: packed(7, text.encode())),
 )
 kinds = st.sampled_from(("event", "exception"))
