@@ -141,19 +141,27 @@ def expected(fault: Fault, side: Side, asked: Asked, lasting: Lasting) -> Expect
             return Expected([first, backup], None, "interrupted", restarts=1)
         return Expected([first], side.backup, restarts=1)
     again = is_tried_again(fault, shown, whole=is_whole(asked))
-    return _before_content(again, side, shown, lasting)
+    # Where nobody else is left, a limit whose end nobody names may be over in a moment.
+    at_last = again or (shown == "rate_limit" and fault.retry_after is None)
+    return _before_content((again, at_last), side, shown, lasting)
 
 
-def _before_content(again: bool, side: Side, shown: str, lasting: Lasting) -> Expected:
-    """Say what must follow where the caller has nothing of the answer yet."""
+def _before_content(
+    tried_again: tuple[bool, bool], side: Side, shown: str, lasting: Lasting
+) -> Expected:
+    """Say what must follow where the caller has nothing of the answer yet.
+
+    `tried_again`: the model that is asked first, and the one that is asked last.
+    """
+    again, _ = tried_again
     first, backup = (side.first, shown), (side.backup, shown)
     if shown in NOBODY_ELSE or (shown == "context_length" and side.backup != LARGER):
         return Expected([first], None, shown)
     if again and lasting == "once":
         return Expected([first], side.first)
-    times = 2 if again else 1
+    times, last_times = (2 if is_again else 1 for is_again in tried_again)
     if lasting == "everywhere":
-        return Expected([first] * times + [backup] * times, None, shown)
+        return Expected([first] * times + [backup] * last_times, None, shown)
     return Expected([first] * times, side.backup)
 
 
