@@ -185,8 +185,9 @@ class Key:
         """
         now, known = rest.since, self.resting.get(deployment)
         self.resting = {name: item for name, item in self.resting.items() if item.until > now}
-        if known is None or rest.until > known.until:
-            self.resting[deployment] = rest
+        if known is not None and known.until >= rest.until:
+            rest = known._replace(since=now)
+        self.resting[deployment] = rest
 
     def rest_of(self, deployment: str, now: float) -> Rest | None:
         """Return what keeps it from a deployment, the whole key's cool-down included."""
