@@ -98,6 +98,27 @@ def anthropic(blocks: list[Block]) -> Json:
     }
 
 
+def bedrock(blocks: list[Block]) -> Json:
+    content: list[Json] = []
+    for block in blocks:
+        match block:
+            case Thought(text="", signature=signature):
+                content.append({"reasoningContent": {"redactedContent": signature}})
+            case Thought(text=text, signature=signature):
+                thought = {"text": text, "signature": signature}
+                content.append({"reasoningContent": {"reasoningText": thought}})
+            case Words(text=text):
+                content.append({"text": text})
+            case Use(id=call_id, name=name, arguments=arguments):
+                use = {"toolUseId": call_id, "name": name, "input": arguments}
+                content.append({"toolUse": use})
+    return {
+        "output": {"message": {"role": "assistant", "content": content}},
+        "stopReason": "end_turn",
+        "usage": {"inputTokens": 1, "outputTokens": 1},
+    }
+
+
 def gemini(blocks: list[Block]) -> Json:
     parts: list[Json] = []
     for block in blocks:
@@ -205,6 +226,7 @@ def thoughts_of(blocks: list[Block]) -> str:
 DATA, TEXT = frozenset({"data"}), frozenset({"text"})
 SPEAKERS = (
     Speaker("anthropic", None, "claude-opus-4-6", anthropic, DATA | TEXT),
+    Speaker("bedrock", None, "us.anthropic.claude-opus-4-6-v1:0", bedrock, DATA | TEXT),
     Speaker("gemini", None, "gemini-3.8-flash", gemini, DATA | TEXT),
     Speaker("cohere", None, "command-a-reasoning-08-2025", cohere, TEXT),
     Speaker("openai", "openai", "gpt-5.1", chat),

@@ -43,6 +43,7 @@ def sent(
         ("openai", {"verbosity": "low", "logit_bias": {"50256": -100}, "service_tier": "flex"}),
         ("anthropic", {"top_k": 5, "metadata": {"user_id": "u"}, "service_tier": "standard_only"}),
         ("gemini", {"safetySettings": [{"category": "C", "threshold": "BLOCK_NONE"}]}),
+        ("bedrock", {"guardrailConfig": {"guardrailIdentifier": "g", "guardrailVersion": "1"}}),
     ],
 )
 def test_what_is_meant_for_a_wire_arrives_untouched(wire: str, parameters: dict[str, Any]) -> None:

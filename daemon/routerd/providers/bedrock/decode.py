@@ -104,21 +104,14 @@ class ConverseDecoder(BodyDecoder):
 
     def _take_event(self, name: bytes, data: bytes, parts: list[Part]) -> bool:
         if name.startswith(EXCEPTION):
-            if self.outcome.failure is None:
-                self.outcome.failure = stream_failure(name.removeprefix(EXCEPTION), data)
-            self.outcome.finish = "error"
-            self.outcome.complete = False
+            self._note_failure(stream_failure(name.removeprefix(EXCEPTION), data))
             return True
         try:
             event = read_event(data)
         except JSON_ERRORS:
-            try:
-                again = reread(data)
-            except JSON_ERRORS:
-                return False
+            again = self._reread(name, data, reread)
             if again is None:
                 return False
-            self.join_surrogates()
             event = again
         if name == b"contentBlockDelta":
             if not self._take_delta(event.content_block_index, event.delta, parts):
@@ -273,7 +266,7 @@ class ConverseDecoder(BodyDecoder):
             return
         block.tool = self._tools
         self._tools += 1
-        call_id = text_of(tool.get("toolUseId")) or f"tooluse_{block.tool}"
+        call_id = self._own_id(text_of(tool.get("toolUseId")), f"tooluse_{block.tool}")
         parts.append(ToolCallStarted(block.tool, call_id, text_of(tool.get("name")) or ""))
 
     def _stop_block(self, index: Any, parts: list[Part]) -> None:

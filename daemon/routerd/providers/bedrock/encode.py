@@ -32,6 +32,8 @@ MOST_STOPS: Final = 2500
 def encode_request(request: ChatRequest) -> EncodedRequest:
     """Write the request; CallRefused where the model cannot do what is asked."""
     refuse_unsupported(request)
+    if request.options.logprobs is not None:
+        raise refusal("this provider gives no log probabilities", param="options.logprobs")
     notes = Notes()
     habits = habits_of(request.model_id)
     system, messages = split_system(request.messages)
