@@ -12,9 +12,16 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
+from routerd.providers.base import ChatRequest
+from routerd.providers.request import Notes
 from routerd_proto.content import ReasoningEffort
 
-__all__ = ["THINKING_TOKENS", "Generation", "generation_of"]
+__all__ = ["THINKING_TOKENS", "Generation", "default_limit", "fit_budget", "generation_of"]
+
+DEFAULT_ANSWER_TOKENS: Final = 4096
+LEAST_BUDGET: Final = 1024
+# With less than this share of the bound left, an answer after the thinking would be cut short.
+THINKING_SHARE: Final = 0.75
 
 # What is set aside for thinking at each effort. Up to Claude 4.5 it is the budget itself; later
 # models decide for themselves, and this much room is added to a default of `max_tokens`.
@@ -82,3 +89,22 @@ def generation_of(model_id: str, *, reasons: bool) -> Generation:
         for generation in GENERATIONS
         if generation.family in (None, family) and version >= generation.since
     )
+
+
+def default_limit(request: ChatRequest, thinking_tokens: int) -> int:
+    """Return the bound on the output where the caller sets none: room to think, and to answer."""
+    most = request.output_limit or DEFAULT_ANSWER_TOKENS + thinking_tokens
+    return min(DEFAULT_ANSWER_TOKENS + thinking_tokens, most)
+
+
+def fit_budget(budget: int, most: int, notes: Notes) -> int | None:
+    """Return the budget for thinking that leaves an answer room below `most`, None for too little.
+
+    Both are in tokens; thinking that is left out is noted.
+    """
+    if budget + DEFAULT_ANSWER_TOKENS > most:
+        budget = min(budget, int(most * THINKING_SHARE))
+    if budget < LEAST_BUDGET:
+        notes.add(f"reasoning was left out: {most} output tokens leave no room for it")
+        return None
+    return budget

@@ -46,6 +46,7 @@ __all__ = [
     "refusal",
     "refuse_continuing",
     "refuse_unsupported",
+    "split_system",
 ]
 
 EFFORT_ORDER: Final[tuple[ReasoningEffort, ...]] = (
@@ -142,6 +143,15 @@ def fit_tool_choice(request: ChatRequest, notes: Notes) -> ToolChoice | None:
         return choice
     notes.add("tool_choice was sent as auto: this model cannot be made to call a tool")
     return "auto"
+
+
+def split_system(messages: list[Message]) -> tuple[list[Message], list[Message]]:
+    """Return the system messages at the start, and the rest."""
+    count = next(
+        (index for index, message in enumerate(messages) if message.role != "system"),
+        len(messages),
+    )
+    return messages[:count], messages[count:]
 
 
 def is_forced(choice: ToolChoice | None) -> bool:

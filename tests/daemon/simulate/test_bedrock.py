@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
@@ -104,3 +105,21 @@ async def test_broken_streams(kind: Any) -> None:
     assert outcome.complete is (kind == "malformed")
     assert outcome.malformed_events == (kind == "malformed")
     assert outcome.failure is None
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_model_without_schemas_answers_in_the_form_asked_for(
+    client: httpx.AsyncClient, stream: bool
+) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"harbour": {"type": "string"}},
+        "required": ["harbour"],
+    }
+    chat = request("amazon.nova-pro-v1:0", stream=stream, output_schema=schema)
+    call = BEDROCK.encode(chat)
+    response = await client.post(f"/bedrock{call.path}", headers=HEADERS, content=call.body)
+    parts, outcome = decode(BEDROCK, [response.content], stream=stream)
+    assert list(json.loads(text_in(parts))) == ["harbour"]
+    assert calls_in(parts) == []
+    assert (outcome.finish, outcome.complete) == ("stop", True)

@@ -14,12 +14,13 @@ from routerd.providers.anthropic.messages import (
     encode_system,
     encode_turns,
     limit_cache_marks,
-    split_system,
 )
 from routerd.providers.base import ChatRequest, EncodedRequest
 from routerd.providers.claude import (
     THINKING_TOKENS,
     Generation,
+    default_limit,
+    fit_budget,
     generation_of,
 )
 from routerd.providers.json_schema import closed, is_strict
@@ -32,6 +33,7 @@ from routerd.providers.request import (
     refusal,
     refuse_continuing,
     refuse_unsupported,
+    split_system,
 )
 from routerd_proto.content import ReasoningEffort, Tool, ToolName
 
@@ -40,10 +42,6 @@ __all__ = ["encode_request"]
 Json = dict[str, Any]
 
 PATH: Final = "/v1/messages"
-DEFAULT_ANSWER_TOKENS: Final = 4096
-LEAST_BUDGET: Final = 1024
-# With less than this share of `max_tokens` left, an answer after the thinking would be cut short.
-THINKING_SHARE: Final = 0.75
 
 
 def encode_request(request: ChatRequest) -> EncodedRequest:
@@ -105,12 +103,7 @@ def _add_thinking(body: Json, request: ChatRequest, generation: Generation, note
     thinking: ReasoningEffort = "none"
     if generation.style == "adaptive":
         thinking = _add_effort(body, asked, generation, notes)
-    return limit or _default_limit(request, THINKING_TOKENS[thinking])
-
-
-def _default_limit(request: ChatRequest, thinking_tokens: int) -> int:
-    most = request.output_limit or DEFAULT_ANSWER_TOKENS + thinking_tokens
-    return min(DEFAULT_ANSWER_TOKENS + thinking_tokens, most)
+    return limit or default_limit(request, THINKING_TOKENS[thinking])
 
 
 def _add_effort(
@@ -139,14 +132,10 @@ def _add_budget(
     """Write thinking with a budget of tokens, if the conversation and the bound allow it."""
     if _continues_foreign_call(body["messages"]):
         notes.add("reasoning was left out: the tool call to go on from was another model's")
-        return limit or _default_limit(request, 0)
-    most = limit or _default_limit(request, budget)
-    if budget + DEFAULT_ANSWER_TOKENS > most:
-        budget = min(budget, int(most * THINKING_SHARE))
-    if budget < LEAST_BUDGET:
-        notes.add(f"reasoning was left out: {most} output tokens leave no room for it")
-        return most
-    body["thinking"] = {"type": "enabled", "budget_tokens": budget}
+        return limit or default_limit(request, 0)
+    most = limit or default_limit(request, budget)
+    if (fitted := fit_budget(budget, most, notes)) is not None:
+        body["thinking"] = {"type": "enabled", "budget_tokens": fitted}
     return most
 
 

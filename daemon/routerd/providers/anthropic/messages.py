@@ -29,22 +29,13 @@ from routerd_proto.content import (
     ToolResult,
 )
 
-__all__ = ["MAX_CACHE_MARKS", "encode_system", "encode_turns", "limit_cache_marks", "split_system"]
+__all__ = ["MAX_CACHE_MARKS", "encode_system", "encode_turns", "limit_cache_marks"]
 
 Json = dict[str, Any]
 
 MAX_CACHE_MARKS: Final = 4
 TOOL_IDS: Final = ToolIdRule(r"[a-zA-Z0-9_-]{1,64}", "toolu_", 30)
 VENDOR: Final = "anthropic"
-
-
-def split_system(messages: list[Message]) -> tuple[list[Message], list[Message]]:
-    """Return the system messages at the start, and the rest."""
-    count = next(
-        (index for index, message in enumerate(messages) if message.role != "system"),
-        len(messages),
-    )
-    return messages[:count], messages[count:]
 
 
 def encode_system(messages: list[Message]) -> str | list[Json] | None:

@@ -15,12 +15,17 @@ from routerd.providers.bedrock.messages import (
     encode_system,
     encode_turns,
     limit_cache_marks,
-    split_system,
 )
 from routerd.providers.bedrock.reasoning import add_reasoning, thinking_kind
 from routerd.providers.bedrock.tools import add_schema, add_tools
 from routerd.providers.json_text import encode_json
-from routerd.providers.request import Notes, fit_output_limit, refusal, refuse_unsupported
+from routerd.providers.request import (
+    Notes,
+    fit_output_limit,
+    refusal,
+    refuse_unsupported,
+    split_system,
+)
 
 __all__ = ["encode_request"]
 

@@ -33,7 +33,7 @@ from routerd_proto.content import (
     ToolResult,
 )
 
-__all__ = ["encode_system", "encode_turns", "limit_cache_marks", "split_system"]
+__all__ = ["encode_system", "encode_turns", "limit_cache_marks"]
 
 Json = dict[str, Any]
 
@@ -59,15 +59,6 @@ DOCUMENTS: Final = {
     "text/html": "html",
     "text/markdown": "md",
 }
-
-
-def split_system(messages: list[Message]) -> tuple[list[Message], list[Message]]:
-    """Return the system messages at the start, and the rest."""
-    count = next(
-        (index for index, message in enumerate(messages) if message.role != "system"),
-        len(messages),
-    )
-    return messages[:count], messages[count:]
 
 
 def encode_system(messages: list[Message], habits: Habits, notes: Notes) -> list[Json]:

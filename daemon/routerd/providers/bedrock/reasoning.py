@@ -10,7 +10,12 @@ from typing import Any, Final
 
 from routerd.providers.base import ChatRequest
 from routerd.providers.bedrock.makers import Habits
-from routerd.providers.claude import THINKING_TOKENS, generation_of
+from routerd.providers.claude import (
+    THINKING_TOKENS,
+    default_limit,
+    fit_budget,
+    generation_of,
+)
 from routerd.providers.request import Notes, fit_effort
 from routerd_proto.content import ReasoningEffort
 
@@ -18,10 +23,6 @@ __all__ = ["add_reasoning", "thinking_kind"]
 
 Json = dict[str, Any]
 
-DEFAULT_ANSWER_TOKENS: Final = 4096
-LEAST_BUDGET: Final = 1024
-# With less than this share of the bound left, an answer after the thinking would be cut short.
-THINKING_SHARE: Final = 0.75
 THREE_EFFORTS: Final[tuple[ReasoningEffort, ...]] = ("low", "medium", "high")
 
 
@@ -86,20 +87,16 @@ def _add_thinking(
 
 def _add_budget(
     body: Json, request: ChatRequest, budget: int, limit: int | None, notes: Notes
-) -> int:
+) -> int | None:
     """Write thinking with a budget of tokens, if the conversation and the bound allow it."""
-    most = limit or min(
-        DEFAULT_ANSWER_TOKENS + budget, request.output_limit or DEFAULT_ANSWER_TOKENS + budget
-    )
     if _continues_foreign_call(body["messages"]):
         notes.add("reasoning was left out: the tool call to go on from was another model's")
-        return most
-    if budget + DEFAULT_ANSWER_TOKENS > most:
-        budget = min(budget, int(most * THINKING_SHARE))
-    if budget < LEAST_BUDGET:
-        notes.add(f"reasoning was left out: {most} output tokens leave no room for it")
-        return most
-    thinking = {"type": "enabled", "budget_tokens": budget}
+        return limit
+    most = limit or default_limit(request, budget)
+    fitted = fit_budget(budget, most, notes)
+    if fitted is None:
+        return limit
+    thinking = {"type": "enabled", "budget_tokens": fitted}
     body["additionalModelRequestFields"] = {"thinking": thinking}
     return most
 

@@ -15,7 +15,6 @@ from routerd.providers.gemini.messages import (
     encode_system,
     encode_turns,
     split_pause,
-    split_system,
 )
 from routerd.providers.gemini.services import GEMINI
 from routerd.providers.gemini.thinking import THINKING_TOKENS, Generation, generation_of
@@ -28,6 +27,7 @@ from routerd.providers.request import (
     refusal,
     refuse_continuing,
     refuse_unsupported,
+    split_system,
 )
 from routerd_proto.content import Tool, ToolName
 

@@ -34,7 +34,6 @@ __all__ = [
     "encode_system",
     "encode_turns",
     "split_pause",
-    "split_system",
 ]
 
 Json = dict[str, Any]
@@ -54,15 +53,6 @@ MEDIA_TYPES: Final = {
     "html": "text/html",
     "csv": "text/csv",
 }
-
-
-def split_system(messages: list[Message]) -> tuple[list[Message], list[Message]]:
-    """Return the system messages at the start, and the rest."""
-    count = next(
-        (index for index, message in enumerate(messages) if message.role != "system"),
-        len(messages),
-    )
-    return messages[:count], messages[count:]
 
 
 def split_pause(messages: list[Message]) -> tuple[list[Message], str | None]:
