@@ -59,11 +59,11 @@ def renewed_keys(before: Startup, after: Startup) -> set[tuple[str, str | None]]
     for name in before.providers.keys() & after.providers.keys():
         old, new = before.providers[name], after.providers[name]
         is_moved = old.entry.base_url != new.entry.base_url
-        known = {key.limits.name: key.headers for key in old.keys}
+        known = {key.limits.name: key.secrets for key in old.keys}
         found.update(
             (name, key.limits.name)
             for key in new.keys
-            if is_moved or known.get(key.limits.name) != key.headers
+            if is_moved or known.get(key.limits.name) != key.secrets
         )
     return found
 
@@ -76,7 +76,7 @@ def _names(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, lis
 
 
 def _keys(item: Wanted | None) -> list[Any]:
-    return [] if item is None else [(key.limits, key.headers) for key in item.keys]
+    return [] if item is None else [(key.limits, key.secrets) for key in item.keys]
 
 
 def _served(item: InForce) -> dict[str, str]:

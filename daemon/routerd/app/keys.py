@@ -35,6 +35,11 @@ class WantedKey(Struct, frozen=True, eq=False):
     headers: Headers
     signer: Signer | None = None
 
+    @property
+    def secrets(self) -> Headers:
+        """What tells it from another key: all that it sends, and all that it signs with."""
+        return self.headers if self.signer is None else [*self.headers, *self.signer.secrets]
+
     def __repr__(self) -> str:
         return f"<WantedKey {self.limits.name}>"
 

@@ -191,3 +191,25 @@ def test_what_changed_is_told_in_names(tmp_path: Path) -> None:
     same = in_force(tmp_path)
     assert differences(before, same)["providers"]["changed"] == []
     assert renewed_keys(before.startup, same.startup) == set()
+
+
+def test_a_new_secret_or_session_is_another_key_though_neither_is_sent(tmp_path: Path) -> None:
+    file = tmp_path / "keys.txt"
+    text = f"[providers.bedrock]\nkey_file = '{file}'\n"
+
+    def started_with(key: str) -> InForce:
+        file.write_text(key)
+        file.chmod(0o600)
+        return in_force(tmp_path, text)
+
+    before = started_with("AKIDEXAMPLE:a-secret:a-session")
+    for key, expected in (
+        ("AKIDEXAMPLE:a-secret:a-session", set()),
+        ("AKIDEXAMPLE:another:a-session", {("bedrock", None)}),
+        ("AKIDEXAMPLE:a-secret:another", {("bedrock", None)}),
+    ):
+        after = started_with(key)
+        assert renewed_keys(before.startup, after.startup) == expected
+        changed = differences(before, after)
+        assert changed["providers"]["changed"] == [name for name, _ in expected]
+        assert "AKIDEXAMPLE" not in str(changed)

@@ -94,3 +94,27 @@ def test_a_reset_and_another_secret_end_it() -> None:
     refused(keys)
     renewed = keys.replaced({"vendor": (KeyLimits("a"),)}, BOTH, {("vendor", "a")})
     assert renewed.left(BOTH, NOON) == ({}, {})
+
+
+def test_a_whole_answer_ends_the_rest_for_its_rate_if_it_was_asked_for_since() -> None:
+    keys = keys_of("a")
+    before = hold(keys, now=NOON)
+    refused(keys, now=NOON + 1)
+    before.answered()
+    assert set(keys.left(BOTH, NOON + 2)[1]) == {SMALL.id}
+    hold(keys, LARGE.id, NOON + 2).answered()
+    assert set(keys.left(BOTH, NOON + 2)[1]) == {SMALL.id}
+    # Refused again, for no longer: still it is the later refusal that counts.
+    asked = hold(keys, now=NOON + 2)
+    refused(keys, retry_after=0.5, now=NOON + 3)
+    asked.answered()
+    assert set(keys.left(BOTH, NOON + 3)[1]) == {SMALL.id}
+    hold(keys, now=NOON + 3).answered()
+    assert keys.left(BOTH, NOON + 3)[1] == {}
+
+
+def test_a_denied_model_stays_denied_whatever_was_answered() -> None:
+    keys = keys_of("a")
+    refused(keys, ErrorClass.AUTH)
+    hold(keys, now=NOON + 1).answered()
+    assert set(keys.left(BOTH, NOON + 1)[1]) == {SMALL.id}

@@ -72,6 +72,7 @@ VALIDATION_PATTERNS: Final = (
 OF_A_MODEL: Final = ("ThrottlingException", "ServiceQuotaExceededException")
 # An access that is denied names what it is denied to, unless it is the key that is not believed.
 MODEL_DENIED: Final = ("model", "resource", "bedrock:")
+KEY_DENIED: Final = ("callwithbearertoken", "api key")
 # Another model may take what this one does not.
 NOT_ABLE: Final = ("model doesn't support", "model does not support")
 # The exceptions that pass on what the model's own server answered.
@@ -138,7 +139,8 @@ def _is_of_a_model(error: ProviderError, error_class: ErrorClass) -> bool:
     """Say whether nothing but this model in this region is refused."""
     message = error.message.lower()
     if error.type == "AccessDeniedException":
-        return any(word in message for word in MODEL_DENIED)
+        is_of_key = any(word in message for word in KEY_DENIED)
+        return not is_of_key and any(word in message for word in MODEL_DENIED)
     if error_class is ErrorClass.BAD_REQUEST:
         return any(words in message for words in NOT_ABLE)
     return error.type in OF_A_MODEL

@@ -60,6 +60,12 @@ def test_classes(status: int, kind: str, message: str, error_class: str) -> None
             True,
         ),
         (403, "AccessDeniedException", "Authentication failed: is your API Key valid?", False),
+        (
+            403,
+            "AccessDeniedException",
+            "not authorized to perform: bedrock:CallWithBearerToken on resource: *",
+            False,
+        ),
         (403, "ExpiredTokenException", "The security token included is expired", False),
         (400, "ValidationException", "This model doesn't support the s3Uri field", True),
         (400, "ValidationException", "Malformed input request", False),
