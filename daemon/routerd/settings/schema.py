@@ -232,10 +232,8 @@ class ProviderSettings(Section, frozen=True):
     adapter: Annotated[
         str | None,
         Meta(
-            Meta(
-                description="The wire format it speaks: openai, openai-responses, anthropic, gemini, "
-                "bedrock or cohere."
-            ),
+            description="The wire format it speaks: openai, openai-responses, anthropic, gemini, "
+            "bedrock or cohere."
         ),
     ] = None
     dialect: Annotated[

@@ -15,7 +15,7 @@ from routerd.providers.bedrock.makers import Habits
 from routerd.providers.bedrock.reasoning import thinking_kind
 from routerd.providers.json_schema import closed, is_strict
 from routerd.providers.json_text import encode_json
-from routerd.providers.request import Notes, is_forced, refusal
+from routerd.providers.request import Notes, fit_tool_choice, is_forced, refusal
 from routerd_proto.content import Tool, ToolChoice, ToolName
 
 __all__ = ["ANSWER_TOOL", "TOOL_NAME", "add_schema", "add_tools"]
@@ -35,7 +35,7 @@ def add_tools(body: Json, request: ChatRequest, habits: Habits, notes: Notes) ->
         _add_past_tools(body, request, habits, notes)
         return
     config: Json = {"tools": tools}
-    choice = _choice(body, request, options.tool_choice, notes)
+    choice = _choice(body, request, notes)
     if isinstance(choice, ToolName):
         config["toolChoice"] = {"tool": {"name": choice.name}}
     elif choice is not None:
@@ -88,16 +88,10 @@ def _add_answer_tool(body: Json, request: ChatRequest, schema: Json, notes: Note
     notes.add("the output schema was sent as a tool that the model is made to answer by")
 
 
-def _choice(
-    body: Json, request: ChatRequest, choice: ToolChoice | None, notes: Notes
-) -> ToolChoice | None:
+def _choice(body: Json, request: ChatRequest, notes: Notes) -> ToolChoice | None:
     """Return the choice of a tool, as far as the model lets itself be forced."""
-    if not is_forced(choice):
-        return choice
-    if not request.capabilities.forced_tool_choice:
-        notes.add("tool_choice was sent as auto: this model cannot be made to call a tool")
-        return "auto"
-    if thinking_kind(body) == "enabled":
+    choice = fit_tool_choice(request, notes)
+    if is_forced(choice) and thinking_kind(body) == "enabled":
         notes.add("tool_choice was sent as auto: it cannot be forced while the model reasons")
         return "auto"
     return choice
