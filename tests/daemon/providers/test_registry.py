@@ -17,7 +17,7 @@ def test_every_name_builds_an_adapter() -> None:
 @pytest.mark.parametrize(
     ("adapter", "dialect", "said"),
     [
-        ("nobody", None, "anthropic, cohere, gemini, "),
+        ("nobody", None, "anthropic, bedrock, cohere, gemini, "),
         ("openai", "nobody", "openai, azure, .*compatible, .*mistral"),
         ("anthropic", "openai", "expected none"),
     ],

@@ -30,6 +30,7 @@ from tests.daemon.providers.bedrock.wire import (
     tool_start,
 )
 from tests.daemon.providers.drive import calls_in, decode, text_in
+from tests.daemon.providers.test_bad_input import paths_in, put
 
 BEDROCK = BedrockAdapter()
 START = event("messageStart", role="assistant")
@@ -396,3 +397,53 @@ def test_whatever_comes_is_read_the_same_however_it_is_cut(
 def test_garbage_never_raises(data: bytes, stream: bool, begun: bool) -> None:
     decode(BEDROCK, [START] * begun + [data], stream=stream)
     BEDROCK.failure(500, {"x-amzn-errortype": "x"}, data)
+
+
+ODD: tuple[Any, ...] = (None, 0, "", [], {}, True)
+EVENTS: dict[str, dict[str, Any]] = {
+    "messageStart": {"role": "assistant"},
+    "contentBlockStart": {
+        "contentBlockIndex": 1,
+        "start": {"toolUse": {"toolUseId": "t", "name": "f"}},
+    },
+    "contentBlockDelta": {"contentBlockIndex": 0, "delta": {"text": "Hel"}},
+    "contentBlockStop": {"contentBlockIndex": 0},
+    "messageStop": {"stopReason": "end_turn", "additionalModelResponseFields": {"a": 1}},
+    "metadata": {"usage": {"inputTokens": 1, "cacheDetails": [{"ttl": "5m"}]}, "trace": {"a": {}}},
+}
+
+
+@pytest.mark.parametrize("kind", EVENTS)
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+def test_anything_in_the_place_of_anything_never_raises(kind: str, odd: Any) -> None:
+    for path in paths_in(EVENTS[kind]):
+        spoilt = event(kind, **put(EVENTS[kind], path, odd))
+        parts, outcome = decode(BEDROCK, [START, spoilt, delta(0, text="later"), stopped()])
+        assert text_in(parts).endswith("later")
+        assert outcome.complete
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        (("a\ud83d", "\ude00b"), "a\U0001f600b"),
+        (("a\ud83d", "b"), "a\ufffdb"),
+        (("a\u2028b\u2029", "\x85c\x0bd\x0c\x1c\x00"), "a\u2028b\u2029\x85c\x0bd\x0c\x1c\x00"),
+        (("x" * 150_000, "é" * 100_001), "x" * 150_000 + "é" * 100_001),
+    ],
+)
+def test_odd_characters_and_large_frames(pieces: tuple[str, str], expected: str) -> None:
+    data = b"".join([START, *(delta(0, text=piece) for piece in pieces), stopped()])
+    for size in (4093, len(data)):
+        chunks = [data[start : start + size] for start in range(0, len(data), size)]
+        parts, outcome = decode(BEDROCK, chunks)
+        assert (text_in(parts), outcome.complete, outcome.malformed_events) == (expected, True, 0)
+
+
+def test_what_comes_twice_or_says_nothing() -> None:
+    end = [stopped(), metadata(inputTokens=1, outputTokens=1)]
+    nothing = [event("metadata", usage=None), event("contentBlockStop"), START]
+    for events in ([*end, *end], [*nothing, *end], [stopped(), *end]):
+        parts, outcome = decode(BEDROCK, [START, delta(0, text="Hello"), *events])
+        assert (text_in(parts), outcome.complete, outcome.finish) == ("Hello", True, "stop")
+        assert outcome.failure is None
