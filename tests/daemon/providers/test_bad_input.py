@@ -41,6 +41,11 @@ def openai(text: str) -> Json:
     return {"id": "c", "model": "m", "choices": [{"index": 0, "delta": {"content": text}}]}
 
 
+def responses(text: str) -> Json:
+    place = {"output_index": 0, "content_index": 0, "item_id": "msg"}
+    return {"type": "response.output_text.delta", "delta": text} | place
+
+
 def anthropic(text: str) -> Json:
     delta = {"type": "text_delta", "text": text}
     return {"type": "content_block_delta", "index": 0, "delta": delta}
@@ -63,6 +68,20 @@ STREAMS = (
         openai,
         [{"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}, END],
         {"error": {"message": "down", "type": "server_error", "code": 503}},
+    ),
+    Wire(
+        "openai-responses",
+        [
+            {"type": "response.created", "response": {"id": "r", "status": "in_progress"}},
+            {
+                "type": "response.output_item.added",
+                "output_index": 0,
+                "item": {"type": "message", "id": "msg", "role": "assistant", "content": []},
+            },
+        ],
+        responses,
+        [{"type": "response.completed", "response": {"id": "r", "status": "completed"}}],
+        {"type": "error", "code": "server_error", "message": "down"},
     ),
     Wire(
         "anthropic",
