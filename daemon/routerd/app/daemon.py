@@ -30,6 +30,7 @@ from routerd.app.startup import Startup
 from routerd.app.status import Status
 from routerd.app.stopping import Stop
 from routerd.app.telemetry import Telemetry
+from routerd.app.tokens import TokenRenewal
 from routerd.app.trips import KeptTrips
 from routerd.app.warming import Warmer
 from routerd.cache import Answers
@@ -77,12 +78,15 @@ async def run_daemon(
         breakers = pipeline.accounts.breakers
         # Connections that nobody used for a while would be closed by the provider.
         warmer = Warmer(made.providers, startup.settings.egress, events, breakers)
+        tokens = TokenRenewal(made.providers, events)
         prober = Prober(breakers, pipeline.accounts.degraded, lambda: reloader.now.providers)
         async with anyio.create_task_group() as serving:
             pipeline.shadows = Shadows(pipeline.serve, serving.start_soon)
             # Apps may connect from here on; what they ask waits for nothing but a route.
             await serving.start(server.run, name="socket server")
             warmed = anyio.Event()
+            # First, because what warms connections shows who asks.
+            serving.start_soon(tokens.run, name="keeper of access tokens")
             serving.start_soon(warmer.run, warmed.set, name="keeper of warm connections")
             # What is tripped gets its calls back soon after it is well.
             serving.start_soon(prober.run, name="tests of what is tripped")
@@ -98,6 +102,7 @@ async def run_daemon(
                 pipeline=pipeline,
                 server=server,
                 warmer=warmer,
+                tokens=tokens,
                 notifier=notifier,
                 events=events,
                 arrange=arrange,

@@ -7,8 +7,10 @@ else.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from msgspec import Struct, structs
@@ -26,8 +28,14 @@ from routerd.execute.target import Key, Target
 from routerd.models.directory import Directory
 from routerd.models.schema import Provider
 from routerd.providers.base import Adapter, RegionalAdapter
-from routerd.providers.registry import ADAPTERS, build_adapter, documents_of, fitted_base_url
-from routerd.providers.transport import Channel, Transport
+from routerd.providers.registry import (
+    ADAPTERS,
+    build_adapter,
+    documents_of,
+    fitted_base_url,
+    wire_of,
+)
+from routerd.providers.transport import Channel, TokenKeeper, Transport
 from routerd.settings import ProviderSettings, Settings
 from routerd.telemetry.events import Event, OwnNetworkUnproven
 
@@ -42,6 +50,12 @@ __all__ = [
     "unproven",
     "wanted",
 ]
+
+
+# What an address has where Google's wants a project.
+PROJECT: Final = "{project}"
+PROJECT_VARIABLE: Final = "GOOGLE_CLOUD_PROJECT"
+PROJECT_NAME: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
 class Wanted(Struct, frozen=True, eq=False):
@@ -64,6 +78,7 @@ class LiveProvider(Struct, frozen=True, eq=False):
     """A provider that can be called, with any of its keys.
 
     `elsewhere` are the same keys at the address of a region, where it is not the provider's own.
+    `tokens` keep the access tokens of those keys that have some, by the key's name.
     """
 
     entry: Provider
@@ -71,6 +86,7 @@ class LiveProvider(Struct, frozen=True, eq=False):
     keys: tuple[Key, ...]
     simulated: bool
     elsewhere: Mapping[str, tuple[Key, ...]] = {}
+    tokens: Mapping[str | None, TokenKeeper] = {}
 
     @property
     def channel(self) -> Channel:
@@ -122,6 +138,7 @@ def wanted(
         # Whatever the provider is called, it is this format that carries them or does not.
         entry = structs.replace(entry, documents=documents_of(entry.adapter, entry.dialect))
         keys = read_keys(entry, table, adapter, described.get(name, ()), environ, file)
+        entry = _in_own_project(entry, keys, environ, file)
         # A server of your own is asked for its models; a vendor's are known, or nothing serves.
         if entry.boundary == "vendor" and name not in described:
             raise SettingsError(
@@ -149,6 +166,24 @@ def _in_own_region(
             key=f"providers.{entry.id}.base_url",
         )
     return structs.replace(entry, base_url=address)
+
+
+def _in_own_project(
+    entry: Provider, keys: Iterable[WantedKey], environ: Mapping[str, str], file: Path | str
+) -> Provider:
+    """Put the project that the environment or credentials name into an address that wants one."""
+    if PROJECT not in entry.base_url:
+        return entry
+    named = [environ.get(PROJECT_VARIABLE, "").strip(), *(key.project or "" for key in keys)]
+    project = next((name for name in named if name), None)
+    if project is None or PROJECT_NAME.fullmatch(project) is None:
+        raise SettingsError(
+            f"names no project: write it with one in the place of {PROJECT}, or set "
+            f"${PROJECT_VARIABLE}; the credentials name none that can be one",
+            file=file,
+            key=f"providers.{entry.id}.base_url",
+        )
+    return structs.replace(entry, base_url=entry.base_url.replace(PROJECT, project))
 
 
 def _addresses(entry: Provider, adapter: Adapter, directory: Directory) -> dict[str, str]:
@@ -253,6 +288,11 @@ def build_providers(
     """Make each provider callable."""
     live = {}
     for name, item in providers.items():
+        tokens = {
+            key.limits.name: TokenKeeper(key.tokens, transport)
+            for key in item.keys
+            if key.tokens is not None
+        }
         at = {
             address: tuple(
                 Key(
@@ -264,6 +304,7 @@ def build_providers(
                         connect_seconds=connect_seconds,
                         user_agent=user_agent,
                         signer=key.signer,
+                        tokens=tokens.get(key.limits.name),
                     ),
                 )
                 for key in item.keys
@@ -272,7 +313,7 @@ def build_providers(
         }
         elsewhere = {region: at[address] for region, address in item.addresses.items()}
         keys = at[item.entry.base_url]
-        live[name] = LiveProvider(item.entry, item.adapter, keys, item.simulated, elsewhere)
+        live[name] = LiveProvider(item.entry, item.adapter, keys, item.simulated, elsewhere, tokens)
     return live
 
 
@@ -332,6 +373,6 @@ def build_targets(directory: Directory, providers: Mapping[str, LiveProvider]) -
             keys=keys,
             prompt=deployment.prompt,
             prompt_tokens=deployment.prompt_tokens,
-            wire=provider.entry.dialect or provider.entry.adapter,
+            wire=wire_of(provider.entry.adapter, provider.entry.dialect),
         )
     return targets

@@ -8,14 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Final
 
 from msgspec import Struct, structs
 
 from routerd.errors import SettingsError
 from routerd.models.directory import Directory
+from routerd.models.schema import Provider
 from routerd.settings import KeySettings, ProviderSettings, Settings, read_key
 
 __all__ = ["Rehearsed", "with_stand_ins"]
+
+# What a key in the environment cannot stand beside.
+NO_OTHER: Final[dict[str, Any]] = {
+    "key_file": None,
+    "token_command": None,
+    "token_metadata": None,
+}
 
 
 class Rehearsed(Struct, frozen=True):
@@ -54,10 +63,10 @@ def with_stand_ins(
     def is_there(
         provider: str, table: ProviderSettings | KeySettings, name: str | None = None
     ) -> bool:
-        if for_all:
-            return False
+        if for_all or table.token_command is not None or table.token_metadata is not None:
+            return not for_all  # a token is asked for later, by whoever needs one
         try:
-            read_key(provider, table, environ, file, name=name)
+            read_key(provider, table, environ, file, name=name, may_be_credentials=True)
         except SettingsError:
             missing.append(provider)
             return False
@@ -70,20 +79,24 @@ def with_stand_ins(
             keys = {
                 name: item
                 if is_there(provider, item, name)
-                else structs.replace(item, key_env=stand_in(), key_file=None)
+                else structs.replace(item, key_env=stand_in(), **NO_OTHER)
                 for name, item in table.keys.items()
             }
             providers[provider] = structs.replace(table, keys=keys)
             continue
-        known = directory.providers.get(provider)
-        key_env = table.key_env or (known.key_env if known is not None else None)
-        if table.keyless or not (key_env or table.key_file):
-            continue
-        if not is_there(provider, structs.replace(table, key_env=key_env)):
-            providers[provider] = structs.replace(table, key_env=stand_in(), key_file=None)
+        only = _with_only_key(table, directory.providers.get(provider))
+        if only is not None and not is_there(provider, only):
+            providers[provider] = structs.replace(table, key_env=stand_in(), **NO_OTHER)
     return Rehearsed(
         structs.replace(settings, providers=providers),
         {**environ, **added},
         added,
         tuple(dict.fromkeys(missing)),
     )
+
+
+def _with_only_key(table: ProviderSettings, known: Provider | None) -> ProviderSettings | None:
+    """Return the settings of a provider with one key as it is found; None if it takes none."""
+    key_env = table.key_env or (known.key_env if known is not None else None)
+    is_given = key_env or any(getattr(table, name) is not None for name in NO_OTHER)
+    return structs.replace(table, key_env=key_env) if is_given and not table.keyless else None

@@ -29,6 +29,7 @@ from routerd.app.providers import tell_unproven, unproven
 from routerd.app.refilling import Spent, read_spent
 from routerd.app.restarting import held_back
 from routerd.app.startup import Startup, prepare_transport
+from routerd.app.tokens import TokenRenewal, adopt_tokens
 from routerd.app.warming import Warmer
 from routerd.errors import CallRefused, SettingsError, StartError
 from routerd.execute.story import Rules
@@ -61,6 +62,7 @@ class Reloads(Struct, frozen=True, eq=False):
     pipeline: Pipeline
     server: Server
     warmer: Warmer
+    tokens: TokenRenewal
     notifier: Notifier
     events: Events
     arrange: Callable[[Startup], Startup]
@@ -193,6 +195,8 @@ class Reloader:
         parts.ledger.change(
             queue_limit=settings.ledger.queue_limit, keep_days=settings.ledger.keep_days or None
         )
+        adopt_tokens(made.providers, self.now.providers)
+        parts.tokens.replace(made.providers)
         parts.warmer.replace(made.providers, settings.egress)
         parts.change_log(settings.log)
         self.now = made

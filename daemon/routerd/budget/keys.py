@@ -133,7 +133,8 @@ class KeyHold:
             self._quota.exhaust(now)
         elif error_class in COOL_DOWNS:
             seconds = COOL_DOWNS[error_class]
-            if retry_after is not None and error_class is ErrorClass.RATE_LIMIT:
+            if retry_after is not None and error_class is not ErrorClass.QUOTA:
+                # Of a refused key only the source of its tokens says when it may work again.
                 seconds = retry_after
             elif retry_after is not None:
                 # Nobody mends an account because a minute is over.

@@ -31,6 +31,7 @@ __all__ = [
     "Repair",
     "Signer",
     "SigningAdapter",
+    "TokenAdapter",
     "note_other_model",
 ]
 
@@ -222,6 +223,20 @@ class SigningAdapter(Protocol):
 
     def key_in(self, environ: Mapping[str, str]) -> str | None:
         """Return the key that the vendor's own variables hold together; None without one."""
+        ...
+
+
+@runtime_checkable
+class TokenAdapter(Protocol):
+    """A wire format whose vendor takes access tokens, and has files of credentials for them.
+
+    `takes_tokens` says so of this adapter: not every service of a vendor does.
+    """
+
+    takes_tokens: bool
+
+    def credentials_file(self, environ: Mapping[str, str]) -> str | None:
+        """Return the file that the vendor's own variable names; None where it names none."""
         ...
 
 

@@ -17,7 +17,7 @@ from routerd.providers.gemini import SERVICES, GeminiAdapter
 from routerd.providers.openai import DIALECTS, OpenAIAdapter
 from routerd.providers.openai.responses import RESPONSES_DIALECTS, ResponsesAdapter
 
-__all__ = ["ADAPTERS", "build_adapter", "documents_of", "fitted_base_url"]
+__all__ = ["ADAPTERS", "build_adapter", "documents_of", "fitted_base_url", "wire_of"]
 
 # What an adapter writes itself, and users put at the end of a base address all the same.
 VERSIONS: Final[dict[str, tuple[str, ...]]] = {
@@ -60,6 +60,14 @@ def build_adapter(adapter: str, dialect: str | None = None) -> Adapter:
     if adapter == "bedrock":
         return BedrockAdapter()
     return OpenAIAdapter(DIALECTS[dialect or "openai"])
+
+
+def wire_of(adapter: str, dialect: str | None) -> str:
+    """Return what a wire is called by who sends parameters to one alone.
+
+    Vertex is another address, not another wire.
+    """
+    return adapter if adapter == "gemini" else dialect or adapter
 
 
 def documents_of(adapter: str, dialect: str | None = None) -> Documents | None:

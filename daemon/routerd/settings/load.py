@@ -151,8 +151,11 @@ def read_key(
     file: Path | str = "",
     *,
     name: str | None = None,
+    may_be_credentials: bool = False,
 ) -> str | None:
     """Return the only key of a provider, or the one called `name`; None if it takes none.
+
+    `may_be_credentials` says that a document in JSON may be in its place, of any number of lines.
 
     A key file comes first, then a systemd credential (`provider`, or `provider.name`), then the
     environment variable: a file can be replaced before a reload and is not seen in /proc.
@@ -164,13 +167,15 @@ def read_key(
     if isinstance(settings, ProviderSettings) and settings.keyless:
         return None
     if settings.key_file:
-        return _read_key_file(Path(settings.key_file), file, f"{place}.key_file")
+        path = Path(settings.key_file)
+        return _read_key_file(path, file, f"{place}.key_file", is_lenient=may_be_credentials)
     credential = Path(environ.get("CREDENTIALS_DIRECTORY") or "/nonexistent") / credential_name
     if credential.is_file():
-        return _read_key_file(credential, file, place)
+        return _read_key_file(credential, file, place, is_lenient=may_be_credentials)
     key = environ.get(settings.key_env or "", "").strip()
     if key:
-        _check_key(key, f"${settings.key_env}", file, f"{place}.key_env")
+        source = f"${settings.key_env}"
+        _check_key(key, source, file, f"{place}.key_env", is_lenient=may_be_credentials)
         return key
     wanted = f"the environment variable {settings.key_env}, " if settings.key_env else ""
     raise SettingsError(
@@ -181,7 +186,7 @@ def read_key(
     )
 
 
-def _read_key_file(path: Path, file: Path | str, setting: str) -> str:
+def _read_key_file(path: Path, file: Path | str, setting: str, *, is_lenient: bool) -> str:
     try:
         key = path.read_text(encoding="utf-8").strip()
     except OSError as error:
@@ -190,12 +195,14 @@ def _read_key_file(path: Path, file: Path | str, setting: str) -> str:
         raise SettingsError(f"{path} is not text", file=file, key=setting) from None
     if not key:
         raise SettingsError(f"{path} is empty; expected a key", file=file, key=setting)
-    _check_key(key, str(path), file, setting)
+    _check_key(key, str(path), file, setting, is_lenient=is_lenient)
     return key
 
 
-def _check_key(key: str, source: str, file: Path | str, setting: str) -> None:
+def _check_key(key: str, source: str, file: Path | str, setting: str, *, is_lenient: bool) -> None:
     """Refuse what no header can carry: it would fail at every call instead of at the start."""
+    if is_lenient and key.startswith("{"):
+        return
     if not all("!" <= character <= "~" for character in key):
         raise SettingsError(
             f"{source} holds no key: expected one line of ASCII without spaces",

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from routerd.settings.section import Section
+from routerd.settings.tokens import TokenCommand, TokenMetadata, TokenSeconds
 
 __all__ = [
     "Budget",
@@ -178,6 +179,9 @@ class KeySettings(Section, frozen=True):
             "without this."
         ),
     ] = None
+    token_command: TokenCommand = None
+    token_seconds: TokenSeconds = 300.0
+    token_metadata: TokenMetadata = None
     calls_a_minute: Annotated[
         Positive | None, Meta(description="Requests a minute that the provider takes with it.")
     ] = None

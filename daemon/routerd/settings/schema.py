@@ -26,6 +26,7 @@ from routerd.settings.promises import Promise
 from routerd.settings.routing import Experiment, PolicySettings, Rule, Shadow
 from routerd.settings.section import Section
 from routerd.settings.timeouts import BatchTimeouts, InteractiveTimeouts, Timeouts
+from routerd.settings.tokens import TokenCommand, TokenMetadata, TokenSeconds
 
 __all__ = [
     "Discovery",
@@ -238,7 +239,7 @@ class ProviderSettings(Section, frozen=True):
     ] = None
     dialect: Annotated[
         str | None,
-        Meta(description="Which habits of that format, for openai and openai-responses."),
+        Meta(description="Which habits of that format, for openai, openai-responses and gemini."),
     ] = None
     base_url: Annotated[
         str | None, Meta(description="Its address; a host alone gets the format's usual path.")
@@ -253,6 +254,9 @@ class ProviderSettings(Section, frozen=True):
             "name is found without this."
         ),
     ] = None
+    token_command: TokenCommand = None
+    token_seconds: TokenSeconds = 300.0
+    token_metadata: TokenMetadata = None
     keyless: Annotated[bool, Meta(description="Whether it takes no key.")] = False
     boundary: Annotated[
         Boundary | None,

@@ -49,6 +49,8 @@ __all__ = [
     "ResetByHand",
     "RestartNeeded",
     "SpendRecovered",
+    "TokenRenewed",
+    "TokenUnrenewed",
     "TrippedByHand",
     "TripsUnreadable",
     "event_name",
@@ -119,6 +121,21 @@ class ProviderUnreachable(Event, frozen=True, kw_only=True, tag="provider_unreac
     error_class: str
     detail: str = ""
     server: str = ""
+
+
+class TokenUnrenewed(Event, frozen=True, kw_only=True, tag="token_unrenewed"):
+    """The source of a key's access token gives out none. Told once, when that begins."""
+
+    provider: str
+    key: str | None
+    error_code: str
+
+
+class TokenRenewed(Event, frozen=True, kw_only=True, tag="token_renewed"):
+    """The source of a key's access token gives out tokens again."""
+
+    provider: str
+    key: str | None
 
 
 class ProviderTripped(Event, frozen=True, kw_only=True, tag="provider_tripped"):

@@ -39,6 +39,7 @@ from routerd.telemetry.events import (
     ReloadRefused,
     RestartNeeded,
     SpendRecovered,
+    TokenUnrenewed,
     TrippedByHand,
     TripsUnreadable,
     event_name,
@@ -76,6 +77,7 @@ EVENT_LEVELS: Final[Mapping[type[Event], str]] = {
     ReloadRefused: "error",
     RestartNeeded: "warning",
     SpendRecovered: "warning",
+    TokenUnrenewed: "error",
     TrippedByHand: "warning",
     TripsUnreadable: "error",
 }

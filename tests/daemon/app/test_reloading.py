@@ -97,6 +97,7 @@ async def made(tmp_path: Path) -> AsyncIterator[Made]:
         pipeline=nothing,
         server=nothing,
         warmer=nothing,
+        tokens=nothing,
         notifier=Notifier({}),
         events=Events([told.append]),
         arrange=lambda startup: startup,

@@ -319,7 +319,8 @@ def test_vendors_are_reached_over_tls_with_a_key(directory: Directory) -> None:
         if not provider.local_server:
             assert provider.boundary == "vendor"
             assert provider.base_url.startswith("https://")
-            assert provider.key_env
+            # Vertex takes tokens, and nothing in the environment is one.
+            assert provider.key_env or provider.id == "vertex"
 
 
 def test_open_weights_say_where_their_limits_were_read(directory: Directory) -> None:

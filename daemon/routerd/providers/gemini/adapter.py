@@ -23,7 +23,7 @@ from routerd.providers.gemini.decode import GenerateDecoder
 from routerd.providers.gemini.encode import encode_request
 from routerd.providers.gemini.failure import read_failure
 from routerd.providers.gemini.repairs import repair_request
-from routerd.providers.gemini.services import GEMINI, VERTEX, Service, address_in
+from routerd.providers.gemini.services import GEMINI, VERTEX, Service, address_in, is_region
 from routerd.providers.listing import read_models
 
 __all__ = ["GeminiAdapter"]
@@ -46,6 +46,23 @@ class GeminiAdapter:
     def authorize(self, key: str | None) -> Headers:
         """Return the header with the key, if there is one."""
         return [(b"x-goog-api-key", key.strip().encode())] if key else []
+
+    def credentials_file(self, environ: Mapping[str, str]) -> str | None:
+        """Return the file that Google's clients look for their credentials in."""
+        named = environ.get("GOOGLE_APPLICATION_CREDENTIALS", "").strip()
+        return named or None if self.takes_tokens else None
+
+    def region_in(self, environ: Mapping[str, str]) -> str | None:
+        """Return the location that Google's clients go to."""
+        named = environ.get("GOOGLE_CLOUD_LOCATION", "").strip()
+        return named or None if self.service is VERTEX else None
+
+    def own_address(self, base_url: str, environ: Mapping[str, str]) -> str | None:
+        """Return the address that serves where nobody chose one; None if that region cannot be."""
+        region = self.region_in(environ)
+        if region is None:
+            return base_url
+        return address_in(base_url, region) if is_region(region) else None
 
     def address_in(self, base_url: str, region: str | None) -> str:
         """Return the base address that serves a region."""

@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec import Struct
 
-__all__ = ["GEMINI", "SERVICES", "VERTEX", "Service", "address_in"]
+__all__ = ["GEMINI", "SERVICES", "VERTEX", "Service", "address_in", "is_region"]
 
 
 class Service(Struct, frozen=True, kw_only=True):
@@ -45,16 +45,30 @@ VERTEX: Final = Service(
 SERVICES: Final = {service.name: service for service in (GEMINI, VERTEX)}
 """The services by name."""
 
-HOST: Final = re.compile(r"(?P<scheme>https?://)(?:[a-z0-9-]+-)?aiplatform\.googleapis\.com(?=/)")
+HOST: Final = re.compile(
+    r"(?P<scheme>https?://)"
+    r"(?:(?:[a-z0-9-]+-)?aiplatform\.googleapis\.com|aiplatform\.[a-z]+\.rep\.googleapis\.com)(?=/)"
+)
 LOCATION: Final = re.compile(r"/locations/[^/?]+")
-REGION: Final = re.compile(r"global|[a-z]+-[a-z]+\d{1,2}")
+REGION: Final = re.compile(r"global|us|eu|[a-z]+-[a-z]+\d{1,2}")
+
+
+def is_region(name: str) -> bool:
+    """Return whether a location of Vertex may be called so."""
+    return REGION.fullmatch(name) is not None
 
 
 def address_in(base_url: str, region: str | None) -> str:
-    """Return the base address that serves a region: its host, and its name in the path."""
-    host = HOST.match(base_url)
-    if host is None or not region or REGION.fullmatch(region) is None:
+    """Return the base address that serves a region: its host, and its name in the path.
+
+    Hosts as the vendor's own client (google-genai 3.6) chooses them.
+    """
+    found = HOST.match(base_url)
+    if found is None or not region or not is_region(region):
         return base_url
-    at = "" if region == "global" else f"{region}-"
-    path = LOCATION.sub(f"/locations/{region}", base_url[host.end() :], count=1)
-    return f"{host['scheme']}{at}aiplatform.googleapis.com{path}"
+    if region in ("us", "eu"):
+        host = f"aiplatform.{region}.rep.googleapis.com"
+    else:
+        host = f"{'' if region == 'global' else f'{region}-'}aiplatform.googleapis.com"
+    path = LOCATION.sub(f"/locations/{region}", base_url[found.end() :], count=1)
+    return f"{found['scheme']}{host}{path}"

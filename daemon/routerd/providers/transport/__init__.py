@@ -12,6 +12,7 @@ from routerd.providers.transport.engine import AiohttpTransport
 from routerd.providers.transport.factory import TransportSettings, build_transport
 from routerd.providers.transport.failures import (
     ContentTooLargeError,
+    TokenUnavailable,
     UnsupportedContentEncodingError,
     as_failure,
     request_may_have_arrived,
@@ -26,6 +27,7 @@ from routerd.providers.transport.reading import (
 )
 from routerd.providers.transport.sending import Sending
 from routerd.providers.transport.timeouts import Timeouts
+from routerd.providers.transport.tokens import TokenKeeper
 from routerd.providers.transport.warming import WarmReport, warm
 
 __all__ = [
@@ -37,6 +39,8 @@ __all__ = [
     "Response",
     "Sending",
     "Timeouts",
+    "TokenKeeper",
+    "TokenUnavailable",
     "Transport",
     "TransportError",
     "TransportSettings",

@@ -6,6 +6,7 @@ because users give base addresses with and without a path and with a query strin
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
@@ -15,7 +16,9 @@ import httpx
 
 from routerd.providers.base import Signer
 from routerd.providers.redaction import Redactor
+from routerd.providers.transport.failures import TokenUnavailable
 from routerd.providers.transport.sending import SENDING, Sending
+from routerd.providers.transport.tokens import TokenKeeper
 from routerd.providers.transport.warming import WarmReport, warm
 
 Headers = list[tuple[bytes, bytes]]
@@ -26,6 +29,7 @@ TransportError = httpx.RequestError
 # A signature is refused for its time when that is five minutes off; half of it is worth mending.
 CLOCK_SECONDS = 150.0
 SIGNATURE_REFUSED = (400, 403)
+TOKEN_REFUSED = 401
 
 
 class Channel:
@@ -34,6 +38,7 @@ class Channel:
     `server` is host and port, for records and spans. `headers` go with every request, and so does
     `user_agent`, unless they name one. A `signer` adds its own to each request as it is sent, by
     the time of `clock` in seconds since the epoch: a clock that is wrong is set by the provider's.
+    `tokens` has the access token for each request; one that the provider refuses is replaced once.
     """
 
     def __init__(
@@ -45,6 +50,7 @@ class Channel:
         connect_seconds: float,
         user_agent: str = "routerd",
         signer: Signer | None = None,
+        tokens: TokenKeeper | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._transport = transport
@@ -54,6 +60,8 @@ class Channel:
             self._headers.append((b"user-agent", user_agent.encode()))
         queries = [(name.encode(), value.encode()) for name, value in self._base.params.items()]
         self._signer = signer
+        self._tokens = tokens
+        self._proves = signer is not None or tokens is not None
         self._clock = clock
         self._clock_is_behind = 0.0
         secrets = signer.secrets if signer is not None else []
@@ -70,7 +78,8 @@ class Channel:
 
     def redact(self, text: str) -> str:
         """Return a text of the provider's with every secret that is sent to it masked."""
-        return self._redactor.redact(text)
+        text = self._redactor.redact(text)
+        return text if self._tokens is None else self._tokens.redact(text)
 
     def url(self, path: str) -> httpx.URL:
         """Join the base address and a path; the base's query stays."""
@@ -101,26 +110,29 @@ class Channel:
         extensions = self._extensions.get(seconds) or self._extensions.setdefault(
             seconds, _extensions(seconds)
         )
-        signed = headers
-        if self._signer is not None:
-            signed = [*headers, *self._signed("POST", path, headers, body)]
+        added: Headers = []
+        if self._proves:
+            added = await self._proof("POST", path, headers, body)
         request = httpx.Request(
             "POST",
             self.url(path),
-            headers=[*self._headers, *signed, (b"content-length", b"%d" % len(body))],
+            headers=[*self._headers, *headers, *added, (b"content-length", b"%d" % len(body))],
             # Not `content=`: that builds headers which are already here, at four times the cost.
             stream=httpx.ByteStream(body),
             extensions={**extensions, SENDING: sending},
         )
         response = await self._transport.handle_async_request(request)
         sending.started = True
-        if self._signer is not None and self._sets_the_clock(response):
+        if self._proves and self._may_prove_better(response, added):
+            try:
+                added = await self._proof("POST", path, headers, body)
+            except TokenUnavailable:
+                return response  # the refusal stands
             await response.aclose()
-            signed = [*headers, *self._signed("POST", path, headers, body)]
             again = httpx.Request(
                 "POST",
                 request.url,
-                headers=[*self._headers, *signed, (b"content-length", b"%d" % len(body))],
+                headers=[*self._headers, *headers, *added, (b"content-length", b"%d" % len(body))],
                 stream=httpx.ByteStream(body),
                 extensions=request.extensions,
             )
@@ -132,15 +144,35 @@ class Channel:
         request = httpx.Request(
             "GET",
             self.url(path),
-            headers=[*self._headers, *self._signed("GET", path, [], b"")],
+            headers=[*self._headers, *await self._proof("GET", path, [], b"")],
             extensions=self._extensions[self._connect_seconds],
         )
         return await self._transport.handle_async_request(request)
 
     async def warm(self, path: str, connections: int, timeout_seconds: float) -> WarmReport:
-        """Open connections by requests that cost nothing."""
-        headers = [*self._headers, *self._signed("GET", path, [], b"")]
+        """Open connections by requests that cost nothing.
+
+        Without a token they are refused, which opens connections too, and shows who is there.
+        """
+        headers = self._headers
+        with contextlib.suppress(TokenUnavailable):
+            headers = [*headers, *await self._proof("GET", path, [], b"")]
         return await warm(self._transport, self.url(path), headers, connections, timeout_seconds)
+
+    async def _proof(self, method: str, path: str, headers: Headers, body: bytes) -> Headers:
+        """Return what shows now who asks, beside the prebuilt headers; may raise TokenUnavailable.
+
+        It is a token, or a signature of the request.
+        """
+        if self._tokens is not None:
+            return await self._tokens.headers()
+        return self._signed(method, path, headers, body)
+
+    def _may_prove_better(self, response: httpx.Response, added: Headers) -> bool:
+        """Say whether the same request, shown anew who asks, may not be refused."""
+        if self._tokens is not None:
+            return response.status_code == TOKEN_REFUSED and self._tokens.refused(added)
+        return self._sets_the_clock(response)
 
     def _signed(self, method: str, path: str, headers: Headers, body: bytes) -> Headers:
         """Return the headers that sign a request which is sent now; none without a signer."""

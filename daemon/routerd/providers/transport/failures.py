@@ -13,6 +13,7 @@ from __future__ import annotations
 import aiohttp
 import httpx
 from aiohttp.http_exceptions import HttpProcessingError
+from msgspec import structs
 
 from routerd.errors import ErrorClass, Failure
 
@@ -20,7 +21,7 @@ from routerd.errors import ErrorClass, Failure
 ENGINE_ERRORS = (aiohttp.ClientError, HttpProcessingError, OSError, ValueError)
 
 # Raised only before the request's first byte was handed to a connection, or for a request that
-# cannot be put on the wire at all.
+# cannot be put on the wire at all; and there is TokenUnavailable.
 NEVER_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -68,13 +69,21 @@ class ContentTooLargeError(httpx.DecodingError):
     """The provider's answer is larger than the reader's limit."""
 
 
+class TokenUnavailable(httpx.RequestError):
+    """Nothing was sent, because there is no access token to send along; `failure` says why."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
 def request_may_have_arrived(error: httpx.RequestError) -> bool:
     """Say whether the provider may have seen the request that failed with this error.
 
     False: nothing was sent, sending it again elsewhere cannot bill or act twice. True: it may have
     been read, and the work may be done or still be running.
     """
-    return not isinstance(error, NEVER_SENT)
+    return not isinstance(error, (*NEVER_SENT, TokenUnavailable))
 
 
 def as_failure(error: httpx.RequestError, phase: str) -> Failure:
@@ -82,6 +91,8 @@ def as_failure(error: httpx.RequestError, phase: str) -> Failure:
 
     `phase` says how far the attempt came: connect, headers, first_content, content.
     """
+    if isinstance(error, TokenUnavailable):
+        return structs.replace(error.failure, phase=phase)
     if isinstance(error, httpx.TimeoutException):
         error_class = ErrorClass.TIMEOUT
     elif isinstance(error, httpx.DecodingError):

@@ -9,6 +9,7 @@ from tests.daemon.providers.drive import request
 
 GLOBAL = "https://aiplatform.googleapis.com/v1/projects/p-1/locations/global"
 NEAR = "https://europe-west4-aiplatform.googleapis.com/v1/projects/p-1/locations/europe-west4"
+WIDE = "https://aiplatform.eu.rep.googleapis.com/v1/projects/p-1/locations/eu"
 VERTEX = GeminiAdapter(SERVICES["vertex"])
 
 
@@ -19,7 +20,9 @@ VERTEX = GeminiAdapter(SERVICES["vertex"])
         (NEAR, "global", GLOBAL),
         (NEAR, "europe-west4", NEAR),
         (GLOBAL, None, GLOBAL),
-        (GLOBAL, "eu", GLOBAL),
+        (NEAR, "eu", WIDE),
+        (WIDE, "global", GLOBAL),
+        (GLOBAL, "mars", GLOBAL),
         (GLOBAL, "x/../y", GLOBAL),
         ("https://aiplatform.googleapis.com/v1beta1", "global", None),
         ("http://127.0.0.1:9/vertex/v1/projects/p/locations/global", "us-central1", None),
