@@ -253,8 +253,11 @@ def test_a_cool_down_ends_at_the_latest_moment_named(
         choose(keys, now).failed(error_class, retry_after, now)
         if error_class is ErrorClass.RATE_LIMIT:
             named.append(now + (10.0 if retry_after is None else retry_after))
+        elif error_class is ErrorClass.AUTH:
+            # Providers name none; the source of a key's tokens does, and is asked again then.
+            named.append(now + (600.0 if retry_after is None else retry_after))
         else:
-            # Nobody mends an account or a key because the provider names a minute.
+            # Nobody mends an account because the provider names a minute.
             named.append(now + max(600.0, retry_after or 0.0))
         (row,) = keys.report_keys(now)
         assert row["cooling_until"] == max(named)
