@@ -13,6 +13,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 __all__ = [
+    "CacheLifetime",
     "Content",
     "Document",
     "Image",

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from routerd.providers.request import ToolIdRule, base64_text
+from routerd.providers.request import Notes, ToolIdRule, base64_text
 from routerd_proto.content import Content, Document, Image, Text, Tool, ToolCall, ToolResult
 
 __all__ = [
+    "ERROR_NOTE",
     "PICTURES_NOTE",
     "called_tools",
     "function_tool",
@@ -20,10 +21,12 @@ __all__ = [
     "result_pictures",
     "result_text",
     "text_document",
+    "titled_text",
 ]
 
 Json = dict[str, Any]
 
+ERROR_NOTE: Final = "that a tool failed was left to its own words: this provider has no mark for it"
 PICTURES_NOTE: Final = "images of a tool result were sent in a user message"
 
 
@@ -46,12 +49,22 @@ def text_document(document: Document) -> str | None:
     return document.data.decode("utf-8", "replace")
 
 
-def result_text(result: ToolResult) -> str:
+def titled_text(document: Document, text: str, notes: Notes) -> str:
+    """Return the text of a document that is sent among others, its title first."""
+    notes.add("a text document was sent as plain text")
+    return f"{document.title}\n\n{text}" if document.title else text
+
+
+def result_text(result: ToolResult, notes: Notes) -> str:
     """Return the text of a tool's result; an error without words is called one."""
     text = result.content
     if not isinstance(text, str):
         text = "\n\n".join(part.text for part in text if isinstance(part, Text))
-    return "error" if result.is_error and not text else text
+    if not result.is_error:
+        return text
+    if text:
+        notes.add(ERROR_NOTE)
+    return text or "error"
 
 
 def result_pictures(result: ToolResult, ids: ToolIdRule) -> list[Json]:

@@ -19,10 +19,12 @@ from routerd.errors import CallRefused
 from routerd.providers.base import ChatRequest
 from routerd.providers.json_text import JSON_ERRORS
 from routerd_proto.content import (
+    CacheLifetime,
     Content,
     Document,
     Image,
     Message,
+    Reasoning,
     ReasoningEffort,
     Text,
     ToolCall,
@@ -33,15 +35,19 @@ from routerd_proto.content import (
 from routerd_proto.errors import error_info
 
 __all__ = [
+    "ANSWER_MARK_NOTE",
+    "MARKS_NOTE",
     "Notes",
     "ToolIdRule",
     "arguments_object",
     "base64_text",
+    "cache_of",
     "fit_effort",
     "fit_output_limit",
     "fit_sampling",
     "fit_tool_choice",
     "is_forced",
+    "note_cache_marks",
     "parts_of",
     "refusal",
     "refuse_continuing",
@@ -49,6 +55,8 @@ __all__ = [
     "split_system",
 ]
 
+ANSWER_MARK_NOTE: Final = "a cache mark in an answer was left out: it has no place"
+MARKS_NOTE: Final = "cache marks were left out: this provider or model takes none"
 EFFORT_ORDER: Final[tuple[ReasoningEffort, ...]] = (
     "none",
     "minimal",
@@ -152,6 +160,18 @@ def split_system(messages: list[Message]) -> tuple[list[Message], list[Message]]
         len(messages),
     )
     return messages[:count], messages[count:]
+
+
+def cache_of(part: Content) -> CacheLifetime | None:
+    """Return for how long the prompt is to be cached up to this part, None where it is not."""
+    return None if isinstance(part, Reasoning | ToolCall) else part.cache
+
+
+def note_cache_marks(messages: Sequence[Message], notes: Notes) -> None:
+    """Note that cache marks are left out, for a vendor that takes none."""
+    for message in messages:
+        if not isinstance(message.content, str) and any(map(cache_of, message.content)):
+            notes.add(MARKS_NOTE)
 
 
 def is_forced(choice: ToolChoice | None) -> bool:

@@ -19,6 +19,7 @@ from routerd.providers.request import (
     Notes,
     fit_output_limit,
     is_forced,
+    note_cache_marks,
     refusal,
     refuse_continuing,
     refuse_unsupported,
@@ -45,6 +46,7 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
     """Write the request; CallRefused where the model cannot do what is asked."""
     refuse_unsupported(request)
     notes = Notes()
+    note_cache_marks(request.messages, notes)
     options = request.options
     body: Json = {"model": request.model_id, "messages": []}
     if request.stream:

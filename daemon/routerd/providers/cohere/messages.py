@@ -20,6 +20,7 @@ from routerd.providers.chat_shapes import (
     result_pictures,
     result_text,
     text_document,
+    titled_text,
 )
 from routerd.providers.request import Notes, ToolIdRule, parts_of, refusal
 from routerd_proto.content import (
@@ -68,7 +69,7 @@ class MessageWriter:
             parts = parts_of(message)
             for result in parts:
                 if isinstance(result, ToolResult):
-                    written.append(_tool_result(result))
+                    written.append(_tool_result(result, self._notes))
                     pictures += result_pictures(result, TOOL_IDS)
             others = [part for part in parts if not isinstance(part, ToolResult)]
             if pictures and (others or message is messages[-1]):
@@ -124,9 +125,7 @@ class MessageWriter:
             self._notes.add("an empty document was left out")
             return None
         if not beside:
-            self._notes.add("a text document was sent as plain text")
-            whole = f"{document.title}\n\n{text}" if document.title else text
-            return {"type": "text", "text": whole}
+            return {"type": "text", "text": titled_text(document, text, self._notes)}
         titled = {"title": document.title} if document.title else {}
         self.documents.append({"data": {**titled, "text": text}})
         return None
@@ -171,9 +170,9 @@ def _has_text(part: Content) -> bool:
     return isinstance(part, Text) and bool(part.text)
 
 
-def _tool_result(result: ToolResult) -> Json:
+def _tool_result(result: ToolResult, notes: Notes) -> Json:
     return {
         "role": "tool",
         "tool_call_id": TOOL_IDS.fit(result.call_id),
-        "content": result_text(result),
+        "content": result_text(result, notes),
     }

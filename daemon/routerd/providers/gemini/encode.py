@@ -24,6 +24,7 @@ from routerd.providers.request import (
     fit_effort,
     fit_output_limit,
     is_forced,
+    note_cache_marks,
     refusal,
     refuse_continuing,
     refuse_unsupported,
@@ -50,6 +51,7 @@ def encode_request(request: ChatRequest, models: str = GEMINI.models) -> Encoded
     """
     refuse_unsupported(request)
     notes = Notes()
+    note_cache_marks(request.messages, notes)
     generation = generation_of(request.model_id)
     asked, continuation = split_pause(request.messages)
     system, messages = split_system(asked)

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from routerd.providers.chat_shapes import text_document, titled_text
 from routerd.providers.gemini.thinking import Generation
 from routerd.providers.gemini.wire import OWN_PARTS
 from routerd.providers.request import Notes, arguments_object, base64_text, parts_of, refusal
@@ -138,7 +139,9 @@ class TurnWriter:
                 case ToolResult():
                     parts += self._result(part)
                 case Image() | Document() if role == "user":
-                    parts.append(_image(part) if isinstance(part, Image) else _document(part))
+                    parts.append(
+                        _image(part) if isinstance(part, Image) else _document(part, self._notes)
+                    )
                 case _:
                     raise refusal(
                         f"a message of the {role} cannot hold {type(part).__name__}",
@@ -221,10 +224,9 @@ def _image(image: Image) -> Json:
     return _media(image.url, image.data, image.media_type, "image/png")
 
 
-def _document(document: Document) -> Json:
-    media_type = document.media_type or ""
-    if document.data is not None and media_type.startswith("text/"):
-        return {"text": document.data.decode("utf-8", "replace")}
+def _document(document: Document, notes: Notes) -> Json:
+    if (text := text_document(document)) is not None:
+        return {"text": titled_text(document, text, notes)}
     return _media(document.url, document.data, document.media_type, "application/pdf")
 
 

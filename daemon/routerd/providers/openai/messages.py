@@ -7,6 +7,7 @@ back only to the server it came from.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from routerd.providers.chat_shapes import (
@@ -16,10 +17,19 @@ from routerd.providers.chat_shapes import (
     result_pictures,
     result_text,
     text_document,
+    titled_text,
 )
 from routerd.providers.openai.cache_marks import any_marked, keep_last_marks, marked
 from routerd.providers.openai.dialects import Dialect
-from routerd.providers.request import Notes, base64_text, parts_of, refusal
+from routerd.providers.request import (
+    ANSWER_MARK_NOTE,
+    MARKS_NOTE,
+    Notes,
+    base64_text,
+    cache_of,
+    parts_of,
+    refusal,
+)
 from routerd_proto.content import (
     Content,
     Document,
@@ -52,6 +62,8 @@ def encode_messages(
     pictures: list[Json] = []
     for message in messages:
         parts = parts_of(message)
+        if parts is message.content and not (marks and message.role != "assistant"):
+            _note_marks(parts, notes, ANSWER_MARK_NOTE if marks else MARKS_NOTE)
         results = [part for part in parts if isinstance(part, ToolResult)]
         for result in results:
             encoded.append(_tool_result(result, dialect, notes, pictures))
@@ -72,6 +84,11 @@ def encode_messages(
     if marks:
         keep_last_marks(encoded, notes)
     return encoded
+
+
+def _note_marks(parts: Sequence[Content], notes: Notes, note: str) -> None:
+    if any(map(cache_of, parts)):
+        notes.add(note)
 
 
 def _turn(
@@ -104,8 +121,7 @@ def _part(part: Content, dialect: Dialect, notes: Notes) -> Json:
 def _document(document: Document, dialect: Dialect, notes: Notes) -> Json:
     media_type = document.media_type or "application/pdf"
     if (text := text_document(document)) is not None:
-        notes.add("a text document was sent as plain text")
-        return {"type": "text", "text": f"{document.title}\n\n{text}" if document.title else text}
+        return {"type": "text", "text": titled_text(document, text, notes)}
     url = document.url
     if document.data is not None:
         url = f"data:{media_type};base64,{base64_text(document.data)}"
@@ -128,7 +144,8 @@ def _document(document: Document, dialect: Dialect, notes: Notes) -> Json:
 
 
 def _tool_result(result: ToolResult, dialect: Dialect, notes: Notes, pictures: list[Json]) -> Json:
-    content: str | list[Json] = result_text(result)
+    text = result_text(result, notes)
+    content: str | list[Json] = text
     if dialect.tool_result_images == "inside" and not isinstance(result.content, str):
         content = [_part(part, dialect, notes) for part in result.content]
     elif images := result_pictures(result, dialect.tool_ids):
@@ -137,7 +154,7 @@ def _tool_result(result: ToolResult, dialect: Dialect, notes: Notes, pictures: l
     return {
         "role": "tool",
         "tool_call_id": dialect.tool_ids.fit(result.call_id),
-        "content": content or result_text(result),
+        "content": content or text,
     }
 
 

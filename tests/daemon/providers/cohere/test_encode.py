@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from routerd.errors import CallRefused
 from routerd.providers.cohere import CohereAdapter
 from routerd_proto.content import (
+    Content,
     Document,
     Image,
     Message,
@@ -420,3 +421,23 @@ def test_what_the_model_cannot_take_is_refused() -> None:
     assert "cannot call" in refused(tools=[TOOL], capabilities=blind)
     assert "JSON schema" in refused(output_schema=SCHEMA, capabilities=blind)
     assert "cannot hold ToolCall" in refused([Message("user", [ToolCall("a", "b")])])
+
+
+def test_cache_marks_are_left_out_with_a_note() -> None:
+    def chat(cache: Any) -> list[Message]:
+        said: list[Content] = [Text("b", cache=cache), Image(data=b"a")]
+        return [Message("system", [Text("a", cache=cache)]), Message("user", said)]
+
+    body, notes = sent(chat("5m"))
+    assert body == sent(chat(None))[0]
+    assert notes == ["cache marks were left out: this provider or model takes none"]
+
+
+def test_a_failed_tool_is_told_by_its_words() -> None:
+    result = ToolResult("c1", "no such city", is_error=True)
+    answer = Message("assistant", [ToolCall("c1", "weather")])
+    body, notes = sent([Message("user", "a"), answer, Message("tool", [result])])
+    assert body["messages"][2]["content"] == "no such city"
+    assert notes == [
+        "that a tool failed was left to its own words: this provider has no mark for it"
+    ]

@@ -9,6 +9,7 @@ from routerd.errors import CallRefused
 from routerd.providers.gemini import GeminiAdapter
 from routerd.providers.gemini.messages import STAND_IN_SIGNATURE
 from routerd_proto.content import (
+    Content,
     Document,
     Image,
     Message,
@@ -64,7 +65,7 @@ def test_system_text_and_turns() -> None:
 
 
 def test_pictures_and_documents() -> None:
-    body, _ = sent(
+    body, notes = sent(
         messages=[
             Message(
                 "user",
@@ -73,7 +74,7 @@ def test_pictures_and_documents() -> None:
                     Image(url="https://example.org/a.webp?x=1"),
                     Image(url="data:image/gif;base64,AA=="),
                     Document(data=b"%PDF"),
-                    Document(data=b"words", media_type="text/plain"),
+                    Document(data=b"words", media_type="text/plain", title="Notes"),
                 ],
             )
         ]
@@ -83,8 +84,9 @@ def test_pictures_and_documents() -> None:
         {"fileData": {"mimeType": "image/webp", "fileUri": "https://example.org/a.webp?x=1"}},
         {"inlineData": {"mimeType": "image/gif", "data": "AA=="}},
         {"inlineData": {"mimeType": "application/pdf", "data": "JVBERg=="}},
-        {"text": "words"},
+        {"text": "Notes\n\nwords"},
     ]
+    assert notes == ["a text document was sent as plain text"]
 
 
 @pytest.mark.parametrize(
@@ -204,3 +206,30 @@ def test_a_message_to_go_on_from_is_refused_where_the_model_cannot() -> None:
     unable = msgspec.structs.replace(ABLE, prefill=False)
     with pytest.raises(CallRefused):
         ADAPTER.encode(msgspec.structs.replace(chat, capabilities=unable))
+
+
+def test_cache_marks_are_left_out_with_a_note() -> None:
+    def chat(cache: Any) -> list[Message]:
+        said: list[Content] = [Text("b", cache=cache), Image(data=b"a")]
+        return [Message("system", [Text("a", cache=cache)]), Message("user", said)]
+
+    body, notes = sent(messages=chat("1h"))
+    assert body == sent(messages=chat(None))[0]
+    assert notes == ["cache marks were left out: this provider or model takes none"]
+
+
+def test_parallel_tool_calls_cannot_be_forbidden() -> None:
+    body, notes = sent(tools=[TOOL], parallel_tool_calls=False)
+    assert body == sent(tools=[TOOL])[0]
+    assert notes == ["parallel_tool_calls was left out: this provider does not take it"]
+    assert sent(tools=[TOOL], parallel_tool_calls=True)[1] == []
+
+
+def test_sampling_and_seeds_the_model_does_not_take_are_left_out() -> None:
+    body, notes = sent(seed=2**40, temperature=0.5, top_p=0.5)
+    assert body["generationConfig"] == {"temperature": 0.5, "topP": 0.5}
+    assert notes == ["seed was left out: this provider takes one of 32 bits"]
+    silent = msgspec.structs.replace(ABLE, sampling="no")
+    body, notes = encoded(ADAPTER, request(NEW, capabilities=silent, temperature=0.5, top_p=0.5))
+    assert "generationConfig" not in body
+    assert len(notes) == 2

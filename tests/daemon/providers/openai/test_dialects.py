@@ -545,7 +545,8 @@ class TestCacheMarks:
         [("openai", "gpt-5.5-2026-04-23"), ("azure", "gpt-6-luna"), ("compatible", "gpt-6-luna")],
     )
     def test_others_do_not(self, dialect: str, model: str) -> None:
-        body, _ = sent(dialect, model, messages=self.MARKED)
+        body, notes = sent(dialect, model, messages=self.MARKED)
+        assert "cache marks were left out: this provider or model takes none" in notes
         assert "prompt_cache" not in json.dumps(body)
         assert body["messages"][0]["content"] == "Rules.\n\nTables."
 
@@ -555,6 +556,12 @@ class TestCacheMarks:
         marks = ["prompt_cache_breakpoint" in part for part in body["messages"][0]["content"]]
         assert marks == [False, False, True, True, True, True]
         assert notes == ["only the last 4 cache marks were sent"]
+
+    def test_an_answer_has_no_place_for_one(self) -> None:
+        said = [Message("user", "a"), Message("assistant", [Text("b", cache="5m")])]
+        body, notes = sent("openai", "gpt-6-luna", messages=[*said, Message("user", "c")])
+        assert body["messages"][1]["content"] == "b"
+        assert notes == ["a cache mark in an answer was left out: it has no place"]
 
     def test_without_marks_text_stays_a_string(self) -> None:
         body, _ = sent("openai", "gpt-6-luna", messages=[Message("system", "a"), *CALLED])

@@ -393,7 +393,10 @@ def test_pictures_of_tool_results_follow_the_last_result() -> None:
         },
         {"role": "user", "content": "and?"},
     ]
-    assert notes == ["images of a tool result were sent in a user message"]
+    assert notes == [
+        "images of a tool result were sent in a user message",
+        "that a tool failed was left to its own words: this provider has no mark for it",
+    ]
     assert messages_of(*chat[:4])[-1]["role"] == "user"
     inside = messages_of(*chat[:3], dialect="mistral")[-1]
     assert [part["type"] for part in inside["content"]] == ["text", "image_url"]

@@ -10,13 +10,22 @@ reasoning item of the `model` that wrote it, `phase` is what the message before 
 from __future__ import annotations
 
 import re
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from routerd.providers.base import ChatRequest
-from routerd.providers.chat_shapes import image_part, text_document
+from routerd.providers.chat_shapes import ERROR_NOTE, image_part, text_document, titled_text
 from routerd.providers.openai.responses.dialects import ResponsesDialect
-from routerd.providers.request import Notes, ToolIdRule, base64_text, parts_of, refusal
+from routerd.providers.request import (
+    ANSWER_MARK_NOTE,
+    MARKS_NOTE,
+    Notes,
+    ToolIdRule,
+    base64_text,
+    parts_of,
+    refusal,
+)
 from routerd_proto.content import (
+    CacheLifetime,
     Content,
     Document,
     Image,
@@ -113,9 +122,7 @@ class ItemWriter:
 
     def _document(self, document: Document) -> Json:
         if (text := text_document(document)) is not None:
-            self._notes.add("a text document was sent as plain text")
-            text = f"{document.title}\n\n{text}" if document.title else text
-            return {"type": "input_text", "text": text}
+            return {"type": "input_text", "text": titled_text(document, text, self._notes)}
         takes, url = self._dialect.files, document.url
         if document.data is not None:
             media_type = document.media_type or "application/pdf"
@@ -132,12 +139,15 @@ class ItemWriter:
             param="messages",
         )
 
-    def _mark(self, cache: Literal["5m", "1h"] | None) -> Json | None:
-        if cache is None or not self._marks:
+    def _mark(self, cache: CacheLifetime | None) -> Json | None:
+        if cache is None:
+            return None
+        if not self._marks:
+            self._notes.add(MARKS_NOTE)
             return None
         return {"mode": "explicit", "ttl": LIFETIMES[cache]}
 
-    def _marked(self, part: Json, cache: Literal["5m", "1h"] | None) -> Json:
+    def _marked(self, part: Json, cache: CacheLifetime | None) -> Json:
         if (mark := self._mark(cache)) is not None:
             part["prompt_cache_breakpoint"] = mark
         return part
@@ -154,6 +164,8 @@ class ItemWriter:
                 output = content
             if self._mark(result.cache):
                 output = [self._marked({"type": "input_text", "text": output}, result.cache)]
+        if result.is_error and content:
+            self._notes.add(ERROR_NOTE)
         return {
             "type": "function_call_output",
             "call_id": TOOL_IDS.fit(result.call_id),
@@ -166,6 +178,8 @@ class ItemWriter:
             match part:
                 case Text():
                     turn.texts.append(part.text)
+                    if part.cache is not None:
+                        self._notes.add(ANSWER_MARK_NOTE)
                 case Reasoning():
                     phase, item = self._own(part)
                     if phase is not None or item is not None:

@@ -177,6 +177,17 @@ def test_calls_and_results() -> None:
     ]
 
 
+def test_a_failed_tool_is_told_by_its_words() -> None:
+    for content in ("no such city", [Text("no such city")]):
+        result = ToolResult("c1", content, is_error=True)
+        messages = [assistant(ToolCall("c1", "f")), Message("tool", [result])]
+        body, notes = both(messages=messages)
+        assert "no such city" in str(body["input"][1]["output"])
+        assert notes == [
+            "that a tool failed was left to its own words: this provider has no mark for it"
+        ]
+
+
 def test_ids_that_are_too_long_are_replaced_in_pairs() -> None:
     call, result = items(
         assistant(ToolCall("x" * 65, "f")), Message("tool", [ToolResult("x" * 65, "1")])
@@ -299,8 +310,12 @@ def test_cache_marks_where_models_take_them() -> None:
     assert [part["prompt_cache_breakpoint"] for part in first["output"]] == [short]
     assert [part.get("prompt_cache_breakpoint") for part in second["output"]] == [None, long]
     for dialect, model in (("openai", OLD_MODEL), ("azure", MODEL), ("compatible", MODEL)):
-        body = body_of(model, dialect=dialect, messages=[user(Text("a", cache="1h"))])
+        body, notes = both(model, dialect, messages=[user(Text("a", cache="1h"))])
         assert body["input"] == [{"role": "user", "content": "a"}]
+        assert notes == ["cache marks were left out: this provider or model takes none"]
+    body, notes = both(messages=[assistant(Text("a", cache="5m")), Message("user", "b")])
+    assert body["input"][0] == {"type": "message", "role": "assistant", "content": "a"}
+    assert notes == ["a cache mark in an answer was left out: it has no place"]
 
 
 @pytest.mark.parametrize(
