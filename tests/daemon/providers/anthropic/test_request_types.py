@@ -17,7 +17,7 @@ from routerd.errors import CallRefused
 from routerd.providers.anthropic import AnthropicAdapter
 from routerd_proto.content import ToolName
 from tests.daemon.providers.conversations import CONVERSATIONS, TOOLS
-from tests.daemon.providers.drive import ABLE, encoded, request
+from tests.daemon.providers.drive import ABLE, encoded, request, walked
 
 REASON = "the vendors' own clients are not installed: requirements-vendors.lock"
 pydantic = pytest.importorskip("pydantic", reason=REASON)
@@ -59,15 +59,6 @@ def body_of(model: str, call: Any) -> dict[str, Any] | None:
         return encoded(AnthropicAdapter(), chat)[0]
     except CallRefused:
         return None
-
-
-def walked(value: Any) -> Any:
-    """Return the same plain data; the types check some lists only as they are walked through."""
-    if isinstance(value, dict):
-        return {key: walked(item) for key, item in value.items()}
-    if isinstance(value, str | int | float) or value is None:
-        return value
-    return [walked(item) for item in value]
 
 
 @cache

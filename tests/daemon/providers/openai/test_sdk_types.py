@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from routerd.providers.openai import DIALECTS, OpenAIAdapter
 from routerd_proto.content import Message, ToolName
 from tests.daemon.providers.conversations import CONVERSATIONS, TOOLS
-from tests.daemon.providers.drive import encoded, request
+from tests.daemon.providers.drive import encoded, request, walked
 
 pytest.importorskip(
     "openai", reason="the vendors' own clients are not installed: requirements-vendors.lock"
@@ -53,15 +53,6 @@ OPTIONS = st.fixed_dictionaries(
 )
 
 
-def consumed(value: Any) -> Any:
-    """Read what the types call iterable: only then it is looked at."""
-    if isinstance(value, dict):
-        return {name: consumed(item) for name, item in value.items()}
-    if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
-        return value
-    return [consumed(item) for item in value]
-
-
 @lru_cache
 def adapter_of(field: str, role: str = "") -> Any:
     """Return the type of a field of the body, or of a message; making one takes long."""
@@ -80,7 +71,7 @@ def check_message(message: dict[str, Any], dialect: str) -> None:
         assert {part["type"] for part in parts} <= {"text", "image_url", "thinking"}
         return
     # The types drop what they do not know, inside of parts too.
-    assert consumed(adapter_of("messages", message["role"]).validate_python(plain)) == plain
+    assert walked(adapter_of("messages", message["role"]).validate_python(plain)) == plain
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -124,4 +115,4 @@ def test_every_request_is_one_that_the_client_could_have_sent(
         assert dialect == "mistral"
         del body["tool_choice"]
     for name in set(body) - OWN_FIELDS:
-        assert consumed(adapter_of(name).validate_python(body[name])) == body[name]
+        assert walked(adapter_of(name).validate_python(body[name])) == body[name]

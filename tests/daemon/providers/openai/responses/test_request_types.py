@@ -22,7 +22,7 @@ from routerd_proto.content import (
     ToolName,
     ToolResult,
 )
-from tests.daemon.providers.drive import ABLE, encoded, request
+from tests.daemon.providers.drive import ABLE, encoded, request, walked
 
 pydantic = pytest.importorskip("pydantic", reason="requirements-vendors.lock is not installed")
 openai_types = pytest.importorskip(
@@ -132,15 +132,6 @@ def checked(body: dict[str, Any]) -> None:
     """Validate by the types, which drop what they do not know: nothing may be missing then."""
     kind = STREAMED if "stream" in body else PLAIN
     assert walked(kind.validate_python(body)) == walked(body)
-
-
-def walked(value: Any) -> Any:
-    """Return the same plain data; the types check some lists only as they are walked through."""
-    if isinstance(value, dict):
-        return {key: walked(item) for key, item in value.items()}
-    if isinstance(value, str | int | float) or value is None:
-        return value
-    return [walked(item) for item in value]
 
 
 @settings(max_examples=200)
