@@ -14,6 +14,7 @@ from typing import Any, Final
 from routerd.providers.bedrock.makers import Habits
 from routerd.providers.bedrock.tools import TOOL_NAME
 from routerd.providers.request import (
+    MARKS_NOTE,
     Notes,
     ToolIdRule,
     arguments_object,
@@ -125,7 +126,7 @@ def _mark(asked: CacheLifetime | None, habits: Habits, notes: Notes) -> list[Jso
     if asked is None:
         return []
     if not habits.lifetimes:
-        notes.add("cache marks were left out: this model does not take them")
+        notes.add(MARKS_NOTE)
         return []
     if asked not in habits.lifetimes:
         notes.add(f"a cache mark of {asked} was sent as {habits.lifetimes[0]}")

@@ -331,3 +331,10 @@ def test_reasoning_goes_back_to_models_of_its_kind(model: str, kept: list[int]) 
     body, notes = encoded(BEDROCK, request(model, said))
     assert body["messages"][1]["content"] == [*(written[place] for place in kept), {"text": "Hm"}]
     assert len(notes) == 1
+
+
+def test_parallel_tool_calls_cannot_be_forbidden() -> None:
+    without, _ = encoded(BEDROCK, request(CLAUDE, tools=[WEATHER]))
+    body, notes = encoded(BEDROCK, request(CLAUDE, tools=[WEATHER], parallel_tool_calls=False))
+    assert body == without
+    assert notes == ["parallel_tool_calls was left out: this provider cannot forbid them"]
