@@ -174,6 +174,27 @@ async def test_a_source_that_fails_is_a_clear_error_and_nothing_is_sent(
     await assert_nothing_shows(daemon)
 
 
+async def test_a_source_that_is_slow_is_no_fault_of_the_provider(
+    start: Start, simulator: Simulator
+) -> None:
+    sleeping = json.dumps([sys.executable, "-c", "import time; time.sleep(60)"])
+    limits = "[timeouts]\nheaders = 0.5\nfirst_content = 0.5\nwhole_answer = 0.5\n"
+    daemon = await start(f"token_command = {sleeping}\n{limits}")
+    async with daemon.client() as client:
+        for _ in range(4):
+            with pytest.raises(RouterdError) as raised:
+                await client.acomplete(MODEL, SAID)
+            assert raised.value.code == "auth"
+            assert "gave none in the time that a call may wait" in str(raised.value)
+    with daemon.client() as blocking:
+        status = await anyio.to_thread.run_sync(blocking.command, "status")
+    assert [row["state"] for row in status["health"]] == ["passing"]
+    assert [(row["provider"], row["cooling_because"]) for row in status["keys"]] == [
+        ("vertex", "auth")
+    ]
+    assert simulator.account.attempts == ()
+
+
 async def test_the_key_of_a_failing_source_rests_and_another_one_serves(
     start: Start, tmp_path: Path, simulator: Simulator, endpoint: TokenEndpoint
 ) -> None:

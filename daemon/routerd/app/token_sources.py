@@ -13,6 +13,7 @@ from typing import Final
 
 from routerd.errors import SettingsError
 from routerd.providers.tokens import CommandSource, MetadataSource, TokenSource, read_credentials
+from routerd.providers.tokens.source import DEFAULT_SECONDS
 from routerd.settings import KeySettings, ProviderSettings
 
 __all__ = ["source_of_key", "source_of_settings"]
@@ -39,6 +40,12 @@ def source_of_settings(
         "keyless": isinstance(item, ProviderSettings) and item.keyless,
     }
     named = [name for name, is_given in given.items() if is_given]
+    if item.token_command is None and item.token_seconds != DEFAULT_SECONDS:
+        raise SettingsError(
+            "is for tokens of token_command, which is not set",
+            file=file,
+            key=f"{place}.token_seconds",
+        )
     if not named or named[0] not in ("token_command", "token_metadata"):
         return None
     if len(named) > 1:

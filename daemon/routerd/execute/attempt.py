@@ -24,6 +24,7 @@ from routerd.providers.base import EncodedRequest, Outcome, note_other_model
 from routerd.providers.failure import MAX_ERROR_BYTES
 from routerd.providers.rate_limits import LimitLeft, limits_left
 from routerd.providers.redaction import redacted
+from routerd.providers.tokens import token_is_late
 from routerd.providers.transport import (
     Response,
     Sending,
@@ -259,6 +260,13 @@ class _Exchange:
             text = "the answer ended without the provider's end mark"
             return Failure(ErrorClass.BAD_ANSWER, text, phase=phase)
         text = "the time allowed for the call is over"
+        if self._sending.awaits_token:
+            # Whoever is slow, it is not the provider: nothing was sent there.
+            if expired != "deadline":
+                return structs.replace(token_is_late(), phase=phase)
+            return Failure(
+                ErrorClass.TIMEOUT, text, phase=expired, request_sent=False, is_evidence=False
+            )
         if expired != "deadline":
             # The limit of a plain answer runs from sending to its end, whatever came meanwhile.
             phase = phase if expired == "headers" else expired

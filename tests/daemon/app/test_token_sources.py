@@ -165,6 +165,11 @@ def test_credentials_in_a_variable_of_their_own_are_the_last_that_is_looked_for(
             "> 0",
         ),
         (
+            "[providers.openai]\ntoken_seconds = 60\n",
+            "providers.openai.token_seconds",
+            "token_command, which is not set",
+        ),
+        (
             f"[providers.openai]\n{COMMAND}[providers.openai.keys.one]\n{COMMAND}",
             "providers.openai.token_command",
             "write it at a key of these",

@@ -6,7 +6,13 @@ takes a connection; nothing here knows one vendor's wire format.
 
 from routerd.providers.tokens.command import CommandSource
 from routerd.providers.tokens.google import MetadataSource, read_credentials
-from routerd.providers.tokens.source import HttpSource, Token, TokenRequest, TokenSource
+from routerd.providers.tokens.source import (
+    HttpSource,
+    Token,
+    TokenRequest,
+    TokenSource,
+    token_is_late,
+)
 
 __all__ = [
     "CommandSource",
@@ -16,4 +22,5 @@ __all__ = [
     "TokenRequest",
     "TokenSource",
     "read_credentials",
+    "token_is_late",
 ]

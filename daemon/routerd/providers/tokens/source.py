@@ -19,12 +19,14 @@ from routerd.providers.excerpt import shorten
 from routerd.providers.json_text import JSON_ERRORS, read_json, text_of
 
 __all__ = [
+    "DEFAULT_SECONDS",
     "HttpSource",
     "Token",
     "TokenRequest",
     "TokenSource",
     "identity_of",
     "read_answer",
+    "token_is_late",
     "token_of",
     "unavailable",
 ]
@@ -88,19 +90,21 @@ def identity_of(*words: str) -> str:
     return hashlib.sha256("\0".join(words).encode("utf-8", "replace")).hexdigest()
 
 
-def unavailable(
-    name: str, what: str, *, code: str | None = None, passes: bool = False, status: int = 0
-) -> Failure:
+def unavailable(name: str, what: str, *, code: str | None = None, passes: bool = False) -> Failure:
     """Return the failure of a source; `passes` says that the next try may succeed."""
     return Failure(
         ErrorClass.AUTH,
         f"no access token for this provider: {name} {what}",
-        status=status or None,
         code=code or "token_unavailable",
         retry_after=RETRY_SECONDS if passes else None,
         request_sent=False,
         is_evidence=False,
     )
+
+
+def token_is_late() -> Failure:
+    """Return the failure of a source that did not answer while a call could wait."""
+    return unavailable("its source", "gave none in the time that a call may wait", passes=True)
 
 
 def read_answer(name: str, status: int, body: bytes) -> Token | Failure:
@@ -119,9 +123,7 @@ def read_answer(name: str, status: int, body: bytes) -> Token | Failure:
     told = [word for key in ("error", "error_description") if (word := text_of(fields.get(key)))]
     words = f": {shorten(': '.join(told))}" if told else ""
     code = shorten(told[0]) if told and " " not in told[0] else None
-    return unavailable(
-        name, f"answered with status {status}{words}", code=code, passes=passes, status=status
-    )
+    return unavailable(name, f"answered with status {status}{words}", code=code, passes=passes)
 
 
 def token_of(fields: dict[str, Any], seconds: float) -> Token | None:

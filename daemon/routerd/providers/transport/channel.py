@@ -112,7 +112,9 @@ class Channel:
         )
         added: Headers = []
         if self._proves:
+            sending.awaits_token = True
             added = await self._proof("POST", path, headers, body)
+            sending.awaits_token = False
         request = httpx.Request(
             "POST",
             self.url(path),

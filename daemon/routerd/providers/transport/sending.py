@@ -23,13 +23,13 @@ class Sending:
     """How far one request came, for whoever sent it: also when nothing can be returned to him.
 
     `started`: its head and first bytes were handed to a connection. Until then the provider
-    certainly saw nothing of it.
+    certainly saw nothing of it. `awaits_token`: it cannot be sent before there is an access token.
     """
 
-    __slots__ = ("started",)
+    __slots__ = ("awaits_token", "started")
 
     def __init__(self) -> None:
-        self.started = False
+        self.started = self.awaits_token = False
 
 
 class RequestBody(aiohttp.Payload):
