@@ -97,6 +97,6 @@ def fitted_base_url(adapter: str, dialect: str | None, base_url: str) -> str:
         if "/" not in rest:
             address = f"{scheme}://{rest}{spoken.base_path}"
     else:
-        for version in VERSIONS.get(adapter, ()):
+        for version in VERSIONS.get(dialect or "", VERSIONS.get(adapter, ())):
             address = address.removesuffix(version)
     return f"{address}{mark}{query}"

@@ -50,6 +50,8 @@ def test_an_unknown_name_says_what_there_is(adapter: str, dialect: str | None, s
         ("cohere", None, "https://api.cohere.com/v2", "https://api.cohere.com"),
         ("cohere", None, "https://api.cohere.com", "https://api.cohere.com"),
         ("gemini", None, "https://g.example/v1beta", "https://g.example"),
+        ("gemini", "vertex", "https://g.example/v1", "https://g.example/v1"),
+        ("gemini", "vertex", "https://g.example/v1/publishers/google/", "https://g.example/v1"),
     ],
 )
 def test_a_base_address_may_be_given_with_and_without_the_version(
