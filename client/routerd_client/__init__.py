@@ -7,12 +7,24 @@
         print(text, end="")
     reply = client.complete("fast", messages, tenant="acme")
     reply = await client.acomplete("smart", messages)
+    vectors = client.embed("embed", ["a text", "another"]).vectors
+    best = client.rerank("rerank", "Which is red?", ["sky", "rose"]).results[0].index
 
-`stream`, `complete` and `acomplete` are also functions here, on a default client. Needs msgspec and
+These, and `aembed` and `arerank`, are also functions here, on a default client. Needs msgspec and
 the standard library; runs with threads and on asyncio.
 """
 
-from routerd_client.api import Client, acomplete, complete, default_client, stream
+from routerd_client.api import (
+    Client,
+    acomplete,
+    aembed,
+    arerank,
+    complete,
+    default_client,
+    embed,
+    rerank,
+    stream,
+)
 from routerd_client.errors import (
     CallerError,
     ConnectionLost,
@@ -21,8 +33,9 @@ from routerd_client.errors import (
     RouterdError,
     RouterError,
 )
+from routerd_client.found import Embeddings, Ranking
 from routerd_client.limits import Limits
-from routerd_client.options import Messages, Options
+from routerd_client.options import Messages, Options, SearchOptions
 from routerd_client.reply import Reply
 from routerd_client.request import StreamPart
 from routerd_client.streams import Stream, TextStream
@@ -51,6 +64,7 @@ from routerd_proto.frames import (
     ToolCallStarted,
     Usage,
 )
+from routerd_proto.search import Purpose, Ranked
 
 __all__ = [
     "CallRestarted",
@@ -60,6 +74,7 @@ __all__ = [
     "ConnectionLost",
     "DaemonUnavailable",
     "Document",
+    "Embeddings",
     "Image",
     "LikelyToken",
     "Limits",
@@ -68,6 +83,9 @@ __all__ = [
     "Messages",
     "Options",
     "ProviderError",
+    "Purpose",
+    "Ranked",
+    "Ranking",
     "Reasoning",
     "ReasoningDelta",
     "ReasoningEnded",
@@ -75,6 +93,7 @@ __all__ = [
     "Reply",
     "RouterError",
     "RouterdError",
+    "SearchOptions",
     "Stream",
     "StreamPart",
     "Text",
@@ -89,7 +108,11 @@ __all__ = [
     "ToolResult",
     "Usage",
     "acomplete",
+    "aembed",
+    "arerank",
     "complete",
     "default_client",
+    "embed",
+    "rerank",
     "stream",
 ]

@@ -1,6 +1,6 @@
-"""The client: `stream`, `acomplete`, `complete`, and commands to the daemon.
+"""The client: `stream`, `complete`, `embed`, `rerank`, and commands to the daemon.
 
-Rules of this file: one set of inputs for all three kinds of call. Nothing here waits by itself, and
+Rules of this file: one set of inputs for all forms of a call. Nothing here waits by itself, and
 asyncio is imported by the first call that needs it.
 """
 
@@ -10,17 +10,28 @@ import functools
 import os
 import threading
 import weakref
+from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, Unpack
+from typing import TYPE_CHECKING, Any, Final, Self, Unpack, cast
 
 from routerd_client.address import socket_paths
 from routerd_client.blocking import BlockingPool, BlockingRun
+from routerd_client.found import Embeddings, Ranking
 from routerd_client.limits import DEFAULT_LIMITS, Limits
-from routerd_client.options import Messages, Options, request_call
+from routerd_client.options import (
+    Messages,
+    Options,
+    SearchOptions,
+    request_call,
+    request_embed,
+    request_rerank,
+)
 from routerd_client.reply import Reply
 from routerd_client.request import Call, Command, Request
+from routerd_client.searching import Search
 from routerd_client.streams import Stream
-from routerd_proto.frames import CommandRequested
+from routerd_proto.frames import CallOptions, CommandRequested
+from routerd_proto.search import Purpose
 
 if TYPE_CHECKING:
     from routerd_client.aio import AsyncPools, AsyncRun
@@ -89,6 +100,76 @@ class Client:
             pass
         return call.reply()
 
+    def embed(
+        self,
+        target: str,
+        inputs: str | Sequence[str],
+        *,
+        dimensions: int | None = None,
+        purpose: Purpose | None = None,
+        truncate: bool = False,
+        **options: Unpack[SearchOptions],
+    ) -> Embeddings:
+        """Ask for the vectors of texts and wait for them; raises RouterdError.
+
+        All are of one model, which the answer names: compare them with vectors of that alone.
+        `dimensions` is the length of a vector, None for the model's own. `purpose` is what the
+        vectors are for: "document", "query", "classification" or "clustering". `truncate` allows
+        what is too long for the model to be cut. An error's `found` holds the vectors that came in
+        spite of it.
+        """
+        search = self._embed(target, inputs, options, dimensions, purpose, truncate=truncate)
+        self._start(search).advance()
+        return cast("Embeddings", search.result())
+
+    async def aembed(
+        self,
+        target: str,
+        inputs: str | Sequence[str],
+        *,
+        dimensions: int | None = None,
+        purpose: Purpose | None = None,
+        truncate: bool = False,
+        **options: Unpack[SearchOptions],
+    ) -> Embeddings:
+        """Ask for the vectors of texts and await them. Inputs as for `embed`."""
+        search = self._embed(target, inputs, options, dimensions, purpose, truncate=truncate)
+        await self._start_async(search).advance()
+        return cast("Embeddings", search.result())
+
+    def rerank(
+        self,
+        target: str,
+        query: str,
+        documents: Sequence[str],
+        *,
+        top: int | None = None,
+        truncate: bool = False,
+        **options: Unpack[SearchOptions],
+    ) -> Ranking:
+        """Ask for the order of documents and wait for it; raises RouterdError.
+
+        The best come first, `top` of them, None for all. `truncate` is that of `embed`.
+        """
+        search = self._rerank(target, query, documents, options, top, truncate=truncate)
+        self._start(search).advance()
+        return cast("Ranking", search.result())
+
+    async def arerank(
+        self,
+        target: str,
+        query: str,
+        documents: Sequence[str],
+        *,
+        top: int | None = None,
+        truncate: bool = False,
+        **options: Unpack[SearchOptions],
+    ) -> Ranking:
+        """Ask for the order of documents and await it. Inputs as for `rerank`."""
+        search = self._rerank(target, query, documents, options, top, truncate=truncate)
+        await self._start_async(search).advance()
+        return cast("Ranking", search.result())
+
     def command(self, name: str, /, **arguments: Any) -> Any:
         """Ask the daemon itself, `status` for instance. Raises RouterdError."""
         command = Command(CommandRequested(name, arguments))
@@ -135,11 +216,42 @@ class Client:
 
     def _call(self, target: str, messages: Messages, options: Options, *, stream: bool) -> Call:
         frame = request_call(target, messages, options, stream=stream)
-        timeout = frame.options.timeout
+        return Call(frame, self._local_timeout(frame.options))
+
+    def _embed(
+        self,
+        target: str,
+        inputs: str | Sequence[str],
+        options: SearchOptions,
+        dimensions: int | None,
+        purpose: Purpose | None,
+        *,
+        truncate: bool,
+    ) -> Search:
+        frame = request_embed(
+            target, inputs, options, dimensions=dimensions, purpose=purpose, truncate=truncate
+        )
+        return Search(frame, self._local_timeout(frame.options))
+
+    def _rerank(
+        self,
+        target: str,
+        query: str,
+        documents: Sequence[str],
+        options: SearchOptions,
+        top: int | None,
+        *,
+        truncate: bool,
+    ) -> Search:
+        frame = request_rerank(target, query, documents, options, top=top, truncate=truncate)
+        return Search(frame, self._local_timeout(frame.options))
+
+    def _local_timeout(self, options: CallOptions) -> float | None:
+        timeout = options.timeout
         # One that is no number is the daemon's to refuse.
         if isinstance(timeout, int | float):
-            return Call(frame, timeout + self._limits.timeout_grace)
-        return Call(frame)
+            return timeout + self._limits.timeout_grace
+        return None
 
     def _start(self, request: Request) -> BlockingRun:
         return BlockingRun(self._blocking_pool, request)
@@ -185,6 +297,64 @@ def complete(target: str, messages: Messages, **options: Unpack[Options]) -> Rep
 async def acomplete(target: str, messages: Messages, **options: Unpack[Options]) -> Reply:
     """Ask for a whole answer and await it, see `Client.acomplete`."""
     return await default_client().acomplete(target, messages, **options)
+
+
+def embed(
+    target: str,
+    inputs: str | Sequence[str],
+    *,
+    dimensions: int | None = None,
+    purpose: Purpose | None = None,
+    truncate: bool = False,
+    **options: Unpack[SearchOptions],
+) -> Embeddings:
+    """Ask for the vectors of texts and wait for them, see `Client.embed`."""
+    return default_client().embed(
+        target, inputs, dimensions=dimensions, purpose=purpose, truncate=truncate, **options
+    )
+
+
+async def aembed(
+    target: str,
+    inputs: str | Sequence[str],
+    *,
+    dimensions: int | None = None,
+    purpose: Purpose | None = None,
+    truncate: bool = False,
+    **options: Unpack[SearchOptions],
+) -> Embeddings:
+    """Ask for the vectors of texts and await them, see `Client.embed`."""
+    return await default_client().aembed(
+        target, inputs, dimensions=dimensions, purpose=purpose, truncate=truncate, **options
+    )
+
+
+def rerank(
+    target: str,
+    query: str,
+    documents: Sequence[str],
+    *,
+    top: int | None = None,
+    truncate: bool = False,
+    **options: Unpack[SearchOptions],
+) -> Ranking:
+    """Ask for the order of documents and wait for it, see `Client.rerank`."""
+    return default_client().rerank(target, query, documents, top=top, truncate=truncate, **options)
+
+
+async def arerank(
+    target: str,
+    query: str,
+    documents: Sequence[str],
+    *,
+    top: int | None = None,
+    truncate: bool = False,
+    **options: Unpack[SearchOptions],
+) -> Ranking:
+    """Ask for the order of documents and await it, see `Client.rerank`."""
+    return await default_client().arerank(
+        target, query, documents, top=top, truncate=truncate, **options
+    )
 
 
 # A hook of each client would keep it alive for ever: one hook for all that are still alive.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from routerd_proto import CODES, ErrorInfo
 
 if TYPE_CHECKING:
+    from routerd_client.found import Found
     from routerd_client.reply import Reply
 
 __all__ = [
@@ -34,12 +35,19 @@ class RouterdError(Exception):
 
     `blame` is `caller`, `provider` or `router`; `retry_after` is in seconds or None; `next_step` is
     a sentence for a person; `details` are facts for a program. `reply` holds what had arrived of
-    the answer before it failed, None where nothing was asked of a model. `decision_id` is empty
-    where the daemon never named one. Errors can be pickled.
+    the answer before it failed, None where nothing was asked of a model; `found` holds the vectors
+    that came in spite of it, None where there are none. `decision_id` is empty where the daemon
+    never named one. Errors can be pickled.
     """
 
-    def __init__(self, info: ErrorInfo, reply: Reply | None = None, decision_id: str = "") -> None:
-        super().__init__(info, reply, decision_id)
+    def __init__(
+        self,
+        info: ErrorInfo,
+        reply: Reply | None = None,
+        decision_id: str = "",
+        found: Found | None = None,
+    ) -> None:
+        super().__init__(info, reply, decision_id, found)
         self.info = info
         self.code = info.code
         self.message = info.message
@@ -49,6 +57,7 @@ class RouterdError(Exception):
         self.next_step = info.next_step
         self.details = info.details
         self.reply = reply
+        self.found = found
         self.decision_id = decision_id
 
     def __str__(self) -> str:
@@ -97,10 +106,15 @@ BY_BLAME: Final[dict[str, type[RouterdError]]] = {
 }
 
 
-def error_from(info: ErrorInfo, reply: Reply | None = None, decision_id: str = "") -> RouterdError:
+def error_from(
+    info: ErrorInfo,
+    reply: Reply | None = None,
+    decision_id: str = "",
+    found: Found | None = None,
+) -> RouterdError:
     """Build the exception for an error: by its code, else by who is to blame."""
     kind = BY_CODE.get(info.code) or BY_BLAME[info.blame]
-    return kind(info, reply, decision_id)
+    return kind(info, reply, decision_id, found)
 
 
 def broken_protocol(info: ErrorInfo) -> ErrorInfo:

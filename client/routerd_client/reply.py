@@ -9,15 +9,15 @@ from __future__ import annotations
 from typing import Any, TypeVar, overload
 
 import msgspec
-from msgspec import Struct
+from msgspec import field
 
 from routerd_client.errors import error_from
+from routerd_client.served import Served, served
 from routerd_proto import error_info
 from routerd_proto.content import Content, Message, Reasoning, Text, ToolCall
 from routerd_proto.frames import (
     CallEnded,
     CitationAdded,
-    CostBasis,
     FinishReason,
     LogprobsAdded,
     Part,
@@ -28,54 +28,27 @@ from routerd_proto.frames import (
     TokenLogprob,
     ToolCallDelta,
     ToolCallStarted,
-    Usage,
 )
 
 __all__ = ["Reply", "assemble"]
 
-NANODOLLARS_PER_CENT = 10_000_000
 T = TypeVar("T")
 
 
-class Reply(Struct, frozen=True, kw_only=True):
-    """An answer, or what arrived of one.
+class Reply(Served, frozen=True, kw_only=True):
+    """An answer, or what arrived of one; who gave it and what it cost is told as in `Served`.
 
-    `model`, `deployment` and `provider` name what really answered. `finish` says why it stopped;
-    only `stop` and `tool_calls` are whole answers. `cost_nanodollars` covers all attempts, None
-    where `cost_basis` is `unknown`. Times are in seconds since the daemon read the call.
-    `degraded` says why the answer came from a declared lesser path, None if it did not. `notes`
-    says what was left out or changed on the way. `cached` says that the answer is that of an
-    earlier identical call. `content` holds the parts in their order. `logprobs` are those of
-    the answer's tokens, if the option asked for them.
+    `finish` says why it stopped; only `stop` and `tool_calls` are whole answers. `cached` says that
+    the answer is that of an earlier identical call. `content` holds the parts in their order.
+    `logprobs` are those of the answer's tokens, if the option asked for them.
     """
 
     text: str
     finish: FinishReason
-    decision_id: str
-    trace_id: str = ""
-    model: str = ""
-    deployment: str = ""
-    provider: str = ""
-    usage: Usage | None = None
-    cost_nanodollars: int | None = None
-    cost_basis: CostBasis = "unknown"
-    degraded: str | None = None
-    simulated: bool = False
-    cached: bool = False
-    attempts: int = 0
-    notes: list[str] = []
-    first_content_seconds: float | None = None
-    total_seconds: float = 0.0
     refusal: str = ""
-    citations: list[dict[str, Any]] = []
-    content: list[Content] = []
-    logprobs: list[TokenLogprob] = []
-
-    @property
-    def cost_cents(self) -> float | None:
-        """What the call cost in US cents, None where nobody knows."""
-        nanodollars = self.cost_nanodollars
-        return None if nanodollars is None else nanodollars / NANODOLLARS_PER_CENT
+    citations: list[dict[str, Any]] = field(default_factory=list)
+    content: list[Content] = field(default_factory=list)
+    logprobs: list[TokenLogprob] = field(default_factory=list)
 
     @property
     def tool_calls(self) -> list[ToolCall]:
@@ -185,27 +158,12 @@ def assemble(parts: list[Part], ended: CallEnded, trace_id: str = "") -> Reply:
         refusal = "".join([part.refusal for part in parts if type(part) is RefusalDelta])
         citations = [part.citation for part in parts if type(part) is CitationAdded]
         logprobs = [item for part in parts if type(part) is LogprobsAdded for item in part.tokens]
-    first_content = ended.first_content_us
     return Reply(
         text=text,
         finish=ended.finish,
-        decision_id=ended.decision_id,
-        trace_id=trace_id,
-        model=ended.model,
-        deployment=ended.deployment,
-        provider=ended.provider,
-        usage=ended.usage,
-        cost_nanodollars=ended.cost_nanodollars,
-        cost_basis=ended.cost_basis,
-        degraded=ended.degraded,
-        simulated=ended.simulated,
-        cached=ended.cached,
-        attempts=ended.attempts,
-        notes=ended.notes,
-        first_content_seconds=None if first_content is None else first_content / 1e6,
-        total_seconds=ended.total_us / 1e6,
         refusal=refusal,
         citations=citations,
         content=content,
         logprobs=logprobs,
+        **served(ended, trace_id),
     )

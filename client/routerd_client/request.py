@@ -26,8 +26,9 @@ from routerd_proto.frames import (
     DaemonFrame,
     Part,
 )
+from routerd_proto.search import SearchRequested
 
-__all__ = ["Call", "Command", "Request", "StreamPart"]
+__all__ = ["UNFINISHED", "Call", "Command", "ModelCall", "Request", "StreamPart"]
 
 StreamPart = Part | CallRestarted
 
@@ -43,7 +44,9 @@ class Request(ABC):
     """
 
     def __init__(
-        self, frame: CallRequested | CommandRequested, local_timeout: float | None = None
+        self,
+        frame: CallRequested | SearchRequested | CommandRequested,
+        local_timeout: float | None = None,
     ) -> None:
         self.frame = frame
         self.local_timeout = local_timeout
@@ -125,18 +128,52 @@ class Request(ABC):
         self.heard = False
 
 
-class Call(Request):
-    """One call to a model."""
+class ModelCall(Request):
+    """What calls to a model have in common, whatever they ask for."""
+
+    frame: CallRequested | SearchRequested
+
+    def __init__(
+        self, frame: CallRequested | SearchRequested, local_timeout: float | None = None
+    ) -> None:
+        super().__init__(frame, local_timeout)
+        self.decision_id = ""
+        self.trace_id = ""
+        self.end: CallEnded | None = None
+
+    def note(self, frame: DaemonFrame) -> None:
+        """Note that the call began or ended, if this says so."""
+        if isinstance(frame, CallStarted):
+            self.decision_id = frame.decision_id
+            self.trace_id = frame.trace_id
+        elif isinstance(frame, CallEnded):
+            self.decision_id = frame.decision_id or self.decision_id
+            self.failure = frame.error
+            self.end = frame
+            self.ended = True
+
+    @property
+    @abstractmethod
+    def has_content(self) -> bool:
+        """Whether a part of the answer has arrived."""
+
+    def _may_send_again(self) -> bool:
+        return self.resends < MAX_RESENDS and not self.has_content
+
+    def _prepare_again(self) -> None:
+        super()._prepare_again()
+        self.frame = msgspec.structs.replace(self.frame, sends=self.frame.sends + 1)
+
+
+class Call(ModelCall):
+    """One call to a model that writes."""
 
     frame: CallRequested
 
     def __init__(self, frame: CallRequested, local_timeout: float | None = None) -> None:
         super().__init__(frame, local_timeout)
         self.parts: list[Part] = []
-        self.decision_id = ""
-        self.trace_id = ""
         self._restarted = False
-        self._end: CallEnded | None = None
         self._reply: Reply | None = None
 
     def take(self, frame: DaemonFrame) -> StreamPart | None:
@@ -146,16 +183,9 @@ class Call(Request):
         if kind in CONTENT:
             self.parts.append(frame)  # type: ignore[arg-type]  # `in` does not narrow a union
             return frame  # type: ignore[return-value]  # the same
-        if isinstance(frame, CallStarted):
-            self.decision_id = frame.decision_id
-            self.trace_id = frame.trace_id
-        elif isinstance(frame, CallEnded):
-            self.decision_id = frame.decision_id or self.decision_id
-            self.failure = frame.error
-            self._end = frame
-            self.ended = True
-        elif isinstance(frame, CallRestarted):
+        if isinstance(frame, CallRestarted):
             return self._restart(frame)
+        self.note(frame)
         return None
 
     def _restart(self, frame: CallRestarted) -> CallRestarted | None:
@@ -185,15 +215,13 @@ class Call(Request):
 
     def so_far(self) -> Reply:
         """Return what has arrived, as a reply that ends in an error if it was cut."""
-        end = self._end or CallEnded("error", self.decision_id, error=self.failure)
+        end = self.end or CallEnded("error", self.decision_id, error=self.failure)
         return assemble(self.parts, end, self.trace_id)
 
-    def _may_send_again(self) -> bool:
-        return self.resends < MAX_RESENDS and not self.parts and not self._restarted
-
-    def _prepare_again(self) -> None:
-        super()._prepare_again()
-        self.frame = msgspec.structs.replace(self.frame, sends=self.frame.sends + 1)
+    @property
+    def has_content(self) -> bool:
+        """Whether a part of the answer has arrived, or had before it began anew."""
+        return bool(self.parts) or self._restarted
 
 
 class Command(Request):

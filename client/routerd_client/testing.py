@@ -16,9 +16,10 @@ from __future__ import annotations
 import contextlib
 import shutil
 import socket
+import struct
 import tempfile
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Final, Literal, Self
 
@@ -50,6 +51,14 @@ from routerd_proto.frames import (
     TextDelta,
     Usage,
 )
+from routerd_proto.search import (
+    EmbedRequested,
+    Ranked,
+    RankingAdded,
+    RerankRequested,
+    SearchRequested,
+    VectorsAdded,
+)
 
 __all__ = ["FakeRouter"]
 
@@ -61,7 +70,7 @@ class _Script(Struct, kw_only=True):
     """What happens to one call, or to all further ones if no later script fits."""
 
     target: str | None
-    parts: list[StreamPart]
+    parts: Sequence[StreamPart | VectorsAdded | RankingAdded]
     ending: Literal["end", "hang_up", "hold"] = "end"
     finish: FinishReason = "stop"
     error: ErrorInfo | None = None
@@ -91,13 +100,15 @@ class FakeRouter:
     """A router that does as it was told, in the order it was told.
 
     Each script serves one call, the last that fits a call serves all further ones. `target=None`
-    fits every target; a call that no script fits fails with `unknown_target`. `calls` and
-    `commands` hold the requests as they arrived, lost ones that were sent again included.
+    fits every target; a call that no script fits fails with `unknown_target`. `calls`, `searches`
+    (embeddings and rankings) and `commands` hold the requests as they arrived, lost ones that were
+    sent again included.
     `hang_ups` holds the call ids of callers that left before their answer was complete.
     """
 
     def __init__(self) -> None:
         self.calls: list[CallRequested] = []
+        self.searches: list[SearchRequested] = []
         self.commands: list[CommandRequested] = []
         self.hang_ups: list[str] = []
         self._folder = ""
@@ -147,6 +158,23 @@ class FakeRouter:
         ending: Literal["end", "hold"] = "hold" if hold else "end"
         frames = [TextDelta(part) if isinstance(part, str) else part for part in parts]
         self._add(_Script(target=target, parts=frames, finish=finish, ending=ending))
+
+    def embed(
+        self,
+        vectors: Iterable[Sequence[float]],
+        *,
+        target: str | None = None,
+        usage: Usage | None = None,
+    ) -> None:
+        """Answer with these vectors, all of one length, one for each input."""
+        packed = [struct.pack(f"<{len(vector)}f", *vector) for vector in vectors]
+        part = VectorsAdded(0, len(packed[0]) // 4, b"".join(packed))
+        self._add(_Script(target=target, parts=[part], usage=usage))
+
+    def rerank(self, scores: Iterable[tuple[int, float]], *, target: str | None = None) -> None:
+        """Answer with these documents, by index and score, the best first."""
+        results = [Ranked(index, score) for index, score in scores]
+        self._add(_Script(target=target, parts=[RankingAdded(results)]))
 
     def fail(
         self,
@@ -251,9 +279,12 @@ class FakeRouter:
 
     # What a connection asks.
 
-    def _script_for(self, call: CallRequested) -> _Script:
+    def _script_for(self, call: CallRequested | SearchRequested) -> _Script:
         with self._changed:
-            self.calls.append(call)
+            if isinstance(call, CallRequested):
+                self.calls.append(call)
+            else:
+                self.searches.append(call)
             fitting = [each for each in self._scripts if each.target in {None, call.target}]
             if len(fitting) > 1:
                 self._scripts.remove(fitting[0])
@@ -270,7 +301,7 @@ class FakeRouter:
         error = error_info("invalid_request", f"no script of this fake answers {command.name!r}")
         return CommandAnswered(error=error)
 
-    def _note_hang_up(self, call: CallRequested) -> None:
+    def _note_hang_up(self, call: CallRequested | SearchRequested) -> None:
         with self._changed:
             if self._listener is not None:  # else it is the fake itself that hangs up
                 self.hang_ups.append(call.call_id)
@@ -310,11 +341,11 @@ class _Connection:
                 self._send(HELLO)
             case CommandRequested():
                 self._send(self._router._answer_to(frame))  # noqa: SLF001 - this file's own
-            case CallRequested():
+            case CallRequested() | EmbedRequested() | RerankRequested():
                 return self._answer(frame, self._router._script_for(frame))  # noqa: SLF001
         return True
 
-    def _answer(self, call: CallRequested, script: _Script) -> bool:
+    def _answer(self, call: CallRequested | SearchRequested, script: _Script) -> bool:
         decision_id = f"fake-{call.call_id}"
         try:
             self._send(CallStarted(decision_id))

@@ -28,6 +28,7 @@ from routerd_proto.frames import (
     DaemonFrame,
     DaemonHello,
 )
+from routerd_proto.search import SearchRequested
 
 __all__ = ["GREET_FIRST_BYTES", "Wire"]
 
@@ -85,7 +86,7 @@ class Wire:
         return HELLO_BYTES
 
     def request(
-        self, frame: CallRequested | CommandRequested, data: bytearray
+        self, frame: CallRequested | SearchRequested | CommandRequested, data: bytearray
     ) -> bytes | bytearray:
         """Return what to send for this request, which was encoded as `data`.
 

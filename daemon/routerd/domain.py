@@ -18,11 +18,12 @@ from routerd_proto.frames import (
     CostBasis,
     FinishReason,
     Latency,
-    Part,
     Sensitivity,
     TraceContext,
     Usage,
 )
+from routerd_proto.frames import Part as ChatPart
+from routerd_proto.search import RankingAdded, SearchRequested, VectorsAdded
 
 __all__ = [
     "Attempt",
@@ -58,6 +59,8 @@ SamplingParameters = Literal["yes", "no", "without_reasoning"]
 Complexity = Literal["simple", "medium", "complex"]
 # What a model does.
 Kind = Literal["chat", "embedding", "rerank"]
+# A piece of an answer, whatever kind of call it is of.
+Part = ChatPart | VectorsAdded | RankingAdded
 # What a budget counts.
 Unit = Literal["nanodollars", "calls", "tokens"]
 # The largest picture at full detail takes 1,445 tokens (tiles) to 3,779 (patches) at OpenAI, 4,784
@@ -89,7 +92,8 @@ class Call(Struct, frozen=True):
     """One call as the daemon accepted it.
 
     `received_at` and `deadline` are seconds of the monotonic clock, `received_at_ns` is the wall
-    clock in nanoseconds since the epoch. `decision_id` is 32 hex digits, sorted by time.
+    clock in nanoseconds since the epoch. `decision_id` is 32 hex digits, sorted by time. `search`
+    is what is asked for by a call that is no chat, and has no messages.
     """
 
     decision_id: str
@@ -104,6 +108,7 @@ class Call(Struct, frozen=True):
     trace: TraceContext | None = None
     sends: int = 0
     peer_uid: int | None = None
+    search: SearchRequested | None = None
 
 
 class Caller(Struct, frozen=True):
@@ -132,7 +137,10 @@ class Features(Struct, frozen=True):
     they are when money runs short. `max_nanodollars` is what the call may cost at most. `policy` is
     the one that holds for a copy: that of the call it copies. `document_files` are the documents
     that are no plain text sent along, `document_urls` those of them that only an address is given
-    of. `other_script` is whether most of the text is in another script than Latin.
+    of. `other_script` is whether most of the text is in another script than Latin. `texts` is how
+    many texts an embedding or a ranking is of, each of which has to fit into the window;
+    `longest_text` is about how many tokens the longest has, None for chat, which has one prompt.
+    `queries` is how many of what a ranking is sold by it takes.
     """
 
     input_tokens: int
@@ -161,6 +169,9 @@ class Features(Struct, frozen=True):
     document_urls: int = 0
     logprobs: bool = False
     other_script: bool = False
+    texts: int = 1
+    longest_text: int | None = None
+    queries: int = 0
 
 
 class BudgetRoom(Struct, frozen=True):
@@ -292,7 +303,7 @@ class Attempt(Struct, kw_only=True):
     `sent` is False as long as the provider certainly saw nothing of it. `key` names the key that
     was used, None for a provider's only one; `free` says that a free tier paid for it.
     `held_nanodollars` was set aside for it, None where no price bounds it. `fingerprint` is
-    what the provider calls the build that answered.
+    what the provider calls the build that answered. `queries` counts what is sold by the piece.
     """
 
     deployment: str
@@ -323,6 +334,7 @@ class Attempt(Struct, kw_only=True):
     free: bool = False
     held_nanodollars: int | None = None
     fingerprint: str | None = None
+    queries: int = 0
 
 
 class Intent(Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from time import monotonic, time
 
 from routerd.cache import Answers, Collected, WaitedTooLong
 from routerd.classify.checks import check_request
+from routerd.classify.search import check_search
 from routerd.errors import CallRefused
 from routerd.execute.accounts import Accounts, Purse
 from routerd.execute.delivery import Delivery, Sink
@@ -31,6 +32,7 @@ from routerd.ledger import Ledger
 from routerd.telemetry.events import BugSeen, CallFinished, Events
 from routerd_proto.errors import ErrorInfo, error_info
 from routerd_proto.frames import CallRequested, CallStarted
+from routerd_proto.search import SearchRequested
 
 __all__ = ["Pipeline"]
 
@@ -61,7 +63,11 @@ class Pipeline:
         self.places.replace(rules.limits, rules.provider_places)
 
     async def serve(
-        self, request: CallRequested, sink: Sink, peer_uid: int | None, copy: Copy | None = None
+        self,
+        request: CallRequested | SearchRequested,
+        sink: Sink,
+        peer_uid: int | None,
+        copy: Copy | None = None,
     ) -> None:
         """Answer one call; on every end a record is written and a last frame is sent."""
         rules = self.rules
@@ -81,7 +87,10 @@ class Pipeline:
             has_begun = True
             if call.sends:
                 await join_earlier(story, self._ledger)
-            error = await self._answer(story, sink)
+            if call.search is None:
+                error = await self._answer(story, sink)
+            else:
+                error = await self._search(story, call.search, sink)
         except SentOnceMore as refused:
             error, is_a_call = refused.info, False
         except CallRefused as refused:
@@ -148,3 +157,14 @@ class Pipeline:
             await execution.run(plan, story.rules.targets)
             keep_answer(turn, collected, record, execution)
             return execution.error
+
+    async def _search(self, story: Story, search: SearchRequested, sink: Sink) -> ErrorInfo | None:
+        """Answer an embedding or a ranking, in as many requests as it takes; none is kept."""
+        check_search(search)
+        asked = story.understand()
+        purse = Purse(story.accounts, story.record, story.place)
+        plan = story.decide(asked, purse)
+        sink.send((CallStarted(story.record.decision_id, story.record.trace_id),))
+        searching = story.begin_search(search, asked, purse)
+        await searching.run(plan, story.rules.targets)
+        return searching.error

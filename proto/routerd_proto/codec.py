@@ -17,9 +17,9 @@ from msgspec.msgpack import Decoder, Encoder
 
 from routerd_proto.errors import ErrorInfo, ProtocolError, error_info
 from routerd_proto.frames import (
+    CALL_FRAMES,
     CLIENT_FRAMES,
     DAEMON_FRAMES,
-    CallRequested,
     ClientFrame,
     CommandRequested,
     DaemonFrame,
@@ -47,7 +47,7 @@ _encoder: Final = Encoder()
 # What msgpack carries and JSON does not: not to be turned into text.
 _AS_THEY_ARE: Final = (bytes, bytearray, memoryview, dt.datetime)
 # A mistake in these is the app's, and it is told so; a mistake in others is the other program's.
-_REQUESTS: Final = {CallRequested, CommandRequested}
+_REQUESTS: Final[frozenset[type]] = frozenset((*CALL_FRAMES, CommandRequested))
 
 
 def encode_frame(frame: msgspec.Struct) -> bytearray:

@@ -15,9 +15,10 @@ import msgspec
 
 from routerd_proto.errors import ProtocolError, error_info
 from routerd_proto.frames import (
+    CALL_FRAMES,
     CONTENT_FRAMES,
+    RESULT_FRAMES,
     CallEnded,
-    CallRequested,
     CallRestarted,
     CallStarted,
     ClientHello,
@@ -50,18 +51,20 @@ class State(Enum):
 TRANSITIONS: Final[dict[tuple[State, type], State]] = {
     (State.NEW, ClientHello): State.GREETED,
     (State.GREETED, DaemonHello): State.IDLE,
-    (State.GREETED, CallRequested): State.CALL_SENT,
+    **{(State.GREETED, kind): State.CALL_SENT for kind in CALL_FRAMES},
     (State.GREETED, CommandRequested): State.COMMAND_SENT,
     (State.CALL_SENT, DaemonHello): State.CALL_WAITING,
     (State.COMMAND_SENT, DaemonHello): State.COMMAND_WAITING,
-    (State.IDLE, CallRequested): State.CALL_WAITING,
+    **{(State.IDLE, kind): State.CALL_WAITING for kind in CALL_FRAMES},
     (State.IDLE, CommandRequested): State.COMMAND_WAITING,
     (State.CALL_WAITING, CallStarted): State.CALL_RUNNING,
     (State.CALL_WAITING, CallEnded): State.IDLE,
     (State.CALL_RUNNING, CallRestarted): State.CALL_RUNNING,
     (State.CALL_RUNNING, CallEnded): State.IDLE,
     (State.COMMAND_WAITING, CommandAnswered): State.IDLE,
-    **{(State.CALL_RUNNING, kind): State.CALL_RUNNING for kind in CONTENT_FRAMES},
+    **{
+        (State.CALL_RUNNING, kind): State.CALL_RUNNING for kind in (*CONTENT_FRAMES, *RESULT_FRAMES)
+    },
     # A daemon may close at any time, but says why.
     **{(state, ConnectionEnded): State.ENDED for state in State if state is not State.ENDED},
 }

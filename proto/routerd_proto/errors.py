@@ -75,6 +75,12 @@ CODES: Final[dict[str, Code]] = {
         True,
         "The answer was cut after it began. Ask again, or opt in to `restart`.",
     ),
+    "same_model_only": Code(
+        "provider",
+        True,
+        "Try again later, or add another deployment of this model: vectors of two models cannot be "
+        "compared, so that no other one stands in.",
+    ),
     # The router's, or its operator's.
     "auth": Code("router", False, "The provider refuses routerd's key: see `routerd check`."),
     "not_found": Code(

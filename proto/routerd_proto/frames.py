@@ -12,14 +12,18 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct
 
-from routerd_proto.content import Message, ReasoningEffort, Tool, ToolChoice
+from routerd_proto.content import Message
 from routerd_proto.errors import ErrorInfo
+from routerd_proto.options import CallOptions, Latency, Sensitivity, TraceContext
+from routerd_proto.search import EmbedRequested, RankingAdded, RerankRequested, VectorsAdded
 
 __all__ = [
+    "CALL_FRAMES",
     "CLIENT_FRAMES",
     "CONTENT_FRAMES",
     "DAEMON_FRAMES",
     "PROTOCOL_VERSION",
+    "RESULT_FRAMES",
     "CallEnded",
     "CallOptions",
     "CallRequested",
@@ -35,12 +39,14 @@ __all__ = [
     "DaemonFrame",
     "DaemonHello",
     "FinishReason",
+    "Latency",
     "LikelyToken",
     "LogprobsAdded",
     "Part",
     "ReasoningDelta",
     "ReasoningEnded",
     "RefusalDelta",
+    "Sensitivity",
     "TextDelta",
     "TokenLogprob",
     "ToolCallDelta",
@@ -53,9 +59,6 @@ PROTOCOL_VERSION: Final = 1
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "pause", "error"]
 CostBasis = Literal["measured", "estimated", "unknown"]
-Sensitivity = Literal["public", "internal", "private"]
-# How long a call may wait for its first content: a kind of waiting, or milliseconds.
-Latency = Literal["interactive", "batch"] | int
 
 
 # --- from the client -------------------------------------------------------------------------
@@ -66,55 +69,6 @@ class ClientHello(Struct, array_like=True, frozen=True, tag=1):
 
     protocol_version: int
     client: str = ""
-
-
-class CallOptions(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """How a call is to be served and accounted for; a map, every key optional.
-
-    `timeout` is in seconds and bounds the whole call. `restart` allows a whole new answer from a
-    backup after content has been delivered. `tenant` to `task` say who spends, and for what.
-    `critical` calls stay where they are when money runs short. `latency` is how long the first
-    content may take: "interactive", "batch", or milliseconds. Only deployments in `region` may
-    serve. The calls of a `session` stay at one deployment while it is well. `max_cost_cents` bounds
-    what the call may cost. `flags` are for the rules of the daemon's configuration. `raw` holds, by
-    wire or provider, parameters that go there as they are. `logprobs` asks for the log probability
-    of every token, each with so many alternatives.
-    """
-
-    tenant: str | None = None
-    team: str | None = None
-    agent: str | None = None
-    user: str | None = None
-    feature: str | None = None
-    task: str | None = None
-    sensitivity: Sensitivity | None = None
-    max_output_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    stop: list[str] = []
-    seed: int | None = None
-    tools: list[Tool] = []
-    tool_choice: ToolChoice | None = None
-    parallel_tool_calls: bool | None = None
-    output_schema: dict[str, Any] | None = None
-    reasoning: ReasoningEffort | None = None
-    timeout: float | None = None
-    restart: bool = False
-    critical: bool = False
-    latency: Latency | None = None
-    region: str | None = None
-    session: str | None = None
-    max_cost_cents: float | None = None
-    flags: list[str] = []
-    raw: dict[str, dict[str, Any]] = {}
-    logprobs: int | None = None
-
-
-class TraceContext(Struct, array_like=True, frozen=True):
-    """The caller's trace, in the syntax of W3C Trace Context; what does not parse is ignored."""
-
-    traceparent: str = ""
-    tracestate: str = ""
 
 
 class CallRequested(Struct, array_like=True, frozen=True, tag=2):
@@ -320,7 +274,11 @@ CONTENT_FRAMES: Final = (
     CitationAdded,
     LogprobsAdded,
 )
-ClientFrame = ClientHello | CallRequested | CommandRequested
+# What asks for an answer of a model.
+CALL_FRAMES: Final = (CallRequested, EmbedRequested, RerankRequested)
+# The answers of calls that are no chat.
+RESULT_FRAMES: Final = (VectorsAdded, RankingAdded)
+ClientFrame = ClientHello | CallRequested | CommandRequested | EmbedRequested | RerankRequested
 DaemonFrame = (
     DaemonHello
     | ConnectionEnded
@@ -333,16 +291,25 @@ DaemonFrame = (
     | ToolCallDelta
     | CitationAdded
     | LogprobsAdded
+    | VectorsAdded
+    | RankingAdded
     | CallRestarted
     | CallEnded
     | CommandAnswered
 )
-CLIENT_FRAMES: Final = (ClientHello, CallRequested, CommandRequested)
+CLIENT_FRAMES: Final = (
+    ClientHello,
+    CallRequested,
+    CommandRequested,
+    EmbedRequested,
+    RerankRequested,
+)
 DAEMON_FRAMES: Final = (
     DaemonHello,
     ConnectionEnded,
     CallStarted,
     *CONTENT_FRAMES,
+    *RESULT_FRAMES,
     CallRestarted,
     CallEnded,
     CommandAnswered,

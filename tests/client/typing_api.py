@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import Any, assert_type
 
 import msgspec
@@ -10,8 +11,11 @@ import routerd_client
 from routerd_client import (
     CallRestarted,
     Client,
+    Embeddings,
     Message,
     Options,
+    Ranked,
+    Ranking,
     Reply,
     RouterdError,
     Stream,
@@ -68,6 +72,16 @@ def inputs(client: Client, history: list[Message], options: Options) -> None:
     client.complete("smart", "x", timeout="30")  # type: ignore[arg-type]
     client.complete("smart", 5)  # type: ignore[arg-type]
     client.complete("smart", "x", sensitivity="secret")  # type: ignore[arg-type]
+
+
+async def searches(client: Client) -> None:
+    assert_type(client.embed("embed", ["a"], dimensions=8, purpose="query"), Embeddings)
+    assert_type(await client.aembed("embed", "a", tenant="acme"), Embeddings)
+    assert_type(client.rerank("rerank", "q", ("a", "b"), top=1).results, list[Ranked])
+    assert_type(await client.arerank("rerank", "q", ["a"], truncate=True), Ranking)
+    assert_type(client.embed("embed", "a").vectors, list[array[float]])
+    client.embed("embed", "a", temperature=1.0)  # type: ignore[call-arg]
+    client.embed("embed", "a", purpose="search")  # type: ignore[arg-type]
 
 
 def outputs(reply: Reply, error: RouterdError) -> None:

@@ -15,7 +15,9 @@ from urllib.parse import quote
 
 import anyio.to_thread
 
+from routerd.domain import Kind
 from routerd.models import load_directory
+from routerd.models.price import ListedPrice
 from routerd.simulate import Price
 from routerd_client import Client
 
@@ -59,12 +61,24 @@ def prices_of_the_directory() -> dict[str, Price]:
     It reads files.
     """
     return {
-        deployment.id: Price(**{rate: getattr(deployment.price, rate) for rate in RATES})
+        deployment.id: Price(**_rates(deployment.price, deployment.kind))
         for deployment in load_directory([]).deployments.values()
-        if deployment.price is not None
-        and deployment.price.input is not None
-        and deployment.price.output is not None
+        if deployment.price is not None and _is_complete(deployment.price, deployment.kind)
     }
+
+
+def _is_complete(price: ListedPrice, kind: Kind) -> bool:
+    if kind != "chat":
+        return price.input is not None or price.per_query is not None
+    return price.input is not None and price.output is not None
+
+
+def _rates(price: ListedPrice, kind: Kind) -> dict[str, Any]:
+    """Return the rates of a price; what no chat is writes nothing."""
+    rates = {rate: getattr(price, rate) for rate in RATES}
+    if kind != "chat":
+        rates |= {"input": price.input or 0, "output": 0, "per_query": price.per_query}
+    return rates
 
 
 async def query(ledger: Path, statement: str, *values: str | int) -> list[tuple[Any, ...]]:

@@ -109,7 +109,8 @@ def test_status_shows_the_daemon(daemon: Daemon) -> None:
     assert "\033" not in ended.stdout
     report = json.loads(told(daemon, "status", "--json").stdout)
     assert report["ready"] is True
-    assert {item["name"] for item in report["providers"]} == {"anthropic", "openai"}
+    names = {item["name"] for item in report["providers"]}
+    assert names == {"anthropic", "openai", "voyage"}
 
 
 @pytest.mark.parametrize(

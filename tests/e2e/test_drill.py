@@ -97,10 +97,7 @@ def test_what_happens_is_what_was_predicted(file: Path) -> None:
     live = report["live"]
     verdicts = {(item["target"], item["scenario"]): item for item in live["seen"]}
     assert verdicts.keys() == {(item["target"], item["scenario"]) for item in report["outcomes"]}
-    assert {item["verdict"] for item in live["seen"]} == {"agrees", "not run"}
-    # No client asks for vectors or an order, so nothing is said of these.
-    not_run = {key[0] for key, item in verdicts.items() if item["verdict"] == "not run"}
-    assert not_run == {"embed", "rerank"}
+    assert {item["verdict"] for item in live["seen"]} == {"agrees"}
     down = verdicts["smart", "down:anthropic"]
     assert down["predicted"] == down["answered"]
     assert down["answered"].startswith("openai/")
@@ -169,10 +166,50 @@ async def test_a_server_of_your_own_is_rehearsed_with_the_models_it_lists(
     assert (ended.returncode, ended.stderr) == (0, "")
     seen = {item["target"]: item for item in json.loads(ended.stdout)["live"]["seen"]}
     assert seen["smart"]["answered"] == seen["local"]["answered"] == "home/gpt-6-astra"
-    assert {item["verdict"] for item in seen.values()} == {"agrees", "not run"}
+    assert {item["verdict"] for item in seen.values()} == {"agrees"}
     # It was asked for its models, and for nothing else.
     assert simulator.account.attempts == ()
     assert await anyio.to_thread.run_sync(left_behind, file) == []
+
+
+@pytest.mark.time_limit(60)
+@pytest.mark.parametrize(
+    ("shortcut", "first", "instead"),
+    [
+        # None has the same vectors.
+        ("embed", "voyage/voyage-4-large", None),
+        ("rerank", "voyage/rerank-3", "cohere-search/rerank-v5.0-pro"),
+    ],
+)
+async def test_vectors_and_rankings_are_asked_for_too(
+    tmp_path: Path, shortcut: str, first: str, instead: str | None
+) -> None:
+    file = tmp_path / "routerd.toml"
+    await anyio.Path(file).write_text(SEARCHING, encoding="utf-8")
+    command = ("drill", f"--config={file}", "--live", "--json", f"--shortcut={shortcut}")
+    ended = await routerd_beside(*command, home=tmp_path, environ={})
+    assert (ended.returncode, ended.stderr) == (0, "")
+    live = json.loads(ended.stdout)["live"]
+    assert {item["verdict"] for item in live["seen"]} == {"agrees"}
+    answered = {item["scenario"]: item["answered"] for item in live["seen"]}
+    assert (answered["healthy"], answered["down:cohere-search"]) == (first, first)
+    assert (answered["down:voyage"], answered["private"]) == (instead, None)
+    recovered = {item["provider"]: item["seconds"] for item in live["recoveries"]}
+    assert recovered["voyage"] is not None
+
+
+SEARCHING = """\
+[discovery]
+local_servers = false
+[health]
+retest_seconds = 0.3
+[policies.default]
+moving_aliases = true
+[budgeting]
+unknown_price = "allow"
+[providers.cohere-search]
+[providers.voyage]
+"""
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ SHOWS = {
     "05_json_schema.py": "urgent: ",
     "06_errors.py": "unknown_target: there is no shortcut, class or model 'smrt'",
     "07_routing.py": " of 0.1 cents, ",
+    "08_search.py": "The warden does. (rerank-3, ",
 }
 
 

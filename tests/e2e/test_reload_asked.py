@@ -68,7 +68,7 @@ def test_the_service_manager_waits_for_its_end(launch: Launch, tmp_path: Path) -
         began = dict(line.split("=", 1) for line in manager.recv(4096).decode().splitlines())
         assert list(began) == ["RELOADING", "MONOTONIC_USEC"]
         assert began["MONOTONIC_USEC"].isdecimal()
-        assert manager.recv(4096) == b"READY=1\nSTATUS=serving, 2 providers"
+        assert manager.recv(4096) == b"READY=1\nSTATUS=serving, 3 providers"
         (tmp_path / ".config/routerd").mkdir(parents=True)
         (tmp_path / ".config/routerd/routerd.toml").write_text("[limits", encoding="utf-8")
         daemon.process.send_signal(signal.SIGHUP)

@@ -90,7 +90,7 @@ def test_simulated_uses_no_key_and_says_so(launch: Launch, tmp_path: Path) -> No
         replies = [
             client.complete(name, "Hello", max_output_tokens=8) for name in ("smart", "fast")
         ]
-    assert [item["name"] for item in providers] == ["anthropic", "openai"]
+    assert [item["name"] for item in providers] == ["anthropic", "openai", "voyage"]
     assert all(item["simulated"] and item["boundary"] == "machine" for item in providers)
     assert {item["server"].partition(":")[0] for item in providers} == {"127.0.0.1"}
     assert all(reply.simulated for reply in replies)

@@ -15,9 +15,11 @@ from routerd_proto import Conversation, ProtocolError, State
 from routerd_proto.conversation import TRANSITIONS
 from routerd_proto.errors import error_info
 from routerd_proto.frames import (
+    CALL_FRAMES,
     CLIENT_FRAMES,
     CONTENT_FRAMES,
     DAEMON_FRAMES,
+    RESULT_FRAMES,
     CallEnded,
     CallRequested,
     CallRestarted,
@@ -37,12 +39,21 @@ from routerd_proto.frames import (
     ToolCallDelta,
     ToolCallStarted,
 )
+from routerd_proto.search import (
+    EmbedRequested,
+    Ranked,
+    RankingAdded,
+    RerankRequested,
+    VectorsAdded,
+)
 
 STOPPING = error_info("shutting_down", "the daemon is stopping")
 FROM_CLIENT: list[msgspec.Struct] = [
     ClientHello(1),
     CallRequested("c1", "smart", "hi"),
     CommandRequested("status"),
+    EmbedRequested("c1", "embed", ["a"]),
+    RerankRequested("c1", "rerank", "a", ["b"]),
 ]
 FROM_DAEMON: list[msgspec.Struct] = [
     DaemonHello(1),
@@ -56,11 +67,13 @@ FROM_DAEMON: list[msgspec.Struct] = [
     ToolCallDelta(0, "{}"),
     CitationAdded("openai", {}),
     LogprobsAdded([TokenLogprob("a", -0.5)]),
+    VectorsAdded(0, 1, bytes(4)),
+    RankingAdded([Ranked(0, 0.5)]),
     CallRestarted(STOPPING),
     CallEnded("stop", "d1"),
     CommandAnswered(),
 ]
-REQUESTS = (CallRequested, CommandRequested)
+REQUESTS = (CallRequested, CommandRequested, EmbedRequested, RerankRequested)
 ANSWERS = (CallEnded, CommandAnswered)
 
 
@@ -167,14 +180,15 @@ def check_story(kinds: list[type]) -> None:
             assert ClientHello in kinds[: kinds.index(kind)]
             open_request, started = kind, False
         elif kind is CallStarted:
-            assert open_request is CallRequested
+            assert open_request in CALL_FRAMES
             assert not started, "a call starts once"
             started = True
-        elif kind in (*CONTENT_FRAMES, CallRestarted):
-            assert open_request is CallRequested
+        elif kind in (*CONTENT_FRAMES, *RESULT_FRAMES, CallRestarted):
+            assert open_request in CALL_FRAMES
             assert started, "content comes after call_started"
         elif kind in ANSWERS:
-            assert open_request is (CallRequested if kind is CallEnded else CommandRequested)
+            asked = CALL_FRAMES if kind is CallEnded else (CommandRequested,)
+            assert open_request in asked
             assert DaemonHello in kinds
             open_request = None
 

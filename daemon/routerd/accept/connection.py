@@ -36,10 +36,11 @@ from routerd_proto.frames import (
     ConnectionEnded,
     DaemonHello,
 )
+from routerd_proto.search import SearchRequested
 
-__all__ = ["Connection", "ConnectionHost"]
+__all__ = ["Connection", "ConnectionHost", "Request"]
 
-Request = CallRequested | CommandRequested
+Request = CallRequested | SearchRequested | CommandRequested
 _PEER: Final = struct.Struct("3i")  # struct ucred: pid, uid, gid
 WRITE_BUFFER_BYTES: Final = 256 * 1024
 

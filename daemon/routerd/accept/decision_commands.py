@@ -20,8 +20,11 @@ from routerd.accept.arguments import read_arguments
 from routerd.accept.records import find_record, plain_record
 from routerd.budget.holds import Spending
 from routerd.classify.checks import check_request
+from routerd.classify.features import measure
+from routerd.classify.search import check_search, measure_search
+from routerd.classify.words import WordRules
 from routerd.decide import Book, CannotReplay, book_of, decide_again, refusal
-from routerd.domain import Record
+from routerd.domain import Features, Record
 from routerd.execute.accounts import Accounts
 from routerd.execute.deciding import decide, understand
 from routerd.execute.recording import caller_of
@@ -29,6 +32,7 @@ from routerd.execute.story import Rules
 from routerd.ledger import AlteredDocument, Ledger
 from routerd_proto.content import Message
 from routerd_proto.frames import CallOptions
+from routerd_proto.search import EmbedRequested, RerankRequested, SearchRequested
 
 __all__ = ["DecisionCommands"]
 
@@ -43,11 +47,32 @@ class ExplainQuestion(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PlanQuestion(Struct, frozen=True, forbid_unknown_fields=True):
-    """A call that is not made: what it would ask for."""
+    """A call that is not made: what it would ask for.
+
+    It has `messages`, or `inputs` to be made into vectors, or a `query` and `documents`.
+    """
 
     target: str
-    messages: str | list[Message]
+    messages: str | list[Message] | None = None
     options: CallOptions = field(default_factory=CallOptions)
+    inputs: list[str] | None = None
+    query: str = ""
+    documents: list[str] | None = None
+
+    def checked(self, seconds: float, words: WordRules) -> Features:
+        """Return the facts of the call; CallRefused where it cannot be meant."""
+        search: SearchRequested | None = None
+        if self.inputs is not None:
+            search = EmbedRequested("", self.target, self.inputs, self.options)
+        elif self.documents is not None:
+            search = RerankRequested("", self.target, self.query, self.documents, self.options)
+        if search is not None:
+            check_search(search)
+            return measure_search(search, seconds, words=words)
+        said = self.messages
+        messages = [Message("user", said)] if isinstance(said, str) else said or []
+        check_request(messages, self.options)
+        return measure(messages, self.options, seconds, words=words)
 
 
 class DecisionCommands:
@@ -70,15 +95,13 @@ class DecisionCommands:
     async def plan(self, arguments: dict[str, Any]) -> Any:
         """Return the plan for a call that is not made, by what holds now."""
         question = read_arguments(arguments, PlanQuestion)
-        messages, options = question.messages, question.options
-        if isinstance(messages, str):
-            messages = [Message("user", messages)]
-        check_request(messages, options)
+        options = question.options
         rules = self._rules()
         caller = caller_of(options)
         total = rules.timeouts_of(rules.latency_of(question.target, options)).total
         seconds = min(options.timeout or total, total)
-        asked = understand(rules.book, question.target, messages, options, seconds, caller)
+        features = question.checked(seconds, rules.book.words)
+        asked = understand(rules.book, question.target, features, options, caller)
         names = (options.tenant, options.team, options.agent, options.user, options.feature)
         plan, snapshot = decide(rules.book, self._accounts(), asked, Spending(names), time.time())
         refused = None if plan.routes else refusal(plan, snapshot)

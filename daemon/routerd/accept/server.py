@@ -14,16 +14,17 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 
-from routerd.accept.connection import Connection
+from routerd.accept.connection import Connection, Request
 from routerd.accept.listener import BACKLOG, Listener
 from routerd.settings import Limits, Socket
 from routerd.telemetry.events import BugSeen, ConnectionRejected, Events
 from routerd_proto import ErrorInfo, error_info
 from routerd_proto.frames import CallRequested, CommandRequested
+from routerd_proto.search import SearchRequested
 
 __all__ = ["Server"]
 
-ServeCall = Callable[[CallRequested, Connection], Awaitable[None]]
+ServeCall = Callable[[CallRequested | SearchRequested, Connection], Awaitable[None]]
 ServeCommand = Callable[[CommandRequested, Connection], Awaitable[None]]
 SWEEP_SECONDS = 1.0
 # For those who were cut at the end of the drain to hear of it.
@@ -144,7 +145,7 @@ class Server:
 
     # --- requests -----------------------------------------------------------------------------
 
-    async def _serve(self, request: CallRequested | CommandRequested, sink: Connection) -> None:
+    async def _serve(self, request: Request, sink: Connection) -> None:
         try:
             if isinstance(request, CommandRequested):
                 await self._serve_command(request, sink)

@@ -33,7 +33,7 @@ __all__ = ["InForce", "find_providers", "make_rules", "places_of", "pointed_at"]
 
 # Of all places, in percent, what one provider among several can take if nothing else is said.
 SHARE_OF_ONE = 75
-SIMULATED_PATHS = {"openai": "/openai/v1", "anthropic": "/anthropic"}
+SIMULATED_PATHS = {"openai": "/openai/v1", "anthropic": "/anthropic", "voyage": "/voyage/v1"}
 
 
 class InForce(Struct, frozen=True, eq=False):

@@ -26,7 +26,7 @@ from routerd.app.notify import Notifier, watchdog_seconds
 from routerd.app.probing import Prober
 from routerd.app.providers import tell_unproven
 from routerd.app.reloading import Reloader, Reloads
-from routerd.app.startup import Startup
+from routerd.app.startup import SIMULATED_PROVIDERS, Startup
 from routerd.app.status import Status
 from routerd.app.stopping import Stop
 from routerd.app.telemetry import Telemetry
@@ -41,6 +41,7 @@ from routerd.providers.transport import Transport
 from routerd.settings import ledger_path
 from routerd.telemetry.events import DaemonStarted, DaemonStopped, DaemonStopping, Events
 from routerd_proto.frames import CallRequested
+from routerd_proto.search import SearchRequested
 
 __all__ = ["run_daemon"]
 
@@ -164,7 +165,7 @@ def _server(
     )
     startup = reloader.now.startup
 
-    async def serve_call(request: CallRequested, sink: Connection) -> None:
+    async def serve_call(request: CallRequested | SearchRequested, sink: Connection) -> None:
         await pipeline.serve(request, sink, sink.peer_uid)
 
     server = Server(
@@ -192,7 +193,7 @@ async def _simulators(startup: Startup) -> AsyncIterator[Callable[[Startup], Sta
     from routerd.simulate import Pacing, Simulator  # noqa: PLC0415 - nobody else pays for it
 
     pacing = Pacing(think_seconds=0.2, tokens_per_second=80)
-    async with Simulator(pacing=pacing) as simulator:
+    async with Simulator(pacing=pacing, vendors=SIMULATED_PROVIDERS) as simulator:
         yield partial(pointed_at, simulator.base_url)
 
 

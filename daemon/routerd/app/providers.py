@@ -29,10 +29,11 @@ from routerd.models.directory import Directory
 from routerd.models.schema import Provider
 from routerd.providers.base import Adapter, RegionalAdapter
 from routerd.providers.registry import (
-    ADAPTERS,
+    KNOWN,
     build_adapter,
     documents_of,
     fitted_base_url,
+    search_wires,
     wire_of,
 )
 from routerd.providers.transport import Channel, TokenKeeper, Transport
@@ -112,7 +113,7 @@ def found_in(environ: Mapping[str, str], directory: Directory) -> dict[str, Prov
     return {
         name: ProviderSettings()
         for name, entry in directory.providers.items()
-        if entry.key_env and environ.get(entry.key_env, "").strip() and entry.adapter in ADAPTERS
+        if entry.key_env and environ.get(entry.key_env, "").strip() and entry.adapter in KNOWN
     }
 
 
@@ -353,6 +354,10 @@ def tell_unproven(entries: Iterable[Provider], tell: Callable[[Event], None]) ->
 def build_targets(directory: Directory, providers: Mapping[str, LiveProvider]) -> dict[str, Target]:
     """Join every deployment of a live provider to it."""
     targets = {}
+    wires = {
+        name: search_wires(item.entry.adapter, item.entry.dialect)
+        for name, item in providers.items()
+    }
     for deployment in directory.deployments.values():
         provider = providers.get(deployment.provider)
         if provider is None:
@@ -374,5 +379,6 @@ def build_targets(directory: Directory, providers: Mapping[str, LiveProvider]) -
             prompt=deployment.prompt,
             prompt_tokens=deployment.prompt_tokens,
             wire=wire_of(provider.entry.adapter, provider.entry.dialect),
+            search=wires[deployment.provider] if deployment.kind != "chat" else {},
         )
     return targets

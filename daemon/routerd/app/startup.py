@@ -53,7 +53,7 @@ routerd found no provider, and it never invents answers. Next steps, any of:
 WITHOUT_FILE = "set OPENAI_API_KEY or ANTHROPIC_API_KEY and start again"
 # Keys of the environment are not used behind the back of who wrote a file.
 WITH_FILE = "name a provider in {file}, such as [providers.openai], then `routerd check`"
-SIMULATED_PROVIDERS = ("anthropic", "openai")
+SIMULATED_PROVIDERS = ("anthropic", "openai", "voyage")
 
 
 class Overrides(Struct, frozen=True):

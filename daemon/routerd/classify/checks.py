@@ -27,7 +27,7 @@ from routerd_proto.content import (
 )
 from routerd_proto.frames import CallOptions
 
-__all__ = ["check_request"]
+__all__ = ["check_options", "check_request"]
 
 ALLOWED_PARTS: Final[dict[str, tuple[type, ...]]] = {
     "system": (Text,),
@@ -50,7 +50,7 @@ def check_request(messages: list[Message], options: CallOptions, *, is_copy: boo
     open_calls: set[str] = set()
     for index, message in enumerate(messages):
         _check_message(message, f"messages[{index}]", open_calls)
-    _check_options(options)
+    check_options(options)
     if not is_copy and (options.feature or "").startswith(SHADOW_PREFIX):
         raise refusal("options.feature", f"begins with {SHADOW_PREFIX}, which is for shadows")
 
@@ -105,7 +105,8 @@ def _check_media(part: Image | Document, at: str) -> None:
             raise refusal(f"{at}.media_type", "is not that of an image")
 
 
-def _check_options(options: CallOptions) -> None:
+def check_options(options: CallOptions) -> None:
+    """Raise CallRefused for the first option that cannot be meant, whatever kind of call it is."""
     for name in NAMES:
         value = getattr(options, name)
         if value is not None and not 0 < len(value) <= MAX_NAME_CHARACTERS:

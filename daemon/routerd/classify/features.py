@@ -26,7 +26,7 @@ from routerd_proto.content import (
 )
 from routerd_proto.frames import CallOptions
 
-__all__ = ["measure"]
+__all__ = ["NO_WORDS", "measure"]
 
 TOKENS_PER_MESSAGE: Final = 4  # role and separators in the vendors' chat templates
 TOKENS_PER_IMAGE: Final = 1_600  # a picture of about a megapixel at the vendors' usual rates

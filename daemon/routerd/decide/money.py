@@ -84,7 +84,8 @@ class Funds:
         """
         features, left = self._features, self._left
         # Comparisons: calls of `min` would cost as much as the rest together.
-        tokens, bound = candidate.most_prompt, features.input_tokens_bound
+        # Each text of an embedding or a ranking has a window of its own.
+        tokens, bound = candidate.most_prompt * features.texts, features.input_tokens_bound
         if bound is not None:
             bound += _more_than_measured(candidate.deployment, features)
             if bound < tokens:  # noqa: PLR1730 - see above
@@ -232,7 +233,8 @@ class _Offer:
         self._candidate = candidate
         self._prices = _prices(deployment, snapshot.now, features.seconds)
         bound = features.input_tokens_bound
-        most = candidate.most_prompt
+        most = candidate.most_prompt * features.texts
+        self._queries = features.queries
         # The prompt by its bytes and the directory's, and by what the model can read at all.
         self._input_tokens = (
             most if bound is None else min(bound + _more_than_measured(deployment, features), most)
@@ -287,10 +289,13 @@ class _Offer:
             return -(-total // TOKENS_PER_RATE)
         most: int | None = None
         for price in self._prices:
+            queries = 0 if price.per_query is None else self._queries
+            is_sold_by_piece = queries and price.input is None
             bound = cost_bound(
                 price,
-                input_tokens=self._input_tokens,
+                input_tokens=0 if is_sold_by_piece else self._input_tokens,
                 output_tokens=output_tokens,
+                queries=queries,
                 duration_us=self._duration_us,
             )
             if bound is None:

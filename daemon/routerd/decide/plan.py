@@ -249,7 +249,9 @@ class _Planning:
 
     def _capable(self, group: Group) -> Sequence[Placed]:
         features = self._features
-        tokens, wanted = features.input_tokens, features.max_output_tokens or 0
+        # Of many texts each has a window of its own.
+        tokens = features.longest_text or features.input_tokens
+        wanted = features.max_output_tokens or 0
         if rates := self._snapshot.token_rates:
             tokens = tokens * max(1000, *rates.values()) // 1000  # for any of them
         if (

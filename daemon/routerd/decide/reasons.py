@@ -60,6 +60,8 @@ NOT_HERE: Final = frozenset(
         "provider_not_configured",
         "retired",
         "gone",
+        # It makes other vectors than what was asked for does.
+        "other_vectors",
         # What a shortcut's rule for choosing leaves out, see `models.ranking`.
         "lacks_capability",
         "window_too_small",
@@ -95,7 +97,7 @@ def reason_against(
     deployment = candidate.deployment
     if needs & ~candidate.can:
         return _missing(candidate, needs, features)
-    tokens = features.input_tokens
+    tokens = features.longest_text or features.input_tokens
     if snapshot.token_rates:
         tokens = expected_tokens(tokens, deployment.model, snapshot)
     if tokens > candidate.most_input or tokens + max_output_tokens > candidate.window:

@@ -22,9 +22,16 @@ from routerd.evaluate.judging import Answered, Seen, judged, not_run
 from routerd.evaluate.rehearsed_daemon import Rehearsed, Script, rehearsed_daemon
 from routerd.evaluate.scenarios import HEALTHY, Scenario
 from routerd.evaluate.spent import Spent, spending_for
-from routerd.evaluate.world import World, messages_for, options_for
+from routerd.evaluate.world import FRUIT, QUESTION, World, messages_for, options_for
 from routerd.simulate import Fault
-from routerd_client import RouterdError
+from routerd_client import (
+    Client,
+    Embeddings,
+    Ranking,
+    Reply,
+    RouterdError,
+    SearchOptions,
+)
 
 __all__ = ["LONGEST_RECOVERY_SECONDS", "Live", "Recovery", "rehearse_live"]
 
@@ -181,12 +188,8 @@ class _Rehearsal:
 
     async def _try(self, running: Rehearsed, outcome: Outcome) -> None:
         """Call a target until the outage is noticed, and compare every call."""
-        kind = self._drill.kinds[outcome.target]
         concerned = {outcome.deployment, outcome.at_once, *outcome.backups}
         deployments = self._world.book.directory.deployments
-        if kind != "chat":
-            self._result.seen.append(not_run(outcome, f"no call of the kind {kind} can be made"))
-            return
         if any(deployments[name].provider in self._silent for name in concerned if name):
             self._result.seen.append(not_run(outcome, "no simulator speaks the wire of who serves"))
             return
@@ -232,14 +235,10 @@ class _Rehearsal:
         deployments = self._world.book.directory.deployments
         for target in self._drill.targets:
             first = self._drill.outcomes[target, HEALTHY.name].deployment
-            if (
-                first is not None
-                and deployments[first].provider == provider
-                and self._drill.kinds[target] == "chat"
-            ):
+            if first is not None and deployments[first].provider == provider:
                 return target
         for name, deployment in deployments.items():
-            if deployment.provider == provider and deployment.kind == "chat":
+            if deployment.provider == provider:
                 found = predict(self._world, name, HEALTHY)
                 if found.deployment == name:
                     return name
@@ -248,10 +247,8 @@ class _Rehearsal:
     async def _call(self, running: Rehearsed, target: str, scenario: Scenario) -> Answered:
         """Make one real call, and ask the daemon what it knew when it decided it."""
         self._result.calls += 1
-        options = msgspec.to_builtins(options_for(self._world.options, scenario))
-        messages = messages_for(self._world.book.directory, target)
         try:
-            reply = await running.client.acomplete(target, messages, **options)
+            reply = await self._ask(running.client, target, scenario)
         except RouterdError as error:
             if not error.decision_id:
                 # Nobody decided anything: that is no failed call, but a failed rehearsal.
@@ -260,6 +257,24 @@ class _Rehearsal:
             return Answered(None, None, error.code, error.decision_id, snapshot)
         snapshot = await self._snapshot(running, reply.decision_id)
         return Answered(reply.deployment, reply.degraded, "", reply.decision_id, snapshot)
+
+    async def _ask(
+        self, client: Client, target: str, scenario: Scenario
+    ) -> Reply | Embeddings | Ranking:
+        """Make a call of the kind that a target is for."""
+        options = options_for(self._world.options, scenario)
+        kind = self._world.ask(target, scenario)[1].kind
+        if kind == "chat":
+            messages = messages_for(self._world.book.directory, target)
+            return await client.acomplete(target, messages, **msgspec.to_builtins(options))
+        set_ones = {
+            name: value
+            for name, value in msgspec.to_builtins(options).items()
+            if name in SearchOptions.__annotations__
+        }
+        if kind == "embedding":
+            return await client.aembed(target, QUESTION, **set_ones)
+        return await client.arerank(target, QUESTION, [FRUIT], **set_ones)
 
     async def _snapshot(self, running: Rehearsed, decision_id: str) -> Snapshot | None:
         record = await running.client.acommand("explain", decision_id=decision_id)

@@ -33,6 +33,9 @@ PATHS: Final = {
     "openai": "/openai/v1",
     "openai-responses": "/openai-responses/v1",
     "anthropic": "/anthropic",
+    "cohere": "/cohere",
+    "gemini": "/gemini",
+    "voyage": "/voyage/v1",
 }
 # Nobody listens there: for providers whose wire no simulator speaks.
 NOWHERE: Final = "http://127.0.0.1:9"
@@ -54,7 +57,8 @@ class Actor(Struct, frozen=True):
     @property
     def is_spoken(self) -> bool:
         """Say whether a simulator speaks its wire."""
-        return self.adapter in VENDORS and self.adapter in PATHS
+        # Vertex is another service, with addresses of its own.
+        return self.adapter in VENDORS and self.adapter in PATHS and self.dialect != "vertex"
 
     def address(self, base_url: str) -> str:
         """Return where it is found at a simulator."""

@@ -14,20 +14,23 @@ from msgspec import Struct, structs
 from routerd.budget.budgets import Budgets
 from routerd.budget.holds import Spending
 from routerd.classify.features import measure
+from routerd.classify.search import measure_search
 from routerd.decide import Book, Choice, filled
-from routerd.domain import BudgetRoom, Features, FreeQuota, Snapshot
+from routerd.domain import BudgetRoom, Features, FreeQuota, Kind, Snapshot
 from routerd.evaluate.scenarios import Scenario
 from routerd.execute.recording import caller_of
 from routerd.models.directory import Directory
 from routerd.models.schema import Deployment
 from routerd_proto.content import Image, Message, Text
 from routerd_proto.frames import CallOptions
+from routerd_proto.search import EmbedRequested, RerankRequested, SearchRequested
 
-__all__ = ["DOWN", "World", "messages_for", "options_for"]
+__all__ = ["DOWN", "FRUIT", "QUESTION", "World", "messages_for", "options_for"]
 
 # What `Snapshot.unhealthy` says of a provider that a scenario took away.
 DOWN: Final = "down (drill)"
 QUESTION: Final = "Name three fruits."
+FRUIT: Final = "The apple is a fruit."
 SIGHT: Final = "vision"
 # One transparent pixel, for shortcuts that are there to see.
 PIXEL: Final = bytes.fromhex(
@@ -92,9 +95,10 @@ class World(Struct, frozen=True, eq=False):
         caller = structs.replace(caller_of(options), decision_id=decision_id)
         features = measure(messages, options, self.seconds, words=self.book.words)
         choice = self.book.choose(target, features, caller)
-        kind = choice.resolution.serves
-        if kind != features.kind:
-            features = structs.replace(features, kind=kind)
+        search = search_for(choice.resolution.serves, target, options)
+        if search is not None:
+            features = measure_search(search, self.seconds, words=self.book.words)
+            choice = self.book.choose(target, features, caller)
         return choice, filled(features, choice.defaults)
 
 
@@ -113,6 +117,13 @@ def messages_for(directory: Directory, target: str) -> list[Message]:
     if not sees:
         return [Message("user", QUESTION)]
     return [Message("user", [Image(data=PIXEL, media_type="image/png"), Text(QUESTION)])]
+
+
+def search_for(kind: Kind, target: str, options: CallOptions) -> SearchRequested | None:
+    """Return what is asked of a target that is no chat, None where it is."""
+    if kind == "embedding":
+        return EmbedRequested("", target, [QUESTION], options)
+    return RerankRequested("", target, QUESTION, [FRUIT], options) if kind == "rerank" else None
 
 
 def options_for(options: CallOptions, scenario: Scenario) -> CallOptions:

@@ -187,8 +187,8 @@ class Purse:
 
     def __init__(self, accounts: Accounts, record: Record, place: Place | None = None) -> None:
         self.place = place
-        self._accounts = accounts
-        self._record = record
+        self.accounts = accounts
+        self.record = record
         self.spending = spending_of(record)
         self.received_at = record.received_at_ns / 1e9
 
@@ -199,7 +199,7 @@ class Purse:
 
         What was tripped since the plan was made is left out, unless it is `forced`.
         """
-        breakers, began_at = self._accounts.breakers, monotonic()
+        breakers, began_at = self.accounts.breakers, monotonic()
         why = breakers.refuses(target.deployment, began_at, forced=forced)
         if why is not None:
             raise NoRoom(Dropped(target.deployment, "unhealthy", why), 0.0)
@@ -215,26 +215,26 @@ class Purse:
             if place is not None:
                 place.places.give_back(place)
             raise
-        self._accounts.traffic.begin(target.deployment)
+        self.accounts.traffic.begin(target.deployment)
         breakers.begin(attempt, began_at)
         attempt.key, attempt.free = key.name, key.free
         attempt.held_nanodollars = hold.nanodollars
-        return Opened(self._accounts, self._record, route, (hold, key, place), began_at)
+        return Opened(self.accounts, self.record, route, (hold, key, place), began_at)
 
     def _ask_it_anyway(self, route: Route, attempt: Attempt, now: float) -> None:
         """Let one request in a while go to who asked to be left alone, and nobody else serves."""
         at = self.received_at + attempt.started_us / 1e6
         seconds = self.named_wait(route, at)
-        if seconds > 0 and not self._accounts.breakers.may_force(route.deployment, now):
+        if seconds > 0 and not self.accounts.breakers.may_force(route.deployment, now):
             why = f"{route.provider} asked for no requests for {seconds:.0f} seconds more"
             raise NoRoom(Dropped(route.deployment, "resting", why), seconds)
 
     def _hold(self, route: Route, target: Target, attempt: Attempt) -> tuple[Hold, KeyHold]:
         at = self.received_at + attempt.started_us / 1e6
-        key = self._accounts.keys.choose(target.deployment, target.provider, route.bound_tokens, at)
+        key = self.accounts.keys.choose(target.deployment, target.provider, route.bound_tokens, at)
         if isinstance(key, KeyRefusal):
             raise NoRoom(Dropped(target.deployment, key.code, key.detail), key.resets_at - at)
-        hold = self._accounts.budgets.hold(
+        hold = self.accounts.budgets.hold(
             self.spending,
             (target.deployment, target.provider, target.model),
             0 if key.free else route.bound_nanodollars,
@@ -248,12 +248,26 @@ class Purse:
             raise NoRoom(dropped, room.resets_at - at, room)
         return hold, key
 
+    def set_aside(self, target: Target, routes: Iterable[Route]) -> Hold | None:
+        """Hold the bounds of several routes at a target as one; None where there is no room."""
+        routes = tuple(routes)
+        bounds = [route.bound_nanodollars for route in routes]
+        money = sum(bound for bound in bounds if bound is not None)
+        hold = self.accounts.budgets.hold(
+            self.spending,
+            (target.deployment, target.provider, target.model),
+            None if None in bounds else money,
+            sum(route.bound_tokens or 0 for route in routes),
+            time(),
+        )
+        return None if isinstance(hold, HoldRefused) else hold
+
     def named_wait(self, route: Route, now: float) -> float:
         """Return for how many seconds a route's provider wants to be left alone, 0 if it does not.
 
         What rests by our own reckoning alone is not waited for.
         """
-        keys, breakers = self._accounts.keys, self._accounts.breakers
+        keys, breakers = self.accounts.keys, self.accounts.breakers
         return max(
             keys.named_wait(route.deployment, route.provider, route.bound_tokens, now),
             breakers.named_wait(route.deployment, monotonic()),
@@ -263,7 +277,7 @@ class Purse:
         """Say whether the fault was that of a key, and another one can serve at once."""
         if not is_of_a_key(failure) or failure.retryable_here is False:
             return False
-        return self._accounts.keys.is_ready(
+        return self.accounts.keys.is_ready(
             route.deployment, route.provider, route.bound_tokens, now
         )
 

@@ -6,28 +6,58 @@ provider refused them and said what to change.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from msgspec import structs
 
 from routerd.domain import Call, Route
 from routerd.errors import CallRefused, ErrorClass, Failure
 from routerd.execute.target import Target
 from routerd.providers.adjusting import adjust_prompt
-from routerd.providers.base import ChatRequest, EncodedRequest
+from routerd.providers.base import ChatRequest, EncodedRequest, Wire
 from routerd.providers.call_ids import SAME_ID_NOTE, with_distinct_calls
 from routerd.providers.raw import with_raw
 from routerd_proto.frames import CallOptions
 
-__all__ = ["Asking"]
+__all__ = ["Asking", "Asks"]
+
+
+class Asks(Protocol):
+    """A request in the wire of one route, whatever kind of call it is of."""
+
+    wire: Wire
+
+    def encoded(self) -> EncodedRequest:
+        """Return the request as it is sent; CallRefused where this wire cannot carry it."""
+        ...
+
+    def repaired(self, failure: Failure) -> EncodedRequest | None:
+        """Return a refused request as its provider may take it, None where it names no cure."""
+        ...
+
+    def send_instead(self, repaired: EncodedRequest) -> None:
+        """Send this from now on."""
+        ...
 
 
 class Asking:
     """A call in the wire of one route; `options` are its own with all defaults filled in."""
 
-    __slots__ = ("_adjusted", "_call", "_encoded", "_options", "_request", "_route", "_target")
+    __slots__ = (
+        "_adjusted",
+        "_call",
+        "_encoded",
+        "_options",
+        "_request",
+        "_route",
+        "_target",
+        "wire",
+    )
 
     def __init__(self, call: Call, options: CallOptions, route: Route, target: Target) -> None:
         self._call, self._options = call, options
         self._route, self._target = route, target
+        self.wire: Wire = target.adapter
         # What is asked, what was changed in it before, and both as bytes.
         self._request: ChatRequest | None = None
         self._adjusted: list[str] = []

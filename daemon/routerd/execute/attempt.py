@@ -20,7 +20,7 @@ from routerd.execute.delivery import Delivery
 from routerd.execute.target import Target
 from routerd.execute.watchdog import Watchdog
 from routerd.models.pricing import Price, cost
-from routerd.providers.base import EncodedRequest, Outcome, note_other_model
+from routerd.providers.base import EncodedRequest, Outcome, Wire, note_other_model
 from routerd.providers.failure import MAX_ERROR_BYTES
 from routerd.providers.rate_limits import LimitLeft, limits_left
 from routerd.providers.redaction import redacted
@@ -47,6 +47,7 @@ GATEWAY = "a gateway before the provider lost the answer: nobody says whether th
 # others it had it and took its time.
 NO_ANSWER = frozenset({502, 520})
 OF_GATEWAYS = NO_ANSWER | {504, 524}
+NO_TOKENS = Usage()
 SIMULATED_HEADER = "x-routerd-simulated"
 # Whose stream shows nothing for so long is silent, however little time its caller allowed.
 SILENT_SECONDS = 5.0
@@ -66,7 +67,7 @@ class Deadline(NamedTuple):
     is_hasty: bool = False
 
 
-async def run_attempt(
+async def run_attempt(  # noqa: PLR0913 - the last ones by name
     target: Target,
     encoded: EncodedRequest,
     attempt: Attempt,
@@ -76,12 +77,23 @@ async def run_attempt(
     *,
     stream: bool,
     hear: Hear | None = None,
+    wire: Wire | None = None,
 ) -> Outcome:
     """Send one request and deliver its answer; AttemptFailed says what went wrong.
 
-    `hear` is told what the provider says is left of the key's limits.
+    `hear` is told what the provider says is left of the key's limits. `wire` reads the answer, the
+    target's adapter where none is given.
     """
-    exchange = _Exchange(target, encoded, attempt, delivery, timeouts, deadline, stream=stream)
+    exchange = _Exchange(
+        target,
+        encoded,
+        attempt,
+        delivery,
+        timeouts,
+        deadline,
+        wire or target.adapter,
+        stream=stream,
+    )
     exchange.hear = hear
     try:
         return await exchange.run()
@@ -113,11 +125,14 @@ def settle_attempt(
     What a gateway answered in the provider's place is no refusal: the answer may be lost.
     """
     unseen = False
+    sold_by_query = attempt.queries and price is not None and price.per_query is not None
+    if attempt.queries and not sold_by_query and attempt.usage == NO_TOKENS:
+        attempt.usage = None  # what it told is not what it is sold by
     is_of_gateway = attempt.status in OF_GATEWAYS
     if attempt.usage is not None and attempt.cost_basis != "estimated":
         attempt.cost_basis = "measured"
     elif not attempt.sent or (attempt.status not in (None, 200) and not is_of_gateway):
-        attempt.usage = None
+        attempt.usage, attempt.queries = None, 0
         attempt.cost_nanodollars, attempt.cost_basis = 0, "measured"
         return
     else:
@@ -134,7 +149,14 @@ def settle_attempt(
         attempt.cost_nanodollars = 0
         return
     duration_us = (attempt.ended_us or attempt.started_us) - attempt.started_us
-    attempt.cost_nanodollars = cost(price, attempt.usage, duration_us=duration_us)
+    if sold_by_query and price is not None:
+        # Where tokens have no price they are not sold at all.
+        usage = attempt.usage if price.input is not None else NO_TOKENS
+        attempt.cost_nanodollars = cost(
+            price, usage, queries=attempt.queries, duration_us=duration_us
+        )
+    else:
+        attempt.cost_nanodollars = cost(price, attempt.usage, duration_us=duration_us)
     known = attempt.cost_nanodollars is not None
     if attempt.held_nanodollars is not None and (unseen or not known):
         attempt.cost_nanodollars, attempt.cost_basis = attempt.held_nanodollars, "estimated"
@@ -154,10 +176,12 @@ class _Exchange:
         delivery: Delivery,
         timeouts: Timeouts,
         deadline: Deadline,
+        wire: Wire,
         *,
         stream: bool,
     ) -> None:
         self._target = target
+        self._wire = wire
         self._encoded = encoded
         self._attempt = attempt
         self._delivery = delivery
@@ -171,7 +195,7 @@ class _Exchange:
         self._sending = Sending()
         self._watchdog = Watchdog(self._deadline)
         self.answer = AnswerReader(
-            target.adapter.decoder(stream=stream),
+            wire.decoder(stream=stream),
             attempt,
             delivery,
             self._watchdog,
@@ -249,7 +273,7 @@ class _Exchange:
         """Read an error answer: what the status says is known, whatever becomes of its body."""
         seconds = min(ERROR_BODY_SECONDS, self._deadline - self._watchdog.now())
         body = await read_start(response, MAX_ERROR_BYTES, seconds)
-        return self._target.adapter.failure(response.status_code, response.headers, body)
+        return self._wire.failure(response.status_code, response.headers, body)
 
     def _why_incomplete(self, lost: TransportError | None) -> Failure:
         sent, phase = self._sending.started, self._phase()
@@ -303,6 +327,8 @@ class _Exchange:
 def _note_outcome(attempt: Attempt, outcome: Outcome) -> None:
     attempt.finish = outcome.finish
     attempt.usage = outcome.usage
+    if outcome.queries is not None:
+        attempt.queries = outcome.queries
     if outcome.usage is None and outcome.early_usage is not None:
         attempt.usage, attempt.cost_basis = outcome.early_usage, "estimated"
     attempt.answered_model = as_code(outcome.model)

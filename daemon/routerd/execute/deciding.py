@@ -9,11 +9,9 @@ from __future__ import annotations
 from msgspec import Struct, structs
 
 from routerd.budget.holds import Spending
-from routerd.classify.features import measure
 from routerd.decide import Book, Choice, filled, make_plan, with_defaults
 from routerd.domain import Caller, Features, Plan, Snapshot
 from routerd.execute.accounts import Accounts
-from routerd_proto.content import Message
 from routerd_proto.frames import CallOptions
 
 __all__ = ["Asked", "decide", "understand"]
@@ -30,18 +28,16 @@ class Asked(Struct, frozen=True, eq=False):
 def understand(
     book: Book,
     target: str,
-    messages: list[Message],
+    features: Features,
     options: CallOptions,
-    seconds: float,
     caller: Caller,
     *,
     policy: str | None = None,
 ) -> Asked:
-    """Measure a call that may take so many seconds; CallRefused where its target is unknown.
+    """Find who is asked for by a call of these facts; CallRefused where its target is unknown.
 
     `policy` is that of the call that it copies, if it does.
     """
-    features = measure(messages, options, seconds, words=book.words)
     if policy is not None:
         features = structs.replace(features, policy=policy)
     choice = book.choose(target, features, caller)

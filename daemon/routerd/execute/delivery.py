@@ -79,6 +79,10 @@ class Delivery:
         self.listeners: list[Listener] = []
         self._running: Attempt | None = None
 
+    def beside(self, sink: Sink) -> Delivery:
+        """Return a delivery to somebody else that counts time from the same moment."""
+        return Delivery(sink, self._received_at)
+
     def set_back(self, seconds: float) -> None:
         """Count time from so much earlier: from an earlier copy of the call."""
         self._received_at -= seconds

@@ -13,12 +13,14 @@ from collections.abc import Iterable
 from routerd.domain import Attempt, Call, Caller, CostBasis, Plan, Record
 from routerd.execute.delivery import Delivery
 from routerd.execute.routes import Execution
+from routerd.execute.searching import Searching
 from routerd.execute.shadows import Copy
 from routerd.telemetry.plain import MAX_NAME_CHARACTERS, as_code, as_name
 from routerd.telemetry.trace_ids import trace_id_of
 from routerd_proto.content import Message
 from routerd_proto.errors import ErrorInfo
 from routerd_proto.frames import CallEnded, CallOptions, CallRequested
+from routerd_proto.search import SearchRequested
 
 __all__ = [
     "begin_record",
@@ -36,7 +38,9 @@ MOST_NANODOLLARS = 2**63 - 1
 BASES: tuple[CostBasis, ...] = ("measured", "estimated", "unknown")
 
 
-def read_call(request: CallRequested, peer_uid: int | None, longest_seconds: float) -> Call:
+def read_call(
+    request: CallRequested | SearchRequested, peer_uid: int | None, longest_seconds: float
+) -> Call:
     """Give a request its decision id and its deadline.
 
     The id is the time in milliseconds and 80 random bits, in 32 hex digits: it sorts by time and is
@@ -45,22 +49,27 @@ def read_call(request: CallRequested, peer_uid: int | None, longest_seconds: flo
     now_ns = time.time_ns()
     received_at = time.monotonic()
     wanted = request.options.timeout
-    messages = request.messages
-    if isinstance(messages, str):
-        messages = [Message("user", messages)]
+    messages: list[Message] = []
+    search, stream = None, False
+    if isinstance(request, CallRequested):
+        said, stream = request.messages, request.stream
+        messages = [Message("user", said)] if isinstance(said, str) else said
+    else:
+        search = request
     return Call(
         decision_id=f"{now_ns // 1_000_000:012x}{os.urandom(10).hex()}",
         call_id=request.call_id,
         target=request.target,
         messages=messages,
         options=request.options,
-        stream=request.stream,
+        stream=stream,
         received_at=received_at,
         received_at_ns=now_ns,
         deadline=received_at + min(wanted or longest_seconds, longest_seconds),
         trace=request.trace,
         sends=request.sends,
         peer_uid=peer_uid,
+        search=search,
     )
 
 
@@ -122,7 +131,10 @@ def continue_record(record: Record, earlier: Record) -> None:
 
 
 def finish_record(
-    record: Record, execution: Execution | None, delivery: Delivery, error: ErrorInfo | None
+    record: Record,
+    execution: Execution | Searching | None,
+    delivery: Delivery,
+    error: ErrorInfo | None,
 ) -> None:
     """Fill in how a call ended."""
     record.total_us = delivery.elapsed_us()
@@ -142,7 +154,7 @@ def finish_record(
         record.finish = execution.outcome.finish or "stop"
 
 
-def _add_attempts(record: Record, execution: Execution | None) -> None:
+def _add_attempts(record: Record, execution: Execution | Searching | None) -> None:
     """Sum up the attempts; only what the caller got content from is named as having answered."""
     attempts = record.attempts
     record.upstream_us = sum(_waited_us(attempt) for attempt in attempts)
@@ -154,6 +166,8 @@ def _add_attempts(record: Record, execution: Execution | None) -> None:
     held = execution.held if execution is not None else None
     told = held or attempts[-1]
     record.usage = told.usage
+    if execution is not None and execution.usage is not None:
+        record.usage = execution.usage
     record.simulated = record.simulated or told.simulated
     if held is not None:
         record.model, record.deployment = held.model, held.deployment

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from time import monotonic
 from typing import Any, Final
 
@@ -25,10 +26,11 @@ from routerd.domain import (
     Dropped,
     Plan,
     Route,
+    Usage,
 )
 from routerd.errors import AttemptFailed, CallRefused, Failure
 from routerd.execute.accounts import NoRoom, Purse
-from routerd.execute.asking import Asking
+from routerd.execute.asking import Asking, Asks
 from routerd.execute.attempt import Deadline, run_attempt, settle_attempt
 from routerd.execute.delivery import Delivery
 from routerd.execute.failover import (
@@ -76,9 +78,13 @@ class Execution:
     whose answer the caller has, in part or whole, `outcome` that of a whole one; `error` is None
     once there is one. `waited_us` is the time spent between attempts. `skipped` are the routes that
     a budget did not let be tried. `made_before` counts the attempts of earlier copies of the call.
+    A part of a call says what it `asks`, adds to the attempts of all parts `together`, and may be
+    sold by `queries`; `usage` is None where it is that of the attempt that is held.
     """
 
-    def __init__(
+    usage: Usage | None = None
+
+    def __init__(  # noqa: PLR0913 - the last ones by name
         self,
         call: Call,
         options: CallOptions,
@@ -89,14 +95,21 @@ class Execution:
         *,
         made_before: int = 0,
         failover: Failover | None = None,
+        asks: Callable[[Route, Target], Asks] | None = None,
+        together: list[Attempt] | None = None,
+        queries: int = 0,
     ) -> None:
         self.attempts: list[Attempt] = []
+        self._together = self.attempts if together is None else together
+        self._asks = asks or partial(Asking, call, options)
+        self._queries = queries
+        # Of what is no chat nothing is written that nobody sees.
+        self._streamed = call.stream or call.search is not None
         self.skipped: list[Dropped] = []
         self.outcome: Outcome | None = None
         self.error: ErrorInfo | None = None
         self.waited_us = 0
         self._call = call
-        self._options = options
         self._input_tokens = input_tokens
         self._delivery = delivery
         self._timeouts = timeouts
@@ -183,7 +196,7 @@ class Execution:
     ) -> Step | None:
         """Make at most two attempts; returns what is next, None if the call is answered."""
         attempts_here = 0
-        asking = Asking(self._call, self._options, route, target)
+        asking = self._asks(route, target)
         if route.code == "least_bad":
             await self._let_rest(route)
         while True:
@@ -278,7 +291,7 @@ class Execution:
         self,
         route: Route,
         target: Target,
-        asking: Asking,
+        asking: Asks,
         reason: AttemptReason,
         *,
         forced: bool,
@@ -293,17 +306,20 @@ class Execution:
             started_us=self._delivery.elapsed_us(),
             sent=False,
             simulated=target.simulated,
+            queries=self._queries,
         )
         opened = self._purse.open(route, target, attempt, forced=forced)
         limit: int | None = None
         try:
             self.attempts.append(attempt)
+            if self._together is not self.attempts:
+                self._together.append(attempt)
             self._delivery.begin(attempt)
             encoded = asking.encoded()
             limit = encoded.max_output_tokens
             if route.lowered_by is not None:
                 attempt.notes.append(_lowered(route))
-            opened.intend(attempt, self._made_before + len(self.attempts), limit)
+            opened.intend(attempt, self._made_before + len(self._together), limit)
             self.outcome = await run_attempt(
                 target,
                 encoded,
@@ -313,6 +329,7 @@ class Execution:
                 Deadline(self._deadline, self._patience(), self._is_hasty),
                 stream=self._call.stream,
                 hear=opened.hear,
+                wire=asking.wire,
             )
         except AttemptFailed as failed:
             failure = failed.failure
@@ -347,7 +364,7 @@ class Execution:
                     self._input_tokens + target.prompt_tokens,
                     output_bytes,
                     limit,
-                    streamed=self._call.stream,
+                    streamed=self._streamed,
                 )
             finally:
                 opened.close(attempt)

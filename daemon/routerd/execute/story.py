@@ -12,6 +12,8 @@ from typing import Final
 from msgspec import Struct
 
 from routerd.cache import Answers, Key
+from routerd.classify.features import measure
+from routerd.classify.search import measure_search
 from routerd.decide import Book, refusal
 from routerd.domain import Attempt, Call, Latency, Plan, Record
 from routerd.errors import CallRefused
@@ -23,6 +25,7 @@ from routerd.execute.keeping import KeptTexts
 from routerd.execute.places import Place, Places
 from routerd.execute.recording import caller_of, continue_record
 from routerd.execute.routes import Execution
+from routerd.execute.searching import Searching
 from routerd.execute.shadows import Copy, Shadows
 from routerd.execute.target import Target
 from routerd.ledger import Ledger, LedgerUnreadable
@@ -36,6 +39,7 @@ from routerd.settings import (
     timeouts_for,
 )
 from routerd_proto.frames import CallOptions
+from routerd_proto.search import SearchRequested
 
 __all__ = ["Rules", "Story", "join_earlier", "place_of"]
 
@@ -104,7 +108,7 @@ class Story(Struct, eq=False):
     answers: Answers
     place: Place
     copy: Copy | None = None
-    execution: Execution | None = None
+    execution: Execution | Searching | None = None
     texts: KeptTexts | None = None
     made_before: int = 0
 
@@ -112,7 +116,7 @@ class Story(Struct, eq=False):
     def keeps_texts(self) -> bool:
         """Whether prompt and answer are for the ledger: its tenant's operator says so."""
         options = self.call.options
-        if options.sensitivity == "private":
+        if options.sensitivity == "private" or self.call.search is not None:
             return False
         if self.copy is not None:
             return self.copy.keeps_texts
@@ -127,13 +131,17 @@ class Story(Struct, eq=False):
 
     def understand(self) -> Asked:
         """Measure the call and find who is asked for; CallRefused where no such name exists."""
-        call, record = self.call, self.record
+        call, record, book = self.call, self.record, self.rules.book
+        seconds, search = call.deadline - call.received_at, call.search
+        if search is None:
+            features = measure(call.messages, call.options, seconds, words=book.words)
+        else:
+            features = measure_search(search, seconds, words=book.words)
         asked = understand(
-            self.rules.book,
+            book,
             call.target,
-            call.messages,
+            features,
             call.options,
-            call.deadline - call.received_at,
             caller_of(record),
             policy=self.copy.policy if self.copy is not None else None,
         )
@@ -156,7 +164,7 @@ class Story(Struct, eq=False):
 
     def copy_for(self, shadows: Shadows | None, asked: Asked, plan: Plan) -> None:
         """Have shadows copy the call, if its plan names any; one sent again was copied before."""
-        if not plan.shadows or shadows is None or self.call.sends:
+        if not plan.shadows or shadows is None or self.call.sends or self.call.search is not None:
             return
         shadows.copy(
             self.call,
@@ -169,7 +177,7 @@ class Story(Struct, eq=False):
 
     def begin(self, asked: Asked, purse: Purse) -> Execution:
         """Make what runs the routes of the call."""
-        self.execution = Execution(
+        self.execution = execution = Execution(
             self.call,
             asked.options,
             asked.features.input_tokens,
@@ -179,7 +187,21 @@ class Story(Struct, eq=False):
             made_before=self.made_before,
             failover=self.rules.failover,
         )
-        return self.execution
+        return execution
+
+    def begin_search(self, search: SearchRequested, asked: Asked, purse: Purse) -> Searching:
+        """Make what runs the pieces of an embedding or a ranking."""
+        self.execution = searching = Searching(
+            self.call,
+            search,
+            asked.options,
+            self.delivery,
+            self.rules.timeouts_of(asked.features.latency),
+            purse,
+            made_before=self.made_before,
+            failover=self.rules.failover,
+        )
+        return searching
 
     def key(self, asked: Asked) -> Key | None:
         """Return what the call has in common with identical ones; a shadow's is asked for anew."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from msgspec import Struct, structs
 
-from routerd.domain import Capabilities
+from routerd.domain import Capabilities, Kind
 from routerd.models.pricing import Price
 from routerd.models.prompt import PromptAdjustments
 from routerd.providers.base import Adapter
+from routerd.providers.search import SearchWire
 from routerd.providers.transport.channel import Channel
 
 __all__ = ["Key", "Target"]
@@ -27,7 +29,8 @@ class Target(Struct, frozen=True, eq=False):
 
     `keys` are all keys it can be called with, `channel` sends the first of them. `prompt` is how
     prompts to it are changed, `prompt_tokens` about what that adds. `wire` is the dialect that is
-    spoken to it, the wire format where that has none.
+    spoken to it, the wire format where that has none. `search` are the wires it has for what is no
+    chat.
     """
 
     deployment: str
@@ -45,6 +48,7 @@ class Target(Struct, frozen=True, eq=False):
     prompt: PromptAdjustments | None = None
     prompt_tokens: int = 0
     wire: str = ""
+    search: Mapping[Kind, SearchWire] = {}
 
     def __post_init__(self) -> None:
         """Have a channel that is given alone send the only key."""

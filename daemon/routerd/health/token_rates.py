@@ -43,6 +43,8 @@ class TokenRates:
             return
         if features.images or features.documents:
             return  # they are estimated apart
+        if features.kind != "chat" and len(record.attempts) > 1:
+            return  # each is a part of what was estimated
         for attempt in record.attempts:
             usage = attempt.usage
             if usage is not None and attempt.cost_basis == "measured":

@@ -32,6 +32,7 @@ __all__ = [
     "Signer",
     "SigningAdapter",
     "TokenAdapter",
+    "Wire",
     "note_other_model",
 ]
 
@@ -95,6 +96,7 @@ class Outcome(Struct):
     `complete` is True only after the vendor's own end marker, or a whole plain answer. `failure` is
     an error that came inside a 200. `usage` is None where the provider did not report any.
     `early_usage` is what it reported before the answer: its input is right, its output is not yet.
+    `queries` is what it bills by the piece, None where it says nothing of that.
     """
 
     finish: FinishReason | None = None
@@ -107,6 +109,7 @@ class Outcome(Struct):
     notes: list[str] = field(default_factory=list)
     early_usage: Usage | None = None
     fingerprint: str | None = None
+    queries: int | None = None
 
 
 def note_other_model(outcome: Outcome, asked: str, known: str = "") -> None:
@@ -156,7 +159,19 @@ class ListedModel(Struct, frozen=True):
     retired: bool = False
 
 
-class Adapter(Protocol):
+class Wire(Protocol):
+    """What reads the answer to one request."""
+
+    def decoder(self, *, stream: bool) -> AnswerDecoder:
+        """Return a fresh decoder for one answer with status 200."""
+        ...
+
+    def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+        """Read an answer with any other status. Header names are in lower case."""
+        ...
+
+
+class Adapter(Wire, Protocol):
     """One vendor's wire format.
 
     A GET of `models_path` lists the provider's models; of `warm_path` it costs nothing, and as
@@ -173,14 +188,6 @@ class Adapter(Protocol):
 
     def encode(self, request: ChatRequest) -> EncodedRequest:
         """Write a chat request; CallRefused where leaving something out changes its meaning."""
-        ...
-
-    def decoder(self, *, stream: bool) -> AnswerDecoder:
-        """Return a fresh decoder for one answer with status 200."""
-        ...
-
-    def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-        """Read an answer with any other status. Header names are in lower case."""
         ...
 
     def repair(self, request: ChatRequest, failure: Failure) -> Repair | None:

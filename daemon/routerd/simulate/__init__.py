@@ -11,6 +11,7 @@ from __future__ import annotations
 from routerd.simulate.account import Account, AccountSnapshot, Attempt, Price, Tally, billed
 from routerd.simulate.answer import default_output_tokens, expected_reasoning, expected_text
 from routerd.simulate.script import Fault, FaultScript, Pacing, parse_fault
+from routerd.simulate.search import expected_ranking, expected_vector
 from routerd.simulate.server import VENDORS, Simulator, run, serve
 from routerd.simulate.tokens import count_tokens
 
@@ -28,8 +29,10 @@ __all__ = [
     "billed",
     "count_tokens",
     "default_output_tokens",
+    "expected_ranking",
     "expected_reasoning",
     "expected_text",
+    "expected_vector",
     "parse_fault",
     "run",
     "serve",

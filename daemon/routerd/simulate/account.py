@@ -24,13 +24,17 @@ TOKENS_PER_PRICE = 1_000_000
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True):
-    """A model's price in nanodollars per million tokens; None for the cache: as input."""
+    """A model's price in nanodollars per million tokens; None for the cache: as input.
+
+    With `per_query` it is sold by the query instead.
+    """
 
     input: int
     output: int
     cache_read: int | None = None
     cache_write: int | None = None
     cache_write_long: int | None = None
+    per_query: int | None = None
 
 
 class Attempt(msgspec.Struct, kw_only=True):
@@ -226,6 +230,8 @@ def merge(sums: Tally, one: Tally) -> None:
 
 def billed(price: Price, usage: Usage) -> int:
     """Return the price of a call in nanodollars, rounded once, half up."""
+    if price.per_query is not None:
+        return usage.queries * price.per_query
     read = price.input if price.cache_read is None else price.cache_read
     write = price.input if price.cache_write is None else price.cache_write
     write_long = write if price.cache_write_long is None else price.cache_write_long

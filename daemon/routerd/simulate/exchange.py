@@ -23,6 +23,7 @@ __all__ = [
     "Question",
     "Refusal",
     "Reply",
+    "Search",
     "Tool",
     "ToolCall",
     "Usage",
@@ -51,6 +52,22 @@ class Tool(msgspec.Struct, frozen=True):
     schema: JsonSchema
 
 
+class Search(msgspec.Struct, frozen=True, kw_only=True):
+    """What an embedding or, with a `query`, a ranking is asked for; `top` is how many are wanted.
+
+    `in_base64`: how the vectors are to be written; `with_texts`: whether documents are sent back;
+    `shape`: which of the vendor's answers it is, where there are several.
+    """
+
+    texts: tuple[str, ...]
+    query: str | None = None
+    dimensions: int | None = None
+    top: int | None = None
+    in_base64: bool = False
+    with_texts: bool = False
+    shape: str = ""
+
+
 class Question(msgspec.Struct, frozen=True, kw_only=True):
     """What any vendor's request comes down to.
 
@@ -62,7 +79,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     `reasoning_tokens`: 0 where no reasoning was asked; `reasoning_shown`: whether its text is sent.
     `limit`: the most output tokens. `usage_in_stream`: whether a stream tells its usage; `padded`:
     whether its events carry filler. `alternatives`: how many other tokens the logprobs of a token
-    name; None is no logprobs.
+    name; None is no logprobs. `search`: it is no chat, and nothing is said or prompted.
     """
 
     model: str
@@ -85,6 +102,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     usage_in_stream: bool = True
     padded: bool = True
     alternatives: int | None = None
+    search: Search | None = None
 
 
 class ToolCall(msgspec.Struct, frozen=True):
@@ -118,7 +136,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens of one call. `input` is the whole prompt, `output` includes reasoning.
 
     `cached` (read from the cache), `written` and `written_long` (to it, for minutes or an hour) are
-    parts of `input`.
+    parts of `input`. `queries` are what rankings are sold by.
     """
 
     input: int = 0
@@ -127,6 +145,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     written_long: int = 0
     output: int = 0
     reasoning: int = 0
+    queries: int = 0
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):

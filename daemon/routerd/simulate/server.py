@@ -27,21 +27,23 @@ from routerd.simulate.bedrock import Bedrock
 from routerd.simulate.cohere import Cohere
 from routerd.simulate.control import CONTROL_PREFIX, control
 from routerd.simulate.delivery import Delivery, reset_connection, simple_response
-from routerd.simulate.exchange import Asked, HttpAnswer, Question, Refusal, Reply, Usage
+from routerd.simulate.exchange import Answer, Asked, HttpAnswer, Question, Refusal, Reply, Usage
 from routerd.simulate.gemini import Gemini
 from routerd.simulate.gemini.vertex import Vertex
 from routerd.simulate.openai import OpenAI
 from routerd.simulate.openai.responses import OpenAIResponses
 from routerd.simulate.schema import SchemaError
 from routerd.simulate.script import Fault, FaultScript, Pacing, parse_fault
+from routerd.simulate.search import searched
 from routerd.simulate.tokens import PromptCache, count_tokens
 from routerd.simulate.vendor import JSON_HEADERS, RequestNames, Route, Vendor
+from routerd.simulate.voyage import Voyage
 
 __all__ = ["VENDORS", "Simulator", "run", "serve"]
 
 VENDORS: dict[str, Callable[[], Vendor]] = {
     vendor.name: vendor
-    for vendor in (OpenAI, OpenAIResponses, Anthropic, Gemini, Vertex, Bedrock, Cohere)
+    for vendor in (OpenAI, OpenAIResponses, Anthropic, Gemini, Vertex, Bedrock, Cohere, Voyage)
 }
 BODY_LIMIT = 32 * 1024 * 1024
 CLOSING_SECONDS = 5.0
@@ -309,6 +311,12 @@ class Simulator:
         return await delivery.whole(delivery.reply, fault)
 
     def _reply(self, vendor: Vendor, question: Question, names: RequestNames) -> Reply:
+        created = int(names.now)
+        if question.search is not None:
+            used, nothing = searched(question.search), Answer(finish="stop")
+            return Reply(
+                id=names.id, created=created, question=question, answer=nothing, usage=used
+            )
         try:
             answer = compose(question, self.pacing.output_tokens)
         except SchemaError:
@@ -324,7 +332,6 @@ class Simulator:
             output=answer.output_tokens,
             reasoning=len(answer.reasoning),
         )
-        created = int(names.now)
         return Reply(id=names.id, created=created, question=question, answer=answer, usage=usage)
 
 

@@ -28,7 +28,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from routerd.domain import Attempt, Record
+from routerd.domain import Attempt, Kind, Record
 from routerd.telemetry.events import CallFinished, Event, Hook
 from routerd.telemetry.plain import as_code, as_name
 from routerd.telemetry.semconv import Names, names_for, provider_name
@@ -37,7 +37,12 @@ from routerd_proto.frames import TraceContext
 
 __all__ = ["SpanHook", "open_spans"]
 
-OPERATION: Final = "chat"
+# By the kind of call, in the words of the conventions, which have none for a ranking.
+OPERATIONS: Final[dict[Kind, str]] = {
+    "chat": "chat",
+    "embedding": "embeddings",
+    "rerank": "rerank",
+}
 # Encoding a batch holds the interpreter; with the SDK's 512 a call waits ten milliseconds for it.
 BATCH_SPANS: Final = 64
 EXPORT_SECONDS: Final = 2.0
@@ -99,7 +104,8 @@ class SpanHook:
         record = event.record
         self._ids.decision_id = record.decision_id
         # A target that nothing resolved may be any text; a span's name must be one of few.
-        name = f"{OPERATION} {as_name(record.target)}" if record.plan is not None else OPERATION
+        operation = _operation(record)
+        name = f"{operation} {as_name(record.target)}" if record.plan is not None else operation
         span = self._tracer.start_span(
             name,
             context=_caller_context(event.trace),
@@ -121,7 +127,7 @@ class SpanHook:
         attributes["routerd.attempt.number"] = number
         attributes["routerd.attempt.reason"] = attempt.reason
         span = self._tracer.start_span(
-            f"{OPERATION} {attempt.model}",
+            f"{_operation(record)} {attempt.model}",
             context=context,
             kind=SpanKind.CLIENT,
             attributes=attributes,
@@ -152,6 +158,11 @@ def _caller_context(trace: TraceContext | None) -> Context:
         trace_state=TraceState.from_header([state]) if state else None,
     )
     return set_span_in_context(NonRecordingSpan(context), Context())
+
+
+def _operation(record: Record) -> str:
+    features = record.features
+    return OPERATIONS["chat" if features is None else features.kind]
 
 
 def _moment(record: Record, offset_us: int) -> int:
@@ -190,7 +201,7 @@ def _request_attributes(names: Names, record: Record, attempt: Attempt) -> Attri
     features = record.features
     return _present(
         {
-            names.operation: OPERATION,
+            names.operation: _operation(record),
             names.provider: provider_name(attempt.provider),
             names.request_model: attempt.model,
             names.request_stream: record.stream or None,

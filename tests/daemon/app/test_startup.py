@@ -38,15 +38,13 @@ def test_without_a_file_keys_of_the_environment_enable_their_providers() -> None
     assert sent_keys(startup, "openai") == [KEY]
 
 
-def test_a_key_for_a_format_that_is_not_there_is_passed_over(tmp_path: Path) -> None:
+def test_search_has_keys_like_chat_and_a_format_has_to_be_there(tmp_path: Path) -> None:
     environ = {"VOYAGE_API_KEY": KEY, "COHERE_API_KEY": KEY}
-    assert list(prepare(None, environ).providers) == ["cohere", "cohere-search"]
-    for name in ("voyage",):
-        with pytest.raises(
-            SettingsError, match="expected one of anthropic, bedrock, cohere, gemini, openai"
-        ) as caught:
-            started(tmp_path, f"[providers.{name}]\n", **environ)
-        assert caught.value.key == f"providers.{name}.adapter"
+    assert list(prepare(None, environ).providers) == ["cohere", "cohere-search", "voyage"]
+    known = "expected one of anthropic, bedrock, cohere, gemini, openai"
+    with pytest.raises(SettingsError, match=known) as caught:
+        started(tmp_path, '[providers.voyage]\nadapter = "telegraph"\n', **environ)
+    assert caught.value.key == "providers.voyage.adapter"
 
 
 def test_with_a_file_they_do_not(tmp_path: Path) -> None:
@@ -98,7 +96,7 @@ def test_simulation_takes_neither_keys_nor_providers_of_the_file(tmp_path: Path)
     file = tmp_path / "routerd.toml"
     file.write_text("[providers.mistral]\n[limits]\nin_flight = 7\n")
     startup = prepare(file, {"OPENAI_API_KEY": KEY}, simulated=True)
-    assert list(startup.providers) == ["anthropic", "openai"]
+    assert list(startup.providers) == ["anthropic", "openai", "voyage"]
     assert all(item.simulated for item in startup.providers.values())
     assert KEY not in sent_keys(startup, "openai")
     assert startup.settings.limits.in_flight == 7

@@ -24,6 +24,7 @@ from routerd_proto.frames import (
     ToolCallDelta,
     ToolCallStarted,
 )
+from tests.daemon.providers.drive import chat_parts
 from tests.proto.arbitrary import frames_of
 
 PARTS = st.lists(
@@ -50,7 +51,7 @@ def test_an_app_reads_the_same_answer_from_what_was_gathered(batches: list[list[
     passed = [part for batch in batches for part in batch]
     gathered = collected.parts()
     assert gathered is not None
-    assert assemble(list(gathered), ENDED) == assemble(passed, ENDED)
+    assert assemble(chat_parts(gathered), ENDED) == assemble(chat_parts(passed), ENDED)
     assert len(gathered) <= len(passed)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -20,6 +20,7 @@ from routerd_proto.frames import (
     ToolCallDelta,
     ToolCallStarted,
 )
+from routerd_proto.frames import Part as ChatPart
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 ABLE = Capabilities(
@@ -31,6 +32,11 @@ ABLE = Capabilities(
     sampling="yes",
     prefill=True,
 )
+
+
+def chat_parts(parts: Iterable[Part]) -> list[ChatPart]:
+    """Return the parts of an answer to chat as the client knows them."""
+    return cast("list[ChatPart]", list(parts))
 
 
 def fixture(name: str) -> bytes:

@@ -17,7 +17,7 @@ from routerd.providers.registry import build_adapter
 from routerd_client.reply import assemble
 from routerd_proto.content import Message
 from routerd_proto.frames import CallEnded
-from tests.daemon.providers.drive import decode
+from tests.daemon.providers.drive import chat_parts, decode
 
 Json = dict[str, Any]
 
@@ -76,7 +76,7 @@ class Speaker(NamedTuple):
         body = json.dumps(self.write(blocks)).encode()
         parts, outcome = decode(self.build(), [body], stream=False)
         assert outcome.complete, outcome
-        return assemble(parts, CallEnded("stop", "d")).message
+        return assemble(chat_parts(parts), CallEnded("stop", "d")).message
 
 
 def anthropic(blocks: list[Block]) -> Json:

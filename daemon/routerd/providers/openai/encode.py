@@ -73,7 +73,7 @@ def encode_request(request: ChatRequest, dialect: Dialect, rule: ModelRule) -> E
     if request.system_role != "system":
         _rename_system(body["messages"], request.system_role, notes)
     return EncodedRequest(
-        path=_path(request.model_id, dialect),
+        path=path_of(request.model_id, dialect),
         headers=[(b"content-type", b"application/json")],
         body=encode_json(body),
         notes=list(notes),
@@ -81,7 +81,8 @@ def encode_request(request: ChatRequest, dialect: Dialect, rule: ModelRule) -> E
     )
 
 
-def _path(model_id: str, dialect: Dialect) -> str:
+def path_of(model_id: str, dialect: Dialect) -> str:
+    """Return where a dialect takes a request for chat with a model."""
     if "{" not in dialect.path:
         return dialect.path
     return dialect.path.replace("{model}", quote(model_id, safe=""))

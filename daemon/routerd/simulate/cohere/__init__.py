@@ -1,4 +1,4 @@
-"""Cohere's Chat, version 2, as Cohere itself speaks it.
+"""Cohere's Chat, Embed and Rerank, version 2, as Cohere itself speaks it.
 
 Sans-I/O. What a request may hold and what is refused follows the API reference, its page of errors
 and the types of cohere 7.3, without the rules of single models (which reason, how much they write).
@@ -15,6 +15,7 @@ import msgspec
 from routerd.simulate.cohere.errors import error_body, fault_refusal, invalid
 from routerd.simulate.cohere.reply import message_end, stream_frames, whole_body
 from routerd.simulate.cohere.request import read_question
+from routerd.simulate.cohere.search import read_search, search_body
 from routerd.simulate.exchange import Asked, Frame, HttpAnswer, Question, Refusal, Reply
 from routerd.simulate.script import Fault
 from routerd.simulate.tokens import CacheUse, PromptCache
@@ -33,11 +34,12 @@ PAGE_LENGTH = 20
 
 
 class Cohere(Vendor):
-    """Chat and the models list."""
+    """Chat, Embed, Rerank and the models list."""
 
     name = "cohere"
     routes = (
         Route("POST", re.compile(r"/v2/chat"), "call"),
+        Route("POST", re.compile(r"/v2/(?P<search>embed|rerank)"), "call"),
         Route("GET", re.compile(r"/v1/models"), "models"),
         Route("GET", re.compile(r"/v1/models/(?P<model>[^/]+)"), "model"),
     )
@@ -54,7 +56,9 @@ class Cohere(Vendor):
             raise Refusal(401, "", "no api key supplied")
 
     def question(self, asked: Asked) -> Question:
-        """Read a Chat request."""
+        """Read a request for chat, for vectors or for an order."""
+        if (search := asked.fields.get("search")) is not None:
+            return read_search(search, asked.body)
         return read_question(asked.body)
 
     def cache_use(
@@ -72,6 +76,8 @@ class Cohere(Vendor):
 
     def whole(self, reply: Reply) -> bytes:
         """Write a whole answer."""
+        if reply.question.search is not None:
+            return search_body(reply, reply.question.search)
         return whole_body(reply)
 
     def frames(self, reply: Reply) -> Iterator[Frame]:

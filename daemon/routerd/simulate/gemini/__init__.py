@@ -16,6 +16,7 @@ from routerd.simulate.exchange import Asked, Frame, HttpAnswer, Question, Refusa
 from routerd.simulate.gemini.errors import error_body, fault_refusal, invalid
 from routerd.simulate.gemini.reply import event, stream_frames, whole_body
 from routerd.simulate.gemini.request import read_question
+from routerd.simulate.gemini.search import read_search, search_body
 from routerd.simulate.script import Fault
 from routerd.simulate.tokens import CacheUse, PromptCache
 from routerd.simulate.vendor import JSON_HEADERS, RequestNames, Route, Vendor, page
@@ -26,15 +27,22 @@ PAGE_LENGTH = 50
 
 
 class Gemini(Vendor):
-    """generateContent, streamGenerateContent and the models list."""
+    """generateContent, streamGenerateContent, embeddings and the models list."""
 
     name = "gemini"
-    routes = (
+    routes: ClassVar[tuple[Route, ...]] = (
         Route(
             "POST",
             re.compile(
                 r"/v1(?:beta)?/models/(?P<model>[^/:]+):"
                 r"(?P<method>generateContent|streamGenerateContent)"
+            ),
+            "call",
+        ),
+        Route(
+            "POST",
+            re.compile(
+                r"/v1(?:beta)?/models/(?P<model>[^/:]+):(?P<search>embedContent|batchEmbedContents)"
             ),
             "call",
         ),
@@ -55,6 +63,8 @@ class Gemini(Vendor):
 
     def question(self, asked: Asked) -> Question:
         """Read a request; a stream is given as events alone."""
+        if (search := asked.fields.get("search")) is not None:
+            return read_search(search, asked.body, asked.fields["model"])
         stream = asked.fields["method"] == "streamGenerateContent"
         if stream and asked.query.get("alt") != "sse":
             raise invalid("The simulator streams with alt=sse only.")
@@ -75,6 +85,8 @@ class Gemini(Vendor):
 
     def whole(self, reply: Reply) -> bytes:
         """Write a whole answer."""
+        if reply.question.search is not None:
+            return search_body(reply, reply.question.search)
         return whole_body(reply)
 
     def frames(self, reply: Reply) -> Iterator[Frame]:

@@ -16,6 +16,7 @@ from routerd.simulate.exchange import Asked, Frame, HttpAnswer, Question, Refusa
 from routerd.simulate.openai.errors import INVALID, error_object, fault_refusal, unknown_model
 from routerd.simulate.openai.reply import stream_frames, whole_body
 from routerd.simulate.openai.request import read_question
+from routerd.simulate.openai.search import read_search, search_body
 from routerd.simulate.script import Fault
 from routerd.simulate.tokens import CacheUse, PromptCache
 from routerd.simulate.vendor import (
@@ -32,13 +33,15 @@ __all__ = ["OpenAI"]
 
 
 class OpenAI(Vendor):
-    """Chat Completions and the models list."""
+    """Chat Completions, embeddings and the models list; rerank as compatible servers have it."""
 
     name = "openai"
     routes = (
         Route("POST", re.compile(r"/v1/chat/completions"), "call"),
         # As Azure has it, where the deployment is in the path.
         Route("POST", re.compile(r"/deployments/(?P<deployment>[^/]+)/chat/completions"), "call"),
+        Route("POST", re.compile(r"/deployments/[^/]+/(?P<search>embeddings)"), "call"),
+        Route("POST", re.compile(r"/v1/(?P<search>embeddings|rerank)"), "call"),
         Route("GET", re.compile(r"/v1/models"), "models"),
         Route("GET", re.compile(r"/v1/models/(?P<model>[^/]+)"), "model"),
     )
@@ -57,7 +60,9 @@ class OpenAI(Vendor):
             )
 
     def question(self, asked: Asked) -> Question:
-        """Read a Chat Completions request."""
+        """Read a request for chat, for vectors or for an order."""
+        if (search := asked.fields.get("search")) is not None:
+            return read_search(search, asked.body)
         if "deployment" in asked.fields and not asked.query.get("api-version"):
             raise Refusal(404, INVALID, "Resource not found", code="404")
         return read_question(asked.body)
@@ -86,7 +91,9 @@ class OpenAI(Vendor):
         }
 
     def whole(self, reply: Reply) -> bytes:
-        """Write a `chat.completion`."""
+        """Write a `chat.completion`, or what else was asked for."""
+        if reply.question.search is not None:
+            return search_body(reply, reply.question.search)
         return whole_body(reply)
 
     def frames(self, reply: Reply) -> Iterator[Frame]:

@@ -1,0 +1,273 @@
+"""Run an embedding or a ranking: its pieces side by side, each the way a call of chat goes.
+
+Rules of this file: a piece is an `Execution` of its own, with the same retries, holds and records.
+All pieces together are set aside before the first is sent, and with nothing awaited since the plan.
+Once one has failed for good no other is begun, but what was sent is waited for: it is paid for, and
+is given to the caller. Whatever a call gets is of one model: vectors and scores of two cannot be
+compared.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import anyio
+from msgspec import Struct, structs
+
+from routerd.classify.search import kind_of
+from routerd.domain import Attempt, Call, Dropped, Part, Plan, Route, Usage
+from routerd.execute.accounts import Purse
+from routerd.execute.delivery import Delivery
+from routerd.execute.piece import PieceAsking, PiecePurse, Reserve, limits_of
+from routerd.execute.pieces import Piece, cut, joined_ranking, moved, part_of_route
+from routerd.execute.places import Place
+from routerd.execute.routes import Execution
+from routerd.execute.target import Target
+from routerd.providers.base import Outcome
+from routerd.settings import Failover, Timeouts
+from routerd_proto.errors import ErrorInfo, error_info
+from routerd_proto.frames import CallOptions
+from routerd_proto.search import RankingAdded, RerankRequested, SearchRequested, VectorsAdded
+
+__all__ = ["Searching"]
+
+# More would only wait for each other at the provider, and take its rate limit at one go.
+AT_ONCE: Final = 8
+
+
+class _Inbox:
+    """A sink that keeps the one part of a piece's answer."""
+
+    ended: ErrorInfo | None = None
+    congested = False
+
+    def __init__(self) -> None:
+        self.parts: list[Struct] = []
+
+    def send(self, frames: Iterable[Struct]) -> None:
+        """Keep what comes."""
+        self.parts += frames
+
+    def end(self, error: ErrorInfo) -> None:
+        """There is nothing to close."""
+
+    async def drain(self) -> None:
+        """Be ready at once."""
+
+    def abort(self) -> None:
+        """There is nothing to close."""
+
+
+class Searching:
+    """One call's way through its pieces; its attributes are those of `Execution`.
+
+    `attempts` are those of all pieces in the order in which they began, `usage` is what the answers
+    took that the caller was given.
+    """
+
+    def __init__(
+        self,
+        call: Call,
+        search: SearchRequested,
+        options: CallOptions,
+        delivery: Delivery,
+        timeouts: Timeouts,
+        purse: Purse,
+        *,
+        made_before: int = 0,
+        failover: Failover | None = None,
+    ) -> None:
+        self.attempts: list[Attempt] = []
+        self.skipped: list[Dropped] = []
+        self.outcome: Outcome | None = None
+        self.error: ErrorInfo | None = None
+        self.held: Attempt | None = None
+        self.usage: Usage | None = None
+        self.waited_us = 0
+        self._call, self._search, self._options = call, search, options
+        self._delivery, self._timeouts, self._purse = delivery, timeouts, purse
+        self._made_before, self._failover = made_before, failover
+        self._kind = kind_of(search)
+        self._pieces: list[Piece] = []
+        self._waiting: deque[int] = deque()
+        self._answers: dict[int, Part] = {}
+        self._failed: dict[int, ErrorInfo] = {}
+        self._next = self._dimensions = 0
+        # Whoever has an answer waits for a slow reader, and asks for no more meanwhile.
+        self._giving = anyio.Lock()
+
+    async def run(self, plan: Plan, targets: Mapping[str, Target]) -> None:
+        """Ask for all pieces; the result is left in the attributes."""
+        routes = self._routes(plan, targets)
+        plan = structs.replace(plan, routes=routes)
+        self._pieces = cut(self._search, limits_of(routes, targets, self._kind))
+        self._waiting.extend(range(len(self._pieces)))
+        shares = [part_of_route(routes[0], piece, self._pieces) for piece in self._pieces]
+        reserve = Reserve(self._purse, targets[routes[0].deployment], shares)
+        try:
+            if len(self._pieces) == 1:
+                await self._work(plan, targets, reserve, self._purse.place)
+            else:
+                async with anyio.create_task_group() as tasks:
+                    for _ in range(min(AT_ONCE, len(self._pieces)) - 1):
+                        place = _beside(self._purse.place)
+                        tasks.start_soon(self._work, plan, targets, reserve, place)
+                    await self._work(plan, targets, reserve, self._purse.place)
+                # What found no room beside the others, should one have come late.
+                await self._work(plan, targets, reserve, self._purse.place)
+        finally:
+            reserve.release()
+        await self._finish(routes[0])
+
+    def _routes(self, plan: Plan, targets: Mapping[str, Target]) -> tuple[Route, ...]:
+        """Return the routes that may serve: of one model alone where scores are put together."""
+        search, routes = self._search, plan.routes
+        if not isinstance(search, RerankRequested):
+            return routes
+        if len(cut(search, limits_of(routes, targets, self._kind))) == 1:
+            return routes
+        return tuple(route for route in routes if route.model == routes[0].model)
+
+    async def _work(
+        self,
+        plan: Plan,
+        targets: Mapping[str, Target],
+        reserve: Reserve,
+        place: Place | None,
+    ) -> None:
+        """Run one piece after the other, until none waits or one has failed."""
+        is_first = place is self._purse.place
+        while self._waiting and not self._failed:
+            number = self._waiting.popleft()
+            execution, inbox = self._begin(number, reserve, place)
+            shares = tuple(
+                part_of_route(route, self._pieces[number], self._pieces) for route in plan.routes
+            )
+            try:
+                await execution.run(structs.replace(plan, routes=shares), targets)
+            finally:
+                self.waited_us += execution.waited_us
+                self.skipped += [item for item in execution.skipped if item not in self.skipped]
+            error = execution.error
+            if error is None:
+                self._take(number, execution, inbox)
+                await self._give()
+            elif not (is_first or execution.attempts) and error.code == "router_overloaded":
+                # No room beside the others: whoever has the call's own place goes on with it.
+                self._waiting.appendleft(number)
+                return
+            else:
+                self._failed[number] = error
+
+    def _begin(
+        self, number: int, reserve: Reserve, place: Place | None
+    ) -> tuple[Execution, _Inbox]:
+        piece, inbox = self._pieces[number], _Inbox()
+        execution = Execution(
+            self._call,
+            self._options,
+            piece.input_tokens,
+            self._delivery.beside(inbox),
+            self._timeouts,
+            PiecePurse(self._purse, place, reserve, number),
+            made_before=self._made_before,
+            failover=self._failover,
+            asks=lambda route, target: PieceAsking(piece, self._kind, route, target),
+            together=self.attempts,
+            queries=piece.queries,
+        )
+        return execution, inbox
+
+    def _take(self, number: int, execution: Execution, inbox: _Inbox) -> None:
+        """Keep the answer to a piece; vectors of another length than the others' are none."""
+        held = execution.held
+        part = inbox.parts[0]
+        if isinstance(part, VectorsAdded):
+            self._dimensions = self._dimensions or part.dimensions
+            if part.dimensions != self._dimensions:
+                lengths = f"{self._dimensions} and of {part.dimensions} numbers"
+                why = f"{self._call.target} gives vectors of {lengths} for one call"
+                self._failed[number] = error_info("bad_answer", why)
+                return
+        if isinstance(part, VectorsAdded | RankingAdded):
+            self._answers[number] = part
+        self.held = self.held or held
+        self.outcome = self.outcome or execution.outcome
+        if held is not None and held.usage is not None:
+            before = self.usage or Usage()
+            self.usage = structs.replace(
+                before, input_tokens=before.input_tokens + held.usage.input_tokens
+            )
+
+    async def _give(self, *, all_of_them: bool = False) -> None:
+        """Give the caller the vectors that are next in order, or all that there are."""
+        async with self._giving:
+            while self._next < len(self._pieces):
+                part = self._answers.get(self._next)
+                if isinstance(part, RankingAdded) or (part is None and not all_of_them):
+                    return
+                if isinstance(part, VectorsAdded):
+                    for frame in moved(part, self._pieces[self._next].start):
+                        await self._delivery.deliver([frame])
+                    del self._answers[self._next]
+                self._next += 1
+
+    async def _finish(self, first: Route) -> None:
+        """Give what is left to give, and say what is missing."""
+        search = self._search
+        if self._failed:
+            self.error = self._why(first)
+        elif isinstance(search, RerankRequested):
+            found = [
+                (self._pieces[number].start, part)
+                for number, part in sorted(self._answers.items())
+                if isinstance(part, RankingAdded)
+            ]
+            self._delivery.send([joined_ranking(found, search.top)])
+        if not isinstance(search, RerankRequested):
+            await self._give(all_of_them=True)
+
+    def _why(self, first: Route) -> ErrorInfo:
+        """Return the first failure, with what is missing for it and why nobody else stands in."""
+        info = next(iter(self._failed.values()))
+        message, details = info.message, dict(info.details)
+        if len(self._pieces) > 1:
+            missing = self._missing()
+            texts = sum(end - start for start, end in missing)
+            message = f"{texts} of {self._texts} texts have no answer: {message}"
+            details["missing"] = [list(span) for span in missing]
+        if self._kind != "embedding" or info.blame == "caller":
+            return structs.replace(info, message=message, details=details)
+        message += f"; no other model was asked, since none has the vectors of {first.model}"
+        if info.blame == "provider":
+            details["first_failure"] = info.code
+            return error_info(
+                "same_model_only", message, retry_after=info.retry_after, details=details
+            )
+        return structs.replace(info, message=message, details=details)
+
+    @property
+    def _texts(self) -> int:
+        return sum(piece.texts for piece in self._pieces)
+
+    def _missing(self) -> list[tuple[int, int]]:
+        """Return which texts have no answer, as spans: the first, and the one behind the last."""
+        spans: list[tuple[int, int]] = []
+        for number, piece in enumerate(self._pieces):
+            if number in self._answers or (number < self._next and number not in self._failed):
+                continue
+            end = piece.start + piece.texts
+            if spans and spans[-1][1] == piece.start:
+                spans[-1] = (spans[-1][0], end)
+            else:
+                spans.append((piece.start, end))
+        return spans
+
+
+def _beside(place: Place | None) -> Place | None:
+    """Return a place at providers alone, for a piece that runs beside the first; it never waits."""
+    if place is None:
+        return None
+    return Place(place.places, place.tenant, place.deadline, rank=place.rank, waits=False)

@@ -1,0 +1,152 @@
+"""A search that is cut and put together again is the same search, whatever the limits are."""
+
+from __future__ import annotations
+
+import struct
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from routerd.classify.search import measure_search, tokens_of_text
+from routerd.domain import Route
+from routerd.execute.pieces import (
+    MOST_FRAME_BYTES,
+    MOST_NUMBERS,
+    Piece,
+    cut,
+    joined_ranking,
+    moved,
+    part_of_route,
+)
+from routerd.providers.search import EmbedRequest, RankRequest, SearchLimits
+from routerd_proto.search import (
+    EmbedRequested,
+    Ranked,
+    RankingAdded,
+    RerankRequested,
+    VectorsAdded,
+)
+
+TEXTS = st.lists(st.text(min_size=1, max_size=40), min_size=1, max_size=60)
+LIMITS = st.lists(
+    st.builds(SearchLimits, st.integers(1, 30), st.none() | st.integers(1, 400)),
+    min_size=1,
+    max_size=3,
+)
+
+
+def embed(texts: list[str], dimensions: int | None = None) -> EmbedRequested:
+    return EmbedRequested("c", "embed", texts, dimensions=dimensions)
+
+
+def rerank(texts: list[str]) -> RerankRequested:
+    return RerankRequested("c", "rerank", "a query", texts)
+
+
+def texts_in(piece: Piece) -> list[str]:
+    request = piece.request("m")
+    return request.inputs if isinstance(request, EmbedRequest) else request.documents
+
+
+@given(texts=TEXTS, limits=LIMITS, is_embedding=st.booleans())
+@example(texts=["x"] * 30, limits=[SearchLimits(1)], is_embedding=True)
+def test_every_text_is_in_one_piece_and_in_its_place(
+    texts: list[str], limits: list[SearchLimits], *, is_embedding: bool
+) -> None:
+    pieces = cut(embed(texts) if is_embedding else rerank(texts), limits)
+    assert [text for piece in pieces for text in texts_in(piece)] == texts
+    start = 0
+    for piece in pieces:
+        assert piece.start == start
+        assert 1 <= piece.texts <= min(item.texts for item in limits)
+        start += piece.texts
+    before = 0 if is_embedding else tokens_of_text("a query")
+    for piece in pieces:
+        tokens = sum(before + tokens_of_text(text) for text in texts_in(piece))
+        # One text that is too long by itself is the provider's to refuse.
+        assert piece.texts == 1 or all(
+            item.tokens is None or tokens <= item.tokens for item in limits
+        )
+
+
+@given(texts=TEXTS, limits=LIMITS, is_embedding=st.booleans(), bound=st.integers(0, 10**9))
+def test_the_shares_of_all_pieces_are_the_whole_bound(
+    texts: list[str], limits: list[SearchLimits], bound: int, *, is_embedding: bool
+) -> None:
+    search = embed(texts) if is_embedding else rerank(texts)
+    pieces = cut(search, limits)
+    whole = measure_search(search, 1.0)
+    assert sum(piece.bound for piece in pieces) == whole.input_tokens_bound
+    route = Route("p/m", "m", "p", bound_nanodollars=bound, bound_tokens=bound)
+    shares = [part_of_route(route, piece, pieces) for piece in pieces]
+    for name in ("bound_nanodollars", "bound_tokens"):
+        total = sum(getattr(share, name) for share in shares)
+        assert bound <= total
+        if is_embedding or name == "bound_tokens":
+            assert total <= bound + len(pieces)
+    unknown = Route("p/m", "m", "p")
+    assert all(part_of_route(unknown, piece, pieces) == unknown for piece in pieces)
+
+
+@given(
+    rows=st.lists(st.lists(st.integers(-8, 8), min_size=3, max_size=3), min_size=1, max_size=20),
+    start=st.integers(0, 100),
+)
+def test_vectors_that_move_stay_the_same(rows: list[list[int]], start: int) -> None:
+    data = b"".join(struct.pack("<3f", *row) for row in rows)
+    frames = moved(VectorsAdded(0, 3, data), start)
+    assert frames == [VectorsAdded(start, 3, data)]
+
+
+def test_no_frame_is_large_however_many_vectors_there_are() -> None:
+    dimensions, count = 3072, 200
+    data = b"".join(struct.pack("<f", number) * dimensions for number in range(count))
+    frames = moved(VectorsAdded(0, dimensions, data), 7)
+    assert len(frames) > 1
+    next_start = 7
+    joined = b""
+    for frame in frames:
+        assert isinstance(frame, VectorsAdded)
+        assert frame.start == next_start
+        assert len(frame.data) <= MOST_FRAME_BYTES
+        next_start += len(frame.data) // (4 * dimensions)
+        joined += frame.data
+    assert (next_start, joined) == (7 + count, data)
+
+
+def test_long_vectors_are_asked_for_in_smaller_pieces() -> None:
+    limits = [SearchLimits(10_000)]
+    for dimensions in (256, 3072, None):
+        pieces = cut(embed(["x"] * 3000, dimensions), limits)
+        most = max(piece.texts for piece in pieces)
+        assert most * (dimensions or 3072) <= MOST_NUMBERS
+    assert len(cut(embed(["x"] * 3000, 256), limits)) == 1
+
+
+def test_documents_are_cut_where_a_query_ends() -> None:
+    pieces = cut(rerank(["x"] * 1234), [SearchLimits(555)])
+    assert [piece.texts for piece in pieces] == [500, 500, 234]
+    assert [piece.queries for piece in pieces] == [5, 5, 3]
+
+
+@given(
+    scores=st.lists(st.integers(-5, 5), min_size=1, max_size=30),
+    size=st.integers(1, 7),
+    top=st.none() | st.integers(1, 40),
+)
+def test_an_order_of_pieces_is_the_order_of_the_whole(
+    scores: list[int], size: int, top: int | None
+) -> None:
+    found = []
+    for start in range(0, len(scores), size):
+        part = [Ranked(place, score) for place, score in enumerate(scores[start : start + size])]
+        found.append((start, RankingAdded(sorted(part, key=lambda item: -item.score))))
+    whole = sorted(range(len(scores)), key=lambda place: (-scores[place], place))[:top]
+    joined = joined_ranking(found, top)
+    assert [item.index for item in joined.results] == whole
+    assert [item.score for item in joined.results] == [scores[place] for place in whole]
+
+
+def test_a_ranking_is_asked_for_by_its_query() -> None:
+    [piece] = cut(rerank(["x"]), [SearchLimits(10)])
+    assert piece.request("m") == RankRequest("m", "a query", ["x"])

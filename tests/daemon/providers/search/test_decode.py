@@ -1,0 +1,313 @@
+"""What is made of each vendor's answer: vectors and orders, whole and in place, or none."""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routerd.domain import Kind, Part, Usage
+from routerd.errors import ErrorClass
+from routerd.providers.base import Outcome
+from routerd.providers.registry import search_wires
+from routerd.providers.search import EmbedRequest, RankRequest
+from routerd_proto.search import Ranked, RankingAdded, VectorsAdded
+
+EMBED = EmbedRequest("m", ["a", "b"])
+RANK = RankRequest("m", "q", ["a", "b", "c"])
+VECTORS = [[0.5, -1.0, 0.25], [1.0, 0.0, -0.125]]
+PACKED = struct.pack("<6f", *VECTORS[0], *VECTORS[1])
+FOUND = VectorsAdded(0, 3, PACKED)
+
+
+def base64_of(vector: list[float]) -> str:
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+
+
+def items(*, in_base64: bool = False, order: tuple[int, ...] = (0, 1)) -> list[dict[str, Any]]:
+    return [
+        {
+            "object": "embedding",
+            "index": index,
+            "embedding": base64_of(VECTORS[index]) if in_base64 else VECTORS[index],
+        }
+        for index in order
+    ]
+
+
+OPENAI = {
+    "object": "list",
+    "data": items(),
+    "model": "m-2",
+    "usage": {"prompt_tokens": 7, "total_tokens": 7},
+}
+COHERE = {
+    "id": "e1",
+    "embeddings": {"float": VECTORS},
+    "texts": ["a", "b"],
+    "meta": {"api_version": {"version": "2"}, "billed_units": {"input_tokens": 7}},
+    "response_type": "embeddings_by_type",
+}
+GEMINI = {
+    "embeddings": [{"values": vector} for vector in VECTORS],
+    "usageMetadata": {"promptTokenCount": 7, "promptTokenDetails": [{"modality": "TEXT"}]},
+}
+VOYAGE = OPENAI | {"data": items(in_base64=True), "usage": {"total_tokens": 7}}
+ANSWERS = {"openai": OPENAI, "cohere": COHERE, "gemini": GEMINI, "voyage": VOYAGE}
+RESULTS = [{"index": 2, "relevance_score": 0.9}, {"index": 0, "relevance_score": 0.5}]
+RESULTS.append({"index": 1, "relevance_score": -3.0})
+ORDER = RankingAdded([Ranked(2, 0.9), Ranked(0, 0.5), Ranked(1, -3.0)])
+RANKINGS: dict[str, Any] = {
+    "openai": {"id": "r1", "model": "m", "usage": {"total_tokens": 9}, "results": RESULTS},
+    "cohere": {"id": "r1", "results": RESULTS, "meta": {"billed_units": {"search_units": 1}}},
+    "voyage": {"object": "list", "data": RESULTS, "model": "m", "usage": {"total_tokens": 9}},
+}
+
+
+def read(
+    adapter: str, body: bytes, request: Any = EMBED, *, cut: int | None = None
+) -> tuple[list[Part], Outcome]:
+    kind: Kind = "embedding" if isinstance(request, EmbedRequest) else "rerank"
+    decoder = search_wires(adapter)[kind].decoder(request)
+    pieces = [body] if cut is None else [body[:cut], body[cut:]]
+    for piece in pieces:
+        assert decoder.feed(piece) == []
+    parts = decoder.end()
+    assert decoder.end() == []
+    return parts, decoder.outcome
+
+
+def refused(adapter: str, body: bytes, request: Any = EMBED) -> str:
+    """Return why an answer is none."""
+    parts, outcome = read(adapter, body, request)
+    assert (parts, outcome.complete) == ([], False)
+    assert outcome.failure is not None
+    assert outcome.failure.error_class is ErrorClass.BAD_ANSWER
+    return outcome.failure.message
+
+
+@pytest.mark.parametrize("adapter", ANSWERS)
+def test_vectors_come_in_the_order_of_the_texts_wherever_the_answer_is_cut(adapter: str) -> None:
+    body = json.dumps(ANSWERS[adapter]).encode()
+    for cut in range(len(body) + 1):
+        parts, outcome = read(adapter, body, cut=cut)
+        assert parts == [FOUND]
+        assert (outcome.complete, outcome.finish, outcome.failure) == (True, "stop", None)
+        assert outcome.usage == Usage(input_tokens=7)
+    assert outcome.model == {"openai": "m-2", "voyage": "m-2"}.get(adapter)
+
+
+@pytest.mark.parametrize("adapter", RANKINGS)
+def test_an_order_is_read_wherever_the_answer_is_cut(adapter: str) -> None:
+    body = json.dumps(RANKINGS[adapter]).encode()
+    for cut in range(len(body) + 1):
+        parts, outcome = read(adapter, body, RANK, cut=cut)
+        assert parts == [ORDER]
+        assert (outcome.complete, outcome.finish) == (True, "stop")
+    told = (outcome.usage, outcome.queries)
+    assert told == ((Usage(), 1) if adapter == "cohere" else (Usage(input_tokens=9), None))
+
+
+@pytest.mark.parametrize("adapter", ["openai", "voyage"])
+@pytest.mark.parametrize("in_base64", [False, True])
+def test_vectors_out_of_order_say_whose_they_are(adapter: str, *, in_base64: bool) -> None:
+    answer = OPENAI | {"data": items(in_base64=in_base64, order=(1, 0))}
+    assert read(adapter, json.dumps(answer).encode())[0] == [FOUND]
+
+
+def test_without_an_index_vectors_are_in_order() -> None:
+    data = [{"embedding": vector} for vector in VECTORS]
+    assert read("openai", json.dumps({"data": data}).encode())[0] == [FOUND]
+
+
+def test_base64_is_read_from_cohere_too() -> None:
+    answer = {"embeddings": {"base64": [base64_of(vector) for vector in VECTORS]}}
+    parts, outcome = read("cohere", json.dumps(answer).encode())
+    assert (parts, outcome.usage) == ([FOUND], None)
+
+
+def test_the_answer_to_one_text_of_gemini_is_read_too() -> None:
+    request = EmbedRequest("m", ["a"])
+    body = json.dumps({"embedding": {"values": VECTORS[0]}}).encode()
+    assert read("gemini", body, request)[0] == [VectorsAdded(0, 3, PACKED[:12])]
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        [*reversed(RESULTS)],  # llama.cpp does not sort
+        [{"index": item["index"], "score": item["relevance_score"]} for item in RESULTS],
+    ],
+)
+def test_an_order_is_sorted_whatever_the_score_is_called(results: list[Any]) -> None:
+    assert read("openai", json.dumps({"results": results}).encode(), RANK)[0] == [ORDER]
+    assert read("openai", json.dumps(results).encode(), RANK)[0] == [ORDER]
+
+
+def test_equal_scores_stand_in_the_order_of_the_request() -> None:
+    results = [{"index": index, "relevance_score": 0.5} for index in (2, 0, 1)]
+    parts, _ = read("openai", json.dumps({"results": results}).encode(), RANK)
+    assert parts == [RankingAdded([Ranked(0, 0.5), Ranked(1, 0.5), Ranked(2, 0.5)])]
+
+
+def test_more_than_were_asked_for_are_left_out() -> None:
+    request = RankRequest("m", "q", RANK.documents, 1)
+    body = json.dumps({"results": RESULTS}).encode()
+    assert read("openai", body, request)[0] == [RankingAdded([Ranked(2, 0.9)])]
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (items()[:1], "1 vectors for 2 texts"),
+        ([items()[0], items()[0]], "which texts"),
+        ([items()[0], items()[1] | {"index": 5}], "which texts"),
+        ([items()[0], items()[1] | {"index": None}], "which texts"),
+        ([items()[0], items()[1] | {"embedding": [1.0]}], "another number of them"),
+        ([items()[0], items()[1] | {"embedding": []}], "something else than numbers"),
+        ([items()[0], items()[1] | {"embedding": "no base64!"}], "something else than numbers"),
+        ([items()[0], items()[1] | {"embedding": "AAAA"}], "something else than numbers"),
+        ([items()[0], items()[1] | {"embedding": [1e300, 0.0, 0.0]}], "something else"),
+        ([items()[0], items()[1] | {"embedding": ["x"]}], "another shape"),
+        ([items()[0], items()[1] | {"embedding": None}], "another shape"),
+        ([], "0 vectors for 2 texts"),
+        (None, "another shape"),
+        ({}, "another shape"),
+    ],
+)
+def test_a_hole_makes_the_whole_answer_a_bad_one(data: Any, why: str) -> None:
+    assert why in refused("openai", json.dumps(OPENAI | {"data": data}).encode())
+
+
+def test_what_is_no_number_is_no_vector() -> None:
+    for value in (float("nan"), float("inf"), float("-inf")):
+        data = [items()[0], items()[1] | {"embedding": base64_of([0.0, value, 0.0])}]
+        assert "something else" in refused("openai", json.dumps({"data": data}).encode())
+
+
+def test_vectors_of_another_length_than_asked_for_are_refused() -> None:
+    request = EmbedRequest("m", ["a", "b"], 4)
+    assert "have 3 numbers, not 4" in refused("openai", json.dumps(OPENAI).encode(), request)
+
+
+@pytest.mark.parametrize(
+    ("results", "why"),
+    [
+        (RESULTS[:2], "2 documents of 3"),
+        ([*RESULTS, RESULTS[0]], "one twice"),
+        ([*RESULTS[:2], {"index": 3, "relevance_score": 0.1}], "none of those"),
+        ([*RESULTS[:2], {"index": 1}], "no score"),
+        ([*RESULTS[:2], {"index": 1, "relevance_score": None}], "no score"),
+        (None, "another shape"),
+        ("x", "another shape"),
+    ],
+)
+def test_an_order_with_a_hole_is_none(results: Any, why: str) -> None:
+    assert why in refused("openai", json.dumps({"results": results}).encode(), RANK)
+
+
+@pytest.mark.parametrize("adapter", ANSWERS)
+@pytest.mark.parametrize("body", [b"", b" \n", b"<html>Bad gateway</html>", b'{"data":', b"\xff"])
+def test_what_is_no_json_is_no_answer(adapter: str, body: bytes) -> None:
+    why = refused(adapter, body)
+    assert "it is empty" in why or "it is no JSON" in why
+
+
+@pytest.mark.parametrize(
+    ("adapter", "body", "expected"),
+    [
+        ("openai", {"error": {"message": "slow down", "code": "slow_down"}}, "rate_limit"),
+        ("voyage", {"detail": "The server is overloaded"}, "server_error"),
+        ("cohere", {"message": "internal"}, "server_error"),
+        ("gemini", {"error": {"code": 503, "status": "UNAVAILABLE", "message": "x"}}, "overloaded"),
+    ],
+)
+def test_an_error_in_the_place_of_an_answer_is_one(adapter: str, body: Any, expected: str) -> None:
+    for request in (EMBED, RANK):
+        if isinstance(request, RankRequest) and adapter == "gemini":
+            continue
+        parts, outcome = read(adapter, json.dumps(body).encode(), request)
+        assert (parts, outcome.complete) == ([], False)
+        assert outcome.failure is not None
+        assert outcome.failure.error_class == expected
+
+
+def test_what_strict_json_refuses_is_read_all_the_same() -> None:
+    body = json.dumps(OPENAI | {"model": "m"}).replace('"model": "m"', '"model": "m\\ud83d"')
+    parts, outcome = read("openai", body.encode())
+    assert (parts, outcome.model) == ([FOUND], "m\ufffd")
+    broken = json.dumps(OPENAI | {"more": "x\u2028"}, ensure_ascii=False).encode() + b"\r\n"
+    assert read("openai", broken.replace(b"m-2", b"m\xff"))[0] == [FOUND]
+
+
+@pytest.mark.parametrize(
+    "usage", [None, {}, {"total_tokens": 0}, {"total_tokens": -1}, {"prompt_tokens": 2**40}, "x"]
+)
+def test_a_usage_that_counts_nothing_is_none(usage: Any) -> None:
+    for adapter in ("openai", "voyage"):
+        parts, outcome = read(adapter, json.dumps(OPENAI | {"usage": usage}).encode())
+        assert (parts, outcome.usage) == ([FOUND], None)
+
+
+@given(data=st.data(), adapter=st.sampled_from(sorted(ANSWERS)))
+def test_no_answer_however_broken_raises_or_is_half_taken(
+    data: st.DataObject, adapter: str
+) -> None:
+    body = bytearray(json.dumps(ANSWERS[adapter]).encode())
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(body)))
+        body[place : place + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
+    parts, outcome = read(adapter, bytes(body))
+    assert outcome.complete == (outcome.failure is None) == (len(parts) == 1)
+    for part in parts:
+        assert isinstance(part, VectorsAdded)
+        assert len(part.data) == 2 * 4 * part.dimensions
+
+
+@given(st.binary(max_size=200), st.sampled_from(sorted(ANSWERS)))
+def test_no_bytes_raise(body: bytes, adapter: str) -> None:
+    for request in (EMBED, RANK):
+        if not (isinstance(request, RankRequest) and adapter == "gemini"):
+            parts, outcome = read(adapter, body, request)
+            assert (parts, outcome.complete) == ([], False)
+            assert outcome.failure is not None
+
+
+@pytest.mark.parametrize(
+    ("adapter", "status", "body", "expected"),
+    [
+        (
+            "voyage",
+            400,
+            {"detail": "Model x is not supported. Supported models are ['y']."},
+            "not_found",
+        ),
+        ("voyage", 400, {"detail": "Input cannot contain empty strings"}, "bad_request"),
+        ("voyage", 401, {"detail": "Provided API key is invalid."}, "auth"),
+        ("voyage", 429, {"detail": "You have exceeded the rate limit"}, "rate_limit"),
+        ("voyage", 500, {"detail": "x"}, "server_error"),
+        ("voyage", 503, {"detail": "x"}, "overloaded"),
+        ("cohere", 404, {"message": "model 'x' not found"}, "not_found"),
+        ("cohere", 429, {"message": "limited to 1000 API calls / month"}, "quota"),
+        ("openai", 402, {"detail": "no balance"}, "quota"),
+        (
+            "openai",
+            413,
+            {"error": "batch size 300 > maximum 256", "error_type": "Validation"},
+            "bad_request",
+        ),
+        ("openai", 424, {"error": "backend failed", "error_type": "Backend"}, "server_error"),
+        ("openai", 429, {"error": "overloaded", "error_type": "Overloaded"}, "rate_limit"),
+    ],
+)
+def test_errors_mean_what_the_vendor_means(
+    adapter: str, status: int, body: Any, expected: str
+) -> None:
+    for of in search_wires(adapter).values():
+        failure = of.failure(status, {}, json.dumps(body).encode())
+        assert (failure.error_class, failure.status) == (expected, status)

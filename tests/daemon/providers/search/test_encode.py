@@ -1,0 +1,240 @@
+"""What each vendor is sent for vectors and for an order: every field by its own name."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from routerd.domain import Kind
+from routerd.errors import CallRefused
+from routerd.providers.registry import search_wires
+from routerd.providers.search import EmbedRequest, RankRequest, SearchWire
+
+TEXTS = ["a rose", "the sky"]
+
+
+def wire(kind: Kind, adapter: str, dialect: str | None = None) -> SearchWire:
+    return search_wires(adapter, dialect)[kind]
+
+
+def sent(of: SearchWire, request: EmbedRequest | RankRequest) -> tuple[str, Any, list[str]]:
+    encoded = of.encode(request)
+    assert encoded.headers == [(b"content-type", b"application/json")]
+    return encoded.path, json.loads(encoded.body), encoded.notes
+
+
+EMBED = EmbedRequest("m", TEXTS, 256, "query", truncate=True)
+BARE = EmbedRequest("m", TEXTS)
+
+
+def gemini(text: str, **more: Any) -> dict[str, Any]:
+    return {"model": "models/m", **more, "content": {"parts": [{"text": text}]}}
+
+
+@pytest.mark.parametrize(
+    ("adapter", "dialect", "path", "bare", "full"),
+    [
+        (
+            "openai",
+            "compatible",
+            "/embeddings",
+            {"model": "m", "input": TEXTS},
+            {"model": "m", "input": TEXTS, "dimensions": 256},
+        ),
+        (
+            "openai",
+            "mistral",
+            "/embeddings",
+            {"model": "m", "input": TEXTS},
+            {"model": "m", "input": TEXTS, "output_dimension": 256},
+        ),
+        (
+            "gemini",
+            None,
+            "/v1beta/models/m:batchEmbedContents",
+            {"requests": [gemini(text) for text in TEXTS]},
+            {
+                "requests": [
+                    gemini(text, taskType="RETRIEVAL_QUERY", outputDimensionality=256)
+                    for text in TEXTS
+                ]
+            },
+        ),
+        (
+            "cohere",
+            None,
+            "/v2/embed",
+            {
+                "model": "m",
+                "input_type": "search_document",
+                "texts": TEXTS,
+                "embedding_types": ["float"],
+                "truncate": "NONE",
+            },
+            {
+                "model": "m",
+                "input_type": "search_query",
+                "texts": TEXTS,
+                "embedding_types": ["float"],
+                "truncate": "END",
+                "output_dimension": 256,
+            },
+        ),
+        (
+            "voyage",
+            None,
+            "/embeddings",
+            {"model": "m", "input": TEXTS, "truncation": False, "encoding_format": "base64"},
+            {
+                "model": "m",
+                "input": TEXTS,
+                "truncation": True,
+                "encoding_format": "base64",
+                "input_type": "query",
+                "output_dimension": 256,
+            },
+        ),
+    ],
+)
+def test_texts_are_asked_for_in_each_vendors_words(
+    adapter: str, dialect: str | None, path: str, bare: Any, full: Any
+) -> None:
+    of = wire("embedding", adapter, dialect)
+    assert sent(of, BARE)[:2] == (path, bare)
+    assert sent(of, EMBED)[:2] == (path, full)
+
+
+def test_openai_is_asked_for_base64_and_shortens_its_own_models_alone() -> None:
+    of = wire("embedding", "openai", "openai")
+    path, body, notes = sent(of, EmbedRequest("text-embedding-3-small", TEXTS, 256))
+    assert (path, notes) == ("/embeddings", [])
+    assert body == {
+        "model": "text-embedding-3-small",
+        "input": TEXTS,
+        "dimensions": 256,
+        "encoding_format": "base64",
+    }
+    with pytest.raises(CallRefused) as caught:
+        of.encode(EmbedRequest("text-embedding-ada-002", TEXTS, 256))
+    assert caught.value.info.code == "invalid_request"
+    assert caught.value.info.details == {"param": "dimensions"}
+
+
+@pytest.mark.parametrize(
+    ("dialect", "path"),
+    [
+        ("azure", "/embeddings"),
+        ("azure-deployments", "/deployments/my%20own/embeddings"),
+        ("vllm", "/embeddings"),
+        ("ollama", "/embeddings"),
+        ("llamacpp", "/embeddings"),
+    ],
+)
+def test_every_dialect_is_asked_where_it_listens(dialect: str, path: str) -> None:
+    request = EmbedRequest("my own", TEXTS, 256)
+    assert sent(wire("embedding", "openai", dialect), request)[0] == path
+
+
+@pytest.mark.parametrize(
+    ("purpose", "text"),
+    [
+        ("document", "title: none | text: a rose"),
+        ("query", "task: search result | query: a rose"),
+        ("classification", "task: classification | query: a rose"),
+        ("clustering", "task: clustering | query: a rose"),
+        (None, "a rose"),
+    ],
+)
+def test_the_newest_gemini_model_is_told_in_words(purpose: Any, text: str) -> None:
+    request = EmbedRequest("gemini-embedding-2", ["a rose"], None, purpose)
+    _, body, notes = sent(wire("embedding", "gemini"), request)
+    [one] = body["requests"]
+    assert one == {
+        "model": "models/gemini-embedding-2",
+        "content": {"parts": [{"text": text}]},
+    }
+    assert notes == []
+
+
+@pytest.mark.parametrize(
+    ("adapter", "dialect", "request_", "noted"),
+    [
+        ("openai", "openai", EmbedRequest("m", TEXTS, None, "query"), "purpose was left out"),
+        ("openai", "openai", EmbedRequest("m", TEXTS, truncate=True), "truncate was left out"),
+        ("gemini", None, EmbedRequest("m", TEXTS, truncate=True), "truncate was left out"),
+        ("gemini", None, EmbedRequest("gemini-embedding-001", TEXTS, 8), "not of length 1"),
+        ("cohere", None, EmbedRequest("m", TEXTS), "purpose was not given"),
+        ("voyage", None, EmbedRequest("m", TEXTS, None, "clustering"), "purpose was left out"),
+    ],
+)
+def test_what_is_left_out_is_noted(
+    adapter: str, dialect: str | None, request_: EmbedRequest, noted: str
+) -> None:
+    [note] = sent(wire("embedding", adapter, dialect), request_)[2]
+    assert noted in note
+
+
+@pytest.mark.parametrize(
+    ("adapter", "path", "more", "top"),
+    [
+        ("openai", "/rerank", {}, {"top_n": 1}),
+        ("cohere", "/v2/rerank", {}, {"top_n": 1}),
+        ("voyage", "/rerank", {"truncation": False}, {"top_k": 1}),
+    ],
+)
+def test_documents_are_asked_for_in_each_vendors_words(
+    adapter: str, path: str, more: dict[str, Any], top: dict[str, Any]
+) -> None:
+    of = wire("rerank", adapter)
+    body = {"model": "m", "query": "red?", "documents": TEXTS, **more}
+    assert sent(of, RankRequest("m", "red?", TEXTS)) == (path, body, [])
+    assert sent(of, RankRequest("m", "red?", TEXTS, 1)) == (path, body | top, [])
+
+
+def test_no_more_documents_are_asked_for_than_there_are() -> None:
+    for adapter in ("openai", "cohere", "voyage"):
+        _, body, _ = sent(wire("rerank", adapter), RankRequest("m", "red?", TEXTS, 10))
+        assert {body.get("top_n"), body.get("top_k")} == {None, 2}
+
+
+def test_long_documents_are_cut_by_cohere_and_a_note_says_so() -> None:
+    [note] = sent(wire("rerank", "cohere"), RankRequest("m", "q", ["x" * 5000]))[2]
+    assert "longer ones were cut" in note
+
+
+@pytest.mark.parametrize("adapter", ["openai", "gemini", "cohere", "voyage"])
+def test_half_a_character_is_sent_as_what_utf8_can_carry(adapter: str) -> None:
+    wires = search_wires(adapter)
+    bodies = [wires["embedding"].encode(EmbedRequest("m", ["a\ud83d"])).body]
+    if "rerank" in wires:
+        bodies.append(wires["rerank"].encode(RankRequest("m", "q", ["a\ud83d"])).body)
+    for body in bodies:
+        assert "a\ufffd" in body.decode()
+
+
+def test_every_limit_is_that_of_the_vendor() -> None:
+    limits = {
+        (adapter, dialect, kind): (of.limits.texts, of.limits.tokens)
+        for adapter, dialect in [
+            ("openai", "openai"),
+            ("openai", "compatible"),
+            ("gemini", None),
+            ("cohere", None),
+            ("voyage", None),
+        ]
+        for kind, of in search_wires(adapter, dialect).items()
+    }
+    assert limits == {
+        ("openai", "openai", "embedding"): (2048, 300_000),
+        ("openai", "openai", "rerank"): (1000, None),
+        ("openai", "compatible", "embedding"): (256, 300_000),
+        ("openai", "compatible", "rerank"): (1000, None),
+        ("gemini", None, "embedding"): (100, None),
+        ("cohere", None, "embedding"): (96, None),
+        ("cohere", None, "rerank"): (1000, None),
+        ("voyage", None, "embedding"): (1000, 120_000),
+        ("voyage", None, "rerank"): (1000, 600_000),
+    }
+    assert search_wires("anthropic") == {}

@@ -1,0 +1,38 @@
+"""Asking a simulated vendor for vectors or an order as the router does: by the vendor's wire."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from routerd.domain import Part
+from routerd.errors import Failure
+from routerd.providers.base import Outcome
+from routerd.providers.registry import build_adapter, search_wires
+from routerd.providers.search import EmbedRequest, RankRequest
+from routerd.simulate import Simulator
+
+__all__ = ["PATHS", "ask"]
+
+# Where each vendor is found at a simulator.
+PATHS = {"openai": "/openai/v1", "cohere": "/cohere", "gemini": "/gemini", "voyage": "/voyage/v1"}
+
+
+async def ask(
+    simulator: Simulator, adapter: str, request: EmbedRequest | RankRequest
+) -> tuple[list[Part], Outcome | Failure]:
+    """Ask once: the parts and what the answer amounts to, or no parts and why it failed."""
+    wires: dict[Any, Any] = dict(search_wires(adapter))
+    wire = wires["embedding" if isinstance(request, EmbedRequest) else "rerank"]
+    sent = wire.encode(request)
+    headers = [*sent.headers, *build_adapter(adapter).authorize("test")]
+    async with httpx.AsyncClient(trust_env=False) as client:
+        url = simulator.base_url + PATHS[adapter] + sent.path
+        answer = await client.post(url, headers=headers, content=sent.body)
+    assert answer.headers["x-routerd-simulated"] == "1"
+    if answer.status_code != 200:
+        return [], wire.failure(answer.status_code, dict(answer.headers), answer.content)
+    decoder = wire.decoder(request)
+    parts = [*decoder.feed(answer.content), *decoder.end()]
+    return parts, decoder.outcome
