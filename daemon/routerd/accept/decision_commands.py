@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct, field
 
 from routerd.accept.arguments import read_arguments
+from routerd.accept.arguments import refusal as malformed
 from routerd.accept.records import find_record, plain_record
 from routerd.budget.holds import Spending
 from routerd.classify.checks import check_request
@@ -70,6 +71,8 @@ class PlanQuestion(Struct, frozen=True, forbid_unknown_fields=True):
             check_search(search)
             return measure_search(search, seconds, words=words)
         said = self.messages
+        if said is None:
+            raise malformed("missing `messages`, `inputs` or `documents`: what the call is about")
         messages = [Message("user", said)] if isinstance(said, str) else said or []
         check_request(messages, self.options)
         return measure(messages, self.options, seconds, words=words)

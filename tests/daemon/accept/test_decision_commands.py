@@ -287,7 +287,7 @@ async def test_a_plan_leaves_no_record_and_no_hold(tmp_path: Path, ledger: Ledge
     ("arguments", "code", "expected"),
     [
         ({}, "invalid_request", "missing required field `target`"),
-        ({"target": "smart"}, "invalid_request", "missing required field `messages`"),
+        ({"target": "smart"}, "invalid_request", "missing `messages`, `inputs` or `documents`"),
         ({"target": "smart", "messages": 5}, "invalid_request", "`$.messages`"),
         ({"target": "smart", "messages": []}, "invalid_request", "messages: is empty"),
         ({"target": "smart", "messages": ""}, "invalid_request", "messages[0].content: is empty"),
