@@ -50,6 +50,16 @@ WIRES: Final[dict[str, Any]] = {
         "usage": None,
         "obfuscation": "Vw8nKc3R",
     },
+    "openai-responses": {
+        "type": "response.output_text.delta",
+        "sequence_number": 7,
+        "item_id": "msg_0a1b2c3d4e5f60718293a4b5c6d7e8f9",
+        "output_index": 0,
+        "content_index": 0,
+        "delta": WORD,
+        "logprobs": [],
+        "obfuscation": "Vw8nKc3R",
+    },
     "anthropic": {
         "type": "content_block_delta",
         "index": 0,

@@ -12,7 +12,8 @@ from routerd.providers.registry import ADAPTERS
 
 
 def test_every_wire_is_measured() -> None:
-    assert set(WIRES) == set(ADAPTERS)
+    # Bedrock's frames are no text, and cost what their checksums cost.
+    assert set(WIRES) == set(ADAPTERS) - {"bedrock"}
 
 
 @pytest.mark.parametrize("wire", WIRES)

@@ -197,15 +197,13 @@ async def test_thinking_that_is_bound_elsewhere_is_left_out() -> None:
         await exchange.plain(200, message)
 
     async with Vendor(bound, whole, adapter=AnthropicAdapter()) as vendor:
-        run = Run(vendor.target(), stream=False)
         thought = Reasoning("hm", "anthropic", {"signature": "c2ln"})
         history = [
             Message("user", "one"),
             Message("assistant", [thought, Text("two")]),
             Message("user", "three"),
         ]
-        run.execution._call = structs.replace(run.execution._call, messages=history)
-        await run.go()
+        run = await Run(vendor.target(), stream=False, messages=history).go()
     assert run.way == REPAIRED
     assert run.sink.text == "Hello"
     blocks = [request["messages"][1]["content"] for request in vendor.requests]
