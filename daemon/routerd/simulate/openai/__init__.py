@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -36,7 +36,7 @@ class OpenAI(Vendor):
     """Chat Completions, embeddings and the models list; rerank as compatible servers have it."""
 
     name = "openai"
-    routes = (
+    routes: ClassVar[tuple[Route, ...]] = (
         Route("POST", re.compile(r"/v1/chat/completions"), "call"),
         # As Azure has it, where the deployment is in the path.
         Route("POST", re.compile(r"/deployments/(?P<deployment>[^/]+)/chat/completions"), "call"),

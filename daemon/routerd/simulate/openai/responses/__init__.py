@@ -22,17 +22,21 @@ __all__ = ["OpenAIResponses"]
 
 
 class OpenAIResponses(OpenAI):
-    """Responses and the models list."""
+    """Responses; all else but chat is at the same addresses as beside Chat Completions."""
 
     name = "openai-responses"
-    routes = (Route("POST", re.compile(r"/v1/responses"), "call"), *OpenAI.routes[1:])
+    routes = (Route("POST", re.compile(r"/v1/responses"), "call"), *OpenAI.routes[2:])
 
     def question(self, asked: Asked) -> Question:
-        """Read a Responses request."""
+        """Read a Responses request, or one for vectors or for an order."""
+        if "search" in asked.fields:
+            return super().question(asked)
         return read_question(asked.body)
 
     def whole(self, reply: Reply) -> bytes:
-        """Write a `response`."""
+        """Write a `response`, or what else was asked for."""
+        if reply.question.search is not None:
+            return super().whole(reply)
         return whole_body(reply)
 
     def frames(self, reply: Reply) -> Iterator[Frame]:
