@@ -308,8 +308,8 @@ class AsyncRun(Run[AsyncPool, AsyncLink]):
                 part = request.take(link.wire.take())
             except (Lost, Failed, ProtocolError, TimeoutError) as error:
                 self.interrupt(error)
-            except BaseException:
-                self.close()  # cancelled: the daemon is to know at once
+            except BaseException:  # cancelled: the daemon is to know at once
+                self.close()
                 raise
             else:
                 if part is not None:
