@@ -62,7 +62,7 @@ def test_what_fails_is_listed_by_scenario(drill: Drill) -> None:
     _, out, _ = drill(PROVIDERS)
     fails = out.partition("FAILS, nothing serves\n")[2].partition("\n\n")[0]
     rows = {line[:18].strip(): line[18:].strip() for line in fails.splitlines()[1:]}
-    assert rows["mistral down"] == "embed"
+    assert rows["openai down"] == "embed"
     assert rows["private call"].startswith("all (")
     # What one provider alone does is not said of its pairs once more.
     assert not any(" + " in name for name in rows)
