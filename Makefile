@@ -32,11 +32,12 @@ demo: ## see it work, with simulated providers: no key, no cost
 	@$(BOOTSTRAP) requirements-daemon.lock
 	@$(BIN)/python tools/demo.py $(ARGS)
 
+# A file to each core: tests of one file share what they set up. `make test ARGS=-n0` runs them in turn.
 test: ## run every check and every test
 	@$(PYTHON) tools/system_packages.py
 	@$(BOOTSTRAP) requirements-vendors.lock
 	$(checks)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 check: ## lint, format, types and layers, without running a test
 	@$(BOOTSTRAP) requirements-dev.lock
