@@ -171,7 +171,7 @@ def test_a_mistake_that_can_be_repaired_is_sent_repaired_at_once(
     assert after(failure, repair=True, left=0.0) == STOP
 
 
-@pytest.mark.parametrize("kind", set(ErrorClass) - {ErrorClass.BAD_REQUEST})
+@pytest.mark.parametrize("kind", sorted(set(ErrorClass) - {ErrorClass.BAD_REQUEST}))
 def test_nothing_but_a_mistake_is_repaired(kind: ErrorClass) -> None:
     assert after(failed(kind), repair=True) == after(failed(kind))
 
