@@ -1,39 +1,55 @@
-"""The reading of one answer's body, whatever the vendor: find its shape, hand on its payloads.
+"""The reading of one answer's body, whatever the vendor: find its shape, hand on its events.
 
 Rules of this file: no vendor. A server that was asked for a stream may answer plainly, and the
-other way round, so the first byte decides. A decoder on top of this never raises: what cannot be
-read is counted in `outcome.malformed_events`. Every part that leaves here fits a frame: long texts
-in several parts, a vendor's own data not at all where it does not.
+other way round, so the first bytes decide. A decoder on top of this never raises: what cannot be
+read is counted in `outcome.malformed_events`. An event is read by the book, and only what typed
+decoding refuses is read again as plain data. An error is looked for in everything that says nothing
+the wire knows. Every part that leaves here fits a frame: long texts in several parts, a vendor's
+own data not at all where it does not.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any, Final, Protocol, TypeVar
+import contextlib
+import re
+from abc import abstractmethod
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+from msgspec import Struct
 
 from routerd.domain import Part
-from routerd.errors import ErrorClass, Failure
-from routerd.providers.base import Outcome
-from routerd.providers.bounds import MAX_PART_CHARACTERS, can_be_carried, is_too_long, split_texts
+from routerd.providers.bounds import MAX_PART_CHARACTERS, is_too_long, split_texts
+from routerd.providers.cut_json import whole_items
 from routerd.providers.excerpt import BLANKS, is_html, text_excerpt
-from routerd.providers.json_text import JSON_ERRORS
-from routerd.providers.logprobs import TOO_LONG_NOTE, logprob_parts
+from routerd.providers.json_text import JSON_ERRORS, read_json
+from routerd.providers.loose import JsonShape
 from routerd.providers.sse import DEFAULT_MAX_EVENT_BYTES, Event, SseParser
 from routerd.providers.surrogates import SurrogateJoiner
-from routerd_proto.frames import CitationAdded, TokenLogprob, ToolCallStarted
+from routerd.providers.telling import AnswerTeller
+from routerd_proto.frames import TextDelta, ToolCallStarted
 
 __all__ = ["BodyDecoder"]
 
-Read = TypeVar("Read")
+Shape = TypeVar("Shape", bound=Struct)
 
-EVENT_STARTS: Final = (b"data:", b"event:", b":", b"id:", b"retry:")
+END_OF_STREAM: Final = b"[DONE]"
+LONGEST_START: Final = 6  # of what a stream of any framing begins with
+ERROR_NAME: Final = b"error"
+# Where JSON may begin in lines that are none of an event, and how many such places are looked at.
+PLAIN_JSON: Final = re.compile(rb"^[ \t]*(?=[{\[]\s*[{\"])", re.MULTILINE)
+MAX_PLACES: Final = 100
 
 
 class EventParser(Protocol):
-    """Cut a stream of one framing into events."""
+    """Cut a stream of one framing into events.
 
-    overflowed: bool
+    `starts` is what only such a stream begins with. `problem` says why reading has stopped.
+    `stray` is text that stood between the events.
+    """
+
+    starts: tuple[bytes, ...]
+    problem: str | None
+    stray: bytearray
 
     def feed(self, data: bytes) -> list[Event]:
         """Return the events that `data` completes, in order."""
@@ -44,36 +60,62 @@ class EventParser(Protocol):
         ...
 
 
-class BodyDecoder(ABC):
-    """Turn the bytes of one answer into parts; a vendor's decoder fills in the three hooks.
+class BodyDecoder(AnswerTeller, Generic[Shape]):
+    """Turn the bytes of one answer into parts; a vendor's decoder fills in the hooks.
 
-    Parts go to the list that a hook is given. `max_body_bytes` bounds a plain answer and a single
-    event: DEFAULT_MAX_EVENT_BYTES, 64 MiB, unless a vendor's decoder is told otherwise.
+    Parts go to the list that a hook is given. `events` is the shape of an event. `max_body_bytes`
+    bounds a plain answer and a single event: DEFAULT_MAX_EVENT_BYTES, 64 MiB, unless a vendor's
+    decoder is told otherwise. `parser` cuts the stream, None for server-sent events.
     """
 
-    def __init__(self, *, stream: bool, max_body_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> None:
-        self.outcome = Outcome()
-        self._events: EventParser = SseParser(max_body_bytes)
+    def __init__(
+        self,
+        events: JsonShape[Shape],
+        vendor: str,
+        *,
+        stream: bool,
+        max_body_bytes: int = DEFAULT_MAX_EVENT_BYTES,
+        parser: EventParser | None = None,
+    ) -> None:
+        super().__init__(vendor)
+        self._shape = events
+        self._read = events.read
+        self._parser = SseParser(max_body_bytes) if parser is None else parser
         self._max_body_bytes = max_body_bytes
         self._expects_stream = stream
-        self._is_stream = False
+        self._is_stream: bool | None = None  # as long as that is not known
         self._plain = bytearray()
         self._joiner: SurrogateJoiner | None = None
         self._ended = False
         self._fed_bytes = 0
-        self._call_ids: set[str] = set()
+        # Whether the vendor's own mark of a whole answer was seen.
+        self._done = False
+
+    # --- what a vendor fills in -------------------------------------------------------------------
 
     @abstractmethod
-    def _take_event(self, name: bytes, data: bytes, parts: list[Part]) -> bool:
-        """Read one event; return False if its data is not whole JSON."""
+    def _take(self, name: bytes, event: Shape, parts: list[Part]) -> bool:
+        """Read one event; return False if it says nothing that this wire knows."""
 
     @abstractmethod
-    def _take_plain(self, body: bytes, parts: list[Part]) -> bool:
-        """Read a plain answer; return False if it is not whole JSON."""
+    def _take_answer(self, answer: dict[str, Any], parts: list[Part]) -> None:
+        """Read a plain answer."""
+
+    def _take_answers(self, answers: list[Any], parts: list[Part]) -> None:
+        """Read a plain answer that is a list, as far as it is whole: it should hold one."""
+        if isinstance(answers[0], dict):
+            self._take_answer(answers[0], parts)
+        else:
+            self._fail("the answer is no object")
 
     @abstractmethod
-    def _close(self, parts: list[Part]) -> None:
-        """Give out what is complete at the end of the answer; called once or more."""
+    def _end_content(self, parts: list[Part]) -> bool:
+        """End what is open in a whole answer, once or more; return whether it calls tools."""
+
+    def _take_end_mark(self, parts: list[Part]) -> None:
+        """Take `[DONE]`; most vendors have a better mark of the end."""
+
+    # --- bytes ------------------------------------------------------------------------------------
 
     def feed(self, data: bytes) -> list[Part]:
         """Return the parts that `data` completes, in order."""
@@ -81,14 +123,14 @@ class BodyDecoder(ABC):
         if not self._is_stream:
             self._plain += data
             if not self._begins_stream():
-                self._check_plain_size()
                 return []
             data = bytes(self._plain)
             self._plain.clear()
         parts: list[Part] = []
-        self._take_events(self._events.feed(data), parts)
-        if self._events.overflowed:
-            self._fail(f"an event of the answer is larger than {self._max_body_bytes} bytes")
+        parser = self._parser
+        self._take_events(parser.feed(data), parts)
+        if parser.problem is not None:
+            self._fail(parser.problem)
         if self._joiner is not None:
             parts = self._joiner.join(parts)
         return parts if self._fed_bytes <= MAX_PART_CHARACTERS else self._bounded(parts)
@@ -101,7 +143,11 @@ class BodyDecoder(ABC):
         parts: list[Part] = []
         if self._is_stream:
             # The last event may be cut off: then it is not malformed, only missing.
-            self._take_events(self._events.end(), parts, count=False)
+            malformed = self.outcome.malformed_events
+            self._take_events(self._parser.end(), parts)
+            self.outcome.malformed_events = malformed
+            if not self._done:
+                self._look_at_stray()
         else:
             self._read_plain(parts)
         self._close(parts)
@@ -109,56 +155,112 @@ class BodyDecoder(ABC):
             parts = self._joiner.join(parts) + self._joiner.end()
         return self._bounded(parts)
 
-    def join_surrogates(self) -> None:
-        """Look for split characters from here on: a lone half of one was seen."""
-        if self._joiner is None:
-            self._joiner = SurrogateJoiner()
-
     def _begins_stream(self) -> bool:
-        """Decide by the first byte whether a stream was begun, once there is one."""
-        if self._expects_stream:
+        """Decide by the first bytes whether a stream was begun, once there are enough of them."""
+        if self._is_stream is None:
             self._plain = self._plain.lstrip(BLANKS)
-            if self._plain:
-                self._expects_stream = False
+            if self._plain.startswith(self._parser.starts):
+                self._is_stream = True
+            elif self._plain and self._expects_stream:
                 self._is_stream = not self._plain.startswith((b"{", b"[", b"<"))
-        return self._is_stream
-
-    def _check_plain_size(self) -> None:
-        if len(self._plain) > self._max_body_bytes:
+            elif len(self._plain) >= LONGEST_START:
+                self._is_stream = False
+        if not self._is_stream and len(self._plain) > self._max_body_bytes:
             self._plain.clear()
             self._fail(f"the answer is larger than {self._max_body_bytes} bytes")
+        return bool(self._is_stream)
 
     def _read_plain(self, parts: list[Part]) -> None:
         body = bytes(self._plain).strip(BLANKS)
         self._plain.clear()
         if self.outcome.failure is not None:
             return
-        if body.startswith(EVENT_STARTS):
-            self._is_stream = True
-            self._take_events([*self._events.feed(body), *self._events.end()], parts)
-        elif not body:
+        if not body:
             self._fail("the answer is empty")
         elif is_html(body):
             self._fail(f"the answer is a web page: {text_excerpt(body)}")
         else:
             self._take_whole(body, parts)
 
-    def _take_events(self, events: list[Event], parts: list[Part], *, count: bool = True) -> None:
-        for name, payload in events:
-            try:
-                was_read = self._take_event(name, payload, parts)
-            except RecursionError:  # nested nearly too deep to be read, and then too deep to use
-                was_read = False
-            if count and not was_read:
-                self.outcome.malformed_events += 1
-
     def _bounded(self, parts: list[Part]) -> list[Part]:
+        for part in parts:
+            if type(part) is not TextDelta or len(part.text) > MAX_PART_CHARACTERS:
+                break
+        else:
+            return parts  # what nearly all of a long answer is
         for position, part in enumerate(parts):
             if isinstance(part, ToolCallStarted) and is_too_long(part):
                 self._fail("the answer calls a tool by a name that is too long to be one")
                 parts = parts[:position]
                 break
         return split_texts(parts)
+
+    # --- events -----------------------------------------------------------------------------------
+
+    def _take_events(self, events: list[Event], parts: list[Part]) -> None:
+        read, take = self._read, self._take
+        for name, data in events:
+            try:
+                try:
+                    event = read(data)
+                except JSON_ERRORS:
+                    was_read = self._take_odd(name, data, parts)
+                else:
+                    was_read = take(name, event, parts) or self._take_unknown(name, data)
+            except RecursionError:  # nested nearly too deep to be read, and then too deep to use
+                was_read = False
+            if not was_read:
+                self.outcome.malformed_events += 1
+
+    def _take_odd(self, name: bytes, data: bytes, parts: list[Part]) -> bool:
+        """Read an event that typed decoding refused; return False if it cannot be read.
+
+        An event by the name of `error` is one whatever it holds.
+        """
+        if data.strip() == END_OF_STREAM:
+            self._take_end_mark(parts)
+            return True
+        try:
+            was_read = self._take_value(name, read_json(data), parts)
+        except JSON_ERRORS:
+            was_read = False
+        if not was_read and name == ERROR_NAME:
+            self._note_error(data.decode("utf-8", "replace"))
+        return was_read
+
+    def _take_value(self, name: bytes, value: Any, parts: list[Part]) -> bool:
+        """Read plain data as an event, or as several; return False where it is neither."""
+        if isinstance(value, list):
+            were_read = [self._take_value(name, item, parts) for item in value]
+            return any(were_read)
+        event = self._shape.loosely(value)
+        if event is None:
+            return False
+        self._join_surrogates()
+        if not self._take(name, event, parts):
+            self._look_at_unknown(name, value)
+        return True
+
+    def _take_unknown(self, name: bytes, data: bytes) -> bool:
+        """Read again what says nothing that this wire knows; it was read, whatever it is."""
+        with contextlib.suppress(*JSON_ERRORS):  # typed decoding passes over more than this reads
+            self._look_at_unknown(name, read_json(data))
+        return True
+
+    def _look_at_unknown(self, name: bytes, value: Any) -> None:
+        """Look for an error, as gateways put them into any stream."""
+        if not self._find_error(value) and name == ERROR_NAME:
+            self._note_error(value)
+
+    def _look_at_stray(self) -> None:
+        """Find an error that stood between the events, or after them, as plain JSON."""
+        stray = bytes(self._parser.stray)
+        for match in list(PLAIN_JSON.finditer(stray))[-MAX_PLACES:]:
+            for item in whole_items(b"[" + stray[match.end() :]):
+                if self.outcome.failure is None:
+                    self._find_error(item)
+
+    # --- whole answers ----------------------------------------------------------------------------
 
     def _take_whole(self, body: bytes, parts: list[Part]) -> None:
         try:
@@ -169,60 +271,34 @@ class BodyDecoder(ABC):
             self.outcome.malformed_events += 1
             self._fail(problem)
 
-    def _cite(self, vendor: str, citation: Any, parts: list[Part]) -> None:
-        """Pass on a citation; what is no object is none."""
-        if not isinstance(citation, dict):
-            return
-        if can_be_carried(citation):
-            parts.append(CitationAdded(vendor, citation))
-        else:
-            self._note("a citation was left out: it is too large or nested too deeply")
-
-    def _tell_logprobs(self, tokens: list[TokenLogprob], parts: list[Part]) -> None:
-        """Pass on how likely tokens were."""
-        told, left_out = logprob_parts(tokens)
-        parts += told
-        if left_out:
-            self._note(TOO_LONG_NOTE)
-
-    def _own_id(self, call_id: str | None, made: str) -> str:
-        """Return a tool call's id, or the one made for it where another call has that already."""
-        if call_id is None or call_id in self._call_ids:
-            call_id = made
-        self._call_ids.add(call_id)
-        return call_id
-
-    def _note(self, note: str) -> None:
-        if note not in self.outcome.notes:
-            self.outcome.notes.append(note)
-
-    def _reread(
-        self, name: bytes, data: bytes, reread: Callable[[bytes], Read | None]
-    ) -> Read | None:
-        """Read an event again that typed decoding refused; None where it cannot be read.
-
-        An event by the name of `error` is one whatever it holds.
-        """
+    def _take_plain(self, body: bytes, parts: list[Part]) -> bool:
+        """Read a plain answer; return False if it is not whole JSON."""
         try:
-            event = reread(data)
+            value = read_json(body)
+            is_whole = isinstance(value, dict | list) and value != []
         except JSON_ERRORS:
-            event = None
-        if event is not None:
-            self.join_surrogates()
-        elif name == b"error":
-            self._note_error(data.decode("utf-8", "replace"))
-        return event
+            value, is_whole = whole_items(body), False
+        self._join_surrogates()
+        if isinstance(value, dict):
+            self._take_answer(value, parts)
+        elif value and isinstance(value, list):
+            self._take_answers(value, parts)
+        return is_whole
 
-    def _note_error(self, value: Any) -> None:
-        """Note an error that came inside the answer; a vendor's decoder reads what it says."""
-        del value
-        self._fail("the answer broke off with an error")
+    def _close(self, parts: list[Part]) -> None:
+        """Give out what is open at the end of a whole answer; called once or more."""
+        outcome = self.outcome
+        if outcome.failure is not None or not self._done:
+            return
+        calls_tools = self._end_content(parts)
+        if outcome.failure is not None:
+            return
+        if outcome.finish in (None, "stop"):
+            # Some servers never say why an answer ended, or say `stop` after tool calls.
+            outcome.finish = "tool_calls" if calls_tools else "stop"
+        outcome.complete = True
 
-    def _fail(self, message: str) -> None:
-        self._note_failure(Failure(ErrorClass.BAD_ANSWER, message))
-
-    def _note_failure(self, failure: Failure) -> None:
-        if self.outcome.failure is None:
-            self.outcome.failure = failure
-        self.outcome.finish = "error"
-        self.outcome.complete = False
+    def _join_surrogates(self) -> None:
+        """Look for split characters from here on: a lone half of one may have been seen."""
+        if self._joiner is None:
+            self._joiner = SurrogateJoiner()

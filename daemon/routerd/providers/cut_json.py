@@ -1,7 +1,7 @@
-"""The fields of an error in JSON that was cut off, or is too long to be read whole.
+"""What is whole of JSON that was cut off, and the error in what is too long to be read whole.
 
-Rules of this file: pure and by pattern, in one pass over the text. Only the error itself is looked
-at, not what it quotes: that lies deeper, or inside a string.
+Rules of this file: pure. The fields of an error are found by pattern, in one pass over the text:
+only the error itself is looked at, not what it quotes, which lies deeper or inside a string.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import json
 import re
 from typing import Any, Final
 
-__all__ = ["cut_error_fields"]
+from routerd.providers.json_text import JSON_ERRORS
+
+__all__ = ["cut_error_fields", "whole_items"]
 
 TOKEN: Final = re.compile(
     r"""(?P<open>[{\[])|(?P<close>[}\]])"""
@@ -37,6 +39,24 @@ def cut_error_fields(text: str) -> dict[str, Any]:
             value = token["number"] if token["text"] is None else _unescaped(token["text"])
             found[depth].setdefault(token["name"], value)
     return found[DEEPEST] if "message" in found[DEEPEST] else found[1]
+
+
+def whole_items(body: bytes) -> list[Any]:
+    """Return the items of a list in JSON that are whole, up to where it was cut off."""
+    text = body.decode("utf-8", "replace")
+    items: list[Any] = []
+    if not text.startswith("["):
+        return items
+    read = json.JSONDecoder(strict=False).raw_decode
+    position = 1
+    while True:
+        while position < len(text) and text[position] in " \t\r\n,":
+            position += 1
+        try:
+            item, position = read(text, position)
+        except JSON_ERRORS:
+            return items
+        items.append(item)
 
 
 def _unescaped(text: str) -> str:

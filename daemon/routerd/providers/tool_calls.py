@@ -16,7 +16,7 @@ from routerd.domain import Part
 from routerd.providers.json_text import encode_json, is_whole_json, text_of
 from routerd_proto.frames import ToolCallDelta, ToolCallStarted
 
-__all__ = ["Function", "ToolCallAssembler", "ToolCallFragment", "function_of"]
+__all__ = ["Function", "ToolCallAssembler", "ToolCallFragment"]
 
 
 class Function(Struct, gc=False):
@@ -112,13 +112,6 @@ class ToolCallAssembler:
         parts.append(ToolCallStarted(call.index, call_id, call.name))
         if call.pieces:
             parts.append(ToolCallDelta(call.index, "".join(call.pieces)))
-
-
-def function_of(fields: Any) -> Function | None:
-    """Read a function out of plain data, None where it is no object."""
-    if not isinstance(fields, dict):
-        return None
-    return Function(name=fields.get("name"), arguments=fields.get("arguments"))
 
 
 def _is_new_call(call: OpenCall, wire_id: str, name: str, arguments: str) -> bool:

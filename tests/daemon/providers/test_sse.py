@@ -127,10 +127,10 @@ def test_line_separators_of_unicode_are_text() -> None:
 def test_an_event_too_large_ends_the_reading() -> None:
     parser = SseParser(max_event_bytes=100)
     assert parser.feed(b"data: " + b"x" * 90 + b"\n\n") == [(b"", b"x" * 90)]
-    assert not parser.overflowed
+    assert parser.problem is None
     assert parser.feed(b"data: " + b"x" * 60) == []
     assert parser.feed(b"x" * 60) == []
-    assert parser.overflowed
+    assert parser.problem is not None
     assert parser.feed(b"\n\ndata: late\n\n") == []
     assert parser.end() == []
 

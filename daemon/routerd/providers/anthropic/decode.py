@@ -11,24 +11,16 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from routerd.domain import FinishReason, Part
+from routerd.domain import FinishReason, Part, Usage
 from routerd.providers.anthropic.failure import stream_failure
 from routerd.providers.anthropic.usage import UsageReader
-from routerd.providers.anthropic.wire import (
-    ContentDelta,
-    MessagesEvent,
-    read_event,
-    reread_event,
-)
+from routerd.providers.anthropic.wire import EVENTS, ContentDelta, MessagesEvent
 from routerd.providers.body import BodyDecoder
-from routerd.providers.bounds import TOO_LARGE_NOTE, can_be_carried
 from routerd.providers.counts import ABSURD_NOTE
-from routerd.providers.failure import error_of
-from routerd.providers.json_text import JSON_ERRORS, encode_json, read_json, text_of
+from routerd.providers.json_text import encode_json, text_of
 from routerd.providers.sse import DEFAULT_MAX_EVENT_BYTES
 from routerd_proto.frames import (
     ReasoningDelta,
-    ReasoningEnded,
     RefusalDelta,
     TextDelta,
     ToolCallDelta,
@@ -47,7 +39,6 @@ FINISHES: Final[dict[str, FinishReason]] = {
     "pause_turn": "pause",
     "refusal": "content_filter",
 }
-END_OF_STREAM: Final = b"[DONE]"
 
 
 class Block(Struct):
@@ -61,76 +52,49 @@ class Block(Struct):
     redacted: str | None = None
 
 
-class MessagesDecoder(BodyDecoder):
+class MessagesDecoder(BodyDecoder[MessagesEvent]):
     """Decode one answer."""
 
     def __init__(self, *, stream: bool, max_body_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> None:
-        super().__init__(stream=stream, max_body_bytes=max_body_bytes)
+        super().__init__(EVENTS, VENDOR, stream=stream, max_body_bytes=max_body_bytes)
         self._blocks: dict[int, Block] = {}
         self._tools = 0
         self._usage = UsageReader()
-        self._done = False
 
-    def _take_event(self, name: bytes, data: bytes, parts: list[Part]) -> bool:
-        try:
-            event = read_event(data)
-        except JSON_ERRORS:
-            if data.strip() == END_OF_STREAM:
-                return True
-            reread = self._reread(name, data, reread_event)
-            if reread is None:
-                return False
-            event = reread
-        kind = event.type
-        if kind == "content_block_delta":
-            if event.delta is not None:
-                self._take_delta(event.index, event.delta, parts)
-        else:
-            self._take_other(kind or name.decode("utf-8", "replace"), event, parts)
+    def _take(self, name: bytes, event: MessagesEvent, parts: list[Part]) -> bool:
+        if event.type != "content_block_delta":
+            return self._take_other(event.type or name.decode("utf-8", "replace"), event, parts)
+        delta = event.delta
+        if delta is not None:
+            if delta.type == "text_delta" and type(delta.text) is str:
+                if delta.text:
+                    parts.append(TextDelta(delta.text))
+            else:
+                self._take_delta(event.index, delta, parts)
         return True
 
-    def _take_plain(self, body: bytes, parts: list[Part]) -> bool:
-        try:
-            message = read_json(body)
-        except JSON_ERRORS:
-            return False
-        if not isinstance(message, dict):
-            return False
-        self.join_surrogates()
-        blocks = message.get("content")
+    def _take_answer(self, answer: dict[str, Any], parts: list[Part]) -> None:
+        blocks = answer.get("content")
         if isinstance(blocks, str):
             blocks = [{"type": "text", "text": blocks}]
-        if message.get("error"):
-            self._note_error(message["error"])
+        if answer.get("error"):
+            self._note_error(answer["error"])
         elif not isinstance(blocks, list):
-            if (error := error_of(message)) is not None:
-                self._note_error(error.fields or error.message)
-            self._fail("the answer holds no content")
-        self._identify(message)
-        self._usage.take(message.get("usage"))
-        self.outcome.usage = self._usage.usage()
+            self._fail_without("content", answer)
+        self._identify(answer)
+        self.outcome.usage = self._take_usage(answer.get("usage"))
         for index, block in enumerate(blocks if isinstance(blocks, list) else ()):
             self._start_block(index, block, parts)
             self._stop_block(index, parts)
-        self._take_stop(message.get("stop_reason"), message.get("stop_details"), parts)
+        self._take_stop(answer.get("stop_reason"), answer.get("stop_details"), parts)
         self._done = True
-        return True
 
-    def _close(self, parts: list[Part]) -> None:
-        outcome = self.outcome
-        if self._usage.other_models:
-            self._note("an advisor model was used; its tokens are not in the usage")
-        if self._usage.absurd:
-            self._note(ABSURD_NOTE)
-        if outcome.failure is not None or not self._done:
-            return
+    def _end_content(self, parts: list[Part]) -> bool:
         for index in list(self._blocks):
             self._stop_block(index, parts)
-        if outcome.finish is None:
-            outcome.finish = "tool_calls" if self._tools else "stop"
-        outcome.complete = True
+        return self._tools > 0
 
-    def _take_other(self, kind: Any, event: MessagesEvent, parts: list[Part]) -> None:
+    def _take_other(self, kind: Any, event: MessagesEvent, parts: list[Part]) -> bool:
         if kind == "content_block_start":
             self._start_block(event.index, event.content_block, parts)
         elif kind == "content_block_stop":
@@ -138,12 +102,10 @@ class MessagesDecoder(BodyDecoder):
         elif kind == "message_start":
             message = event.message if isinstance(event.message, dict) else {}
             self._identify(message)
-            self._usage.take(message.get("usage"))
-            self.outcome.early_usage = self._usage.usage()
+            self.outcome.early_usage = self._take_usage(message.get("usage"))
         elif kind == "message_delta":
             if event.usage is not None:
-                self._usage.take(event.usage)
-                self.outcome.usage = self._usage.usage()
+                self.outcome.usage = self._take_usage(event.usage)
             if event.delta is not None:
                 self._take_stop(event.delta.stop_reason, event.delta.stop_details, parts)
         elif kind == "message_stop":
@@ -151,13 +113,23 @@ class MessagesDecoder(BodyDecoder):
             self._close(parts)
         elif kind == "error" or event.error:
             self._note_error(event.error or {"message": text_of(event.message) or ""})
+        else:
+            return bool(kind)
+        return True
+
+    def _take_usage(self, value: Any) -> Usage | None:
+        """Return what was used so far, by all that was counted."""
+        usage = self._usage
+        usage.take(value)
+        if usage.other_models:
+            self._note("an advisor model was used; its tokens are not in the usage")
+        if usage.absurd:
+            self._note(ABSURD_NOTE)
+        return usage.usage()
 
     def _take_delta(self, index: Any, delta: ContentDelta, parts: list[Part]) -> None:
         kind = delta.type
-        if kind == "text_delta":
-            if isinstance(delta.text, str) and delta.text:
-                parts.append(TextDelta(delta.text))
-        elif kind == "thinking_delta":
+        if kind == "thinking_delta":
             if isinstance(delta.thinking, str) and delta.thinking:
                 parts.append(ReasoningDelta(delta.thinking))
         elif kind == "input_json_delta":
@@ -167,7 +139,7 @@ class MessagesDecoder(BodyDecoder):
             if block is not None and isinstance(delta.signature, str):
                 block.signature += delta.signature
         elif kind == "citations_delta":
-            self._cite(VENDOR, delta.citation, parts)
+            self._cite(delta.citation, parts)
 
     def _take_arguments(self, index: Any, text: Any, parts: list[Part]) -> None:
         block = self._block(index)
@@ -189,7 +161,7 @@ class MessagesDecoder(BodyDecoder):
         if kind == "text":
             citations = fields.get("citations")
             for citation in citations if isinstance(citations, list) else ():
-                self._cite(VENDOR, citation, parts)
+                self._cite(citation, parts)
             if isinstance(text := fields.get("text"), str) and text:
                 parts.append(TextDelta(text))
         elif kind == "thinking":
@@ -207,10 +179,6 @@ class MessagesDecoder(BodyDecoder):
             name = text_of(fields.get("name")) or ""
             parts.append(ToolCallStarted(block.tool, call_id, name))
 
-    def _made_id(self, tool: int) -> str:
-        answer = self.outcome.response_id or "answer"
-        return "".join(c if c.isascii() and c.isalnum() else "_" for c in f"{answer}_{tool}")
-
     def _stop_block(self, index: Any, parts: list[Part]) -> None:
         block = self._blocks.pop(index, None) if isinstance(index, int) else None
         if block is None:
@@ -223,12 +191,6 @@ class MessagesDecoder(BodyDecoder):
             # A plain answer holds the arguments whole, and a call without any sends no piece.
             whole = block.input if isinstance(block.input, dict) else {}
             parts.append(ToolCallDelta(block.tool, encode_json(whole).decode("utf-8")))
-
-    def _end_reasoning(self, data: dict[str, str], parts: list[Part]) -> None:
-        if not can_be_carried(data):
-            self._note(TOO_LARGE_NOTE)
-            data = {}
-        parts.append(ReasoningEnded(VENDOR, data))
 
     def _take_stop(self, reason: Any, details: Any, parts: list[Part]) -> None:
         if not isinstance(reason, str) or not reason or self.outcome.failure is not None:

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import msgspec
 from msgspec import Struct
 
-from routerd.providers.json_text import read_json
+from routerd.providers.loose import JsonShape
 
-__all__ = ["ContentDelta", "MessagesEvent", "read_event", "reread_event"]
+__all__ = ["EVENTS", "ContentDelta", "MessagesEvent"]
 
 
 class ContentDelta(Struct, gc=False):
@@ -42,26 +41,4 @@ class MessagesEvent(Struct, gc=False):
     error: Any = None
 
 
-read_event: Final = msgspec.json.Decoder(MessagesEvent).decode
-
-
-def reread_event(data: bytes) -> MessagesEvent | None:
-    """Read what `read_event` refuses; None where it is JSON but no object.
-
-    Text in it may hold halves of surrogate pairs. One of JSON_ERRORS where it is no JSON.
-    """
-    fields = read_json(data)
-    if not isinstance(fields, dict):
-        return None
-    delta = fields.get("delta")
-    return MessagesEvent(
-        type=fields.get("type"),
-        index=fields.get("index"),
-        delta=ContentDelta(**{name: delta.get(name) for name in ContentDelta.__struct_fields__})
-        if isinstance(delta, dict)
-        else None,
-        content_block=fields.get("content_block"),
-        message=fields.get("message"),
-        usage=fields.get("usage"),
-        error=fields.get("error"),
-    )
+EVENTS: Final = JsonShape(MessagesEvent)

@@ -20,24 +20,15 @@ from routerd.providers.bedrock.frames import EXCEPTION, FrameParser
 from routerd.providers.bedrock.tools import ANSWER_TOOL
 from routerd.providers.bedrock.trace import guardrail_notes, invoked_model
 from routerd.providers.bedrock.usage import is_absurd, read_usage
-from routerd.providers.bedrock.wire import (
-    ConverseEvent,
-    Delta,
-    Reasoning,
-    delta_of,
-    read_event,
-    reasoning_of,
-    reread,
-)
+from routerd.providers.bedrock.wire import EVENTS, ConverseEvent, Delta, Reasoning
 from routerd.providers.body import BodyDecoder
-from routerd.providers.bounds import TOO_LARGE_NOTE, can_be_carried
 from routerd.providers.counts import ABSURD_NOTE
-from routerd.providers.json_text import JSON_ERRORS, encode_json, read_json, text_of
+from routerd.providers.json_text import encode_json, text_of
+from routerd.providers.loose import loosely
 from routerd.providers.sse import DEFAULT_MAX_EVENT_BYTES
 from routerd_proto.codec import repair_text
 from routerd_proto.frames import (
     ReasoningDelta,
-    ReasoningEnded,
     TextDelta,
     ToolCallDelta,
     ToolCallStarted,
@@ -56,8 +47,6 @@ FINISHES: Final[dict[str, FinishReason]] = {
     "content_filtered": "content_filter",
 }
 MALFORMED: Final = ("malformed_model_output", "malformed_tool_use")
-# A frame begins with its length, of which the first byte is one of these: 24 MiB are the most.
-FRAME_STARTS: Final = (b"\x00", b"\x01")
 # Of the vendor's own tools, and what stands beside the content of every block.
 PASSED_OVER: Final = ("toolResult", "cachePoint", "type")
 
@@ -77,50 +66,28 @@ class Block(Struct):
     redacted: list[str] = field(default_factory=list)
 
 
-class ConverseDecoder(BodyDecoder):
+class ConverseDecoder(BodyDecoder[ConverseEvent]):
     """Decode one answer."""
 
     def __init__(self, *, stream: bool, max_body_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> None:
-        super().__init__(stream=stream, max_body_bytes=max_body_bytes)
-        self._frames = FrameParser(max_body_bytes)
-        self._events = self._frames
+        super().__init__(
+            EVENTS,
+            VENDOR,
+            stream=stream,
+            max_body_bytes=max_body_bytes,
+            parser=FrameParser(max_body_bytes),
+        )
         self._blocks: dict[int, Block] = {}
         self._tools = 0
         self._answered = False
-        self._stopped = False
         self._told = False
 
-    def feed(self, data: bytes) -> list[Part]:
-        """Return the parts that `data` completes, in order."""
-        if not (self._is_stream or self._plain) and data.startswith(FRAME_STARTS):
-            self._expects_stream = True  # frames, whatever was asked for
-        parts = super().feed(data)
-        self._check_frames()
-        return parts
-
-    def _check_frames(self) -> None:
-        if self._frames.broken is not None:
-            self._fail(self._frames.broken)
-
-    def _take_event(self, name: bytes, data: bytes, parts: list[Part]) -> bool:
-        if name.startswith(EXCEPTION):
-            self._note_failure(stream_failure(name.removeprefix(EXCEPTION), data))
-            return True
-        try:
-            event = read_event(data)
-        except JSON_ERRORS:
-            again = self._reread(name, data, reread)
-            if again is None:
-                return False
-            event = again
+    def _take(self, name: bytes, event: ConverseEvent, parts: list[Part]) -> bool:
         if name == b"contentBlockDelta":
-            if not self._take_delta(event.content_block_index, event.delta, parts):
-                self._note_unread(data)
-        else:
-            self._take_named(name, event, parts)
-        return True
+            return self._take_delta(event.content_block_index, event.delta, parts)
+        return self._take_named(name, event, parts)
 
-    def _take_named(self, name: bytes, event: ConverseEvent, parts: list[Part]) -> None:
+    def _take_named(self, name: bytes, event: ConverseEvent, parts: list[Part]) -> bool:
         index = event.content_block_index
         if name == b"contentBlockStart":
             self._start_block(index, event.start, parts)
@@ -128,22 +95,35 @@ class ConverseDecoder(BodyDecoder):
             self._stop_block(index, parts)
         elif name == b"messageStop":
             self._take_stop(event.stop_reason)
-            self._stopped = True
-            self._finish_stream(parts)
+            self._done = True
+            self._close_told(parts)
         elif name == b"metadata":
             self._take_usage(event.usage)
             self._take_trace(event.trace)
             self._told = True
-            self._finish_stream(parts)
+            self._close_told(parts)
+        else:
+            return not name.startswith(EXCEPTION)
+        return True
 
-    def _take_plain(self, body: bytes, parts: list[Part]) -> bool:
-        try:
-            answer = read_json(body)
-        except JSON_ERRORS:
-            return False
-        if not isinstance(answer, dict):
-            return False
-        self.join_surrogates()
+    def _take_odd(self, name: bytes, data: bytes, parts: list[Part]) -> bool:
+        return self._take_exception(name, data) or super()._take_odd(name, data, parts)
+
+    def _take_unknown(self, name: bytes, data: bytes) -> bool:
+        return self._take_exception(name, data) or super()._take_unknown(name, data)
+
+    def _take_exception(self, name: bytes, data: bytes) -> bool:
+        is_one = name.startswith(EXCEPTION)
+        if is_one:
+            self._note_failure(stream_failure(name.removeprefix(EXCEPTION), data))
+        return is_one
+
+    def _look_at_unknown(self, name: bytes, value: Any) -> None:
+        """Note what kind of content a delta adds that nothing is known of."""
+        del name
+        self._note_kind(_object(value).get("delta"))
+
+    def _take_answer(self, answer: dict[str, Any], parts: list[Part]) -> None:
         output = answer.get("output")
         message = output.get("message") if isinstance(output, dict) else None
         blocks = message.get("content") if isinstance(message, dict) else None
@@ -151,38 +131,30 @@ class ConverseDecoder(BodyDecoder):
         self._take_trace(answer.get("trace"))
         if not isinstance(blocks, list):
             if any(key in answer for key in ("message", "Message", "__type", "Output")):
-                self.outcome.failure = body_failure(answer)
+                self._note_error(answer)
             self._fail("the answer holds no content")
-            return True
+            return
         for index, block in enumerate(blocks):
             self._take_block(index, block, parts)
             self._stop_block(index, parts)
         self._take_stop(answer.get("stopReason"))
-        self._stopped = True
-        return True
+        self._done = True
 
-    def _close(self, parts: list[Part]) -> None:
-        self._check_frames()
-        outcome = self.outcome
-        if outcome.failure is not None or not self._stopped:
-            return
+    def _end_content(self, parts: list[Part]) -> bool:
         for index in list(self._blocks):
             self._stop_block(index, parts)
-        if outcome.finish is None or (outcome.finish == "tool_calls" and self._answered):
-            outcome.finish = "tool_calls" if self._tools else "stop"
-        outcome.complete = True
+        if self.outcome.finish == "tool_calls" and self._answered:
+            self.outcome.finish = None
+        return self._tools > 0
 
-    def _finish_stream(self, parts: list[Part]) -> None:
-        if self._stopped and self._told:
+    def _close_told(self, parts: list[Part]) -> None:
+        if self._done and self._told:
             self._close(parts)
 
     def _take_usage(self, value: Any) -> None:
-        if value is None:
-            return
         if is_absurd(value):
             self._note(ABSURD_NOTE)
-        usage = read_usage(value)
-        self.outcome.usage = usage if usage is not None else self.outcome.usage
+        self.outcome.usage = read_usage(value) or self.outcome.usage
 
     def _take_trace(self, trace: Any) -> None:
         self.outcome.model = invoked_model(trace) or self.outcome.model
@@ -200,12 +172,13 @@ class ConverseDecoder(BodyDecoder):
             self._take_input(index, text, parts)
         elif isinstance(cited := block.get("citationsContent"), dict):
             for piece in _list(cited.get("content")):
-                self._take_delta(index, delta_of(piece), parts)
+                self._take_delta(index, loosely(Delta, piece), parts)
             for citation in _list(cited.get("citations")):
-                self._cite(VENDOR, citation, parts)
+                self._cite(citation, parts)
         elif isinstance(reasoning := block.get("reasoningContent"), dict):
-            self._take_reasoning(index, reasoning_of(reasoning), parts)
-        elif not self._take_delta(index, delta_of(block), parts):
+            piece = loosely(Reasoning, {**reasoning, **_object(reasoning.get("reasoningText"))})
+            self._take_reasoning(index, piece or Reasoning(), parts)
+        elif not self._take_delta(index, loosely(Delta, block), parts):
             self._note_kind(block)
 
     def _take_delta(self, index: Any, delta: Delta | None, parts: list[Part]) -> bool:
@@ -220,14 +193,10 @@ class ConverseDecoder(BodyDecoder):
         elif delta.reasoning_content is not None:
             self._take_reasoning(index, delta.reasoning_content, parts)
         elif delta.citation is not None:
-            self._cite(VENDOR, delta.citation, parts)
+            self._cite(delta.citation, parts)
         else:
             return False
         return True
-
-    def _note_unread(self, data: bytes) -> None:
-        """Note what kind of content a delta adds that nothing is known of."""
-        self._note_kind(read_json(data).get("delta"))
 
     def _note_kind(self, content: Any) -> None:
         kinds = [kind for kind in _object(content) if kind not in PASSED_OVER]
@@ -279,10 +248,7 @@ class ConverseDecoder(BodyDecoder):
                 data["redacted"] = _joined(block.redacted)
             if block.signature:
                 data["signature"] = repair_text(block.signature)
-            if not can_be_carried(data):
-                self._note(TOO_LARGE_NOTE)
-                data = {}
-            parts.append(ReasoningEnded(VENDOR, data))
+            self._end_reasoning(data, parts)
         elif block.tool >= 0 and not block.has_arguments:
             parts.append(ToolCallDelta(block.tool, "{}"))  # a call without any sends no piece
 
@@ -298,6 +264,9 @@ class ConverseDecoder(BodyDecoder):
         elif reason == "guardrail_intervened":
             self._note("a guardrail of the provider's stepped in")
         self.outcome.finish = finish
+
+    def _note_error(self, value: Any) -> None:
+        self._note_failure(body_failure(_object(value)))
 
 
 def _list(value: Any) -> list[Any]:

@@ -2,8 +2,8 @@
 
 Rules of this file: bytes in, whole events out; no JSON, no I/O. Both checksums of a frame are
 checked. After a frame that cannot be right nothing more is read, since nothing says where the next
-one begins: `broken` says why, and nothing raises. An event's name is its type; that of an exception
-or error stands behind `EXCEPTION`.
+one begins: `problem` says why, and nothing raises. An event's name is its type; that of an
+exception or error stands behind `EXCEPTION`.
 """
 
 from __future__ import annotations
@@ -34,12 +34,16 @@ VALUE_BYTES: Final = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
 class FrameParser:
     """Cut one stream into events.
 
-    A frame of more than `max_event_bytes` sets `overflowed`; `broken` is why reading has stopped.
+    `problem` says why reading has stopped: a frame of more than `max_event_bytes` came, or one that
+    cannot be right. Nothing can stand between frames: `stray` is empty.
     """
 
+    # A frame begins with its length: 24 MiB are the most.
+    starts: tuple[bytes, ...] = (b"\x00", b"\x01")
+
     def __init__(self, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> None:
-        self.overflowed = False
-        self.broken: str | None = None
+        self.problem: str | None = None
+        self.stray = bytearray()
         self._max_event_bytes = max_event_bytes
         self._rest = bytearray()
         # The headers of an answer's events are the same few again and again.
@@ -47,7 +51,7 @@ class FrameParser:
 
     def feed(self, data: bytes) -> list[Event]:
         """Return the events that `data` completes, in order."""
-        if self.overflowed or self.broken is not None:
+        if self.problem is not None:
             return []
         rest = self._rest
         if rest:
@@ -67,16 +71,18 @@ class FrameParser:
         while size - start >= PRELUDE_BYTES:
             total, header_bytes, checksum = read_prelude(unread, start)
             if zlib.crc32(unread[start : start + 8]) != checksum:
-                self.broken = (
+                self.problem = (
                     "the answer is no event stream, or a frame's head has a wrong checksum"
                 )
             elif header_bytes > MAX_HEADER_BYTES or total < header_bytes + LEAST_FRAME_BYTES:
-                self.broken = "a frame of the answer has lengths that cannot be"
+                self.problem = "a frame of the answer has lengths that cannot be"
             elif total > self._max_event_bytes:
-                self.overflowed = True
+                self.problem = (
+                    f"an event of the answer is larger than {self._max_event_bytes} bytes"
+                )
             elif size - start >= total:
                 self._take_frame(bytes(unread[start : start + total]), header_bytes, events)
-                if self.broken is None:
+                if self.problem is None:
                     start += total
                     continue
             break
@@ -84,7 +90,7 @@ class FrameParser:
 
     def _take_frame(self, frame: bytes, header_bytes: int, events: list[Event]) -> None:
         if zlib.crc32(frame[:-4]) != read_number(frame, len(frame) - 4)[0]:
-            self.broken = "a frame of the answer has a wrong checksum"
+            self.problem = "a frame of the answer has a wrong checksum"
             return
         end = PRELUDE_BYTES + header_bytes
         head, payload = frame[PRELUDE_BYTES:end], frame[end:-4]
@@ -92,7 +98,7 @@ class FrameParser:
         if name is None:
             headers = _read_headers(head)
             if headers is None:
-                self.broken = "a frame of the answer has headers that cannot be read"
+                self.problem = "a frame of the answer has headers that cannot be read"
                 return
             name, payload = _name_of(headers, payload)
             if len(self._names) < MOST_NAMES and not name.startswith(EXCEPTION):

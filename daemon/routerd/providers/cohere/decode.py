@@ -17,21 +17,12 @@ from routerd.providers.cohere.failure import stream_failure
 from routerd.providers.cohere.logprobs import read_logprobs
 from routerd.providers.cohere.messages import PLAN, THINKING, VENDOR
 from routerd.providers.cohere.usage import read_usage
-from routerd.providers.cohere.wire import (
-    ChatEvent,
-    Delta,
-    DeltaMessage,
-    Piece,
-    as_message,
-    read_event,
-    reread_event,
-)
-from routerd.providers.counts import ABSURD_NOTE, is_absurd
-from routerd.providers.failure import error_of
-from routerd.providers.json_text import JSON_ERRORS, read_json, text_of
+from routerd.providers.cohere.wire import EVENTS, ChatEvent, Delta, DeltaMessage, Piece
+from routerd.providers.json_text import text_of
+from routerd.providers.loose import loosely
 from routerd.providers.sse import DEFAULT_MAX_EVENT_BYTES
 from routerd.providers.tool_calls import ToolCallAssembler, ToolCallFragment
-from routerd_proto.frames import ReasoningDelta, ReasoningEnded, TextDelta
+from routerd_proto.frames import ReasoningDelta, TextDelta
 
 __all__ = ["ChatDecoder"]
 
@@ -45,28 +36,17 @@ FINISHES: Final[dict[str, FinishReason]] = {
     "ERROR_TOXIC": "content_filter",
 }
 FAILED: Final = {"ERROR": ErrorClass.SERVER_ERROR, "TIMEOUT": ErrorClass.TIMEOUT}
-END_OF_STREAM: Final = b"[DONE]"
 
 
-class ChatDecoder(BodyDecoder):
+class ChatDecoder(BodyDecoder[ChatEvent]):
     """Decode one answer."""
 
     def __init__(self, *, stream: bool, max_body_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> None:
-        super().__init__(stream=stream, max_body_bytes=max_body_bytes)
+        super().__init__(EVENTS, VENDOR, stream=stream, max_body_bytes=max_body_bytes)
         self._tool_calls = ToolCallAssembler()
         self._reasoning: dict[str, str] | None = None  # the kind of the one that is open
-        self._done = False
 
-    def _take_event(self, name: bytes, data: bytes, parts: list[Part]) -> bool:
-        try:
-            event = read_event(data)
-        except JSON_ERRORS:
-            if data.strip() == END_OF_STREAM:
-                return True
-            reread = self._reread(name, data, reread_event)
-            if reread is None:
-                return False
-            event = reread
+    def _take(self, name: bytes, event: ChatEvent, parts: list[Part]) -> bool:
         kind, delta = event.type, event.delta
         if kind == "content-delta" and delta is not None:
             message = delta.message
@@ -75,65 +55,47 @@ class ChatDecoder(BodyDecoder):
                 if event.logprobs is not None:
                     self._tell_logprobs(read_logprobs(event.logprobs), parts)
                 return True
-        self._take_other(kind or name.decode("utf-8", "replace"), event, parts)
-        return True
+        return self._take_other(kind or name.decode("utf-8", "replace"), event, parts)
 
-    def _take_plain(self, body: bytes, parts: list[Part]) -> bool:
-        try:
-            answer = read_json(body)
-        except JSON_ERRORS:
-            return False
-        if not isinstance(answer, dict):
-            return False
-        self.join_surrogates()
-        message = as_message(answer.get("message"))
+    def _take_answer(self, answer: dict[str, Any], parts: list[Part]) -> None:
+        message = loosely(DeltaMessage, answer.get("message"))
         if message is None:
-            if (error := error_of(answer)) is not None:
-                self._note_error(error.fields or error.message)
-            self._fail("the answer holds no message")
+            self._fail_without("message", answer)
         self.outcome.response_id = text_of(answer.get("id"))
         delta = Delta(message, answer.get("finish_reason"), answer.get("usage"))
         self._take_delta(None, delta, parts)
         if (logprobs := answer.get("logprobs")) is not None:
             self._tell_logprobs(read_logprobs(logprobs), parts)
         self._done = True
-        return True
 
-    def _close(self, parts: list[Part]) -> None:
-        outcome = self.outcome
-        if outcome.failure is not None or not self._done:
-            return
-        self._end_reasoning(parts)
-        self._tool_calls.close(outcome.response_id or "", parts)
-        if outcome.finish in (None, "stop"):
-            outcome.finish = "tool_calls" if self._tool_calls else "stop"
-        outcome.complete = True
+    def _end_content(self, parts: list[Part]) -> bool:
+        self._end_open(parts)
+        self._tool_calls.close(self.outcome.response_id or "", parts)
+        return bool(self._tool_calls)
 
-    def _take_other(self, kind: Any, event: ChatEvent, parts: list[Part]) -> None:
+    def _take_other(self, kind: Any, event: ChatEvent, parts: list[Part]) -> bool:
         if self.outcome.response_id is None and event.id:
             self.outcome.response_id = text_of(event.id)
         if event.error:
             self._note_error(event.error)
-        elif kind == "error" or (kind == "" and isinstance(event.message, str)):
+        elif kind == "error":
             self._note_error({"message": text_of(event.message) or ""})
         if event.delta is not None:
             self._take_delta(event.index, event.delta, parts)
         if event.logprobs is not None:
             self._tell_logprobs(read_logprobs(event.logprobs), parts)
         if kind == "content-end":
-            self._end_reasoning(parts)
+            self._end_open(parts)
         elif kind == "message-end":
             self._done = True
             self._close(parts)
+        return bool(kind) or event.delta is not None or bool(event.error)
 
     def _take_delta(self, index: Any, delta: Delta, parts: list[Part]) -> None:
         if delta.message is not None:
             self._take_message(index, delta.message, parts)
         if delta.usage is not None:
-            if (usage := read_usage(delta.usage)) is not None:
-                self.outcome.usage = usage
-            elif is_absurd(delta.usage):
-                self._note(ABSURD_NOTE)
+            self._tell_usage(delta.usage, read_usage)
         if delta.error:
             self._note_error(delta.error, str(delta.finish_reason))
         if delta.finish_reason:
@@ -154,7 +116,7 @@ class ChatDecoder(BodyDecoder):
                 self._take_piece(Piece(text=piece.text), parts)
         citations = message.citations
         for citation in citations if isinstance(citations, list) else [citations]:
-            self._cite(VENDOR, citation, parts)
+            self._cite(citation, parts)
         calls = message.tool_calls
         for call in calls if isinstance(calls, list) else [calls] if calls is not None else ():
             self._take_call(index, call, parts)
@@ -164,24 +126,24 @@ class ChatDecoder(BodyDecoder):
             self._reason(THINKING, piece.thinking, parts)
         if isinstance(piece.text, str) and piece.text:
             if self._reasoning is not None:
-                self._end_reasoning(parts)
+                self._end_open(parts)
             parts.append(TextDelta(piece.text))
 
     def _take_call(self, index: Any, call: ToolCallFragment, parts: list[Part]) -> None:
-        self._end_reasoning(parts)
+        self._end_open(parts)
         if call.index is None:
             call.index = index
         self._tool_calls.take(call, self.outcome.response_id or "", parts)
 
     def _reason(self, kind: dict[str, str], text: str, parts: list[Part]) -> None:
         if self._reasoning is not kind:
-            self._end_reasoning(parts)
+            self._end_open(parts)
             self._reasoning = kind
         parts.append(ReasoningDelta(text))
 
-    def _end_reasoning(self, parts: list[Part]) -> None:
+    def _end_open(self, parts: list[Part]) -> None:
         if self._reasoning is not None:
-            parts.append(ReasoningEnded(VENDOR, dict(self._reasoning)))
+            self._end_reasoning(dict(self._reasoning), parts)
             self._reasoning = None
 
     def _take_finish(self, reason: Any) -> None:

@@ -9,33 +9,28 @@ be shown (what the vendor's own tools did, a picture) is given out as data that 
 
 from __future__ import annotations
 
-import json
-import re
 from typing import Any, Final
 
 from routerd.domain import FinishReason, Part
 from routerd.errors import ErrorClass, Failure
 from routerd.providers.body import BodyDecoder
-from routerd.providers.bounds import TOO_LARGE_NOTE, can_be_carried
 from routerd.providers.counts import ABSURD_NOTE
-from routerd.providers.failure import error_of
 from routerd.providers.gemini.calls import GrowingCall
 from routerd.providers.gemini.failure import blocked, stream_failure
 from routerd.providers.gemini.logprobs import read_logprobs
 from routerd.providers.gemini.usage import is_too_large, read_usage
 from routerd.providers.gemini.wire import (
+    CHUNKS,
     OWN_PARTS,
     Answer,
     AnswerPart,
     Candidate,
-    answer_of,
-    read_answer,
+    UsageMetadata,
 )
-from routerd.providers.json_text import JSON_ERRORS, encode_json, read_json, text_of
+from routerd.providers.json_text import encode_json, text_of
 from routerd.providers.sse import DEFAULT_MAX_EVENT_BYTES
 from routerd_proto.frames import (
     ReasoningDelta,
-    ReasoningEnded,
     RefusalDelta,
     TextDelta,
     ToolCallDelta,
@@ -69,118 +64,23 @@ FINISHES: Final[dict[str, FinishReason]] = {
 OTHER_FINISHES: Final = ("OTHER", "NO_IMAGE", "IMAGE_OTHER", "FINISH_REASON_UNSPECIFIED")
 # Where enums were asked for as numbers; the others differ between the vendor's two services.
 NUMBERED: Final = {1: "STOP", 2: "MAX_TOKENS", 3: "SAFETY", 4: "RECITATION", 5: "OTHER"}
-END_OF_STREAM: Final = b"[DONE]"
-# An error between the events may stand as plain JSON: of what came last, this much is kept.
-MAX_TAIL_BYTES: Final = 64 * 1024
-PLAIN_ERROR: Final = re.compile(rb"(?:^|[\r\n])[ \t]*(?=[{\[][ \t\r\n]*[{\"])")
 
 
-class GenerateDecoder(BodyDecoder):
+class GenerateDecoder(BodyDecoder[Answer]):
     """Decode one answer."""
 
     def __init__(self, *, stream: bool, max_body_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> None:
-        super().__init__(stream=stream, max_body_bytes=max_body_bytes)
-        self._tail = bytearray()
+        super().__init__(CHUNKS, VENDOR, stream=stream, max_body_bytes=max_body_bytes)
         self._tools = 0
         self._reasons = False
         self._choice: Any = None
         self._saw_candidate = False
-        self._finished = False
-        self._is_whole = False
         self._cited: set[bytes] = set()
         self._growing: GrowingCall | None = None
         self._continuation: str | None = None
 
-    def feed(self, data: bytes) -> list[Part]:
-        """Return the parts that `data` completes, in order."""
-        self._tail += data
-        if len(self._tail) > 2 * MAX_TAIL_BYTES:
-            del self._tail[:-MAX_TAIL_BYTES]
-        return super().feed(data)
-
-    def _take_event(self, name: bytes, data: bytes, parts: list[Part]) -> bool:
-        try:
-            answer = read_answer(data)
-        except JSON_ERRORS:
-            return self._take_odd_event(name, data, parts)
-        if answer.candidates is None and answer.error is None and answer.usage_metadata is None:
-            self._look_for_error(data)
-        self._take(answer, parts)
-        return True
-
-    def _take_odd_event(self, name: bytes, data: bytes, parts: list[Part]) -> bool:
-        """Read an event that is not a chunk by the book; return False if it is not JSON."""
-        if data.strip() == END_OF_STREAM:
-            return True
-        try:
-            was_read = self._take_value(read_json(data), parts)
-        except JSON_ERRORS:
-            was_read = False
-        if not was_read and name == b"error":
-            self._note_error(data.decode("utf-8", "replace"))
-        return was_read
-
-    def _take_plain(self, body: bytes, parts: list[Part]) -> bool:
-        try:
-            value = read_json(body)
-        except JSON_ERRORS:
-            # A list that was cut off: what is whole of it was said.
-            for item in _whole_items(body):
-                self._take_value(item, parts)
-            return False
-        # One whole answer is whole without a reason too; a list of chunks may have been cut.
-        self._is_whole = isinstance(value, dict)
-        return self._take_value(value, parts)
-
-    def _take_value(self, value: Any, parts: list[Part]) -> bool:
-        """Read decoded JSON, or a list of chunks; return False where it is neither."""
-        if isinstance(value, list):
-            return bool([self._take_value(item, parts) for item in value])
-        answer = answer_of(value)
-        if answer is None:
-            return False
-        self.join_surrogates()
-        if answer.candidates is None and answer.error is None:
-            self._find_error(value)
-        self._take(answer, parts)
-        return True
-
-    def _close(self, parts: list[Part]) -> None:
-        outcome = self.outcome
-        if outcome.failure is None and not self._finished and self._is_stream:
-            self._look_at_tail()
-        if self._is_whole and not self._saw_candidate:
-            self._fail("the answer holds no candidate")
-        if outcome.failure is not None or not (self._finished or self._is_whole):
-            return
-        self._end_call(parts)
-        self._end_reasoning({}, parts)
-        if outcome.finish == "pause" and self._continuation is not None:
-            self._give_back({"on": "pause", "token": self._continuation}, parts)
-        if outcome.finish in (None, "stop"):
-            outcome.finish = "tool_calls" if self._tools else "stop"
-        outcome.complete = True
-
-    def _look_at_tail(self) -> None:
-        """Find an error that stood between the events, or after them, as plain JSON."""
-        tail = bytes(self._tail)
-        for match in PLAIN_ERROR.finditer(tail):
-            for item in _whole_items(b"[" + tail[match.end() :]):
-                self._find_error(item)
-            if self.outcome.failure is not None:
-                return
-
-    def _look_for_error(self, data: bytes) -> None:
-        try:
-            self._find_error(read_json(data))
-        except JSON_ERRORS:
-            return
-
-    def _find_error(self, value: Any) -> None:
-        if (error := error_of(value)) is not None:
-            self._note_error(error.fields or error.message)
-
-    def _take(self, answer: Answer, parts: list[Part]) -> None:
+    def _take(self, name: bytes, answer: Answer, parts: list[Part]) -> bool:
+        del name
         outcome = self.outcome
         if outcome.model is None and answer.model_version:
             outcome.model = text_of(answer.model_version)
@@ -190,25 +90,52 @@ class GenerateDecoder(BodyDecoder):
             self._take_usage(answer.usage_metadata)
         for candidate in answer.candidates or ():
             self._take_candidate(candidate, parts)
-        if isinstance(answer.prompt_feedback, dict):
-            failure = blocked(answer.prompt_feedback)
-            if failure is not None:
-                self._note_failure(failure)
-        if isinstance(answer.model_status, dict):
+        if answer.prompt_feedback is not None:
+            self._take_feedback(answer.prompt_feedback)
+        if answer.model_status is not None:
             self._note_status(answer.model_status)
         if answer.error:
             self._note_error(answer.error)
+        return answer.candidates is not None or not (
+            answer.usage_metadata is None and answer.prompt_feedback is None and not answer.error
+        )
 
-    def _take_usage(self, value: Any) -> None:
-        if (usage := read_usage(value)) is not None:
-            self.outcome.usage = usage
-            if self.outcome.early_usage is None:
-                self.outcome.early_usage = usage
-        elif is_too_large(value):
-            self.outcome.usage = None
+    def _take_feedback(self, feedback: Any) -> None:
+        failure = blocked(feedback) if isinstance(feedback, dict) else None
+        if failure is not None:
+            self._note_failure(failure)
+
+    def _take_answer(self, answer: dict[str, Any], parts: list[Part]) -> None:
+        # One whole answer is whole without a reason too.
+        self._done = self._take_value(b"", answer, parts)
+        if not self._saw_candidate:
+            self._fail("the answer holds no candidate")
+
+    def _take_answers(self, answers: list[Any], parts: list[Part]) -> None:
+        for chunk in answers:  # they may have been cut
+            self._take_value(b"", chunk, parts)
+
+    def _end_content(self, parts: list[Part]) -> bool:
+        self._end_call(parts)
+        self._end_open({}, parts)
+        if self.outcome.finish == "pause" and self._continuation is not None:
+            self._give_back({"on": "pause", "token": self._continuation}, parts)
+        return self._tools > 0
+
+    def _take_usage(self, counted: UsageMetadata) -> None:
+        outcome = self.outcome
+        usage = read_usage(counted)
+        if usage is not None:
+            outcome.usage = usage
+            if outcome.early_usage is None:
+                outcome.early_usage = usage
+        elif is_too_large(counted):
+            outcome.usage = None
             self._note(ABSURD_NOTE)
 
-    def _note_status(self, status: dict[str, Any]) -> None:
+    def _note_status(self, status: Any) -> None:
+        if not isinstance(status, dict):
+            return
         stage, ends = status.get("modelStage"), status.get("retirementTime")
         if isinstance(ends, str) and ends:
             self._note(f"the provider says that this model ends at {ends[:30]!r}")
@@ -225,16 +152,19 @@ class GenerateDecoder(BodyDecoder):
         if candidate.content is not None:
             for part in candidate.content.parts or ():
                 self._take_part(part, parts)
-        self._take_citations(candidate, parts)
-        self._continuation = text_of(candidate.continuation_token) or self._continuation
+        grounded = candidate.grounding_metadata or candidate.url_context_metadata
+        if grounded or candidate.citation_metadata:
+            self._take_citations(candidate, parts)
+        if candidate.continuation_token is not None:
+            self._continuation = text_of(candidate.continuation_token) or self._continuation
         if candidate.logprobs_result is not None:
             self._tell_logprobs(read_logprobs(candidate.logprobs_result), parts)
         if candidate.finish_reason:
             self._take_finish(candidate.finish_reason, candidate.finish_message, parts)
 
     def _take_part(self, part: AnswerPart, parts: list[Part]) -> None:
-        text = part.text if isinstance(part.text, str) else ""
-        signature = text_of(part.thought_signature)
+        text = part.text if type(part.text) is str else ""
+        signature = None if part.thought_signature is None else text_of(part.thought_signature)
         if part.thought is True:
             if text:
                 self._reasons = True
@@ -243,20 +173,27 @@ class GenerateDecoder(BodyDecoder):
                 self._give_back({"on": "thought", "signature": signature}, parts)
         elif part.function_call is not None:
             self._take_call(part.function_call, signature, parts)
-        elif not text and (own := _own_part(part)):
+        elif text:
+            if self._reasons:
+                self._end_open({}, parts)
+            parts.append(TextDelta(text))
+            if signature is not None:
+                self._give_back({"on": "text", "signature": signature}, parts)
+        else:
+            self._take_odd_part(part, signature, parts)
+
+    def _take_odd_part(self, part: AnswerPart, signature: str | None, parts: list[Part]) -> None:
+        """Read what is neither text nor a call: it cannot be shown, but goes back."""
+        if own := _own_part(part):
             self._note(f"a part of the answer is not shown, and goes back: {', '.join(own)}")
-            self._end_reasoning({}, parts)
+            self._end_open({}, parts)
             signed = {"signature": signature} if signature is not None else {}
             self._give_back({"on": "part", "part": own, **signed}, parts)
-        else:
-            if text:
-                self._end_reasoning({}, parts)
-                parts.append(TextDelta(text))
-            if signature is not None:
-                self._end_reasoning({}, parts)
-                self._give_back({"on": "text" if text else "empty", "signature": signature}, parts)
-            elif not text and part.text is None:
-                self._note("a part of the answer was left out: it is of an unknown kind")
+        elif signature is not None:
+            self._end_open({}, parts)
+            self._give_back({"on": "empty", "signature": signature}, parts)
+        elif part.text is None:
+            self._note("a part of the answer was left out: it is of an unknown kind")
 
     def _take_call(self, call: Any, signature: str | None, parts: list[Part]) -> None:
         if not isinstance(call, dict):
@@ -266,10 +203,10 @@ class GenerateDecoder(BodyDecoder):
         is_new = growing is None or name is not None
         if is_new:
             self._end_call(parts)
-            self._end_reasoning({}, parts)
+            self._end_open({}, parts)
         if growing is None or is_new:
             index, self._tools = self._tools, self._tools + 1
-            call_id = self._own_id(text_of(call.get("id")), self._made_id(index))
+            call_id = self._own_id(text_of(call.get("id")), f"call_{self._made_id(index)}")
             growing = GrowingCall(index, call_id)
         if signature is not None:
             self._give_back({"on": "call", "call": growing.id, "signature": signature}, parts)
@@ -286,24 +223,15 @@ class GenerateDecoder(BodyDecoder):
             parts.append(ToolCallDelta(growing.index, growing.arguments()))
             self.outcome.malformed_events += growing.wrong_pieces
 
-    def _made_id(self, index: int) -> str:
-        answer = self.outcome.response_id or "answer"
-        clean = "".join(c if c.isascii() and c.isalnum() else "_" for c in answer)
-        return f"call_{clean[:40]}_{index}"
-
     def _give_back(self, data: dict[str, Any], parts: list[Part]) -> None:
         """Give out what must go back with the next turn, with the reasoning before it."""
         self._reasons = True
-        self._end_reasoning(data, parts)
+        self._end_open(data, parts)
 
-    def _end_reasoning(self, data: dict[str, Any], parts: list[Part]) -> None:
-        if not self._reasons:
-            return
-        self._reasons = False
-        if not can_be_carried(data):
-            self._note(TOO_LARGE_NOTE)
-            data = {}
-        parts.append(ReasoningEnded(VENDOR, data))
+    def _end_open(self, data: dict[str, Any], parts: list[Part]) -> None:
+        if self._reasons:
+            self._reasons = False
+            self._end_reasoning(data, parts)
 
     def _take_citations(self, candidate: Candidate, parts: list[Part]) -> None:
         found: list[Any] = []
@@ -321,10 +249,10 @@ class GenerateDecoder(BodyDecoder):
             # Chunks may say again what an earlier one said.
             if (written := encode_json(citation)) not in self._cited:
                 self._cited.add(written)
-                self._cite(VENDOR, citation, parts)
+                self._cite(citation, parts)
 
     def _take_finish(self, reason: Any, message: Any, parts: list[Part]) -> None:
-        self._finished = True
+        self._done = True
         if isinstance(reason, int):
             reason = NUMBERED.get(reason, str(reason))
         finish = FINISHES.get(reason) if isinstance(reason, str) else None
@@ -338,7 +266,7 @@ class GenerateDecoder(BodyDecoder):
         elif finish == "content_filter" and self.outcome.finish != finish:
             self._note(f"the provider stopped the answer: {reason}")
             if (words := text_of(message)) is not None:
-                self._end_reasoning({}, parts)
+                self._end_open({}, parts)
                 parts.append(RefusalDelta(words))
         # It may come more than once: `stop` or nothing never hides a reason that says more.
         if finish is not None and self.outcome.finish in (None, "stop"):
@@ -352,21 +280,3 @@ def _own_part(part: AnswerPart) -> dict[str, Any]:
     """Return what a part holds that is neither text nor a call, as it was sent."""
     held = {sent: getattr(part, name) for sent, name in OWN_PARTS.items()}
     return {sent: value for sent, value in held.items() if value is not None}
-
-
-def _whole_items(body: bytes) -> list[Any]:
-    """Return the items of a list in JSON that are whole, up to where it was cut off."""
-    text = body.decode("utf-8", "replace")
-    items: list[Any] = []
-    if not text.startswith("["):
-        return items
-    read = json.JSONDecoder(strict=False).raw_decode
-    position = 1
-    while True:
-        while position < len(text) and text[position] in " \t\r\n,":
-            position += 1
-        try:
-            item, position = read(text, position)
-        except JSON_ERRORS:
-            return items
-        items.append(item)

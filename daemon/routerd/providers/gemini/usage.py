@@ -7,45 +7,46 @@ is no count of what was written to the cache.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Final
 
 from routerd.domain import Usage
-from routerd.providers.counts import MAX_COUNT, counts_in, is_absurd
+from routerd.providers.counts import MAX_COUNT
+from routerd.providers.gemini.wire import UsageMetadata
 
 __all__ = ["is_too_large", "read_usage"]
 
-COUNTS = (
-    "promptTokenCount",
-    "candidatesTokenCount",
-    "thoughtsTokenCount",
-    "toolUsePromptTokenCount",
-    "cachedContentTokenCount",
-)
+NOTHING: Final = UsageMetadata()
 
 
-def read_usage(value: Any) -> Usage | None:
+def read_usage(counted: UsageMetadata) -> Usage | None:
     """Return the usage, None where there is none, or one too large to be true."""
-    counts = counts_in(value)
-    if not any(name in counts for name in COUNTS) or is_too_large(value):
+    if counted == NOTHING:
         return None
-    prompt, cached = counts.get("promptTokenCount", 0), counts.get("cachedContentTokenCount", 0)
-    thoughts = counts.get("thoughtsTokenCount", 0)
+    prompt, output, thoughts, tools, cached = _counts(counted)
+    if prompt + output + thoughts + tools + cached > MAX_COUNT:
+        return None
     return Usage(
-        input_tokens=max(prompt - cached, 0) + counts.get("toolUsePromptTokenCount", 0),
+        input_tokens=max(prompt - cached, 0) + tools,
         cache_read_tokens=cached,
-        output_tokens=counts.get("candidatesTokenCount", 0) + thoughts,
+        output_tokens=output + thoughts,
         reasoning_tokens=thoughts,
     )
 
 
-def is_too_large(value: Any) -> bool:
+def is_too_large(counted: UsageMetadata) -> bool:
     """Return whether a usage counts more tokens than there can be."""
-    if not isinstance(value, dict):
-        return False
-    counted = [value.get(name) for name in COUNTS]
-    numbers = [count for count in counted if isinstance(count, int | float)]
-    return (
-        is_absurd(value)
-        or any(count > MAX_COUNT for count in numbers)
-        or (sum(count for count in numbers if count > 0) > MAX_COUNT)
-    )
+    return sum(_counts(counted)) > MAX_COUNT
+
+
+def _counts(counted: UsageMetadata) -> list[int]:
+    """Return what was counted, in the order of the vendor's fields."""
+    return [
+        count if count and count > 0 else 0
+        for count in (
+            counted.prompt_token_count,
+            counted.candidates_token_count,
+            counted.thoughts_token_count,
+            counted.tool_use_prompt_token_count,
+            counted.cached_content_token_count,
+        )
+    ]

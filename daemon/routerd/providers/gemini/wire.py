@@ -6,18 +6,19 @@ another server might send another type; they are checked where they are used.
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final
 
-import msgspec
 from msgspec import Struct
 
-__all__ = ["OWN_PARTS", "Answer", "AnswerPart", "Candidate", "answer_of", "read_answer"]
+from routerd.providers.loose import JsonShape
 
-Shape = TypeVar("Shape", bound=Struct)
+__all__ = ["CHUNKS", "OWN_PARTS", "Answer", "AnswerPart", "Candidate", "UsageMetadata"]
 
 
 class AnswerPart(Struct, rename="camel", gc=False):
     """One part of a content; what it is shows by the field that is set."""
+
+    BARE: ClassVar = "text"
 
     text: Any = None
     thought: Any = None
@@ -42,13 +43,15 @@ OWN_PARTS: Final = {
 """The parts that are neither text nor a call for the caller, as they are sent and in AnswerPart."""
 
 
-class AnswerContent(Struct):
+class AnswerContent(Struct, gc=False):
     """The parts of one candidate."""
+
+    BARE: ClassVar = "parts"
 
     parts: list[AnswerPart] | None = None
 
 
-class Candidate(Struct, rename="camel"):
+class Candidate(Struct, rename="camel", gc=False):
     """One candidate, or what a chunk adds to it."""
 
     content: AnswerContent | None = None
@@ -62,52 +65,26 @@ class Candidate(Struct, rename="camel"):
     continuation_token: Any = None
 
 
-class Answer(Struct, rename="camel"):
+class UsageMetadata(Struct, rename="camel", gc=False):
+    """What was counted so far; it comes with every chunk."""
+
+    prompt_token_count: int | None = None
+    candidates_token_count: int | None = None
+    thoughts_token_count: int | None = None
+    tool_use_prompt_token_count: int | None = None
+    cached_content_token_count: int | None = None
+
+
+class Answer(Struct, rename="camel", gc=False):
     """One chunk or answer."""
 
     candidates: list[Candidate] | None = None
     prompt_feedback: Any = None
-    usage_metadata: Any = None
+    usage_metadata: UsageMetadata | None = None
     model_version: Any = None
     response_id: Any = None
     model_status: Any = None
     error: Any = None
 
 
-read_answer: Final = msgspec.json.Decoder(Answer).decode
-
-
-def answer_of(value: Any) -> Answer | None:
-    """Read decoded JSON of other types than expected; None where it is no object."""
-    if not isinstance(value, dict):
-        return None
-    answer = _filled(Answer, value)
-    candidates = value.get("candidates")
-    if isinstance(candidates, dict):
-        candidates = [candidates]
-    answer.candidates = (
-        [_candidate(item) for item in candidates if isinstance(item, dict)]
-        if isinstance(candidates, list)
-        else None
-    )
-    return answer
-
-
-def _candidate(value: dict[str, Any]) -> Candidate:
-    candidate = _filled(Candidate, value)
-    content = value.get("content")
-    parts = content.get("parts") if isinstance(content, dict) else content
-    if not isinstance(parts, list):
-        parts = [] if parts is None else [parts]
-    candidate.content = AnswerContent(
-        [
-            _filled(AnswerPart, part) if isinstance(part, dict) else AnswerPart(text=part)
-            for part in parts
-        ]
-    )
-    return candidate
-
-
-def _filled(shape: type[Shape], value: dict[str, Any]) -> Shape:
-    names = zip(shape.__struct_fields__, shape.__struct_encode_fields__, strict=True)
-    return shape(**{name: value.get(sent) for name, sent in names})
+CHUNKS: Final = JsonShape(Answer)

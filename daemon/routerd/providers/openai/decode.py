@@ -13,20 +13,13 @@ from typing import Any, Final
 from routerd.domain import FinishReason, Part
 from routerd.errors import ErrorClass, Failure
 from routerd.providers.body import BodyDecoder
-from routerd.providers.counts import ABSURD_NOTE, is_absurd
-from routerd.providers.failure import FailureRules, error_of
-from routerd.providers.json_text import JSON_ERRORS, read_json, text_of
+from routerd.providers.failure import FailureRules
+from routerd.providers.json_text import text_of
 from routerd.providers.openai.failure import is_output_limit, stream_failure
 from routerd.providers.openai.logprobs import read_logprobs
 from routerd.providers.openai.reasoning import ReasoningReader
 from routerd.providers.openai.usage import read_usage
-from routerd.providers.openai.wire import (
-    Choice,
-    Chunk,
-    Delta,
-    read_chunk,
-    reread_chunk,
-)
+from routerd.providers.openai.wire import CHUNKS, Choice, Chunk, Delta
 from routerd.providers.sse import DEFAULT_MAX_EVENT_BYTES
 from routerd.providers.tool_calls import ToolCallAssembler, ToolCallFragment
 from routerd_proto.frames import RefusalDelta, TextDelta
@@ -44,11 +37,10 @@ FINISHES: Final[dict[str, FinishReason]] = {
     "error": "error",
     "insufficient_system_resource": "error",
 }
-END_OF_STREAM: Final = b"[DONE]"
 
 
-class ChatDecoder(BodyDecoder):
-    """Decode one answer. `vendor` goes with what only this server can read back."""
+class ChatDecoder(BodyDecoder[Chunk]):
+    """Decode one answer."""
 
     def __init__(
         self,
@@ -58,107 +50,53 @@ class ChatDecoder(BodyDecoder):
         stream: bool,
         max_body_bytes: int = DEFAULT_MAX_EVENT_BYTES,
     ) -> None:
-        super().__init__(stream=stream, max_body_bytes=max_body_bytes)
-        self._vendor = vendor
+        super().__init__(CHUNKS, vendor, stream=stream, max_body_bytes=max_body_bytes)
         self._rules = rules
         self._reasoning = ReasoningReader(vendor, self.outcome.notes)
         self._tool_calls = ToolCallAssembler()
         self._choice_index: int | None = None
         self._saw_choice = False
-        self._finished = False
-        self._done = False
+        self._named = False
 
-    def _take_event(self, name: bytes, data: bytes, parts: list[Part]) -> bool:
-        try:
-            chunk = read_chunk(data)
-        except JSON_ERRORS:
-            return self._take_odd_event(name, data, parts)
-        if chunk.choices is None and chunk.usage is None and chunk.error is None:
-            self._look_for_error(name, data)
-        self._take_chunk(chunk, parts)
+    def _take(self, name: bytes, chunk: Chunk, parts: list[Part]) -> bool:
+        del name
+        if not self._named:
+            self._identify(chunk)
+        if chunk.error:
+            self._note_error(chunk.error)
+        if chunk.usage is not None or chunk.x_groq is not None:
+            self._take_usage(chunk)
+        if chunk.choices is None:
+            return chunk.usage is not None or chunk.error is not None
+        for choice in chunk.choices:
+            self._take_choice(choice, parts)
         return True
 
-    def _take_plain(self, body: bytes, parts: list[Part]) -> bool:
-        try:
-            chunk = read_chunk(body)
-        except JSON_ERRORS:
-            try:
-                if not self._take_lenient(body, parts):
-                    self._look_for_error(b"", body)
-            except JSON_ERRORS:
-                return False
-        else:
-            if chunk.choices is None and chunk.error is None:
-                self._look_for_error(b"", body)
-            self._take_chunk(chunk, parts)
+    def _take_end_mark(self, parts: list[Part]) -> None:
         self._done = True
-        return True
+        self._close(parts)
 
-    def _close(self, parts: list[Part]) -> None:
-        outcome = self.outcome
-        if outcome.failure is not None or not (self._done or self._finished):
-            return
+    def _take_answer(self, answer: dict[str, Any], parts: list[Part]) -> None:
+        self._take_value(b"", answer, parts)
+        self._done = True
+
+    def _end_content(self, parts: list[Part]) -> bool:
         if not self._saw_choice:
             self._fail("the answer holds no choice")
-            return
-        self._reasoning.close(parts)
-        self._tool_calls.close(outcome.response_id or "", parts)
-        if outcome.finish in (None, "stop"):
-            # Some servers never say why an answer ended, or say `stop` after tool calls.
-            outcome.finish = "tool_calls" if self._tool_calls else "stop"
-        outcome.complete = True
-
-    def _take_odd_event(self, name: bytes, data: bytes, parts: list[Part]) -> bool:
-        """Read an event that is not a chunk by the book; return False if it is not JSON."""
-        if data.strip() == END_OF_STREAM:
-            self._done = True
-            self._close(parts)
-            return True
-        try:
-            was_read = self._take_lenient(data, parts)
-        except JSON_ERRORS:
-            was_read = False
-        if not was_read and name == b"error":
-            self._note_error(data.decode("utf-8", "replace"))
-        return was_read
-
-    def _take_lenient(self, data: bytes, parts: list[Part]) -> bool:
-        """Read JSON of another type or text than expected; return False if it is no object."""
-        reread = reread_chunk(data)
-        if reread is None:
             return False
-        chunk, value = reread
-        self.join_surrogates()
-        if chunk.choices is None and chunk.error is None and (error := error_of(value)):
-            self._note_error(error.fields or error.message)
-        self._take_chunk(chunk, parts)
-        return True
+        self._reasoning.close(parts)
+        self._tool_calls.close(self.outcome.response_id or "", parts)
+        return bool(self._tool_calls)
 
-    def _look_for_error(self, name: bytes, data: bytes) -> None:
-        """Find an error that is not under `error`: older vLLM, Mistral, FastAPI."""
-        try:
-            value = read_json(data)
-        except JSON_ERRORS:
-            return
-        error = error_of(value)
-        if error is not None:
-            self._note_error(error.fields or error.message)
-        elif name == b"error":
-            self._note_error(value)
-
-    def _take_chunk(self, chunk: Chunk, parts: list[Part]) -> None:
+    def _identify(self, chunk: Chunk) -> None:
+        """Note who answers; it is said with every chunk."""
         outcome = self.outcome
         if outcome.model is None and chunk.model:
             outcome.model = text_of(chunk.model)
             outcome.fingerprint = text_of(chunk.system_fingerprint)
         if outcome.response_id is None and chunk.id:
             outcome.response_id = text_of(chunk.id)
-        if chunk.error:
-            self._note_error(chunk.error)
-        if chunk.usage is not None or chunk.x_groq is not None:
-            self._take_usage(chunk)
-        for choice in chunk.choices or ():
-            self._take_choice(choice, parts)
+        self._named = outcome.model is not None and outcome.response_id is not None
 
     def _take_choice(self, choice: Choice, parts: list[Part]) -> None:
         self._saw_choice = True
@@ -209,7 +147,7 @@ class ChatDecoder(BodyDecoder):
             self._take_content(delta.content, parts)
         if isinstance(delta.annotations, list):
             for annotation in delta.annotations:
-                self._cite(self._vendor, annotation, parts)
+                self._cite(annotation, parts)
         fragments = list(delta.tool_calls or ())
         if delta.function_call is not None:
             fragments.append(ToolCallFragment(function=delta.function_call))
@@ -226,7 +164,7 @@ class ChatDecoder(BodyDecoder):
                     self._reasoning.take_thinking(item.get("thinking"), parts)
                     continue
                 if item.get("type") == "reference":
-                    self._cite(self._vendor, item, parts)
+                    self._cite(item, parts)
                     continue
                 text = item.get("text")
             if isinstance(text, str) and text:
@@ -234,7 +172,7 @@ class ChatDecoder(BodyDecoder):
                 parts.append(TextDelta(text))
 
     def _take_finish(self, reason: Any) -> None:
-        self._finished = True
+        self._done = True
         finish = FINISHES.get(reason) if isinstance(reason, str) else None
         if reason == "insufficient_system_resource":
             self._note_failure(
@@ -251,19 +189,13 @@ class ChatDecoder(BodyDecoder):
             self.outcome.finish = finish
 
     def _take_usage(self, chunk: Chunk) -> None:
-        values = [chunk.usage]
-        if isinstance(chunk.x_groq, dict):
-            values.append(chunk.x_groq.get("usage"))
-        for value in values:
-            if (usage := read_usage(value)) is not None:
-                self.outcome.usage = usage
-                return
-            if is_absurd(value):
-                self._note(ABSURD_NOTE)
+        of_groq = chunk.x_groq.get("usage") if isinstance(chunk.x_groq, dict) else None
+        if not self._tell_usage(chunk.usage, read_usage):
+            self._tell_usage(of_groq, read_usage)
 
     def _note_error(self, value: Any) -> None:
         if is_output_limit(value):
-            self._finished = True
+            self._done = True
             if self.outcome.finish in (None, "stop"):
                 self.outcome.finish = "length"
         else:

@@ -75,7 +75,7 @@ def theirs(pieces: list[bytes]) -> list[Event]:
 
 def ours(pieces: list[bytes]) -> tuple[list[Event], str | None]:
     parser = FrameParser()
-    return [event for piece in pieces for event in parser.feed(piece)], parser.broken
+    return [event for piece in pieces for event in parser.feed(piece)], parser.problem
 
 
 @given(st.lists(frames(), max_size=5), st.data())

@@ -13,19 +13,17 @@ from typing import Any, Final
 
 from routerd.domain import FinishReason, Part
 from routerd.providers.body import BodyDecoder
-from routerd.providers.counts import ABSURD_NOTE, is_absurd
-from routerd.providers.failure import FailureRules, error_of
-from routerd.providers.json_text import JSON_ERRORS, encode_json, read_json, text_of
+from routerd.providers.failure import FailureRules
+from routerd.providers.json_text import encode_json, text_of
 from routerd.providers.openai.failure import stream_failure
 from routerd.providers.openai.logprobs import read_logprobs
 from routerd.providers.openai.responses.output import Extra, OutputReader
 from routerd.providers.openai.responses.usage import read_usage
-from routerd.providers.openai.responses.wire import ResponseEvent, read_event, reread_event
+from routerd.providers.openai.responses.wire import EVENTS, ResponseEvent
 from routerd.providers.sse import DEFAULT_MAX_EVENT_BYTES
 
 __all__ = ["ResponsesDecoder"]
 
-END_OF_STREAM: Final = b"[DONE]"
 TEXT_DELTA: Final = "response.output_text.delta"
 # Summaries and the reasoning itself, by the names that servers have for them.
 REASONING_DELTAS: Final = {
@@ -50,8 +48,8 @@ INCOMPLETE: Final[dict[str, FinishReason]] = {
 }
 
 
-class ResponsesDecoder(BodyDecoder):
-    """Decode one answer. `vendor` goes with what only this server can read back."""
+class ResponsesDecoder(BodyDecoder[ResponseEvent]):
+    """Decode one answer."""
 
     def __init__(
         self,
@@ -61,69 +59,37 @@ class ResponsesDecoder(BodyDecoder):
         stream: bool,
         max_body_bytes: int = DEFAULT_MAX_EVENT_BYTES,
     ) -> None:
-        super().__init__(stream=stream, max_body_bytes=max_body_bytes)
-        self._vendor = vendor
+        super().__init__(EVENTS, vendor, stream=stream, max_body_bytes=max_body_bytes)
         self._rules = rules
         self._output = OutputReader(vendor, self.outcome.notes)
         self._cited: set[bytes] = set()
-        self._done = False
 
-    def _take_event(self, name: bytes, data: bytes, parts: list[Part]) -> bool:
-        try:
-            event = read_event(data)
-        except JSON_ERRORS:
-            if data.strip() == END_OF_STREAM:
-                return True
-            reread = self._reread(name, data, reread_event)
-            if reread is None:
-                return False
-            event = reread
+    def _take(self, name: bytes, event: ResponseEvent, parts: list[Part]) -> bool:
         kind = event.type
         if kind == TEXT_DELTA:
             self._output.take_text(
-                event.output_index,
-                event.item_id,
-                event.content_index,
-                event.delta,
-                parts,
-                refused=False,
+                event.output_index, event.item_id, event.content_index, event.delta, parts
             )
             if event.logprobs:
                 self._take_extras([("logprobs", event.logprobs)], parts)
-        else:
-            if not isinstance(kind, str):
-                kind = name.decode("utf-8", "replace")
-            self._take_other(kind, event, data, parts)
-        return True
+            return True
+        if not isinstance(kind, str):
+            kind = name.decode("utf-8", "replace")
+        return self._take_other(kind, event, parts)
 
-    def _take_plain(self, body: bytes, parts: list[Part]) -> bool:
-        try:
-            answer = read_json(body)
-        except JSON_ERRORS:
-            return False
-        if not isinstance(answer, dict):
-            return False
-        self.join_surrogates()
+    def _take_answer(self, answer: dict[str, Any], parts: list[Part]) -> None:
         if not isinstance(answer.get("output"), list) and not answer.get("error"):
-            if (error := error_of(answer)) is not None:
-                self._note_error(error.fields or error.message)
-            self._fail("the answer holds no output")
+            self._fail_without("output", answer)
         status = answer.get("status")
         if status in UNFINISHED:
             self._fail(f"the answer is not finished: {status}")
         self._take_final(str(status), answer, parts)
-        return True
 
-    def _close(self, parts: list[Part]) -> None:
-        outcome = self.outcome
-        if outcome.failure is not None or not self._done:
-            return
+    def _end_content(self, parts: list[Part]) -> bool:
         self._output.close(parts)
-        if outcome.finish is None:
-            outcome.finish = "tool_calls" if self._output.has_calls else "stop"
-        outcome.complete = True
+        return self._output.has_calls
 
-    def _take_other(self, kind: str, event: ResponseEvent, data: bytes, parts: list[Part]) -> None:
+    def _take_other(self, kind: str, event: ResponseEvent, parts: list[Part]) -> bool:
         output, index, item_id = self._output, event.output_index, event.item_id
         if kind == "response.function_call_arguments.delta":
             output.take_arguments(index, item_id, event.delta, parts)
@@ -139,8 +105,9 @@ class ResponsesDecoder(BodyDecoder):
             self._take_final(FINAL_EVENTS[kind], answer, parts)
         elif kind in ERROR_EVENTS:
             self._note_error(event.error or _fields_of(event))
-        elif not self._take_step(kind, event, parts) and not kind.startswith("response."):
-            self._look_for_error(event, data)
+        else:
+            return self._take_step(kind, event, parts) or kind.startswith("response.")
+        return True
 
     def _take_step(self, kind: str, event: ResponseEvent, parts: list[Part]) -> bool:
         """Read the beginnings and ends of items and parts; return False for any other event."""
@@ -172,11 +139,11 @@ class ResponsesDecoder(BodyDecoder):
                 self._tell_logprobs(read_logprobs({"content": value}), parts)
             elif isinstance(value, dict) and (written := encode_json(value)) not in self._cited:
                 self._cited.add(written)
-                self._cite(self._vendor, value, parts)
+                self._cite(value, parts)
 
     def _take_final(self, status: str, answer: dict[str, Any], parts: list[Part]) -> None:
         self._identify(answer)
-        self._take_usage(answer.get("usage"))
+        self._tell_usage(answer.get("usage"), read_usage)
         self._take_extras(self._output.take_output(answer.get("output"), parts), parts)
         error, details = answer.get("error"), answer.get("incomplete_details")
         if error:
@@ -202,24 +169,6 @@ class ResponsesDecoder(BodyDecoder):
         output.response_id = outcome.response_id or ""
         if answer.get("input_transformations"):
             self._note("the provider left out reasoning of an earlier answer")
-
-    def _take_usage(self, value: Any) -> None:
-        if (usage := read_usage(value)) is not None:
-            self.outcome.usage = usage
-        elif is_absurd(value):
-            self._note(ABSURD_NOTE)
-
-    def _look_for_error(self, event: ResponseEvent, data: bytes) -> None:
-        """Find an error that is no event of its own: what gateways put into any stream."""
-        if event.error:
-            self._note_error(event.error)
-            return
-        try:
-            error = error_of(read_json(data))
-        except JSON_ERRORS:
-            return
-        if error is not None:
-            self._note_error(error.fields or error.message)
 
     def _note_error(self, value: Any) -> None:
         self._note_failure(stream_failure(value, self._rules))

@@ -66,7 +66,14 @@ class OutputReader:
     # --- deltas -----------------------------------------------------------------------------------
 
     def take_text(
-        self, index: Any, item_id: Any, place: Any, text: Any, parts: list[Part], *, refused: bool
+        self,
+        index: Any,
+        item_id: Any,
+        place: Any,
+        text: Any,
+        parts: list[Part],
+        *,
+        refused: bool = False,
     ) -> None:
         """Give out a piece of text, or of a refusal; `place` is that of the content part."""
         if type(text) is str and text:

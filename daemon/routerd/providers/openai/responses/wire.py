@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import msgspec
 from msgspec import Struct
 
-from routerd.providers.json_text import read_json
+from routerd.providers.loose import JsonShape
 
-__all__ = ["ResponseEvent", "read_event", "reread_event"]
+__all__ = ["EVENTS", "ResponseEvent"]
 
 
 class ResponseEvent(Struct, gc=False):
@@ -40,15 +39,4 @@ class ResponseEvent(Struct, gc=False):
     param: Any = None
 
 
-read_event: Final = msgspec.json.Decoder(ResponseEvent).decode
-
-
-def reread_event(data: bytes) -> ResponseEvent | None:
-    """Read what `read_event` refuses; None where it is JSON but no object.
-
-    Text in it may hold halves of surrogate pairs. One of JSON_ERRORS where it is no JSON.
-    """
-    fields = read_json(data)
-    if not isinstance(fields, dict):
-        return None
-    return ResponseEvent(**{name: fields.get(name) for name in ResponseEvent.__struct_fields__})
+EVENTS: Final = JsonShape(ResponseEvent)
