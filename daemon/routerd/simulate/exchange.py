@@ -111,6 +111,13 @@ class ToolCall(msgspec.Struct, frozen=True):
     name: str
     arguments: tuple[str, ...]
 
+    def input(self) -> dict[str, Any]:
+        """Return the arguments as an object: empty where the limit cut their JSON short."""
+        try:
+            return msgspec.json.decode("".join(self.arguments), type=dict[str, Any])
+        except msgspec.DecodeError:
+            return {}
+
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What a simulated model says, token by token."""

@@ -9,11 +9,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from routerd.simulate.exchange import JsonSchema
 
-__all__ = ["SchemaError", "instance", "loose_object"]
+__all__ = ["ANY_OBJECT", "SchemaError", "instance", "loose_object"]
+
+ANY_OBJECT: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {"answer": {"type": "string"}},
+}
+"""What is answered where JSON is wanted, and no schema says which."""
 
 DEEPEST = 6  # beyond this a schema that contains itself gets its shortest end
 MOST_VALUES = 10_000  # nothing fits a schema that must contain itself: stop somewhere

@@ -11,7 +11,7 @@ import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import msgspec
 
@@ -26,8 +26,11 @@ __all__ = [
     "RequestNames",
     "Route",
     "Vendor",
+    "bearer_key",
     "page",
+    "page_length",
     "server_sent_event",
+    "use_up",
     "waiting_headers",
 ]
 
@@ -68,6 +71,7 @@ class Vendor(ABC):
     name: ClassVar[str]
     routes: ClassVar[tuple[Route, ...]]
     listed_models: ClassVar[tuple[str, ...]]  # shown where the simulator is given no list
+    tells_writes: ClassVar[bool] = False  # to a cache that nobody asked for
     stream_headers: ClassVar[Mapping[str, str]] = {
         "content-type": "text/event-stream; charset=utf-8",
         "cache-control": "no-cache",
@@ -90,11 +94,19 @@ class Vendor(ABC):
         """Answer a request to count tokens, where the vendor has a route for it."""
         raise self.unknown_path("POST", asked.fields.get("path", ""))
 
-    @abstractmethod
     def cache_use(
         self, cache: PromptCache, question: Question, now: float, *, sells_writes: bool
     ) -> CacheUse:
-        """Look the prompt up in the cache, and leave it there."""
+        """Look the prompt up in the cache, and leave it there.
+
+        Where nobody marks what to cache, writes are told only by vendors and for models that sell
+        them.
+        """
+        owner, prompt = f"{self.name}\0{question.model}", question.prompt
+        if question.marks is not None:
+            return cache.marked(owner, prompt, question.borders, question.marks, now)
+        use = cache.automatic(owner, prompt, now)
+        return use if sells_writes and self.tells_writes else CacheUse(read=use.read)
 
     @abstractmethod
     def answer_headers(self, names: RequestNames, question: Question | None) -> dict[str, str]:
@@ -108,9 +120,20 @@ class Vendor(ABC):
     def frames(self, reply: Reply) -> Iterator[Frame]:
         """Write an answer as a stream, event by event."""
 
-    @abstractmethod
     def refused(self, refusal: Refusal, names: RequestNames) -> HttpAnswer:
         """Write an error answer."""
+        if refusal.page:
+            return page(refusal.status)
+        headers = {**JSON_HEADERS, **self.refusal_headers(refusal, names)}
+        return HttpAnswer(refusal.status, headers, self.refusal_body(refusal, names))
+
+    def refusal_headers(self, refusal: Refusal, names: RequestNames) -> dict[str, str]:
+        """Return the headers of an error answer: when to try again."""
+        return {**self.answer_headers(names, None), **waiting_headers(refusal.retry_after)}
+
+    def refusal_body(self, refusal: Refusal, names: RequestNames) -> bytes:
+        """Write the body of an error answer."""
+        return self.error_in_body(refusal, names)
 
     @abstractmethod
     def fault(self, fault: Fault, model: str | None) -> Refusal:
@@ -133,8 +156,12 @@ class Vendor(ABC):
         """Write the list of models."""
 
     @abstractmethod
+    def listed(self, model: str) -> dict[str, Any]:
+        """Return an entry of the list of models."""
+
     def model(self, model: str) -> bytes:
         """Write one entry of the list of models."""
+        return msgspec.json.encode(self.listed(model))
 
     @abstractmethod
     def unknown_model(self, model: str) -> Refusal:
@@ -189,6 +216,27 @@ class Prompt:
     def marks(self) -> tuple[Mark, ...]:
         """The caller's cache marks."""
         return tuple(self._marks)
+
+
+def bearer_key(asked: Asked) -> str:
+    """Return the key in the header that most vendors use, empty without one."""
+    scheme, _, key = asked.headers.get("authorization", "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""
+
+
+def page_length(asked: Asked, name: str, usual: int) -> int:
+    """Return how many models the caller wants on a page, by the parameter that says so."""
+    size = asked.query.get(name, "")
+    return int(size) if size.isdecimal() else usual
+
+
+def use_up(headers: dict[str, str], remaining: str, reset: str, when: str | None) -> None:
+    """Say by these headers that nothing is left of a limit until then, None for no word of it."""
+    headers[remaining] = "0"
+    # Where nothing is to be named, this header would name a time all the same.
+    del headers[reset]
+    if when is not None:
+        headers[reset] = when
 
 
 def server_sent_event(data: bytes, event: str | None = None) -> bytes:

@@ -1,6 +1,7 @@
 """Every kind of bad input, at every wire: nothing escapes an adapter, and no text is lost.
 
 A new wire joins with its line in STREAMS: the events of an answer whose text comes in two pieces.
+Bedrock's events stand in frames, each under the name of its kind; the others' in lines.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from routerd.errors import ErrorClass
 from routerd.providers.base import Outcome
 from routerd.providers.registry import ADAPTERS, build_adapter
 from routerd_proto.codec import encode_frame
+from tests.daemon.providers.bedrock.wire import exception, frame
 from tests.daemon.providers.drive import decode, text_in
 
 Json = dict[str, Any]
@@ -25,16 +27,37 @@ END = "[DONE]"
 
 
 class Wire(NamedTuple):
-    """A wire: its adapter, and the events before, with and after the pieces of a text."""
+    """A wire: its adapter, and the events before, with and after the pieces of a text.
+
+    `kinds` are the names of the events that stand in frames, none where they stand in lines.
+    """
 
     adapter: str
     before: list[Json]
     piece: Callable[[str], Json]
     after: list[Any]
     error: Json
+    kinds: frozenset[str] = frozenset()
 
     def events(self, *texts: str) -> list[Any]:
         return [*self.before, *(self.piece(text) for text in texts), *self.after]
+
+    def body(self, events: list[Any], write: Callable[[Any], bytes] | None = None) -> bytes:
+        """Write events as the vendor does, the JSON of each by `write`."""
+        write = write or written
+        if not self.kinds:
+            return b"".join(b"data: " + write(event) + b"\n\n" for event in events)
+        return b"".join(self._framed(event, write) for event in events)
+
+    def error_event(self, *, named: bool = False) -> bytes:
+        if self.kinds:
+            return exception("internalServerException", **self.error)
+        return (b"event: error\n" if named else b"") + self.body([self.error])
+
+    def _framed(self, event: Json, write: Callable[[Any], bytes]) -> bytes:
+        [kind] = self.kinds & set(event) or {"surprise"}
+        headers = {":message-type": "event", ":event-type": kind}
+        return frame(headers, write(event.get(kind, event)))
 
 
 def openai(text: str) -> Json:
@@ -58,6 +81,10 @@ def gemini(text: str) -> Json:
 def cohere(text: str) -> Json:
     delta = {"message": {"content": {"text": text}}}
     return {"type": "content-delta", "index": 0, "delta": delta}
+
+
+def bedrock(text: str) -> Json:
+    return {"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"text": text}}}
 
 
 OVERLOADED: Json = {"type": "overloaded_error", "message": "Overloaded"}
@@ -121,21 +148,31 @@ STREAMS = (
         ],
         {"type": "message-end", "delta": {"finish_reason": "ERROR", "error": "down"}},
     ),
+    Wire(
+        "bedrock",
+        [{"messageStart": {"role": "assistant"}}],
+        bedrock,
+        [
+            {"contentBlockStop": {"contentBlockIndex": 0}},
+            {"messageStop": {"stopReason": "end_turn"}},
+            {"metadata": {"usage": {"inputTokens": 1, "outputTokens": 2}}},
+        ],
+        {"message": "down"},
+        frozenset(
+            {"messageStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata"}
+        ),
+    ),
 )
-# No lines and no text: the same is asked of its frames in bedrock/test_decode.py.
-BINARY = {"bedrock"}
 SAID = ("Hel", "lo")
 GATEWAY = b"<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head></html>"
 every_wire = pytest.mark.parametrize("wire", STREAMS, ids=lambda wire: wire.adapter)
+every_wire_of_lines = pytest.mark.parametrize(
+    "wire", [wire for wire in STREAMS if not wire.kinds], ids=lambda wire: wire.adapter
+)
 
 
 def written(event: Any) -> bytes:
     return event.encode() if isinstance(event, str) else json.dumps(event).encode()
-
-
-def body_of(events: list[Any], end: bytes = b"\n") -> bytes:
-    """Write events as their vendors do, each data with a line end and a blank line."""
-    return b"".join(b"data: " + written(event) + end + end for event in events)
 
 
 def read(
@@ -157,13 +194,13 @@ def whole(wire: Wire, body: bytes) -> tuple[str, Outcome]:
 
 
 def test_every_adapter_is_here() -> None:
-    assert {wire.adapter for wire in STREAMS} == set(ADAPTERS) - BINARY
+    assert {wire.adapter for wire in STREAMS} == set(ADAPTERS)
 
 
-@every_wire
+@every_wire_of_lines
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
 def test_every_end_of_a_line(wire: Wire, end: bytes) -> None:
-    text, outcome = whole(wire, body_of(wire.events(*SAID), end))
+    text, outcome = whole(wire, wire.body(wire.events(*SAID)).replace(b"\n", end))
     assert (text, outcome.complete, outcome.finish) == ("Hello", True, "stop")
     assert outcome.malformed_events == 0
 
@@ -184,7 +221,8 @@ def test_what_is_no_answer_is_a_failure_of_the_provider(
 
 @every_wire
 def test_bytes_that_are_no_text_cost_no_more_than_themselves(wire: Wire) -> None:
-    body = body_of(wire.events("Hel#", "lo")).replace(b"#", b"\xff\xc3")
+    spoilt = wire.events("Hel#", "lo")
+    body = wire.body(spoilt, lambda event: written(event).replace(b"#", b"\xff\xc3"))
     text, outcome = whole(wire, body)
     assert text.replace("\ufffd", "") == "Hello"
     assert "\ufffd" in text
@@ -206,13 +244,11 @@ def test_bytes_that_are_no_text_cost_no_more_than_themselves(wire: Wire) -> None
 def test_odd_characters_and_long_lines(
     wire: Wire, pieces: tuple[str, str], expected: str, *, escaped: bool
 ) -> None:
-    events = wire.events(*pieces)
-    lines = [
-        event if isinstance(event, str) else json.dumps(event, ensure_ascii=escaped)
-        for event in events
-    ]
-    data = "".join(f"data: {line}\n\n" for line in lines)
-    body = data.encode("utf-8", "surrogatepass")
+    def write(event: Any) -> bytes:
+        text = event if isinstance(event, str) else json.dumps(event, ensure_ascii=escaped)
+        return text.encode("utf-8", "surrogatepass")
+
+    body = wire.body(wire.events(*pieces), write)
     parts, outcome = read(wire, body, 4093)
     if escaped or not any("\ud800" <= char <= "\udfff" for char in "".join(pieces)):
         assert text_in(parts) == expected
@@ -233,7 +269,7 @@ def test_what_comes_twice_or_says_nothing(wire: Wire) -> None:
     ]
     for extra in extras:
         at = len(events) - (END in wire.after)
-        text, outcome = whole(wire, body_of([*events[:at], *extra, *events[at:]]))
+        text, outcome = whole(wire, wire.body([*events[:at], *extra, *events[at:]]))
         assert (text, outcome.complete, outcome.finish) == ("Hello", True, "stop")
         assert outcome.failure is None
 
@@ -246,8 +282,11 @@ def test_unknown_events_and_fields_change_nothing(wire: Wire, data: st.DataObjec
     for event in wire.events(*SAID):
         if data.draw(st.booleans()):
             events.append(data.draw(st.sampled_from(UNKNOWN)))
-        events.append(event if isinstance(event, str) else with_unknown_fields(event))
-    text, outcome = whole(wire, body_of(events))
+        if wire.kinds:
+            events.append({kind: with_unknown_fields(event[kind]) for kind in event})
+        else:
+            events.append(event if isinstance(event, str) else with_unknown_fields(event))
+    text, outcome = whole(wire, wire.body(events))
     assert (text, outcome.complete, outcome.finish) == ("Hello", True, "stop")
     assert outcome.failure is None
 
@@ -273,10 +312,7 @@ def with_unknown_fields(value: Any) -> Any:
 @every_wire
 @pytest.mark.parametrize("named", [False, True])
 def test_an_error_inside_an_answer_keeps_the_text_before_it(wire: Wire, *, named: bool) -> None:
-    error = b"data: " + written(wire.error) + b"\n\n"
-    if named:
-        error = b"event: error\n" + error
-    body = body_of([*wire.before, wire.piece("Hel")]) + error
+    body = wire.body([*wire.before, wire.piece("Hel")]) + wire.error_event(named=named)
     text, outcome = whole(wire, body)
     assert (text, outcome.complete, outcome.finish) == ("Hel", False, "error")
     assert outcome.failure is not None
@@ -288,6 +324,23 @@ def test_an_error_inside_an_answer_keeps_the_text_before_it(wire: Wire, *, named
     assert plain.failure.error_class in (outcome.failure.error_class, ErrorClass.BAD_ANSWER)
 
 
+@every_wire_of_lines
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("blank", [b"", b"\n"])
+def test_an_error_between_the_events_is_read_by_its_json(
+    wire: Wire, indent: int | None, blank: bytes
+) -> None:
+    """A gateway that loses its provider may write its own error into the stream as it is."""
+    error = json.dumps({"error": {"message": "gone", "code": 503}}, indent=indent).encode()
+    before = wire.body([*wire.before, wire.piece("Hel")])
+    cut = b"data: " + written(wire.piece("lo"))[:-2] + b"\n"
+    for body in (before + error, before + error + b"\n\n", before + cut + blank + error + b"\n"):
+        text, outcome = whole(wire, body)
+        assert (text, outcome.complete, outcome.finish) == ("Hel", False, "error")
+        assert outcome.failure is not None
+        assert (outcome.failure.error_class, outcome.failure.message) == ("overloaded", "gone")
+
+
 @every_wire
 def test_null_in_the_place_of_anything_never_raises(wire: Wire) -> None:
     for event in wire.events(*SAID):
@@ -295,7 +348,7 @@ def test_null_in_the_place_of_anything_never_raises(wire: Wire) -> None:
             continue
         for odd in ODD:
             for path in paths_in(event):
-                body = body_of([*wire.before, put(event, path, odd), wire.piece("later")])
+                body = wire.body([*wire.before, put(event, path, odd), wire.piece("later")])
                 text, _ = whole(wire, body)
                 assert text.endswith("later") or odd is not None or path[:1] == ("error",)
 

@@ -67,7 +67,8 @@ def read_failure(status: int, headers: Mapping[str, str], body: bytes) -> Failur
 
 def stream_failure(value: Any) -> Failure:
     """Read the error of an `error` event, or of an answer with status 200."""
-    return _failure(error_of({"error": value}) or ProviderError(), None, {})
+    error = error_of({"error": value}) or ProviderError()
+    return _failure(error, error.status, {})
 
 
 def _failure(error: ProviderError, status: int | None, headers: Mapping[str, str]) -> Failure:

@@ -16,17 +16,17 @@ import msgspec
 from routerd.simulate.anthropic.errors import error_body, fault_refusal, invalid
 from routerd.simulate.anthropic.reply import stream_frames, whole_body
 from routerd.simulate.anthropic.request import SAMPLING_FREE_VERSION, read_question
-from routerd.simulate.exchange import Asked, Frame, HttpAnswer, Question, Refusal, Reply
+from routerd.simulate.exchange import Asked, Frame, Question, Refusal, Reply
 from routerd.simulate.script import Fault
-from routerd.simulate.tokens import CacheUse, PromptCache, count_tokens
+from routerd.simulate.tokens import count_tokens
 from routerd.simulate.vendor import (
-    JSON_HEADERS,
     RequestNames,
     Route,
     Vendor,
-    page,
+    bearer_key,
+    page_length,
     server_sent_event,
-    waiting_headers,
+    use_up,
 )
 
 __all__ = ["Anthropic"]
@@ -54,9 +54,7 @@ class Anthropic(Vendor):
 
     def authenticate(self, asked: Asked) -> None:
         """Refuse a request without a key or without a version."""
-        scheme, _, bearer = asked.headers.get("authorization", "").partition(" ")
-        bearer = bearer if scheme.lower() == "bearer" else ""
-        if not (asked.headers.get("x-api-key", "").strip() or bearer.strip()):
+        if not (asked.headers.get("x-api-key", "").strip() or bearer_key(asked)):
             raise Refusal(401, "authentication_error", "x-api-key header is required")
         version = asked.headers.get("anthropic-version")
         if version is None:
@@ -73,14 +71,6 @@ class Anthropic(Vendor):
         version = asked.headers.get("anthropic-version", "")
         question = read_question(asked.body, version, counting=True)
         return msgspec.json.encode({"input_tokens": count_tokens(question.prompt)})
-
-    def cache_use(
-        self, cache: PromptCache, question: Question, now: float, *, sells_writes: bool
-    ) -> CacheUse:
-        """Cache what the caller marked."""
-        del sells_writes
-        owner = f"{self.name}\0{question.model}"
-        return cache.marked(owner, question.prompt, question.borders, question.marks or (), now)
 
     def answer_headers(self, names: RequestNames, question: Question | None) -> dict[str, str]:
         """Return the request id and the rate limits."""
@@ -104,20 +94,15 @@ class Anthropic(Vendor):
         """Write the events from `message_start` to `message_stop`."""
         return stream_frames(reply)
 
-    def refused(self, refusal: Refusal, names: RequestNames) -> HttpAnswer:
-        """Write an error answer."""
-        if refusal.page:
-            return page(refusal.status)
-        headers = {**JSON_HEADERS, **self.answer_headers(names, None)}
+    def refusal_headers(self, refusal: Refusal, names: RequestNames) -> dict[str, str]:
+        """Return the headers of an error answer; over a limit nothing is left of it."""
+        headers = super().refusal_headers(refusal, names)
         if refusal.status == 429:
-            headers["anthropic-ratelimit-requests-remaining"] = "0"
-            # Where nothing is to be named, this header would name a time all the same.
-            del headers["anthropic-ratelimit-requests-reset"]
-            if refusal.retry_after:
-                free = datetime.fromtimestamp(names.now + refusal.retry_after, UTC)
-                headers["anthropic-ratelimit-requests-reset"] = free.strftime(RFC_3339)
-        headers |= waiting_headers(refusal.retry_after)
-        return HttpAnswer(refusal.status, headers, self.error_in_body(refusal, names))
+            free = datetime.fromtimestamp(names.now + (refusal.retry_after or 0), UTC)
+            when = free.strftime(RFC_3339) if refusal.retry_after else None
+            limit = "anthropic-ratelimit-requests"
+            use_up(headers, f"{limit}-remaining", f"{limit}-reset", when)
+        return headers
 
     def fault(self, fault: Fault, model: str | None) -> Refusal:
         """Choose the real error for a scripted code, or for a status alone."""
@@ -133,22 +118,33 @@ class Anthropic(Vendor):
 
     def models(self, models: Sequence[str], asked: Asked) -> bytes:
         """Write one page of the list of models."""
-        limit = asked.query.get("limit", "")
-        length = int(limit) if limit.isdecimal() else PAGE_LENGTH
+        length = page_length(asked, "limit", PAGE_LENGTH)
         after = asked.query.get("after_id")
         start = models.index(after) + 1 if after in models else 0
         shown = models[start : start + length]
         listing = {
-            "data": [listed(name) for name in shown],
+            "data": [self.listed(name) for name in shown],
             "has_more": start + len(shown) < len(models),
             "first_id": shown[0] if shown else None,
             "last_id": shown[-1] if shown else None,
         }
         return msgspec.json.encode(listing)
 
-    def model(self, model: str) -> bytes:
-        """Write one model."""
-        return msgspec.json.encode(listed(model))
+    def listed(self, model: str) -> dict[str, Any]:
+        """Return an entry of the list of models."""
+        return {
+            "type": "model",
+            "id": model,
+            "display_name": model,
+            "created_at": "2026-01-01T00:00:00Z",
+            "lifecycle": "active",
+            "deprecated_at": None,
+            "retires_at": None,
+            "line": None,
+            "max_input_tokens": None,
+            "max_tokens": None,
+            "capabilities": None,
+        }
 
     def unknown_model(self, model: str) -> Refusal:
         """Say `not_found_error`."""
@@ -174,20 +170,3 @@ RFC_3339 = "%Y-%m-%dT%H:%M:%SZ"
 def request_id(names: RequestNames) -> str:
     """Name the request, in the header and in an error's body."""
     return f"req_01{names.id[:22]}"
-
-
-def listed(model: str) -> dict[str, Any]:
-    """Write an entry of the models list."""
-    return {
-        "type": "model",
-        "id": model,
-        "display_name": model,
-        "created_at": "2026-01-01T00:00:00Z",
-        "lifecycle": "active",
-        "deprecated_at": None,
-        "retires_at": None,
-        "line": None,
-        "max_input_tokens": None,
-        "max_tokens": None,
-        "capabilities": None,
-    }

@@ -30,7 +30,7 @@ def whole_body(reply: Reply) -> bytes:
     if answer.text:
         content.append({"type": "text", "text": "".join(answer.text)})
     for number, call in enumerate(answer.calls):
-        content.append({**tool_block(reply, number, call), "input": arguments(call)})
+        content.append({**tool_block(reply, number, call), "input": call.input()})
     message = {
         **opened(reply),
         "content": content,
@@ -132,14 +132,6 @@ def thinking_block(reply: Reply) -> dict[str, Any]:
 def tool_block(reply: Reply, number: int, call: ToolCall) -> dict[str, Any]:
     """Write a tool use without its input."""
     return {"type": "tool_use", "id": f"toolu_01{reply.id[:20]}{number:02d}", "name": call.name}
-
-
-def arguments(call: ToolCall) -> dict[str, Any]:
-    """Return the input as an object: empty where the limit cut its JSON short."""
-    try:
-        return msgspec.json.decode("".join(call.arguments), type=dict[str, Any])
-    except msgspec.DecodeError:
-        return {}
 
 
 def usage_at_start(reply: Reply) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import msgspec
 
@@ -15,10 +16,9 @@ from routerd.simulate.bedrock.errors import fault_refusal, invalid
 from routerd.simulate.bedrock.frames import exception_frame, with_half_the_payload
 from routerd.simulate.bedrock.reply import stream_frames, whole_body
 from routerd.simulate.bedrock.request import read_question
-from routerd.simulate.exchange import Asked, Frame, HttpAnswer, Question, Refusal, Reply
+from routerd.simulate.exchange import Asked, Frame, Question, Refusal, Reply
 from routerd.simulate.script import Fault
-from routerd.simulate.tokens import CacheUse, PromptCache
-from routerd.simulate.vendor import JSON_HEADERS, RequestNames, Route, Vendor, page
+from routerd.simulate.vendor import RequestNames, Route, Vendor
 
 __all__ = ["Bedrock"]
 
@@ -48,14 +48,6 @@ class Bedrock(Vendor):
         """Read a Converse request."""
         return read_question(asked)
 
-    def cache_use(
-        self, cache: PromptCache, question: Question, now: float, *, sells_writes: bool
-    ) -> CacheUse:
-        """Cache what the caller marked."""
-        del sells_writes
-        owner = f"{self.name}\0{question.model}"
-        return cache.marked(owner, question.prompt, question.borders, question.marks or (), now)
-
     def answer_headers(self, names: RequestNames, question: Question | None) -> dict[str, str]:
         """Return the request id; the vendor tells no rate limits."""
         del question
@@ -69,13 +61,10 @@ class Bedrock(Vendor):
         """Write the events from `messageStart` to `metadata`."""
         return stream_frames(reply)
 
-    def refused(self, refusal: Refusal, names: RequestNames) -> HttpAnswer:
-        """Write an error answer, its type in a header; the vendor never says how long to wait."""
-        if refusal.page:
-            return page(refusal.status)
+    def refusal_headers(self, refusal: Refusal, names: RequestNames) -> dict[str, str]:
+        """Return the type of an error; the vendor never says how long to wait."""
         kind = f"{refusal.kind}:http://internal.amazon.com/coral/com.amazon.bedrock/"
-        headers = {**JSON_HEADERS, **self.answer_headers(names, None), "x-amzn-errortype": kind}
-        return HttpAnswer(refusal.status, headers, self.error_in_body(refusal, names))
+        return {**self.answer_headers(names, None), "x-amzn-errortype": kind}
 
     def fault(self, fault: Fault, model: str | None) -> Refusal:
         """Choose the real error for a scripted code, or for a status alone."""
@@ -98,11 +87,11 @@ class Bedrock(Vendor):
     def models(self, models: Sequence[str], asked: Asked) -> bytes:
         """Write the list of models."""
         del asked
-        return msgspec.json.encode({"modelSummaries": [{"modelId": name} for name in models]})
+        return msgspec.json.encode({"modelSummaries": [self.listed(name) for name in models]})
 
-    def model(self, model: str) -> bytes:
-        """Write one model."""
-        return msgspec.json.encode({"modelDetails": {"modelId": model}})
+    def listed(self, model: str) -> dict[str, Any]:
+        """Return an entry of the list of models."""
+        return {"modelId": model}
 
     def unknown_model(self, model: str) -> Refusal:
         """Say that the identifier is invalid."""

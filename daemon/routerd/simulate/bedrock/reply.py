@@ -33,7 +33,7 @@ def whole_body(reply: Reply) -> bytes:
     if answer.text:
         content.append({"text": "".join(answer.text)})
     for number, call in enumerate(answer.calls):
-        content.append({"toolUse": {**tool(reply, number, call), "input": arguments(call)}})
+        content.append({"toolUse": {**tool(reply, number, call), "input": call.input()}})
     body = {
         "metrics": {"latencyMs": 100},
         "output": {"message": {"role": "assistant", "content": content}},
@@ -84,14 +84,6 @@ def delta(index: int, piece: dict[str, Any], tokens: int) -> Frame:
 def tool(reply: Reply, number: int, call: ToolCall) -> dict[str, Any]:
     """Write a tool use without its input."""
     return {"toolUseId": f"tooluse_{reply.id[:20]}{number:02d}", "name": call.name}
-
-
-def arguments(call: ToolCall) -> dict[str, Any]:
-    """Return the input as an object: empty where the limit cut its JSON short."""
-    try:
-        return msgspec.json.decode("".join(call.arguments), type=dict[str, Any])
-    except msgspec.DecodeError:
-        return {}
 
 
 def usage(reply: Reply) -> dict[str, Any]:

@@ -16,17 +16,9 @@ from routerd.simulate.cohere.errors import error_body, fault_refusal, invalid
 from routerd.simulate.cohere.reply import message_end, stream_frames, whole_body
 from routerd.simulate.cohere.request import read_question
 from routerd.simulate.cohere.search import read_search, search_body
-from routerd.simulate.exchange import Asked, Frame, HttpAnswer, Question, Refusal, Reply
+from routerd.simulate.exchange import Asked, Frame, Question, Refusal, Reply
 from routerd.simulate.script import Fault
-from routerd.simulate.tokens import CacheUse, PromptCache
-from routerd.simulate.vendor import (
-    JSON_HEADERS,
-    RequestNames,
-    Route,
-    Vendor,
-    page,
-    waiting_headers,
-)
+from routerd.simulate.vendor import RequestNames, Route, Vendor, bearer_key, page_length
 
 __all__ = ["Cohere"]
 
@@ -51,8 +43,7 @@ class Cohere(Vendor):
 
     def authenticate(self, asked: Asked) -> None:
         """Refuse a request without a key."""
-        scheme, _, key = asked.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not key.strip():
+        if not bearer_key(asked):
             raise Refusal(401, "", "no api key supplied")
 
     def question(self, asked: Asked) -> Question:
@@ -60,14 +51,6 @@ class Cohere(Vendor):
         if (search := asked.fields.get("search")) is not None:
             return read_search(search, asked.body)
         return read_question(asked.body)
-
-    def cache_use(
-        self, cache: PromptCache, question: Question, now: float, *, sells_writes: bool
-    ) -> CacheUse:
-        """Cache unasked; what is written is not told."""
-        del sells_writes
-        use = cache.automatic(f"{self.name}\0{question.model}", question.prompt, now)
-        return CacheUse(read=use.read)
 
     def answer_headers(self, names: RequestNames, question: Question | None) -> dict[str, str]:
         """Return the id of the request."""
@@ -84,14 +67,6 @@ class Cohere(Vendor):
         """Write the events from `message-start` to the end of the stream."""
         return stream_frames(reply)
 
-    def refused(self, refusal: Refusal, names: RequestNames) -> HttpAnswer:
-        """Write an error answer."""
-        if refusal.page:
-            return page(refusal.status)
-        headers = {**JSON_HEADERS, **self.answer_headers(names, None)}
-        headers |= waiting_headers(refusal.retry_after)
-        return HttpAnswer(refusal.status, headers, self.error_in_body(refusal, names))
-
     def fault(self, fault: Fault, model: str | None) -> Refusal:
         """Choose the real error for a scripted code, or for a status alone."""
         return fault_refusal(fault, model)
@@ -106,13 +81,19 @@ class Cohere(Vendor):
 
     def models(self, models: Sequence[str], asked: Asked) -> bytes:
         """Write the first page of the list of models."""
-        size = asked.query.get("page_size", "")
-        length = int(size) if size.isdecimal() else PAGE_LENGTH
-        return msgspec.json.encode({"models": [listed(name) for name in models[:length]]})
+        length = page_length(asked, "page_size", PAGE_LENGTH)
+        return msgspec.json.encode({"models": [self.listed(name) for name in models[:length]]})
 
-    def model(self, model: str) -> bytes:
-        """Write one model."""
-        return msgspec.json.encode(listed(model))
+    def listed(self, model: str) -> dict[str, Any]:
+        """Return an entry of the list of models."""
+        return {
+            "name": model,
+            "is_deprecated": False,
+            "endpoints": ["chat"],
+            "finetuned": False,
+            "context_length": 256000,
+            "default_endpoints": [],
+        }
 
     def unknown_model(self, model: str) -> Refusal:
         """Say that it was not found."""
@@ -137,15 +118,3 @@ class Cohere(Vendor):
     def too_large(self) -> Refusal:
         """Say that there is too much."""
         return Refusal(413, "", "request body too large")
-
-
-def listed(model: str) -> dict[str, Any]:
-    """Write an entry of the list of models."""
-    return {
-        "name": model,
-        "is_deprecated": False,
-        "endpoints": ["chat"],
-        "finetuned": False,
-        "context_length": 256000,
-        "default_endpoints": [],
-    }

@@ -8,6 +8,7 @@ import msgspec
 
 from routerd.simulate.cohere.errors import invalid
 from routerd.simulate.exchange import Question, Refusal, Tool
+from routerd.simulate.schema import ANY_OBJECT
 from routerd.simulate.vendor import Prompt
 
 __all__ = ["DOCUMENT_MARK", "read_question"]
@@ -223,7 +224,7 @@ def wanted_schema(body: ChatRequest) -> Json | None:
     if wanted.get("type", "text") == "text":
         return None
     schema: Json | None = wanted.get("json_schema")
-    return schema or {"type": "object", "properties": {"answer": {"type": "string"}}}
+    return schema or ANY_OBJECT
 
 
 def user_text(message: Message) -> str:

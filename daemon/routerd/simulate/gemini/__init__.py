@@ -18,8 +18,7 @@ from routerd.simulate.gemini.reply import event, stream_frames, whole_body
 from routerd.simulate.gemini.request import read_question
 from routerd.simulate.gemini.search import read_search, search_body
 from routerd.simulate.script import Fault
-from routerd.simulate.tokens import CacheUse, PromptCache
-from routerd.simulate.vendor import JSON_HEADERS, RequestNames, Route, Vendor, page
+from routerd.simulate.vendor import RequestNames, Route, Vendor, page_length
 
 __all__ = ["Gemini"]
 
@@ -70,14 +69,6 @@ class Gemini(Vendor):
             raise invalid("The simulator streams with alt=sse only.")
         return read_question(asked.body, asked.fields["model"], stream=stream)
 
-    def cache_use(
-        self, cache: PromptCache, question: Question, now: float, *, sells_writes: bool
-    ) -> CacheUse:
-        """Cache unasked; what is written is not told."""
-        del sells_writes
-        use = cache.automatic(f"{self.name}\0{question.model}", question.prompt, now)
-        return CacheUse(read=use.read)
-
     def answer_headers(self, names: RequestNames, question: Question | None) -> dict[str, str]:
         """Return what Gemini sends: there are no rate limits in it."""
         del names, question
@@ -95,11 +86,13 @@ class Gemini(Vendor):
 
     def refused(self, refusal: Refusal, names: RequestNames) -> HttpAnswer:
         """Write an error answer; a blocked prompt is a 200."""
-        if refusal.page:
-            return page(refusal.status)
-        status = 200 if refusal.kind == "BLOCKED" else refusal.status
-        headers = {**JSON_HEADERS, **self.answer_headers(names, None)}
-        return HttpAnswer(status, headers, self.error_in_body(refusal, names))
+        answer = super().refused(refusal, names)
+        return answer._replace(status=200) if refusal.kind == "BLOCKED" else answer
+
+    def refusal_headers(self, refusal: Refusal, names: RequestNames) -> dict[str, str]:
+        """Return the usual headers: when to try again stands in the body."""
+        del refusal
+        return self.answer_headers(names, None)
 
     def fault(self, fault: Fault, model: str | None) -> Refusal:
         """Choose the real error for a scripted code, or for a status alone."""
@@ -116,13 +109,17 @@ class Gemini(Vendor):
 
     def models(self, models: Sequence[str], asked: Asked) -> bytes:
         """Write the first page of the list of models."""
-        size = asked.query.get("pageSize", "")
-        length = int(size) if size.isdecimal() else PAGE_LENGTH
-        return msgspec.json.encode({"models": [listed(name) for name in models[:length]]})
+        length = page_length(asked, "pageSize", PAGE_LENGTH)
+        return msgspec.json.encode({"models": [self.listed(name) for name in models[:length]]})
 
-    def model(self, model: str) -> bytes:
-        """Write one model."""
-        return msgspec.json.encode(listed(model))
+    def listed(self, model: str) -> dict[str, Any]:
+        """Return an entry of the list of models."""
+        return {
+            "name": f"models/{model}",
+            "inputTokenLimit": 1048576,
+            "outputTokenLimit": 65536,
+            "supportedGenerationMethods": ["generateContent", "countTokens"],
+        }
 
     def unknown_model(self, model: str) -> Refusal:
         """Say `NOT_FOUND`."""
@@ -145,13 +142,3 @@ class Gemini(Vendor):
     def too_large(self) -> Refusal:
         """Say `INVALID_ARGUMENT`."""
         return invalid("Request payload size exceeds the limit: 20971520 bytes.")
-
-
-def listed(model: str) -> dict[str, Any]:
-    """Write an entry of the list of models."""
-    return {
-        "name": f"models/{model}",
-        "inputTokenLimit": 1048576,
-        "outputTokenLimit": 65536,
-        "supportedGenerationMethods": ["generateContent", "countTokens"],
-    }

@@ -67,11 +67,7 @@ def chunk(reply: Reply, parts: list[dict[str, Any]], finish: str | None = None) 
 
 def call_part(reply: Reply, number: int, call: ToolCall) -> dict[str, Any]:
     """Write a call whole; the first of an answer is signed."""
-    try:
-        arguments = msgspec.json.decode("".join(call.arguments), type=dict[str, Any])
-    except msgspec.DecodeError:  # cut short by the limit
-        arguments = {}
-    part: dict[str, Any] = {"functionCall": {"name": call.name, "args": arguments}}
+    part: dict[str, Any] = {"functionCall": {"name": call.name, "args": call.input()}}
     if number == 0:
         digest = hashlib.sha256(reply.id.encode()).digest()
         part["thoughtSignature"] = base64.b64encode(digest).decode()

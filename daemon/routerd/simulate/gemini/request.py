@@ -9,6 +9,7 @@ import msgspec
 
 from routerd.simulate.exchange import Question, Tool
 from routerd.simulate.gemini.errors import invalid
+from routerd.simulate.schema import ANY_OBJECT
 from routerd.simulate.vendor import Prompt
 
 __all__ = ["read_question"]
@@ -65,7 +66,7 @@ def read_question(data: bytes, model: str, *, stream: bool) -> Question:
     thinking = settings.get("thinkingConfig") or {}
     schema = settings.get("responseJsonSchema")
     if schema is None and settings.get("responseMimeType") == "application/json":
-        schema = {"type": "object", "properties": {"answer": {"type": "string"}}}
+        schema = ANY_OBJECT
     tools, calling = offered(body), body.tool_config.get("functionCallingConfig") or {}
     allowed = calling.get("allowedFunctionNames") or []
     named = len(allowed) == 1 and calling.get("mode") == "ANY"

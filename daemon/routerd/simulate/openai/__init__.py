@@ -12,21 +12,19 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from routerd.simulate.exchange import Asked, Frame, HttpAnswer, Question, Refusal, Reply
+from routerd.simulate.exchange import Asked, Frame, Question, Refusal, Reply
 from routerd.simulate.openai.errors import INVALID, error_object, fault_refusal, unknown_model
 from routerd.simulate.openai.reply import stream_frames, whole_body
 from routerd.simulate.openai.request import read_question
 from routerd.simulate.openai.search import read_search, search_body
 from routerd.simulate.script import Fault
-from routerd.simulate.tokens import CacheUse, PromptCache
 from routerd.simulate.vendor import (
-    JSON_HEADERS,
     RequestNames,
     Route,
     Vendor,
-    page,
+    bearer_key,
     server_sent_event,
-    waiting_headers,
+    use_up,
 )
 
 __all__ = ["OpenAI"]
@@ -45,13 +43,12 @@ class OpenAI(Vendor):
         Route("GET", re.compile(r"/v1/models"), "models"),
         Route("GET", re.compile(r"/v1/models/(?P<model>[^/]+)"), "model"),
     )
+    tells_writes = True
     listed_models = ("gpt-6-astra", "gpt-6.1-sol", "gpt-6.1-terra", "gpt-6-luna")
 
     def authenticate(self, asked: Asked) -> None:
         """Refuse a request without a bearer token, or Azure's header."""
-        scheme, _, key = asked.headers.get("authorization", "").partition(" ")
-        bearer = key if scheme.lower() == "bearer" else ""
-        if not (bearer.strip() or asked.headers.get("api-key", "").strip()):
+        if not (bearer_key(asked) or asked.headers.get("api-key", "").strip()):
             raise Refusal(
                 401,
                 INVALID,
@@ -66,13 +63,6 @@ class OpenAI(Vendor):
         if "deployment" in asked.fields and not asked.query.get("api-version"):
             raise Refusal(404, INVALID, "Resource not found", code="404")
         return read_question(asked.body)
-
-    def cache_use(
-        self, cache: PromptCache, question: Question, now: float, *, sells_writes: bool
-    ) -> CacheUse:
-        """Cache unasked; writes are told only for models that sell them."""
-        use = cache.automatic(f"{self.name}\0{question.model}", question.prompt, now)
-        return use if sells_writes else CacheUse(read=use.read)
 
     def answer_headers(self, names: RequestNames, question: Question | None) -> dict[str, str]:
         """Return the request id and the rate limits."""
@@ -100,20 +90,18 @@ class OpenAI(Vendor):
         """Write `chat.completion.chunk`s."""
         return stream_frames(reply)
 
-    def refused(self, refusal: Refusal, names: RequestNames) -> HttpAnswer:
-        """Write an error answer."""
-        headers = {**JSON_HEADERS, **self.answer_headers(names, None)}
-        if refusal.page:
-            return page(refusal.status)
+    def refusal_headers(self, refusal: Refusal, names: RequestNames) -> dict[str, str]:
+        """Return the headers of an error answer; over a limit nothing is left of it."""
+        headers = super().refusal_headers(refusal, names)
         if refusal.status == 429:
-            headers["x-ratelimit-remaining-requests"] = "0"
-            # Where nothing is to be named, this header would name a time all the same.
-            del headers["x-ratelimit-reset-requests"]
-            if refusal.retry_after:
-                headers["x-ratelimit-reset-requests"] = f"{refusal.retry_after:g}s"
-        headers |= waiting_headers(refusal.retry_after)
-        body = msgspec.json.encode({"error": error_object(refusal)})
-        return HttpAnswer(refusal.status, headers, body)
+            when = f"{refusal.retry_after:g}s" if refusal.retry_after else None
+            use_up(headers, "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests", when)
+        return headers
+
+    def refusal_body(self, refusal: Refusal, names: RequestNames) -> bytes:
+        """Write `{"error": ...}`, in Responses too."""
+        del names
+        return msgspec.json.encode({"error": error_object(refusal)})
 
     def fault(self, fault: Fault, model: str | None) -> Refusal:
         """Choose the real error for a scripted code, or for a status alone."""
@@ -125,17 +113,17 @@ class OpenAI(Vendor):
 
     def error_in_body(self, refusal: Refusal, names: RequestNames) -> bytes:
         """Write `{"error": ...}`."""
-        del names
-        return msgspec.json.encode({"error": error_object(refusal)})
+        return self.refusal_body(refusal, names)
 
     def models(self, models: Sequence[str], asked: Asked) -> bytes:
         """Write the list of models, all on one page."""
         del asked
-        return msgspec.json.encode({"object": "list", "data": [listed(name) for name in models]})
+        listing = {"object": "list", "data": [self.listed(name) for name in models]}
+        return msgspec.json.encode(listing)
 
-    def model(self, model: str) -> bytes:
-        """Write one model."""
-        return msgspec.json.encode(listed(model))
+    def listed(self, model: str) -> dict[str, Any]:
+        """Return an entry of the list of models."""
+        return {"id": model, "object": "model", "created": 1767225600, "owned_by": "system"}
 
     def unknown_model(self, model: str) -> Refusal:
         """Say `model_not_found`."""
@@ -154,8 +142,3 @@ class OpenAI(Vendor):
     def too_large(self) -> Refusal:
         """Say that the body is too large."""
         return Refusal(413, INVALID, "Request entity too large: the body is over the limit.")
-
-
-def listed(model: str) -> dict[str, Any]:
-    """Write an entry of the models list."""
-    return {"id": model, "object": "model", "created": 1767225600, "owned_by": "system"}

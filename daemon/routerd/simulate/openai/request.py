@@ -15,7 +15,7 @@ from routerd.simulate.openai.body import (
     decoded,
 )
 from routerd.simulate.openai.errors import invalid, missing, unsupported
-from routerd.simulate.schema import loose_object
+from routerd.simulate.schema import ANY_OBJECT, loose_object
 from routerd.simulate.vendor import Prompt
 
 __all__ = ["REASONING_TOKENS", "read_question"]
@@ -240,7 +240,7 @@ def wanted_schema(wanted: ResponseFormat | None) -> JsonSchema | None:
     if wanted is None or wanted.type == "text":
         return None
     if wanted.type == "json_object" or wanted.json_schema is None:
-        return {"type": "object", "properties": {"answer": {"type": "string"}}}
+        return ANY_OBJECT
     return wanted.json_schema.schema or {"type": "object"}
 
 

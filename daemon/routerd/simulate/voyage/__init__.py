@@ -8,21 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
-from routerd.simulate.exchange import Asked, Frame, HttpAnswer, Question, Refusal, Reply
+from routerd.simulate.exchange import Asked, Frame, Question, Refusal, Reply
 from routerd.simulate.script import Fault
-from routerd.simulate.tokens import CacheUse, PromptCache
-from routerd.simulate.vendor import (
-    JSON_HEADERS,
-    PAGE_STATUSES,
-    RequestNames,
-    Route,
-    Vendor,
-    page,
-    waiting_headers,
-)
+from routerd.simulate.vendor import PAGE_STATUSES, RequestNames, Route, Vendor, bearer_key
 from routerd.simulate.voyage.search import invalid, read_search, search_body
 
 __all__ = ["Voyage"]
@@ -58,20 +50,12 @@ class Voyage(Vendor):
 
     def authenticate(self, asked: Asked) -> None:
         """Refuse a request without a key."""
-        scheme, _, key = asked.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not key.strip():
+        if not bearer_key(asked):
             raise Refusal(401, "", MESSAGES[401])
 
     def question(self, asked: Asked) -> Question:
         """Read a request."""
         return read_search(asked.fields["search"], asked.body)
-
-    def cache_use(
-        self, cache: PromptCache, question: Question, now: float, *, sells_writes: bool
-    ) -> CacheUse:
-        """Cache nothing."""
-        del cache, question, now, sells_writes
-        return CacheUse()
 
     def answer_headers(self, names: RequestNames, question: Question | None) -> dict[str, str]:
         """Return the id of the request."""
@@ -86,14 +70,6 @@ class Voyage(Vendor):
     def frames(self, reply: Reply) -> Iterator[Frame]:
         """Write the answer as one piece: nothing is streamed here."""
         yield Frame(self.whole(reply), 0)
-
-    def refused(self, refusal: Refusal, names: RequestNames) -> HttpAnswer:
-        """Write an error answer."""
-        if refusal.page:
-            return page(refusal.status)
-        headers = {**JSON_HEADERS, **self.answer_headers(names, None)}
-        headers |= waiting_headers(refusal.retry_after)
-        return HttpAnswer(refusal.status, headers, self.error_in_body(refusal, names))
 
     def fault(self, fault: Fault, model: str | None) -> Refusal:
         """Choose the real error for a scripted code, or for a status alone."""
@@ -116,11 +92,11 @@ class Voyage(Vendor):
     def models(self, models: Sequence[str], asked: Asked) -> bytes:
         """Write a list: no path leads here."""
         del asked
-        return msgspec.json.encode({"data": [{"id": name} for name in models]})
+        return msgspec.json.encode({"data": [self.listed(name) for name in models]})
 
-    def model(self, model: str) -> bytes:
-        """Write one entry: no path leads here."""
-        return msgspec.json.encode({"id": model})
+    def listed(self, model: str) -> dict[str, Any]:
+        """Return an entry of the list of models."""
+        return {"id": model}
 
     def unknown_model(self, model: str) -> Refusal:
         """Say that it is not supported."""

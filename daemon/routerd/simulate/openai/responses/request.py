@@ -11,7 +11,7 @@ from routerd.simulate.openai.errors import INVALID, invalid, missing, unsupporte
 from routerd.simulate.openai.request import REASONING_TOKENS
 from routerd.simulate.openai.responses.body import Item, ResponsesRequest, TextFormat, decoded
 from routerd.simulate.openai.responses.seal import is_sealed
-from routerd.simulate.schema import loose_object
+from routerd.simulate.schema import ANY_OBJECT, loose_object
 from routerd.simulate.vendor import Prompt
 
 __all__ = ["read_question"]
@@ -262,7 +262,7 @@ def wanted_schema(wanted: TextFormat | None) -> JsonSchema | None:
     if wanted is None or wanted.type == "text":
         return None
     if wanted.type == "json_object":
-        return {"type": "object", "properties": {"answer": {"type": "string"}}}
+        return ANY_OBJECT
     return wanted.schema or {"type": "object"}
 
 
