@@ -31,6 +31,8 @@ LOAD_SECONDS: Final = 120.0
 CONFIGURATION: Final = """\
 [discovery]
 local_servers = false
+"""
+ONE_PROVIDER: Final = """\
 [providers.openai]
 base_url = "http://127.0.0.1:{port}/v1"
 key_file = "{key_file}"
@@ -98,16 +100,25 @@ def relay(cores: Cores, folder: Path, port: int) -> Iterator[tuple[int, str]]:
 
 @contextmanager
 def daemon(
-    cores: Cores, folder: Path, port: int, program: Sequence[str] = ("-m", "routerd")
+    cores: Cores,
+    folder: Path,
+    port: int,
+    program: Sequence[str] = ("-m", "routerd"),
+    *,
+    providers: str = ONE_PROVIDER,
 ) -> Iterator[RunningDaemon]:
-    """Run routerd in front of the provider, with an empty ledger; gives it once it is ready."""
+    """Run routerd in front of the provider, with an empty ledger; gives it once it is ready.
+
+    `providers` is TOML that names `{port}` and `{key_file}`.
+    """
     home = Path(folder, f"daemon-{secrets.token_hex(4)}")
     home.mkdir()
     key_file = home / "key"
     key_file.write_text(secrets.token_hex(24))
     key_file.chmod(0o600)
     configuration = home / "routerd.toml"
-    configuration.write_text(CONFIGURATION.format(port=port, key_file=key_file))
+    named = providers.format(port=port, key_file=key_file)
+    configuration.write_text(CONFIGURATION + named)
     path = home / "routerd.sock"
     command = [sys.executable, *program, "serve", f"--config={configuration}"]
     command += [f"--socket={path}", f"--ledger={home / 'ledger.db'}"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -351,8 +352,12 @@ def tell_unproven(entries: Iterable[Provider], tell: Callable[[Event], None]) ->
         tell(OwnNetworkUnproven(provider=provider, host=name))
 
 
-def build_targets(directory: Directory, providers: Mapping[str, LiveProvider]) -> dict[str, Target]:
-    """Join every deployment of a live provider to it."""
+def build_targets(
+    directory: Directory,
+    providers: Mapping[str, LiveProvider],
+    tables: Mapping[str, ProviderSettings] = MappingProxyType({}),
+) -> dict[str, Target]:
+    """Join every deployment of a live provider to it; `tables` are what the file says of them."""
     targets = {}
     wires = {
         name: search_wires(item.entry.adapter, item.entry.dialect)
@@ -380,5 +385,12 @@ def build_targets(directory: Directory, providers: Mapping[str, LiveProvider]) -
             prompt_tokens=deployment.prompt_tokens,
             wire=wire_of(provider.entry.adapter, provider.entry.dialect),
             search=wires[deployment.provider] if deployment.kind != "chat" else {},
+            watched=_is_watched(provider.entry, tables.get(deployment.provider)),
         )
     return targets
+
+
+def _is_watched(entry: Provider, table: ProviderSettings | None) -> bool:
+    if table is not None and table.watch_silence is not None:
+        return table.watch_silence
+    return entry.boundary != "vendor"

@@ -6,6 +6,7 @@ text ended and the next began is not kept. A part still fits a frame.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 
 from routerd.domain import Part
@@ -13,7 +14,7 @@ from routerd.providers.bounds import MAX_PART_CHARACTERS
 from routerd_proto.codec import encode_frame
 from routerd_proto.frames import ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
 
-__all__ = ["Collected"]
+__all__ = ["Collected", "joined"]
 
 Piece = TextDelta | ReasoningDelta | RefusalDelta | ToolCallDelta
 
@@ -80,6 +81,13 @@ class Collected:
             self._parts.append(type(self._growing)(text))
         self._growing = None
         self._text.clear()
+
+
+def joined(parts: Iterable[Part]) -> list[Part]:
+    """Return the same answer in as few parts as it can be."""
+    collected = Collected(sys.maxsize)
+    collected.add(parts)
+    return list(collected.parts() or ())
 
 
 def _continues(piece: Piece, growing: Piece | None) -> bool:

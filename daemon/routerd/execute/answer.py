@@ -1,8 +1,8 @@
 """Reading one answer: from the bytes of its body to the parts the caller gets.
 
-Rules of this file: parts of a streamed answer go on as they come. Those of an answer that is not
-streamed are held back until it is whole, because until then another provider may still give a
-better one. An answer whose end mark is missing is whole if the vendor's rules say so.
+Rules of this file: parts of a streamed answer go on as they come. Those of an answer that the
+caller gets in one piece are held back until it is whole, because until then another provider may
+still give a better one. An answer whose end mark is missing is whole if the vendor's rules say so.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from typing import Final
 
 from msgspec import structs
 
+from routerd.cache.collected import joined
 from routerd.domain import Attempt, Part
 from routerd.errors import ErrorClass, Failure
 from routerd.execute.delivery import Delivery, written_bytes
 from routerd.execute.watchdog import Watchdog
 from routerd.providers.base import AnswerDecoder, Outcome
+from routerd.providers.sse import DEFAULT_MAX_EVENT_BYTES
 from routerd.providers.transport import Response, content_chunks
 from routerd.settings import Timeouts
 
@@ -32,7 +34,10 @@ NO_END_MARK: Final = "the provider's end mark never came; the answer was whole b
 
 
 class AnswerReader:
-    """Read one answer with status 200; `outcome` is what it amounts to so far."""
+    """Read one answer with status 200; `outcome` is what it amounts to so far.
+
+    `stream` says that it comes in parts, `whole` that its caller gets it in one piece.
+    """
 
     def __init__(
         self,
@@ -42,6 +47,7 @@ class AnswerReader:
         watchdog: Watchdog,
         *,
         stream: bool,
+        whole: bool,
         timeouts: Timeouts,
     ) -> None:
         self.outcome: Outcome = decoder.outcome
@@ -50,6 +56,7 @@ class AnswerReader:
         self._delivery = delivery
         self._watchdog = watchdog
         self._stream = stream
+        self._whole = whole
         self._between_parts = timeouts.between_parts
         self._first_content = timeouts.first_content
         # When the throughput is looked at next, what must have come by then, and what had before.
@@ -103,7 +110,9 @@ class AnswerReader:
     def finish(self) -> None:
         """Send what was held back of an answer that is whole."""
         if self._held_back:
-            self._delivery.send(self._held_back)
+            # What came in a thousand parts need not be read as a thousand.
+            is_one = self._stream and self._whole
+            self._delivery.send(joined(self._held_back) if is_one else self._held_back)
         self._delivery.end()
 
     async def _take(self, parts: list[Part]) -> None:
@@ -116,12 +125,21 @@ class AnswerReader:
             return
         # A caller that reads slowly is no silence of the provider's, and no trickle.
         began_at = watchdog.pause()
-        await self._delivery.deliver(parts)
+        if self._whole:
+            self._hold_back(parts)
+        else:
+            await self._delivery.deliver(parts)
         now = watchdog.expect("content", self._between_parts)
         self._window_ends += now - began_at
         self._parts_since += 1
         if self._window_ends == NEVER and self._least_bytes:
             self._begin_window(now)
+
+    def _hold_back(self, parts: list[Part]) -> None:
+        self._held_back += parts
+        if self._delivery.output_bytes > DEFAULT_MAX_EVENT_BYTES:
+            text = f"the answer is larger than {DEFAULT_MAX_EVENT_BYTES} bytes"
+            self.outcome.failure = Failure(ErrorClass.BAD_ANSWER, text)
 
     def _begin_window(self, now: float) -> None:
         self._window_ends = now + self._window

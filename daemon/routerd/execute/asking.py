@@ -6,7 +6,7 @@ provider refused them and said what to change.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import structs
 
@@ -14,18 +14,26 @@ from routerd.domain import Call, Route
 from routerd.errors import CallRefused, ErrorClass, Failure
 from routerd.execute.target import Target
 from routerd.providers.adjusting import adjust_prompt
-from routerd.providers.base import ChatRequest, EncodedRequest, Wire
+from routerd.providers.base import ChatRequest, EncodedRequest, Repair, Wire
 from routerd.providers.call_ids import SAME_ID_NOTE, with_distinct_calls
 from routerd.providers.raw import with_raw
 from routerd_proto.frames import CallOptions
 
 __all__ = ["Asking", "Asks"]
 
+WATCHED_NOTE: Final = "asked for as a stream, so that silence is seen while a backup stands by"
+NO_STREAM_NOTE: Final = "the provider refused a stream, and was asked for an answer in one piece"
+
 
 class Asks(Protocol):
     """A request in the wire of one route, whatever kind of call it is of."""
 
     wire: Wire
+
+    @property
+    def stream(self) -> bool:
+        """Whether the answer is to come in parts."""
+        ...
 
     def encoded(self) -> EncodedRequest:
         """Return the request as it is sent; CallRefused where this wire cannot carry it."""
@@ -41,22 +49,37 @@ class Asks(Protocol):
 
 
 class Asking:
-    """A call in the wire of one route; `options` are its own with all defaults filled in."""
+    """A call in the wire of one route; `options` are its own with all defaults filled in.
+
+    `stream` asks for an answer in parts, also where the caller gets it in one piece.
+    """
 
     __slots__ = (
         "_adjusted",
         "_call",
         "_encoded",
         "_options",
+        "_repaired_stream",
         "_request",
         "_route",
         "_target",
+        "stream",
         "wire",
     )
 
-    def __init__(self, call: Call, options: CallOptions, route: Route, target: Target) -> None:
+    def __init__(
+        self,
+        call: Call,
+        options: CallOptions,
+        route: Route,
+        target: Target,
+        *,
+        stream: bool,
+    ) -> None:
         self._call, self._options = call, options
         self._route, self._target = route, target
+        self.stream = stream
+        self._repaired_stream = stream
         self.wire: Wire = target.adapter
         # What is asked, what was changed in it before, and both as bytes.
         self._request: ChatRequest | None = None
@@ -74,7 +97,7 @@ class Asking:
                 model_id=target.provider_model,
                 messages=messages,
                 options=options,
-                stream=self._call.stream,
+                stream=self.stream,
                 capabilities=target.capabilities,
                 output_limit=target.output_limit,
                 model=target.model,
@@ -85,8 +108,8 @@ class Asking:
             encoded = target.adapter.encode(self._request)
             if options.raw:
                 encoded = with_raw(encoded, options.raw, (target.wire, target.provider))
-            if self._adjusted:
-                encoded = structs.replace(encoded, notes=self._adjusted + encoded.notes)
+            if notes := self._notes(stream=self.stream):
+                encoded = structs.replace(encoded, notes=notes + encoded.notes)
             self._encoded = encoded
         return self._encoded
 
@@ -94,7 +117,8 @@ class Asking:
         """Return a refused request as its provider may take it, None where it names no cure."""
         if failure.error_class is not ErrorClass.BAD_REQUEST or self._request is None:
             return None
-        repair = self._target.adapter.repair(self._request, failure)
+        repair = self._without_stream(self._request, failure)
+        repair = repair or self._target.adapter.repair(self._request, failure)
         if repair is None:
             return None
         target, raw = self._target, repair.request.options.raw
@@ -107,8 +131,22 @@ class Asking:
         # What was not sent cannot have been refused: the same bytes would be, once more.
         if self._encoded is None or encoded.body == self._encoded.body:
             return None
-        return structs.replace(encoded, notes=[*self._adjusted, *encoded.notes, repair.note])
+        self._repaired_stream = repair.request.stream
+        notes = self._notes(stream=repair.request.stream)
+        return structs.replace(encoded, notes=[*notes, *encoded.notes, repair.note])
 
     def send_instead(self, repaired: EncodedRequest) -> None:
         """Send this from now on."""
         self._encoded = repaired
+        self.stream = self._repaired_stream
+
+    def _notes(self, *, stream: bool) -> list[str]:
+        """Say what is asked otherwise than the caller does."""
+        is_watched = stream and not self._call.stream
+        return [*self._adjusted, WATCHED_NOTE] if is_watched else self._adjusted
+
+    def _without_stream(self, request: ChatRequest, failure: Failure) -> Repair | None:
+        """Do without a stream that is refused: the caller never asked for it."""
+        if not self.stream or self._call.stream or failure.param != "stream":
+            return None
+        return Repair(structs.replace(request, stream=False), NO_STREAM_NOTE)

@@ -76,12 +76,14 @@ async def run_attempt(  # noqa: PLR0913 - the last ones by name
     deadline: Deadline,
     *,
     stream: bool,
+    whole: bool | None = None,
     hear: Hear | None = None,
     wire: Wire | None = None,
 ) -> Outcome:
     """Send one request and deliver its answer; AttemptFailed says what went wrong.
 
-    `hear` is told what the provider says is left of the key's limits. `wire` reads the answer, the
+    `stream` is how it is asked for; `whole` says that the caller gets it in one piece all the same,
+    by default what is not streamed. `hear` is told what the provider says is left of the key's limits. `wire` reads the answer, the
     target's adapter where none is given.
     """
     exchange = _Exchange(
@@ -93,6 +95,7 @@ async def run_attempt(  # noqa: PLR0913 - the last ones by name
         deadline,
         wire or target.adapter,
         stream=stream,
+        whole=not stream if whole is None else whole,
     )
     exchange.hear = hear
     try:
@@ -179,6 +182,7 @@ class _Exchange:
         wire: Wire,
         *,
         stream: bool,
+        whole: bool,
     ) -> None:
         self._target = target
         self._wire = wire
@@ -189,6 +193,7 @@ class _Exchange:
         self._deadline, self._patience, self._is_hasty = deadline
         self._channel = target.channel_of(attempt.key)
         self._stream = stream
+        self._whole = whole
         self.hear: Hear | None = None
         self._was_hurried = False
         self._sent_at = 0.0
@@ -200,6 +205,7 @@ class _Exchange:
             delivery,
             self._watchdog,
             stream=stream,
+            whole=whole,
             timeouts=timeouts,
         )
         attempt.notes.extend(encoded.notes)
@@ -237,6 +243,8 @@ class _Exchange:
         patience = timeouts.whole_answer
         if self._stream:
             patience = min(timeouts.headers, timeouts.first_content)
+            if self._whole:
+                watchdog.bound(timeouts.whole_answer)
         self._was_hurried = self._patience < patience or (self._is_hasty and self._stream)
         watchdog.expect("headers", min(patience, self._patience))
         encoded = self._encoded

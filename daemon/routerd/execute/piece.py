@@ -51,6 +51,8 @@ class _PieceWire:
 class PieceAsking:
     """A piece in the wire of one route."""
 
+    stream = False
+
     def __init__(self, piece: Piece, kind: Kind, route: Route, target: Target) -> None:
         request = piece.request(target.provider_model)
         wire = target.search.get(kind)

@@ -11,7 +11,6 @@ import asyncio
 import math
 import random
 from collections.abc import Callable, Mapping
-from functools import partial
 from time import monotonic
 from typing import Any, Final
 
@@ -101,10 +100,9 @@ class Execution:
     ) -> None:
         self.attempts: list[Attempt] = []
         self._together = self.attempts if together is None else together
-        self._asks = asks or partial(Asking, call, options)
+        self._options = options
+        self._asks = asks or self._asking
         self._queries = queries
-        # Of what is no chat nothing is written that nobody sees.
-        self._streamed = call.stream or call.search is not None
         self.skipped: list[Dropped] = []
         self.outcome: Outcome | None = None
         self.error: ErrorInfo | None = None
@@ -169,11 +167,16 @@ class Execution:
             self.error = self._with_tried(self.error)
         return True
 
-    def _patience(self) -> float:
+    def _asking(self, route: Route, target: Target) -> Asks:
+        """Ask for an answer, in parts too where nobody would notice that none comes."""
+        stream = self._call.stream or (target.watched and self._has_others)
+        return Asking(self._call, self._options, route, target, stream=stream)
+
+    def _patience(self, *, stream: bool) -> float:
         """Return how long an answer may take to begin: who hurries leaves time for the backup."""
         if self._call.options.timeout is None or not self._has_others:
             return math.inf
-        share = FIRST_SHARE if self._call.stream else WHOLE_SHARE
+        share = FIRST_SHARE if stream else WHOLE_SHARE
         return share * (self._deadline - self._clock())
 
     async def _wait_for_room(self, full: list[Way]) -> list[Way]:
@@ -326,8 +329,9 @@ class Execution:
                 attempt,
                 self._delivery,
                 self._timeouts,
-                Deadline(self._deadline, self._patience(), self._is_hasty),
-                stream=self._call.stream,
+                Deadline(self._deadline, self._patience(stream=asking.stream), self._is_hasty),
+                stream=asking.stream,
+                whole=not self._call.stream,
                 hear=opened.hear,
                 wire=asking.wire,
             )
@@ -364,7 +368,8 @@ class Execution:
                     self._input_tokens + target.prompt_tokens,
                     output_bytes,
                     limit,
-                    streamed=self._streamed,
+                    # Of what is no chat nothing is written that nobody sees.
+                    streamed=asking.stream or self._call.search is not None,
                 )
             finally:
                 opened.close(attempt)

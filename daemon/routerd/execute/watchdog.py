@@ -27,6 +27,8 @@ class Watchdog:
     def __init__(self, deadline: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._deadline = deadline
+        # No phase lasts beyond this, however often it is prolonged.
+        self._ceiling = deadline
         self._limit = deadline
         self._timer: asyncio.TimerHandle | None = None
         # Beside the timer: uvloop's handle of a moment that has come does not know its time.
@@ -56,7 +58,7 @@ class Watchdog:
         """Begin a phase that may last so many seconds from now; returns the time that is."""
         self.phase = phase
         now = self._loop.time()
-        limit = min(now + seconds, self._deadline)
+        limit = min(now + seconds, self._ceiling)
         self._limit = limit
         if self._timer is None:
             self._set_timer()
@@ -68,15 +70,22 @@ class Watchdog:
     def alive(self, seconds: float) -> float:
         """Note a sign of life: the present phase may last so many seconds from the returned now."""
         now = self._loop.time()
-        self._limit = min(now + seconds, self._deadline)
+        self._limit = min(now + seconds, self._ceiling)
         return now
 
+    def bound(self, seconds: float) -> None:
+        """Let all phases from here on end within so many seconds, whatever each of them may take.
+
+        Which one lasts too long then is the one that runs.
+        """
+        self._ceiling = min(self._loop.time() + seconds, self._deadline)
+
     def pause(self) -> float:
-        """Watch only the deadline until the next `expect`: now it is not the provider who is slow.
+        """Watch only the deadline, or the bound, until the next `expect`: now it is not the provider who is slow.
 
         `alive` does not end a pause. Returns the time that is.
         """
-        self._limit = self._deadline
+        self._limit = self._ceiling
         return self._loop.time()
 
     def stop(self) -> None:

@@ -280,6 +280,14 @@ class ProviderSettings(Section, frozen=True):
             "others; all of it for a provider that is the only one.",
         ),
     ] = None
+    watch_silence: Annotated[
+        bool | None,
+        Meta(
+            description="Whether it is asked for a stream where the caller wants the answer in one "
+            "piece, as long as a backup stands by: `first_content` and `between_parts` then hold, "
+            "and silence is not waited out. Unset: a server of your own is, a vendor is not.",
+        ),
+    ] = None
     discount_percent: Annotated[
         float,
         Meta(

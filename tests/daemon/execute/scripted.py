@@ -239,6 +239,7 @@ class Vendor:
         window: int | None = None,
         price: Price | None = PRICE,
         simulated: bool = False,
+        watched: bool = False,
     ) -> Target:
         return Target(
             deployment=deployment or f"{self.name}/m",
@@ -252,6 +253,7 @@ class Vendor:
             adapter=self.adapter,
             channel=self.channel,
             simulated=simulated,
+            watched=watched,
         )
 
     def send_headers(self, headers: list[tuple[bytes, bytes]]) -> None:

@@ -221,6 +221,7 @@ async def test_bytes_that_come_in_the_turn_in_which_time_is_over_do_not_commit()
         delivery,
         watchdog,
         stream=True,
+        whole=False,
         timeouts=PATIENT,
     )
     body = HeldBody()
