@@ -85,7 +85,7 @@ def main() -> None:
                 spent = uvloop.run(turn(running, arguments.calls, said))
                 best[is_watched] = min(best[is_watched], spent)
     print(
-        f"an answer of {len(TEXT)} characters, or of {arguments.parts} parts {arguments.gap} ms apart"
+        f"plain: {len(TEXT)} characters; watched: {arguments.parts} parts {arguments.gap} ms apart"
     )
     print(f"plain    {best[False]:6.0f} µs of CPU")
     print(f"watched  {best[True]:6.0f} µs of CPU, {best[True] / best[False]:.1f} times as much")

@@ -153,7 +153,7 @@ def _print_recoveries(live: Live, made: Drill, *, everything: bool) -> None:
     shown = [
         item
         for item in recoveries
-        if everything or item.is_too_late or len(scenarios[item.scenario].down) == 1
+        if everything or item.is_too_late or len(scenarios[item.scenario].struck) == 1
     ]
     if shown:
         print()

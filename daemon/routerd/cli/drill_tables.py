@@ -78,12 +78,38 @@ def print_summary(drill: Drill) -> None:
     for row in rows:
         row[1] = _short(row[1], max(len(headings[1]), room))
     print_rows(headings, rows)
+    _print_slow_and_limited(drill)
     for title, mark in (
         ("FAILS, nothing serves", FAILS),
         ("FAILS at first, until the outage is noticed", FAILS_FIRST),
         ("degraded", DEGRADED),
     ):
         _print_where(drill, title, mark)
+
+
+def _print_slow_and_limited(drill: Drill) -> None:
+    """Say in a line what two columns would repeat: who is in such trouble is as good as down."""
+    others = [item for item in drill.scenarios if item.slow or item.limited]
+    if not others:
+        return
+    worse = [
+        f"{target} ({scenario.title})"
+        for scenario in others
+        for target in drill.targets
+        if mark_of(drill.outcomes[target, scenario.name])
+        != mark_of(drill.outcomes[target, f"down:{scenario.struck[0]}"])
+    ]
+    waits = max(
+        drill.outcomes[target, item.name].waits for item in others for target in drill.targets
+    )
+    text = "one slow, or one that answers 429: the same as one down"
+    if worse:
+        text += f", but for {', '.join(worse)}"
+    if waits:
+        text += f"; until it is noticed a call waits up to {waits:g} s for who is slow"
+    print()
+    for line in textwrap.wrap(text, WIDTH):
+        print(line)
 
 
 def print_scenario(drill: Drill, scenario: Scenario) -> None:
@@ -137,9 +163,11 @@ def _row(outcome: Outcome) -> tuple[str, str, str, str]:
         return "-", "", FAILS, outcome.reason
     mark, why = mark_of(outcome), outcome.degraded or outcome.degraded_at_once or ""
     if mark == FAILS_FIRST:
-        why = "every route of the plan is down until the outage is noticed"
+        why = f"{outcome.at_once_reason}, until the outage is noticed"
     elif outcome.at_once not in (None, outcome.deployment):
         why = f"{why + '; ' if why else ''}{outcome.at_once} until the outage is noticed"
+    if outcome.waits and mark != FAILS_FIRST:
+        why = f"{why + '; ' if why else ''}{outcome.waits:g} s later until that is noticed"
     shown = "" if mark == SERVED else mark
     return _short(outcome.deployment or ""), str(len(outcome.backups)), shown, why
 
@@ -170,7 +198,7 @@ def _print_where(drill: Drill, title: str, mark: str) -> None:
         ]
         if names:
             text = _names(names, drill, scenario, mark)
-            (pairs if len(scenario.down) > 1 else rows).append((scenario.title, text))
+            (pairs if len(scenario.struck) > 1 else rows).append((scenario.title, text))
     if not (rows or pairs):
         return
     print()
@@ -182,7 +210,10 @@ def _print_where(drill: Drill, title: str, mark: str) -> None:
 
 
 def _is_said(drill: Drill, target: str, scenario: Scenario, mark: str) -> bool:
-    """Say whether one of the providers alone, or a day without any outage, already does this."""
+    """Say whether one of the providers alone, or a day without any outage, already does this.
+
+    Of who is slow or limited: whether it does this when it is down.
+    """
     if scenario.name == HEALTHY.name:
         return False
     worse = MARKS.index(mark)
@@ -190,7 +221,7 @@ def _is_said(drill: Drill, target: str, scenario: Scenario, mark: str) -> bool:
         item
         for item in drill.scenarios
         if item.name == HEALTHY.name
-        or (len(scenario.down) > 1 and len(item.down) == 1 and item.down[0] in scenario.down)
+        or (len(item.down) == 1 and item.name != scenario.name and item.down[0] in scenario.struck)
     ]
     return any(MARKS.index(mark_of(drill.outcomes[target, item.name])) <= worse for item in smaller)
 

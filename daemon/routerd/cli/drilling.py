@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,25 +41,29 @@ from routerd.evaluate.drill import Drill, rehearse
 from routerd.evaluate.live import Live
 from routerd.evaluate.promises import Breach, breaches_of, unmet_expectations
 from routerd.evaluate.world import World
+from routerd.settings import timeouts_for
 from routerd_proto.frames import CallOptions
 
 __all__ = ["configure"]
 
 EPILOG = """\
 Takes your configuration as a start would, and makes for every shortcut the plan that a call would
-get: with all well, with each provider down, with each two down, with 85 % and all of every cap in
-dollars spent, and for a private call. Nothing is sent, and no key is needed; servers of your own
-are asked for their models.
+get: with all well, with each provider down, with each two down, with each slow and each at its
+rate limit, with 85 % and all of every cap in dollars spent, and for a private call. Nothing is
+sent, and no key is needed; servers of your own are asked for their models.
 
   routerd drill                                 what serves, what is degraded, what FAILS
   routerd drill --scenario down:openai          every shortcut on that day; also down:a+b,
+                                                slow:a, limited:a (429, names a minute),
+                                                limited_unsaid:a (429, names no time),
                                                 budget_85, budget_cap, private, healthy
   routerd drill --shortcut smart                one shortcut on every day
   routerd drill --all                           everything
 
 With --live each of these days is made to happen: a daemon of its own for each, real calls, and
-simulated providers that go down. What answers is compared with the prediction, and how long a
-provider waits for its calls once it is well is measured. Nothing leaves this machine.
+simulated providers that go down, say nothing or refuse. What answers is compared with the
+prediction, and how long a provider waits for its calls once it is well is measured. Nothing leaves
+this machine.
 
   routerd drill --live --seconds 300            everything there is time for
   routerd drill --live --scenario down:openai   one day; or one --shortcut on every day
@@ -170,6 +175,12 @@ def world_of(startup: Startup, found: list[LocalServer], options: CallOptions) -
         time.time(),
         options,
         startup.settings.timeouts.total,
+        partial(
+            timeouts_for,
+            startup.settings.timeouts,
+            startup.settings.interactive_timeouts,
+            startup.settings.batch_timeouts,
+        ),
     )
 
 
@@ -188,6 +199,8 @@ def _targets(world: World) -> list[str]:
 def _scenario(name: str, made: Drill) -> str:
     """Return the name of a scenario; of one with somebody down also who that is, in any order."""
     names = [item.name for item in made.scenarios]
+    if name in names:
+        return name
     down = "down:" + "+".join(sorted(name.removeprefix("down:").split("+")))
     return down if down in names else _known("scenario", name, names)
 
@@ -205,7 +218,7 @@ def _known(kind: str, name: str, known: Iterable[str]) -> str:
 def _print(
     startup: Startup, found: list[LocalServer], made: Drill, arguments: argparse.Namespace
 ) -> None:
-    providers = sorted({name for scenario in made.scenarios for name in scenario.down})
+    providers = sorted({name for scenario in made.scenarios for name in scenario.struck})
     print(f"configuration  {startup.file or 'none: what is found is used'}")
     print(f"providers      {', '.join(providers)}")
     sent = "then made to happen" if arguments.live else "nothing is sent"

@@ -1,7 +1,7 @@
 """The drill: who would serve every shortcut on every bad day, by the plan that calls are served by.
 
-Rules of this file: pure. A plan for a call is made twice: once knowing who is down, which is what
-holds from the moment that the outage is noticed, and once not knowing it, which is what the calls
+Rules of this file: pure. A plan for a call is made twice: once knowing who is in trouble, which is
+what holds from the moment that it is noticed, and once not knowing it, which is what the calls
 until then go through. What fails in either fails somebody.
 """
 
@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from typing import Final
 
 from msgspec import Struct, structs
 
 from routerd.decide import make_plan, refusal
 from routerd.decide.reasons import NOT_HERE
-from routerd.domain import Plan, Route
+from routerd.domain import Features, Plan, Route
 from routerd.errors import CallRefused
 from routerd.evaluate.scenarios import HEALTHY, Scenario, scenarios_for
 from routerd.evaluate.world import World
@@ -24,7 +25,6 @@ __all__ = ["Drill", "Outcome", "predict", "rehearse", "surviving"]
 
 # What kept the candidates from serving, in words for a table.
 WORDS: Final = {
-    "unhealthy": "down",
     "boundary": "beyond the boundary",
     "budget": "no money left",
     "unknown_price": "price unknown under a cap",
@@ -34,14 +34,17 @@ WORDS: Final = {
     "free_tier": "free tier used up",
 }
 
+OUT_OF_TIME: Final = "the time of a call is over before one that answers is asked"
+
 
 class Outcome(Struct, frozen=True):
     """What comes of calls to a target on a bad day.
 
     `deployment` serves once the day is known to be one, `degraded` says why it is not what was
     asked for, `backups` stand behind it; None: calls fail, for the `reason`. `at_once` serves the
-    calls that come before the outage is noticed, None where those fail; `degraded_at_once` is for
-    these. `detail` is the whole refusal.
+    calls that come before the outage is noticed, None where those fail, for the reason
+    `at_once_reason`; `degraded_at_once` is for these, and `waits` the seconds that they spend on
+    who is slow. `detail` is the whole refusal.
     """
 
     target: str
@@ -53,6 +56,8 @@ class Outcome(Struct, frozen=True):
     detail: str = ""
     at_once: str | None = None
     degraded_at_once: str | None = None
+    at_once_reason: str = ""
+    waits: float = 0.0
 
     @property
     def fails(self) -> bool:
@@ -63,6 +68,11 @@ class Outcome(Struct, frozen=True):
     def fails_at_once(self) -> bool:
         """Say whether calls fail until the outage is noticed, and not any more from then on."""
         return self.deployment is not None and self.at_once is None
+
+    @property
+    def is_out_of_time(self) -> bool:
+        """Say whether they fail then because they waited too long for who is slow."""
+        return self.fails_at_once and self.at_once_reason == OUT_OF_TIME
 
     @property
     def is_degraded(self) -> bool:
@@ -121,12 +131,20 @@ def predict(world: World, target: str, scenario: Scenario) -> Outcome:
     if not plan.routes:
         info = refusal(plan, snapshot)
         detail = f"{info.code}: {info.message}"
-        return Outcome(target, scenario.name, None, reason=_reason(plan), detail=detail)
+        reason = _reason(plan, scenario)
+        return Outcome(target, scenario.name, None, reason=reason, detail=detail)
     first, *others = plan.routes
     at_once: Route | None = first
-    if scenario.down:
+    why, waits = "", 0.0
+    if scenario.struck:
         unaware = world.snapshot(HEALTHY, world.book.candidates(choice))
-        at_once = surviving(make_plan(world.book, choice, features, unaware).routes, scenario)
+        routes = make_plan(world.book, choice, features, unaware).routes
+        at_once = surviving(routes, scenario)
+        waits = _waits(world, features, routes, scenario)
+        if at_once is None:
+            why = f"every route of the plan is {scenario.trouble}"
+        elif waits >= world.limits(features.latency).total:
+            at_once, why = None, OUT_OF_TIME
     return Outcome(
         target,
         scenario.name,
@@ -135,12 +153,23 @@ def predict(world: World, target: str, scenario: Scenario) -> Outcome:
         tuple(route.deployment for route in others),
         at_once=at_once.deployment if at_once is not None else None,
         degraded_at_once=at_once.degraded if at_once is not None else None,
+        at_once_reason=why,
+        waits=waits,
     )
 
 
 def surviving(routes: Sequence[Route], scenario: Scenario) -> Route | None:
-    """Return the first route of a plan whose provider is not down."""
-    return next((route for route in routes if route.provider not in scenario.down), None)
+    """Return the first route of a plan whose provider is in no trouble."""
+    return next((route for route in routes if route.provider not in scenario.struck), None)
+
+
+def _waits(world: World, features: Features, routes: Sequence[Route], scenario: Scenario) -> float:
+    """Return how long a call waits for who is slow before it asks one that answers."""
+    limits = world.limits(features.latency)
+    # A chat is taken for a stream; of vectors and rankings nothing comes before all of it does.
+    each = limits.first_content if features.kind == "chat" else limits.whole_answer
+    waited = takewhile(lambda route: route.provider in scenario.struck, routes)
+    return sum(each for route in waited if route.provider in scenario.slow)
 
 
 def _kind(world: World, target: str) -> str:
@@ -150,9 +179,10 @@ def _kind(world: World, target: str) -> str:
         return "chat"
 
 
-def _reason(plan: Plan) -> str:
+def _reason(plan: Plan, scenario: Scenario) -> str:
     """Say what kept the candidates that are here from serving, the most frequent first."""
     counts = Counter(item.code for item in plan.dropped if item.code not in NOT_HERE)
     if not counts:
         return "no provider here serves it"
-    return ", ".join(f"{WORDS.get(code, code)} ({count})" for code, count in counts.most_common())
+    words = WORDS | {"unhealthy": scenario.trouble}
+    return ", ".join(f"{words.get(code, code)} ({count})" for code, count in counts.most_common())

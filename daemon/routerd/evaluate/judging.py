@@ -16,7 +16,7 @@ from routerd.domain import Route, Snapshot
 from routerd.errors import CallRefused
 from routerd.evaluate.drill import Outcome, surviving
 from routerd.evaluate.scenarios import Scenario
-from routerd.evaluate.world import DOWN, World
+from routerd.evaluate.world import World, told
 
 __all__ = ["Answered", "Seen", "Verdict", "judged", "not_run"]
 
@@ -82,12 +82,22 @@ def _expected(
     knew = answered.snapshot if answered.snapshot is not None else Snapshot(world.now)
     snapshot = structs.replace(
         world.snapshot(scenario, world.book.candidates(choice)),
-        unhealthy={name: DOWN for name in scenario.down if name in knew.unhealthy},
+        unhealthy={
+            name: told(scenario)
+            for name in knew.unhealthy
+            if _provider(world, name) in scenario.struck
+        },
     )
     if measured:
         more = {name: getattr(knew, name) for name in MEASURED}
         snapshot = structs.replace(snapshot, **more)
     return surviving(make_plan(world.book, choice, features, snapshot).routes, scenario)
+
+
+def _provider(world: World, name: str) -> str:
+    """Return the provider that is meant by its own name, or by that of one of its deployments."""
+    deployment = world.book.directory.deployments.get(name)
+    return name if deployment is None else deployment.provider
 
 
 def _is_alike(route: Route | None, answered: Answered) -> bool:

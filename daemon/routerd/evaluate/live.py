@@ -13,7 +13,7 @@ from typing import Final
 
 import anyio
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from routerd.domain import Snapshot
 from routerd.errors import StartError
@@ -22,6 +22,7 @@ from routerd.evaluate.judging import Answered, Seen, judged, not_run
 from routerd.evaluate.rehearsed_daemon import Rehearsed, Script, rehearsed_daemon
 from routerd.evaluate.scenarios import HEALTHY, Scenario
 from routerd.evaluate.spent import Spent, spending_for
+from routerd.evaluate.stage import impatient
 from routerd.evaluate.world import FRUIT, QUESTION, World, messages_for, options_for
 from routerd.simulate import Fault
 from routerd_client import (
@@ -38,10 +39,15 @@ __all__ = ["LONGEST_RECOVERY_SECONDS", "Live", "Recovery", "rehearse_live"]
 # What a provider has to have its calls back within, once it is well.
 LONGEST_RECOVERY_SECONDS: Final = 30.0
 OUTAGE: Final = Fault(kind="reset", scope="all")
+# It says that it is there, and then nothing for as long as anybody waits.
+SLOWNESS: Final = Fault(kind="slow_first_token", seconds=600.0)
+# The minute of a rate limit is a part of one here, so that its end is soon seen.
+NAMED_SECONDS: Final = 10.0
 # Calls until an outage must have been noticed; three failures are what it takes.
 MOST_CALLS: Final = 5
 PAUSE_SECONDS: Final = 0.2
 NO_TIME: Final = "the time was over before"
+NO_PATIENCE: Final = "limits are shortened here, so that the time of a call is not over"
 
 
 class Recovery(Struct, frozen=True):
@@ -130,6 +136,16 @@ def _first_failure(error: BaseException) -> StartError | None:
     return error if isinstance(error, StartError) else None
 
 
+def _fault(scenario: Scenario) -> Fault:
+    """Return what a provider in trouble does to all that comes."""
+    if scenario.slow:
+        return SLOWNESS
+    if scenario.limited:
+        seconds = None if scenario.retry_after is None else NAMED_SECONDS
+        return Fault(kind="status", status=429, retry_after=seconds)
+    return OUTAGE
+
+
 def _gathered(drill: Drill, results: Mapping[str, _Result]) -> Live:
     """Put together what was seen; whatever no call was made for was not run."""
     seen = {
@@ -168,15 +184,18 @@ class _Rehearsal:
                 self._skip_all(found)
                 return
             spent = found
-        if self._silent & set(self._scenario.down):
-            self._skip_all("no simulator speaks the wire of who is down")
+        scenario, script = self._scenario, self._script
+        if self._silent & set(scenario.struck):
+            self._skip_all(f"no simulator speaks the wire of who is {scenario.trouble}")
             return
-        async with rehearsed_daemon(self._script, self._world, spent) as running:
-            for provider in self._scenario.down:
-                running.simulators[provider].script.replace([OUTAGE])
+        if scenario.slow:
+            script = structs.replace(script, settings=impatient(script.settings))
+        async with rehearsed_daemon(script, self._world, spent) as running:
+            for provider in scenario.struck:
+                running.simulators[provider].script.replace([_fault(scenario)])
             for outcome in self._outcomes():
                 await self._try(running, outcome)
-            if self._scenario.down:
+            if scenario.struck:
                 await self._recover(running)
 
     def _outcomes(self) -> Iterable[Outcome]:
@@ -188,6 +207,9 @@ class _Rehearsal:
 
     async def _try(self, running: Rehearsed, outcome: Outcome) -> None:
         """Call a target until the outage is noticed, and compare every call."""
+        if outcome.is_out_of_time:
+            self._result.seen.append(not_run(outcome, NO_PATIENCE))
+            return
         concerned = {outcome.deployment, outcome.at_once, *outcome.backups}
         deployments = self._world.book.directory.deployments
         if any(deployments[name].provider in self._silent for name in concerned if name):
@@ -205,10 +227,10 @@ class _Rehearsal:
     async def _recover(self, running: Rehearsed) -> None:
         """End the outage, and measure how long each provider waits for its calls."""
         ended_at = monotonic()
-        for provider in self._scenario.down:
+        for provider in self._scenario.struck:
             running.simulators[provider].script.replace([])
         async with anyio.create_task_group() as tasks:
-            for provider in self._scenario.down:
+            for provider in self._scenario.struck:
                 tasks.start_soon(
                     self._wait_for, running, provider, ended_at, name=f"recovery of {provider}"
                 )
@@ -266,7 +288,14 @@ class _Rehearsal:
         kind = self._world.ask(target, scenario)[1].kind
         if kind == "chat":
             messages = messages_for(self._world.book.directory, target)
-            return await client.acomplete(target, messages, **msgspec.to_builtins(options))
+            set_ones = msgspec.to_builtins(options)
+            if not scenario.slow:
+                return await client.acomplete(target, messages, **set_ones)
+            # Nobody else notices that nothing comes.
+            async with client.stream(target, messages, **set_ones) as stream:
+                async for _ in stream:
+                    pass
+            return stream.reply
         set_ones = {
             name: value
             for name, value in msgspec.to_builtins(options).items()

@@ -61,7 +61,7 @@ def _breach(outcome: Outcome, *, may_degrade: bool) -> str | None:
     if outcome.fails:
         return f"fails: {outcome.reason}"
     if outcome.fails_at_once:
-        return "fails until the outage is noticed: every route of the plan is down"
+        return f"fails until the outage is noticed: {outcome.at_once_reason}"
     if outcome.is_degraded and not may_degrade:
         return f"degraded: {outcome.degraded or outcome.degraded_at_once}"
     return None

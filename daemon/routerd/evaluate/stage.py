@@ -2,32 +2,36 @@
 
 Rules of this file: pure. Who serves must come out as it would with the user's own file, so only
 addresses, keys and places are others, answers are not kept, and what counts calls has more room: a
-rehearsal makes more of them in a minute than many a day has. What is written is read by the
-daemon's own loader.
+rehearsal makes more of them in a minute than many a day has. Where providers are slow, all wait for
+them as short a time: how long does not decide who serves. What is written is read by the daemon's
+own loader.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import Struct, structs
 
 from routerd.domain import Boundary
 from routerd.settings import (
+    BatchTimeouts,
     Budget,
     Caching,
     Discovery,
     FreeTier,
+    InteractiveTimeouts,
     KeySettings,
     ProviderSettings,
     Settings,
+    Timeouts,
 )
 from routerd.simulate import VENDORS
 
-__all__ = ["Actor", "as_toml", "staged"]
+__all__ = ["Actor", "as_toml", "impatient", "staged"]
 
 PATHS: Final = {
     "openai": "/openai/v1",
@@ -40,6 +44,10 @@ PATHS: Final = {
 # Nobody listens there: for providers whose wire no simulator speaks.
 NOWHERE: Final = "http://127.0.0.1:9"
 MORE: Final = 1_000
+# How long calls wait in place of minutes; simulated providers that are well answer at once.
+SHORT_SECONDS: Final = 2.0
+
+Limits = TypeVar("Limits", Timeouts, InteractiveTimeouts, BatchTimeouts)
 
 
 class Actor(Struct, frozen=True):
@@ -106,6 +114,25 @@ def staged(
         cache=Caching(),
         discovery=Discovery(local_servers=False),
         directory=[str((folder / name).absolute()) for name in settings.directory],
+    )
+
+
+def impatient(settings: Settings) -> Settings:
+    """Return settings by which every call leaves who is slow in a moment."""
+
+    def hurried(limits: Limits) -> Limits:
+        return structs.replace(
+            limits,
+            first_content=SHORT_SECONDS,
+            thinking=SHORT_SECONDS,
+            whole_answer=SHORT_SECONDS,
+        )
+
+    return structs.replace(
+        settings,
+        timeouts=hurried(settings.timeouts),
+        interactive_timeouts=hurried(settings.interactive_timeouts),
+        batch_timeouts=hurried(settings.batch_timeouts),
     )
 
 

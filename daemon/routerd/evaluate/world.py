@@ -16,19 +16,18 @@ from routerd.budget.holds import Spending
 from routerd.classify.features import measure
 from routerd.classify.search import measure_search
 from routerd.decide import Book, Choice, filled
-from routerd.domain import BudgetRoom, Features, FreeQuota, Kind, Snapshot
+from routerd.domain import BudgetRoom, Features, FreeQuota, Kind, Latency, Snapshot
 from routerd.evaluate.scenarios import Scenario
 from routerd.execute.recording import caller_of
 from routerd.models.directory import Directory
 from routerd.models.schema import Deployment
+from routerd.settings import Timeouts
 from routerd_proto.content import Image, Message, Text
 from routerd_proto.frames import CallOptions
 from routerd_proto.search import EmbedRequested, RerankRequested, SearchRequested
 
-__all__ = ["DOWN", "FRUIT", "QUESTION", "World", "messages_for", "options_for"]
+__all__ = ["FRUIT", "QUESTION", "World", "messages_for", "options_for", "told"]
 
-# What `Snapshot.unhealthy` says of a provider that a scenario took away.
-DOWN: Final = "down (drill)"
 QUESTION: Final = "Name three fruits."
 FRUIT: Final = "The apple is a fruit."
 SIGHT: Final = "vision"
@@ -43,7 +42,7 @@ class World(Struct, frozen=True, eq=False):
     """What decides: the rules, the budgets, the free tiers, and who calls.
 
     `options` say whose calls are rehearsed, `seconds` how long one may take, `now` when it is, in
-    seconds since the epoch.
+    seconds since the epoch. `limits` are the time limits of a call with a latency target.
     """
 
     book: Book
@@ -52,6 +51,7 @@ class World(Struct, frozen=True, eq=False):
     now: float
     options: CallOptions = CallOptions()
     seconds: float = 600.0
+    limits: Callable[[Latency | None], Timeouts] = lambda _latency: Timeouts()
 
     @property
     def has_caps(self) -> bool:
@@ -80,7 +80,7 @@ class World(Struct, frozen=True, eq=False):
             self.now,
             rooms,
             self.free_quotas([item.id for item in candidates], self.now),
-            unhealthy=dict.fromkeys(scenario.down, DOWN),
+            unhealthy=dict.fromkeys(scenario.struck, told(scenario)),
         )
 
     def ask(
@@ -100,6 +100,11 @@ class World(Struct, frozen=True, eq=False):
             features = measure_search(search, self.seconds, words=self.book.words)
             choice = self.book.choose(target, features, caller)
         return choice, filled(features, choice.defaults)
+
+
+def told(scenario: Scenario) -> str:
+    """Say what `Snapshot.unhealthy` says of a provider that a scenario took away."""
+    return f"{scenario.trouble} (drill)"
 
 
 def messages_for(directory: Directory, target: str) -> list[Message]:

@@ -108,8 +108,10 @@ class Asking:
             encoded = target.adapter.encode(self._request)
             if options.raw:
                 encoded = with_raw(encoded, options.raw, (target.wire, target.provider))
-            if notes := self._notes(stream=self.stream):
-                encoded = structs.replace(encoded, notes=notes + encoded.notes)
+            if self.stream and not self._call.stream:
+                encoded = structs.replace(encoded, notes=[WATCHED_NOTE, *encoded.notes])
+            if self._adjusted:
+                encoded = structs.replace(encoded, notes=self._adjusted + encoded.notes)
             self._encoded = encoded
         return self._encoded
 
@@ -132,18 +134,15 @@ class Asking:
         if self._encoded is None or encoded.body == self._encoded.body:
             return None
         self._repaired_stream = repair.request.stream
-        notes = self._notes(stream=repair.request.stream)
-        return structs.replace(encoded, notes=[*notes, *encoded.notes, repair.note])
+        is_watched = self._repaired_stream and not self._call.stream
+        watched = [WATCHED_NOTE] if is_watched else []
+        notes = [*self._adjusted, *watched, *encoded.notes, repair.note]
+        return structs.replace(encoded, notes=notes)
 
     def send_instead(self, repaired: EncodedRequest) -> None:
         """Send this from now on."""
         self._encoded = repaired
         self.stream = self._repaired_stream
-
-    def _notes(self, *, stream: bool) -> list[str]:
-        """Say what is asked otherwise than the caller does."""
-        is_watched = stream and not self._call.stream
-        return [*self._adjusted, WATCHED_NOTE] if is_watched else self._adjusted
 
     def _without_stream(self, request: ChatRequest, failure: Failure) -> Repair | None:
         """Do without a stream that is refused: the caller never asked for it."""

@@ -83,8 +83,8 @@ async def run_attempt(  # noqa: PLR0913 - the last ones by name
     """Send one request and deliver its answer; AttemptFailed says what went wrong.
 
     `stream` is how it is asked for; `whole` says that the caller gets it in one piece all the same,
-    by default what is not streamed. `hear` is told what the provider says is left of the key's limits. `wire` reads the answer, the
-    target's adapter where none is given.
+    by default what is not streamed. `hear` is told what the provider says is left of the key's
+    limits. `wire` reads the answer, the target's adapter where none is given.
     """
     exchange = _Exchange(
         target,
@@ -171,7 +171,7 @@ def settle_attempt(
 class _Exchange:
     """One request and its answer."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the last ones by name
         self,
         target: Target,
         encoded: EncodedRequest,

@@ -101,7 +101,7 @@ class Execution:
         self.attempts: list[Attempt] = []
         self._together = self.attempts if together is None else together
         self._options = options
-        self._asks = asks or self._asking
+        self._asks = asks
         self._queries = queries
         self.skipped: list[Dropped] = []
         self.outcome: Outcome | None = None
@@ -167,11 +167,6 @@ class Execution:
             self.error = self._with_tried(self.error)
         return True
 
-    def _asking(self, route: Route, target: Target) -> Asks:
-        """Ask for an answer, in parts too where nobody would notice that none comes."""
-        stream = self._call.stream or (target.watched and self._has_others)
-        return Asking(self._call, self._options, route, target, stream=stream)
-
     def _patience(self, *, stream: bool) -> float:
         """Return how long an answer may take to begin: who hurries leaves time for the backup."""
         if self._call.options.timeout is None or not self._has_others:
@@ -199,7 +194,13 @@ class Execution:
     ) -> Step | None:
         """Make at most two attempts; returns what is next, None if the call is answered."""
         attempts_here = 0
-        asking = self._asks(route, target)
+        asking: Asks
+        if self._asks is not None:
+            asking = self._asks(route, target)
+        else:
+            # In parts too where nobody would notice that none comes.
+            stream = self._call.stream or (target.watched and self._has_others)
+            asking = Asking(self._call, self._options, route, target, stream=stream)
         if route.code == "least_bad":
             await self._let_rest(route)
         while True:

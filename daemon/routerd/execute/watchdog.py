@@ -81,9 +81,10 @@ class Watchdog:
         self._ceiling = min(self._loop.time() + seconds, self._deadline)
 
     def pause(self) -> float:
-        """Watch only the deadline, or the bound, until the next `expect`: now it is not the provider who is slow.
+        """Watch only the deadline, or the bound, until the next `expect`.
 
-        `alive` does not end a pause. Returns the time that is.
+        Now it is not the provider who is slow. `alive` does not end a pause. Returns the time that
+        is.
         """
         self._limit = self._ceiling
         return self._loop.time()

@@ -13,7 +13,15 @@ from routerd.settings.section import Section
 
 __all__ = ["HARDSHIPS", "Hardship", "Promise"]
 
-Hardship = Literal["one_provider", "two_providers", "budget_85", "budget_cap", "private"]
+Hardship = Literal[
+    "one_provider",
+    "two_providers",
+    "slow_provider",
+    "rate_limit",
+    "budget_85",
+    "budget_cap",
+    "private",
+]
 HARDSHIPS: Final[tuple[Hardship, ...]] = get_args(Hardship)
 
 
@@ -25,7 +33,8 @@ class Promise(Section, frozen=True):
         Meta(
             min_length=1,
             description="What they are served in spite of: one_provider (any one is down), "
-            "two_providers (any two are), budget_85 (85 % of every cap in dollars is spent), "
+            "two_providers (any two are), slow_provider (any one lets calls wait too long), "
+            "rate_limit (any one answers 429), budget_85 (85 % of every cap in dollars is spent), "
             "budget_cap (all of it is), private (the call is private).",
         ),
     ]

@@ -68,6 +68,57 @@ def test_what_fails_is_listed_by_scenario(drill: Drill) -> None:
     assert not any(" + " in name for name in rows)
 
 
+def test_who_is_slow_or_at_its_rate_limit_is_told_in_a_line(drill: Drill) -> None:
+    _, out, _ = drill(PROVIDERS)
+    told = " ".join(out.split())
+    assert "one slow, or one that answers 429: the same as one down; until it is noticed" in told
+    short = PROVIDERS + "[timeouts]\nfirst_content = 30.0\ntotal = 30.0\n"
+    _, out, _ = drill(short)
+    first = out.partition("FAILS at first, until the outage is noticed\n")[2].partition("\n\n")[0]
+    assert max(len(line) for line in out.splitlines()[1:]) <= WIDTH
+    assert "anthropic slow" in first
+    assert "anthropic at 429" not in out
+    assert "the same as one down, but for" in out
+
+
+@pytest.mark.parametrize(
+    ("scenario", "title"),
+    [
+        ("slow:anthropic", "anthropic slow"),
+        ("limited:anthropic", "anthropic at 429, names 60 s"),
+        ("limited_unsaid:anthropic", "anthropic at 429, names no time"),
+    ],
+)
+def test_one_slow_or_limited_provider_can_be_looked_at(
+    drill: Drill, scenario: str, title: str
+) -> None:
+    code, out, _ = drill(PROVIDERS, f"--scenario={scenario}")
+    lines = out.splitlines()
+    assert (code, f"{title}  ({scenario})" in lines) == (0, True)
+    assert max(len(line) for line in lines[1:]) <= WIDTH
+    row = next(line for line in lines if line.startswith("smart "))
+    assert row.split()[1].startswith("openai/")
+    assert ("120 s later until that is noticed" in row) == scenario.startswith("slow")
+    assert drill(PROVIDERS, f"--scenario={scenario}", "--json")[0] == 0
+
+
+def test_promises_name_slow_and_limited_providers(drill: Drill) -> None:
+    promise = '[promises.all]\nshortcuts = ["{}"]\nsurvives = ["slow_provider", "rate_limit"]\n'
+    assert drill(PROVIDERS + promise.format("smart"))[0] == 0
+    code, out, _ = drill(PROVIDERS + promise.format("embed"))
+    assert code == 1
+    broken = [line for line in out.splitlines() if line.startswith("BROKEN")]
+    assert broken == [
+        "BROKEN   promise all: embed in slow:openai: fails: slow (1)",
+        "BROKEN   promise all: embed in limited:openai: fails: at its rate limit (1)",
+        "BROKEN   promise all: embed in limited_unsaid:openai: fails: at its rate limit (1)",
+    ]
+    late = "[timeouts]\nfirst_content = 30.0\ntotal = 30.0\n"
+    code, out, _ = drill(PROVIDERS + promise.format("smart") + late)
+    assert code == 1
+    assert "smart in slow:anthropic: fails until the outage is noticed: the time of a" in out
+
+
 def test_promises_that_hold_end_with_0(drill: Drill) -> None:
     code, out, _ = drill(PROVIDERS + KEPT)
     assert code == 0
@@ -113,7 +164,7 @@ def test_one_scenario_and_one_shortcut_can_be_looked_at(drill: Drill) -> None:
     assert "anthropic + openai down" in out
     assert "no money left" in out
     _, out, _ = drill(PROVIDERS, "--all")
-    assert out.count("\nsmart ") == 10
+    assert out.count("\nsmart ") == 19
     # A class is as good as a shortcut.
     assert drill(PROVIDERS, "--shortcut=flagship")[0] == 0
     code, _, err = drill(PROVIDERS, "--shortcut=smrat")

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from itertools import combinations
 
+import pytest
 from msgspec import structs
 
+from routerd.domain import Latency
 from routerd.evaluate.drill import Drill, Outcome, rehearse
-from routerd.settings import Budget, PolicySettings
+from routerd.settings import Budget, PolicySettings, Timeouts
 from routerd_proto.frames import CallOptions
 from tests.daemon.decide.shortcuts import book as shipped
 from tests.daemon.evaluate.towns import town
 
 MONTH = {"month": Budget(window="month", dollars=100)}
+WEST_ALONE = ["healthy", "down:west", "slow:west", "limited:west", "limited_unsaid:west", "private"]
 
 
 def drill() -> Drill:
@@ -30,7 +33,12 @@ def test_every_shortcut_has_an_outcome_on_every_day() -> None:
     pairs = [
         f"down:{'+'.join(pair)}" for pair in combinations(("east", "home", "north", "west"), 2)
     ]
-    assert names == ["healthy", *singles, *pairs, "budget_85", "budget_cap", "private"]
+    others = [
+        f"{trouble}:{name}"
+        for trouble in ("slow", "limited", "limited_unsaid")
+        for name in ("east", "home", "north", "west")
+    ]
+    assert names == ["healthy", *singles, *pairs, *others, "budget_85", "budget_cap", "private"]
     assert made.shortcuts == made.targets == ("smart", "many", "alone", "near")
     assert list(made.outcomes) == [(target, name) for name in names for target in made.targets]
 
@@ -75,6 +83,54 @@ def test_a_plan_whose_providers_are_all_down_fails_until_the_outage_is_noticed()
     assert outcome(drill(), "many", "down:west").at_once == "north/small"
 
 
+def test_a_backup_serves_for_who_is_slow_after_a_wait() -> None:
+    slow = outcome(drill(), "smart", "slow:west")
+    assert (slow.deployment, slow.at_once, slow.degraded) == ("east/grand", "east/grand", None)
+    assert slow.waits == Timeouts().first_content
+    # Nobody waits for whom nobody asks.
+    assert outcome(drill(), "smart", "slow:east").waits == 0.0
+    # Two routes at who is slow are waited for one after the other, before the third is asked.
+    twice = outcome(drill(), "many", "slow:west")
+    assert (twice.at_once, twice.waits) == ("north/small", 2 * Timeouts().first_content)
+    assert outcome(drill(), "smart", "down:west").waits == 0.0
+
+
+def test_waiting_for_who_is_slow_may_take_all_the_time_there_is() -> None:
+    limits = Timeouts(first_content=20.0, total=40.0)
+    made = rehearse(structs.replace(town(), limits=lambda _latency: limits))
+    many = outcome(made, "many", "slow:west")
+    assert (many.deployment, many.at_once, many.fails_at_once) == ("north/small", None, True)
+    assert many.is_out_of_time
+    assert many.at_once_reason == "the time of a call is over before one that answers is asked"
+    smart = outcome(made, "smart", "slow:west")
+    assert (smart.at_once, smart.waits, smart.is_out_of_time) == ("east/grand", 20.0, False)
+
+
+@pytest.mark.parametrize("latency", ["interactive", "batch"])
+def test_how_long_a_call_waits_goes_by_its_own_latency_target(latency: Latency) -> None:
+    def limits(wanted: Latency | None) -> Timeouts:
+        return Timeouts(first_content=7.0 if wanted == latency else 1.0)
+
+    world = town(options=CallOptions(latency=latency))
+    made = rehearse(structs.replace(world, limits=limits))
+    assert outcome(made, "smart", "slow:west").waits == 7.0
+
+
+@pytest.mark.parametrize("scenario", ["limited", "limited_unsaid"])
+def test_who_is_at_its_rate_limit_is_left_at_once(scenario: str) -> None:
+    made = drill()
+    limited = outcome(made, "smart", f"{scenario}:west")
+    assert (limited.deployment, limited.at_once, limited.waits) == ("east/grand", "east/grand", 0)
+    alone = outcome(made, "alone", f"{scenario}:west")
+    assert (alone.fails, alone.reason) == (True, "at its rate limit (1)")
+    assert outcome(made, "many", f"{scenario}:west").at_once == "north/small"
+
+
+def test_only_a_rate_limit_that_names_a_time_does() -> None:
+    named = {item.name: item.retry_after for item in drill().scenarios if item.limited}
+    assert (named["limited:west"], named["limited_unsaid:west"]) == (60.0, None)
+
+
 def test_money_at_85_percent_lets_what_is_cheaper_serve_and_at_the_cap_what_is_free() -> None:
     made = drill()
     nearly = outcome(made, "smart", "budget_85")
@@ -107,13 +163,13 @@ def test_a_private_call_stays_at_home_or_fails() -> None:
 
 def test_who_is_not_configured_is_no_reason_and_no_scenario() -> None:
     made = rehearse(town(providers=("west",)))
-    assert [item.name for item in made.scenarios] == ["healthy", "down:west", "private"]
+    assert [item.name for item in made.scenarios] == WEST_ALONE
     assert outcome(made, "near", "healthy").reason == "no provider here serves it"
 
 
 def test_a_provider_that_is_named_twice_is_one() -> None:
     made = rehearse(town(providers=("west", "west")))
-    assert [item.name for item in made.scenarios] == ["healthy", "down:west", "private"]
+    assert [item.name for item in made.scenarios] == WEST_ALONE
 
 
 def test_one_target_or_one_scenario_can_be_taken_out() -> None:

@@ -29,6 +29,9 @@ UNAWARE = Snapshot(WORLD.now)
         ("alone", WEST, None, UNAWARE),
         ("alone", WEST, None, NOTICED),
         ("alone", DAYS["private"], None, UNAWARE),
+        ("smart", DAYS["slow:west"], "east/grand", UNAWARE),
+        ("smart", DAYS["slow:west"], "east/grand", NOTICED),
+        ("alone", DAYS["limited:west"], None, NOTICED),
     ],
 )
 def test_what_was_predicted_agrees(
@@ -47,6 +50,17 @@ def test_a_stand_in_agrees_only_where_it_says_so() -> None:
     assert seen.why == (
         "predicted was degraded (class modest in place of many), and it was not degraded"
     )
+
+
+def test_a_vendor_that_limits_each_model_by_itself_is_known_by_them() -> None:
+    day = DAYS["limited_unsaid:north"]
+    knew = Snapshot(WORLD.now, unhealthy={"north/small": "rate_limit"})
+    seen = judged(WORLD, "modest", day, Answered("home/tiny", snapshot=knew))
+    assert (seen.verdict, seen.predicted) == ("agrees", "home/tiny")
+    # Another vendor's limit explains nothing.
+    day = DAYS["limited_unsaid:east"]
+    seen = judged(WORLD, "modest", day, Answered("home/tiny", snapshot=knew))
+    assert seen.verdict == "disagrees"
 
 
 def test_another_answer_or_failure_disagrees_and_says_what_was_predicted() -> None:

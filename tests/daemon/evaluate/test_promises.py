@@ -68,7 +68,8 @@ def test_without_promises_a_declared_path_has_to_help_with_one_provider_down() -
     directory = town().book.directory
     assert unmet_expectations(DRILL, directory) == []
     place = ("many", "down:west")
-    failing = structs.replace(DRILL.outcomes[place], at_once=None)
+    reason = "every route of the plan is down"
+    failing = structs.replace(DRILL.outcomes[place], at_once=None, at_once_reason=reason)
     other = structs.replace(DRILL, outcomes={**DRILL.outcomes, place: failing})
     assert unmet_expectations(other, directory) == [Breach("", "down:west", "many", FIRST)]
     # Where only one can serve, nothing else is to be expected.

@@ -9,8 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from routerd.evaluate.stage import NOWHERE, Actor, as_toml, staged
-from routerd.settings import Budget, Caching, ProviderSettings, Rule, Settings, parse_settings
+from routerd.evaluate.stage import NOWHERE, SHORT_SECONDS, Actor, as_toml, impatient, staged
+from routerd.settings import (
+    Budget,
+    Caching,
+    ProviderSettings,
+    Rule,
+    Settings,
+    parse_settings,
+    timeouts_for,
+)
 
 OWN = parse_settings(
     tomllib.loads(
@@ -75,6 +83,18 @@ def test_who_serves_is_led_to_a_simulator_and_stays_who_it_is() -> None:
 def test_the_daily_default_is_written_down_because_simulators_bill_nothing() -> None:
     made = staged(Settings(), CAST, URLS, folder=Path(), default_cap="10.0")
     assert made.budgets == {"default daily cap": Budget(dollars="10.0")}
+
+
+def test_who_is_slow_is_waited_for_a_moment_by_whoever_calls() -> None:
+    made = impatient(OWN)
+    for latency in (None, "interactive", "batch", 60_000):
+        limits = timeouts_for(
+            made.timeouts, made.interactive_timeouts, made.batch_timeouts, latency
+        )
+        short = {limits.first_content, limits.thinking, limits.whole_answer}
+        assert short == {SHORT_SECONDS}
+        assert limits.total == OWN.timeouts.total
+    assert parse_settings(tomllib.loads(as_toml(made)), "written") == made
 
 
 def test_what_is_written_is_read_as_the_same() -> None:
