@@ -50,7 +50,7 @@ dollars = 50
 shortcuts = ["smart", "fast"]
 survives = ["one_provider", "budget_85"]
 """
-SECONDS = 100
+SECONDS = 150
 
 
 @pytest.fixture
@@ -107,8 +107,12 @@ def test_what_happens_is_what_was_predicted(file: Path) -> None:
         verdicts["smart", "healthy"]["answered"],
     )
     assert verdicts["smart", "budget_cap"]["answered"] is None
+    for trouble in ("slow", "limited", "limited_unsaid"):
+        assert verdicts["smart", f"{trouble}:anthropic"]["answered"] == down["answered"]
+        assert verdicts["smart", f"{trouble}:openai"]["answered"].startswith("anthropic/")
     measured = {item["scenario"] for item in live["recoveries"] if item["seconds"] is not None}
     assert {"down:anthropic", "down:openai", "down:anthropic+openai"} <= measured
+    assert {"slow:anthropic", "limited:anthropic", "limited_unsaid:anthropic"} <= measured
     assert report["promises"] == {"chat": True}
     assert left_behind(file) == []
 
