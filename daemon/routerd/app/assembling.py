@@ -89,7 +89,7 @@ async def make_rules(made: InForce, ledger: Ledger) -> Rules:
     )
     return Rules(
         book=book,
-        targets=build_targets(made.directory, made.providers, settings.providers),
+        targets=build_targets(made.directory, made.providers),
         limits=settings.limits,
         timeouts=settings.timeouts,
         interactive_timeouts=settings.interactive_timeouts,

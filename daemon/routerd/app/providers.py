@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -63,7 +62,8 @@ PROJECT_NAME: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 class Wanted(Struct, frozen=True, eq=False):
     """A provider with every setting known: the file's over the directory's.
 
-    `addresses` are those of regions that another than its own serves, by region.
+    `addresses` are those of regions that another than its own serves, by region. `watched`: see
+    `Target`.
     """
 
     entry: Provider
@@ -71,6 +71,7 @@ class Wanted(Struct, frozen=True, eq=False):
     keys: tuple[WantedKey, ...]
     simulated: bool
     addresses: Mapping[str, str] = {}
+    watched: bool = False
 
     def __repr__(self) -> str:
         return f"<Wanted {self.entry.id}>"
@@ -80,7 +81,8 @@ class LiveProvider(Struct, frozen=True, eq=False):
     """A provider that can be called, with any of its keys.
 
     `elsewhere` are the same keys at the address of a region, where it is not the provider's own.
-    `tokens` keep the access tokens of those keys that have some, by the key's name.
+    `tokens` keep the access tokens of those keys that have some, by the key's name. `watched`: see
+    `Target`.
     """
 
     entry: Provider
@@ -89,6 +91,7 @@ class LiveProvider(Struct, frozen=True, eq=False):
     simulated: bool
     elsewhere: Mapping[str, tuple[Key, ...]] = {}
     tokens: Mapping[str | None, TokenKeeper] = {}
+    watched: bool = False
 
     @property
     def channel(self) -> Channel:
@@ -150,7 +153,9 @@ def wanted(
                 key=f"providers.{name}",
             )
         addresses = _addresses(entry, adapter, directory)
-        joined[name] = Wanted(entry, adapter, keys, table.simulated, addresses)
+        own = entry.boundary != "vendor"
+        watched = own if table.watch_silence is None else table.watch_silence
+        joined[name] = Wanted(entry, adapter, keys, table.simulated, addresses, watched)
     return joined
 
 
@@ -315,7 +320,9 @@ def build_providers(
         }
         elsewhere = {region: at[address] for region, address in item.addresses.items()}
         keys = at[item.entry.base_url]
-        live[name] = LiveProvider(item.entry, item.adapter, keys, item.simulated, elsewhere, tokens)
+        live[name] = LiveProvider(
+            item.entry, item.adapter, keys, item.simulated, elsewhere, tokens, item.watched
+        )
     return live
 
 
@@ -331,7 +338,7 @@ def live_local(
         connect_seconds=connect_seconds,
         user_agent=user_agent,
     )
-    return LiveProvider(entry, adapter, (Key(None, channel),), simulated=False)
+    return LiveProvider(entry, adapter, (Key(None, channel),), simulated=False, watched=True)
 
 
 def unproven(entries: Iterable[Provider]) -> dict[str, str]:
@@ -352,12 +359,8 @@ def tell_unproven(entries: Iterable[Provider], tell: Callable[[Event], None]) ->
         tell(OwnNetworkUnproven(provider=provider, host=name))
 
 
-def build_targets(
-    directory: Directory,
-    providers: Mapping[str, LiveProvider],
-    tables: Mapping[str, ProviderSettings] = MappingProxyType({}),
-) -> dict[str, Target]:
-    """Join every deployment of a live provider to it; `tables` are what the file says of them."""
+def build_targets(directory: Directory, providers: Mapping[str, LiveProvider]) -> dict[str, Target]:
+    """Join every deployment of a live provider to it."""
     targets = {}
     wires = {
         name: search_wires(item.entry.adapter, item.entry.dialect)
@@ -385,12 +388,6 @@ def build_targets(
             prompt_tokens=deployment.prompt_tokens,
             wire=wire_of(provider.entry.adapter, provider.entry.dialect),
             search=wires[deployment.provider] if deployment.kind != "chat" else {},
-            watched=_is_watched(provider.entry, tables.get(deployment.provider)),
+            watched=provider.watched,
         )
     return targets
-
-
-def _is_watched(entry: Provider, table: ProviderSettings | None) -> bool:
-    if table is not None and table.watch_silence is not None:
-        return table.watch_silence
-    return entry.boundary != "vendor"
