@@ -32,12 +32,14 @@ demo: ## see it work, with simulated providers: no key, no cost
 	@$(BOOTSTRAP) requirements-daemon.lock
 	@$(BIN)/python tools/demo.py $(ARGS)
 
-# A file to each core: tests of one file share what they set up. `make test ARGS=-n0` runs them in turn.
+# A file to each core, because tests of one file share what they set up; then what wants the machine to
+# itself. Of what ARGS names all may be of one kind: 5 says that nothing was there to be run.
 test: ## run every check and every test
 	@$(PYTHON) tools/system_packages.py
 	@$(BOOTSTRAP) requirements-vendors.lock
 	$(checks)
-	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not alone" $(ARGS) || test $$? -eq 5
+	$(BIN)/python -m pytest -m alone $(ARGS) || test $$? -eq 5
 
 check: ## lint, format, types and layers, without running a test
 	@$(BOOTSTRAP) requirements-dev.lock

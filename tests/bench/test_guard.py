@@ -153,6 +153,7 @@ def test_the_money_of_an_attempt_takes_no_detour(step: str, most: int) -> None:
     assert 0 < counter.count / CALLS < most
 
 
+@pytest.mark.alone
 def test_a_call_takes_no_more_cpu_than_before(start: StartDaemon) -> None:
     """Compare the daemon's CPU to that of a fixed piece of Python, taken in turns with it.
 

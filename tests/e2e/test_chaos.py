@@ -147,6 +147,7 @@ class Crowd:
         self.ends["answered"] += 1
 
 
+@pytest.mark.alone
 @pytest.mark.time_limit(SECONDS + 3 * HANG_SECONDS)
 async def test_a_bad_day(start_daemon: StartDaemon, simulator: Simulator) -> None:
     try:

@@ -6,7 +6,9 @@ import json
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +56,12 @@ SECONDS = 150
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
-    file = tmp_path / "routerd.toml"
-    file.write_text(CONFIGURATION, encoding="utf-8")
-    return file
+def file() -> Iterator[Path]:
+    # Not in the folder of the test: the path of a socket there may be too long for the kernel.
+    with tempfile.TemporaryDirectory(prefix="drill-") as folder:
+        file = Path(folder) / "routerd.toml"
+        file.write_text(CONFIGURATION, encoding="utf-8")
+        yield file
 
 
 def started(file: Path, *arguments: str) -> subprocess.Popen[str]:

@@ -220,6 +220,7 @@ async def test_a_fallback_that_refuses_prefill(scene: Scene) -> None:
         assert ended.seen[-1].fault is None
 
 
+@pytest.mark.alone
 @pytest.mark.time_limit(FLAPS * FLAP_SECONDS + 30)
 async def test_a_primary_that_flaps_under_steady_traffic(scene: Scene) -> None:
     """No call fails, the primary is not hammered while it is down, and serves again when well."""
