@@ -84,6 +84,8 @@ def _append(frame: msgspec.Struct, data: bytearray) -> None:
 
 def repair_text(text: str) -> str:
     """Join surrogate pairs and replace lone surrogates by U+FFFD, so that UTF-8 can carry it."""
+    if text.isascii():
+        return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 

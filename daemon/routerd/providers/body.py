@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import re
 from abc import abstractmethod
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -21,7 +21,7 @@ from routerd.domain import Part
 from routerd.providers.bounds import MAX_PART_CHARACTERS, is_too_long, split_texts
 from routerd.providers.cut_json import whole_items
 from routerd.providers.excerpt import BLANKS, is_html, text_excerpt
-from routerd.providers.json_text import JSON_ERRORS, read_json
+from routerd.providers.json_text import JSON_ERRORS, read_json, read_json_strictly
 from routerd.providers.loose import JsonShape
 from routerd.providers.sse import DEFAULT_MAX_EVENT_BYTES, Event, SseParser
 from routerd.providers.surrogates import SurrogateJoiner
@@ -66,7 +66,10 @@ class BodyDecoder(AnswerTeller, Generic[Shape]):
     Parts go to the list that a hook is given. `events` is the shape of an event. `max_body_bytes`
     bounds a plain answer and a single event: DEFAULT_MAX_EVENT_BYTES, 64 MiB, unless a vendor's
     decoder is told otherwise. `parser` cuts the stream, None for server-sent events.
+    `answers_as_events`: a plain answer has the shape of an event.
     """
+
+    answers_as_events: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -97,15 +100,16 @@ class BodyDecoder(AnswerTeller, Generic[Shape]):
     def _take(self, name: bytes, event: Shape, parts: list[Part]) -> bool:
         """Read one event; return False if it says nothing that this wire knows."""
 
-    @abstractmethod
     def _take_answer(self, answer: dict[str, Any], parts: list[Part]) -> None:
-        """Read a plain answer."""
+        """Read a plain answer; those that are no events are read by their vendor's decoder."""
+        self._take_value(b"", answer, parts)
+        self._end_plain()
 
     def _take_answers(self, answers: list[Any], parts: list[Part]) -> None:
         """Read a plain answer that is a list, as far as it is whole: it should hold one."""
-        if isinstance(answers[0], dict):
+        if answers and isinstance(answers[0], dict):
             self._take_answer(answers[0], parts)
-        else:
+        elif answers:
             self._fail("the answer is no object")
 
     @abstractmethod
@@ -273,17 +277,37 @@ class BodyDecoder(AnswerTeller, Generic[Shape]):
 
     def _take_plain(self, body: bytes, parts: list[Part]) -> bool:
         """Read a plain answer; return False if it is not whole JSON."""
+        if self.answers_as_events and self._take_as_event(body, parts):
+            return True
         try:
-            value = read_json(body)
-            is_whole = isinstance(value, dict | list) and value != []
+            value = read_json_strictly(body)
         except JSON_ERRORS:
-            value, is_whole = whole_items(body), False
-        self._join_surrogates()
+            self._join_surrogates()
+            try:
+                value = read_json(body)
+            except JSON_ERRORS:
+                self._take_answers(whole_items(body), parts)
+                return False
         if isinstance(value, dict):
             self._take_answer(value, parts)
-        elif value and isinstance(value, list):
+        elif isinstance(value, list):
             self._take_answers(value, parts)
-        return is_whole
+        return isinstance(value, dict | list) and value != []
+
+    def _take_as_event(self, body: bytes, parts: list[Part]) -> bool:
+        """Read a plain answer by the book as the event that it is; False where that fails."""
+        try:
+            event = self._read(body)
+        except JSON_ERRORS:
+            return False
+        if not self._take(b"", event, parts):
+            self._take_unknown(b"", body)
+        self._end_plain()
+        return True
+
+    def _end_plain(self) -> None:
+        """Take the end of a plain answer."""
+        self._done = True
 
     def _close(self, parts: list[Part]) -> None:
         """Give out what is open at the end of a whole answer; called once or more."""

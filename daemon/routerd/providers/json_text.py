@@ -15,7 +15,15 @@ import msgspec
 
 from routerd_proto.codec import repair_text
 
-__all__ = ["JSON_ERRORS", "encode_json", "is_whole_json", "read_json", "repaired", "text_of"]
+__all__ = [
+    "JSON_ERRORS",
+    "encode_json",
+    "is_whole_json",
+    "read_json",
+    "read_json_strictly",
+    "repaired",
+    "text_of",
+]
 
 JSON_ERRORS: Final = (ValueError, RecursionError)
 """What decoding can raise: msgspec's and json's errors and UnicodeError are all ValueErrors."""
@@ -23,10 +31,14 @@ JSON_ERRORS: Final = (ValueError, RecursionError)
 _encoder: Final = msgspec.json.Encoder()
 
 
+read_json_strictly: Final = msgspec.json.decode
+"""Decode JSON by the book: no text from here holds lone surrogates."""
+
+
 def read_json(data: bytes) -> Any:
     """Decode JSON leniently; one of JSON_ERRORS where it is not JSON at all."""
     try:
-        return msgspec.json.decode(data)
+        return read_json_strictly(data)
     except JSON_ERRORS:
         return json.loads(data.decode("utf-8-sig", "replace"), strict=False)
 

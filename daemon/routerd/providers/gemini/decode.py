@@ -69,6 +69,8 @@ NUMBERED: Final = {1: "STOP", 2: "MAX_TOKENS", 3: "SAFETY", 4: "RECITATION", 5: 
 class GenerateDecoder(BodyDecoder[Answer]):
     """Decode one answer."""
 
+    answers_as_events = True
+
     def __init__(self, *, stream: bool, max_body_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> None:
         super().__init__(CHUNKS, VENDOR, stream=stream, max_body_bytes=max_body_bytes)
         self._tools = 0
@@ -105,9 +107,8 @@ class GenerateDecoder(BodyDecoder[Answer]):
         if failure is not None:
             self._note_failure(failure)
 
-    def _take_answer(self, answer: dict[str, Any], parts: list[Part]) -> None:
-        # One whole answer is whole without a reason too.
-        self._done = self._take_value(b"", answer, parts)
+    def _end_plain(self) -> None:
+        super()._end_plain()  # one whole answer is whole without a reason too
         if not self._saw_candidate:
             self._fail("the answer holds no candidate")
 

@@ -42,6 +42,8 @@ FINISHES: Final[dict[str, FinishReason]] = {
 class ChatDecoder(BodyDecoder[Chunk]):
     """Decode one answer."""
 
+    answers_as_events = True
+
     def __init__(
         self,
         vendor: str,
@@ -75,10 +77,6 @@ class ChatDecoder(BodyDecoder[Chunk]):
     def _take_end_mark(self, parts: list[Part]) -> None:
         self._done = True
         self._close(parts)
-
-    def _take_answer(self, answer: dict[str, Any], parts: list[Part]) -> None:
-        self._take_value(b"", answer, parts)
-        self._done = True
 
     def _end_content(self, parts: list[Part]) -> bool:
         if not self._saw_choice:
