@@ -14,8 +14,9 @@ from msgspec import Struct, structs
 
 from routerd.classify.rules import Rules
 from routerd.classify.words import WordRules
-from routerd.decide.candidates import Prepared, Terrain
+from routerd.decide.candidates import Prepared
 from routerd.decide.experiments import arm_of, lot, shadows_of
+from routerd.decide.judging import Terrain
 from routerd.decide.order import settled
 from routerd.decide.policy import Policies, Policy
 from routerd.decide.preparing import prepare

@@ -15,7 +15,7 @@ from msgspec import Struct, structs
 
 from routerd.decide.candidates import WIDEST_WINDOW, Candidate
 from routerd.decide.reasons import expected_tokens
-from routerd.domain import MOST_PER_IMAGE, BudgetRoom, Dropped, Features, FreeQuota, Snapshot
+from routerd.domain import BudgetRoom, Dropped, Features, FreeQuota, Snapshot
 from routerd.models.pricing import TOKENS_PER_RATE, Price, cost_bound, largest_output
 from routerd.models.rooms import amount_text, lacking, left_in
 from routerd.models.schema import Deployment
@@ -51,23 +51,36 @@ class Funds:
         self._features = features
         self._snapshot = snapshot
         self._policy = policy
-        self._duration_us = int((features.seconds + ENDING_SECONDS) * 1_000_000)
+        # What any candidate may write: nothing where the call asks for no text.
+        self._wanted = features.max_output_tokens if features.kind == "chat" else 0
+        # The least that any cap leaves, in dollars and in tokens; None where nothing caps it.
+        self._money: int | None = None
+        self._tokens: int | None = None
+        # Those of one provider or model concern its candidates alone.
         self._of_some: list[BudgetRoom] = []
         self._of_all: list[BudgetRoom] = []
-        if snapshot.rooms:
-            # Those of one provider or model concern its candidates alone.
-            for room in snapshot.rooms:
-                (self._of_some if room.provider or room.model else self._of_all).append(room)
+        self._is_plain = not (snapshot.free or snapshot.surcharges)
+        for room in snapshot.rooms:
+            if room.provider or room.model:
+                self._of_some.append(room)
+                self._is_plain = False
+            else:
+                self._look_at(room)
         if features.max_nanodollars is not None:
-            self._of_all.append(_own_cap(features.max_nanodollars, snapshot.now))
-        self._is_plain = not (self._of_some or snapshot.free or snapshot.surcharges)
-        # The least that any cap leaves, by unit; None where nothing caps it.
-        self._left: dict[str, int] = {}
-        for room in self._of_all:
-            left = room.limit - room.spent - room.held
-            least = self._left.get(room.unit)
-            if least is None or left < least:
-                self._left[room.unit] = left
+            self._look_at(_own_cap(features.max_nanodollars, snapshot.now))
+
+    def _look_at(self, room: BudgetRoom) -> None:
+        """Reckon with a cap that holds whoever serves."""
+        self._of_all.append(room)
+        left = room.limit - room.spent - room.held
+        if room.unit == "nanodollars":
+            if self._money is None or left < self._money:
+                self._money = left
+        elif room.unit == "tokens":
+            if self._tokens is None or left < self._tokens:
+                self._tokens = left
+        elif left < 1:
+            self._is_plain = False
 
     def terms_for(self, candidate: Candidate) -> Terms | Dropped:
         """Return the terms on which a candidate may serve, or the reason why no budget lets it."""
@@ -82,44 +95,50 @@ class Funds:
 
         Nearly all candidates have a plain price and fit into every cap. A test compares the two.
         """
-        features, left = self._features, self._left
+        features, money, most_tokens = self._features, self._money, self._tokens
         # Comparisons: calls of `min` would cost as much as the rest together.
         # Each text of an embedding or a ranking has a window of its own.
         tokens, bound = candidate.most_prompt * features.texts, features.input_tokens_bound
         if bound is not None:
-            bound += _more_than_measured(candidate.deployment, features)
+            bound += candidate.more_tokens + features.images * candidate.more_an_image
             if bound < tokens:  # noqa: PLR1730 - see above
                 tokens = bound
+        if tokens > candidate.rates_until:
+            return None
         input_rate, output_rate = rates
-        output, limit = candidate.most_output, None
-        wanted = features.max_output_tokens
-        if features.kind != "chat":
-            output = 0
-        elif wanted is not None:
+        output, limit, wanted = candidate.most_output, None, self._wanted
+        if wanted is not None:
             if wanted < output:  # noqa: PLR1730 - see above
                 output = wanted
-        elif left and ("tokens" in left or (output_rate and "nanodollars" in left)):
-            estimated = features.input_tokens
-            if self._snapshot.token_rates:
-                estimated = expected_tokens(estimated, candidate.deployment.model, self._snapshot)
-            room = candidate.window - estimated
-            output = limit = min(self._policy.output_tokens, output, max(1, room))
+        elif most_tokens is not None or (money is not None and output_rate):
+            limit = self._policy.output_tokens
+            if limit > output:  # noqa: PLR1730 - see above
+                limit = output
+            limit = output = self._behind_the_prompt(candidate, limit)
         cost = -(-(tokens * input_rate + output * output_rate) // TOKENS_PER_RATE)
-        if tokens > candidate.rates_until or (
-            left
-            and (
-                (cost and cost > left.get("nanodollars", cost))
-                or tokens + output > left.get("tokens", tokens + output)
-                or left.get("calls", 1) < 1
-            )
+        tokens += output
+        if (money is not None and cost > money and cost) or (
+            most_tokens is not None and tokens > most_tokens
         ):
             return None
-        return Terms(cost, tokens + output, limit)
+        return Terms(cost, tokens, limit)
+
+    def _behind_the_prompt(self, candidate: Candidate, limit: int) -> int:
+        """Return a limit that fits behind the prompt: an answer that does not is refused, not cut.
+
+        It is at least one token.
+        """
+        tokens = self._features.input_tokens
+        if self._snapshot.token_rates:
+            tokens = expected_tokens(tokens, candidate.model, self._snapshot)
+        room = candidate.window - tokens
+        return limit if limit <= room else max(1, room)
 
     def _careful_terms(self, candidate: Candidate) -> Terms | Dropped:
         deployment = candidate.deployment
         rooms, quotas = self._rooms(deployment), self._quotas(deployment)
-        offer = _Offer(candidate, self._features, self._snapshot, self._duration_us, quotas)
+        duration_us = int((self._features.seconds + ENDING_SECONDS) * 1_000_000)
+        offer = _Offer(candidate, self._features, self._snapshot, duration_us, quotas)
         output_tokens, limit = self._most_output(candidate, offer, rooms, quotas)
         found = offer.terms(output_tokens)
         if quotas and not found.free and all(item.exhausted_means == "refused" for item in quotas):
@@ -171,11 +190,7 @@ class Funds:
             return min(wanted, most), None
         if not (rooms or quotas) or not self._is_counted(offer, rooms, quotas):
             return most, None
-        limit = min(self._policy.output_tokens, most)
-        # An answer that does not fit behind the prompt is refused, not cut.
-        model = candidate.deployment.model
-        tokens = expected_tokens(self._features.input_tokens, model, self._snapshot)
-        limit = min(limit, max(1, candidate.window - tokens))
+        limit = self._behind_the_prompt(candidate, min(self._policy.output_tokens, most))
         return limit, limit
 
     def _is_counted(
@@ -237,7 +252,11 @@ class _Offer:
         self._queries = features.queries
         # The prompt by its bytes and the directory's, and by what the model can read at all.
         self._input_tokens = (
-            most if bound is None else min(bound + _more_than_measured(deployment, features), most)
+            most
+            if bound is None
+            else min(
+                bound + candidate.more_tokens + features.images * candidate.more_an_image, most
+            )
         )
         self._duration_us = duration_us
         self._surcharge = snapshot.surcharges.get(deployment.id, THOUSAND)
@@ -325,14 +344,6 @@ def _refused(deployment: Deployment, room: BudgetRoom, needed: int | None) -> Dr
 def _own_cap(most: int, now: float) -> BudgetRoom:
     """Return what the call itself may cost, as a cap like those of budgets."""
     return BudgetRoom(OWN_CAP, "this call", "nanodollars", most, 0, 0, 0, now)
-
-
-def _more_than_measured(deployment: Deployment, features: Features) -> int:
-    """Return the tokens that a prompt can have here beyond what holds for any model."""
-    more = deployment.prompt_tokens_bound
-    if features.images and deployment.image_tokens_bound is not None:
-        more += features.images * max(0, deployment.image_tokens_bound - MOST_PER_IMAGE)
-    return more
 
 
 def _has_room(quota: FreeQuota, tokens: int) -> bool:

@@ -7,62 +7,16 @@ put in order only as far as it is walked, since few get beyond the third.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
-from typing import Any, Final
+from collections.abc import Container, Iterator, Sequence
 
-from msgspec import Struct, structs
+from msgspec import structs
 
-from routerd.decide.candidates import Candidate, Group, Placed
+from routerd.decide.balancing import State, balanced
+from routerd.decide.candidates import Equals, Group, Placed
 from routerd.decide.policy import Policy
-from routerd.domain import MAX_ROUTES, Features, Snapshot
+from routerd.domain import MAX_ROUTES, Dropped, Features, Snapshot
 
-__all__ = ["Line", "State", "elsewhere", "pick", "settled"]
-
-# A tenth of a rate limit is what a burst needs; whoever has less left comes behind.
-LEAST_HEADROOM: Final = 100
-NOTHING_USED: Final = 1000
-# Two latencies within a quarter of each other are one: estimates move by more than that.
-ALIKE: Final = 4 / 5
-DEAREST: Final = 2**63
-
-
-class State(Struct, frozen=True, eq=False):
-    """What an order goes by: the call, the state of the system, the policy, and the call's lot."""
-
-    features: Features
-    snapshot: Snapshot
-    policy: Policy
-    draw: float
-
-    def leaves(self, group: Group) -> bool:
-        """Say whether all of a group stand as they were settled."""
-        return not (self.is_sorted or (group.has_equals and self.is_moving))
-
-    @property
-    def is_sorted(self) -> bool:
-        """Whether anything puts candidates of different models in another order."""
-        return (
-            self.snapshot.session_on is not None
-            or self.policy.prefer == "latency"
-            or (self.features.latency is not None and self.features.latency != "batch")
-        )
-
-    @property
-    def is_moving(self) -> bool:
-        """Whether anything is seen, or drawn, that puts equals in another order."""
-        seen = self.snapshot
-        return bool(
-            seen.latency_ms
-            or seen.in_flight
-            or seen.headroom
-            or seen.free
-            or "weights" in self.policy.balance
-            or self.features.latency == "batch"
-        )
-
-    def latency_of(self, candidate: Candidate) -> int | None:
-        """Return the milliseconds to its first content, as seen here, else as somebody measured."""
-        return self.snapshot.latency_ms.get(candidate.deployment.id, candidate.expected_ms)
+__all__ = ["Line", "elsewhere", "settled"]
 
 
 def settled(group: Group, policy: Policy) -> Group:
@@ -71,32 +25,43 @@ def settled(group: Group, policy: Policy) -> Group:
     Equals stand in the order they have then.
     """
     state = State(Features(0), Snapshot(0.0), policy, 0.0)
-    placed = group.candidates
     if group.has_equals:
-        line = Line(placed, state, has_equals=True, is_new=True)
-        placed = tuple(iter(line.take, None))
-    line, passed, used = Line(placed, state, has_equals=False), list[Placed](), set[str]()
+        line = Line(group, state, is_new=True)
+        group = structs.replace(group, candidates=tuple(iter(line.take, None)))
+    placed = group.candidates
+    group = structs.replace(
+        group,
+        equals=_equals_among(placed) if group.has_equals else {},
+        each_beyond=tuple([item.candidate.beyond for item in placed]),
+    )
+    line, used = Line(structs.replace(group, has_equals=False), state), set[str]()
     first: list[Placed] = []
-    while len(first) < MAX_ROUTES and (item := pick(line, passed, used)) is not None:
-        used.add(item.candidate.deployment.provider)
+    for item in line.turns(used):
+        used.add(item.candidate.provider)
         first.append(item)
-    beyond = tuple(item.candidate.beyond for item in (*passed, *line.rest()))
-    return structs.replace(group, candidates=placed, first=tuple(first), beyond=beyond)
+        if len(first) == MAX_ROUTES:
+            break
+    return structs.replace(group, first=tuple(first), beyond=tuple(line.beyond()))
 
 
-def pick(line: Line, passed: list[Placed], used: Container[str]) -> Placed | None:
-    """Take the first at a provider that no route uses yet, else the first of all.
+def _equals_among(placed: Sequence[Placed]) -> dict[int, Equals]:
+    """Return the deployments of one model that follow each other, by the place of the first."""
+    found: dict[int, Equals] = {}
+    start = 0
+    while start < len(placed):
+        end = _end_of_equals(placed, start)
+        if end > start + 1:
+            found[start] = Equals.of(placed[start:end])
+        start = end
+    return found
 
-    `passed` are those that were passed by before, in their order.
-    """
-    for index, item in enumerate(passed):
-        if item.candidate.deployment.provider not in used:
-            return elsewhere(passed.pop(index)) if index else passed.pop(0)
-    while (taken := line.take()) is not None:
-        if taken.candidate.deployment.provider not in used:
-            return elsewhere(taken) if passed else taken
-        passed.append(taken)
-    return passed.pop(0) if passed else None
+
+def _end_of_equals(placed: Sequence[Placed], start: int) -> int:
+    """Return where those end that follow one and are deployments of its model."""
+    model, end = placed[start].candidate.model, start + 1
+    while end < len(placed) and placed[end].candidate.model == model:
+        end += 1
+    return end
 
 
 def elsewhere(placed: Placed) -> Placed:
@@ -105,43 +70,92 @@ def elsewhere(placed: Placed) -> Placed:
 
 
 class Line:
-    """Candidates in the order to try them in.
+    """Candidates of a group in the order to try them in.
 
-    `has_equals`: some are deployments of one model; `is_new`: in no order of their own yet.
+    `placed` are those of them that can serve the call, None for all; `is_new`: the group is in no
+    order of its own yet.
     """
 
+    __slots__ = (
+        "_ahead",
+        "_beyond",
+        "_equals",
+        "_has_equals",
+        "_next",
+        "_passed",
+        "_state",
+        "_waiting",
+    )
+
     def __init__(
-        self, placed: Sequence[Placed], state: State, *, has_equals: bool, is_new: bool = False
+        self,
+        group: Group,
+        state: State,
+        placed: Sequence[Placed] | None = None,
+        *,
+        is_new: bool = False,
     ) -> None:
         self._state = state
         # What stands in a group is settled for a system in which nothing moves.
-        self._has_equals = has_equals and len(placed) > 1 and (is_new or state.is_moving)
+        self._has_equals = group.has_equals and (is_new or state.is_moving)
+        self._passed: list[Placed] = []
         self._ahead: list[Placed] = []
-        may_move = state.is_sorted and len(placed) > 1
-        self._waiting = self._sorted_out(placed) if may_move else placed
         self._next = 0
+        self._waiting: Sequence[Placed] = group.candidates if placed is None else placed
+        # What was worked out of a group holds where all of it stand in line.
+        self._equals: dict[int, Equals] | None = None
+        self._beyond: Sequence[Dropped] | None = None
+        if state.is_sorted:
+            self._waiting = self._sorted_out(self._waiting)
+        elif self._waiting is group.candidates and not is_new:
+            self._equals, self._beyond = group.equals, group.each_beyond
 
     def take(self) -> Placed | None:
         """Take the first of the line; None where nobody is left."""
         if self._ahead:
             return self._ahead.pop(0)
-        waiting, index = self._waiting, self._next
-        if index == len(waiting):
+        waiting, start = self._waiting, self._next
+        if start == len(waiting):
             return None
-        self._next = end = index + 1
-        if self._has_equals:
-            model = waiting[index].candidate.deployment.model
-            while end < len(waiting) and waiting[end].candidate.deployment.model == model:
-                end += 1
-            if end > index + 1:
-                self._next = end
-                first, *self._ahead = _balanced(list(waiting[index:end]), self._state)
-                return first
-        return waiting[index]
+        self._next = start + 1
+        if not self._has_equals:
+            return waiting[start]
+        if self._equals is not None:
+            equals = self._equals.get(start)
+        else:
+            end = _end_of_equals(waiting, start)
+            equals = Equals.of(waiting[start:end]) if end > start + 1 else None
+        if equals is None:
+            return waiting[start]
+        self._next = start + len(equals.placed)
+        self._ahead = balanced(equals, self._state)
+        return self._ahead.pop(0)
+
+    def turns(self, used: Container[str]) -> Iterator[Placed]:
+        """Take those at a provider that no route uses yet, then those that were passed by for it.
+
+        `used` only grows meanwhile, so who was passed by has no other turn before the end.
+        """
+        passed = self._passed
+        while (item := self.take()) is not None:
+            if item.candidate.provider in used:
+                passed.append(item)
+            else:
+                yield elsewhere(item) if passed else item
+        while passed:
+            yield passed.pop(0)
 
     def rest(self) -> list[Placed]:
         """Return who is left, in no order that matters any more."""
-        return [*self._ahead, *self._waiting[self._next :]]
+        return [*self._passed, *self._ahead, *self._waiting[self._next :]]
+
+    def beyond(self) -> list[Dropped]:
+        """Return what is said of each who is left, if there are enough routes without them."""
+        if self._beyond is None:
+            return [item.candidate.beyond for item in self.rest()]
+        found = [item.candidate.beyond for item in (*self._passed, *self._ahead)]
+        found += self._beyond[self._next :]
+        return found
 
     def _sorted_out(self, placed: Sequence[Placed]) -> Sequence[Placed]:
         state = self._state
@@ -156,7 +170,7 @@ class Line:
     def _session_first(self, placed: Sequence[Placed], deployment: str) -> Sequence[Placed]:
         """Keep a session where the provider's prompt cache has its earlier turns."""
         for index, item in enumerate(placed):
-            if item.candidate.deployment.id == deployment:
+            if item.candidate.id == deployment:
                 mine = Placed(item.candidate, "session", "it served the session's last call")
                 self._ahead = [mine]
                 return [*placed[:index], *placed[index + 1 :]]
@@ -182,9 +196,7 @@ def _slow_behind(placed: Sequence[Placed], state: State) -> Sequence[Placed]:
     wanted = state.features.latency
     target = wanted if isinstance(wanted, int) else state.policy.interactive_ms
     seen = state.snapshot.latency_ms
-    latencies = [
-        seen.get(item.candidate.deployment.id, item.candidate.expected_ms) for item in placed
-    ]
+    latencies = [seen.get(item.candidate.id, item.candidate.expected_ms) for item in placed]
     if not any(latency is not None and latency > target for latency in latencies):
         return placed
     in_time: list[Placed] = []
@@ -195,114 +207,3 @@ def _slow_behind(placed: Sequence[Placed], state: State) -> Sequence[Placed]:
         else:
             in_time.append(item)
     return in_time + slow
-
-
-def _balanced(equals: list[Placed], state: State) -> list[Placed]:
-    """Share calls among the deployments of one model: by what is free, then as the policy says."""
-    snapshot, is_batch = state.snapshot, state.features.latency == "batch"
-    criteria: list[str] = ["free_tier"] if snapshot.free else []
-    criteria += state.policy.balance
-    deciding: list[tuple[str, list[Any]]] = []
-    for criterion in criteria:
-        if criterion == "headroom" and not snapshot.headroom:
-            continue
-        if criterion == "in_flight" and not snapshot.in_flight:
-            continue
-        if is_batch and criterion in ("latency", "in_flight"):
-            continue  # nobody waits for it
-        values = _VALUES[criterion](equals, state)
-        if values.count(values[0]) < len(values):  # one in which all are alike decides nothing
-            deciding.append((criterion, values))
-    if not deciding:
-        return equals
-    code, keys = deciding[0]
-    if len(deciding) > 1:
-        keys = list(zip(*(values for _, values in deciding), strict=True))
-    order = sorted(range(len(equals)), key=keys.__getitem__)
-    first = equals[order[0]]
-    if order[0]:
-        first = Placed(first.candidate, code, _told(code, first.candidate, equals, state))
-    return [first, *(equals[index] for index in order[1:])]
-
-
-def _told(code: str, candidate: Candidate, equals: list[Placed], state: State) -> str:
-    """Say with which number a criterion put one of several equals first."""
-    deployment = candidate.deployment
-    match code:
-        case "free_tier":
-            return "it has room"
-        case "headroom":
-            left = state.snapshot.headroom.get(deployment.id, NOTHING_USED)
-            return f"{left / 10:.0f} % of its rate limit is left"
-        case "weights":
-            total = sum(item.candidate.deployment.weight for item in equals)
-            return f"drawn with a weight of {deployment.weight} in {total}"
-        case "price":
-            return "the lowest price of its deployments"
-        case "latency":
-            latency = state.latency_of(candidate)
-            return "not measured yet" if latency is None else f"{latency} ms"
-        case _:
-            return f"{state.snapshot.in_flight.get(deployment.id, 0)} requests in flight"
-
-
-def _by_free_tier(equals: list[Placed], state: State) -> list[bool]:
-    free = {
-        quota.deployment
-        for quota in state.snapshot.free
-        if (quota.calls_left is None or quota.calls_left > 0)
-        and (quota.tokens_left is None or quota.tokens_left > state.features.input_tokens)
-    }
-    return [item.candidate.deployment.id not in free for item in equals]
-
-
-def _by_headroom(equals: list[Placed], state: State) -> list[bool]:
-    headroom = state.snapshot.headroom
-    return [
-        headroom.get(item.candidate.deployment.id, NOTHING_USED) < LEAST_HEADROOM for item in equals
-    ]
-
-
-def _by_weights(equals: list[Placed], state: State) -> list[bool]:
-    """Let the lot fall on one of them; the others keep their order behind it."""
-    weights = [item.candidate.deployment.weight for item in equals]
-    mark, drawn = state.draw * sum(weights), len(weights) - 1
-    for index, weight in enumerate(weights):
-        mark -= weight
-        if mark < 0:
-            drawn = index
-            break
-    return [index != drawn for index in range(len(equals))]
-
-
-def _by_price(equals: list[Placed], _state: State) -> list[int]:
-    prices = [item.candidate.price for item in equals]
-    return [DEAREST if price is None else price for price in prices]
-
-
-def _by_latency(equals: list[Placed], state: State) -> list[bool]:
-    """Put those behind that are clearly slower than the fastest.
-
-    Who was never measured is tried, or nobody would ever know.
-    """
-    seen = state.snapshot.latency_ms
-    known = [seen.get(item.candidate.deployment.id, item.candidate.expected_ms) for item in equals]
-    fastest = min([item for item in known if item is not None], default=0)
-    return [item is not None and item * ALIKE > fastest for item in known]
-
-
-def _by_in_flight(equals: list[Placed], state: State) -> list[float]:
-    in_flight = state.snapshot.in_flight
-    deployments = [item.candidate.deployment for item in equals]
-    return [in_flight.get(item.id, 0) / item.weight for item in deployments]
-
-
-# For each of the equals a value, the smallest first.
-_VALUES: Final[dict[str, Callable[[list[Placed], State], list[Any]]]] = {
-    "free_tier": _by_free_tier,
-    "headroom": _by_headroom,
-    "weights": _by_weights,
-    "price": _by_price,
-    "latency": _by_latency,
-    "in_flight": _by_in_flight,
-}

@@ -13,10 +13,11 @@ from collections.abc import Container, Sequence
 from math import ceil
 from typing import Final
 
+from routerd.decide.balancing import State
 from routerd.decide.book import Book, Choice
 from routerd.decide.candidates import Group, Placed
 from routerd.decide.money import Funds, Terms
-from routerd.decide.order import Line, State, elsewhere, pick
+from routerd.decide.order import Line, elsewhere
 from routerd.decide.policy import Policy
 from routerd.decide.reasons import INCAPABLE, UNHEALTHY, needs_of, reason_against
 from routerd.decide.resolving import filled
@@ -76,7 +77,7 @@ def make_plan(book: Book, choice: Choice, features: Features, snapshot: Snapshot
         choice.resolution.model_class,
         tuple(planning.routes),
         tuple(planning.dropped),
-        tuple([room.budget for room in nearly]),
+        tuple([room.budget for room in nearly]) if nearly else (),
         choice.serves,
         policy.name,
         choice.complexity,
@@ -108,22 +109,22 @@ class _Planning:
         Three routes at one provider are one: the last is then kept for another, if any stands in.
         """
         for group in groups:
-            if self._asks_too_much():
-                return
             if len(self.routes) == MAX_ROUTES:
                 if len(self._used) > 1:
                     return  # nobody falls back further than this
                 self._take_elsewhere(self._able(group))
                 continue
+            if self.dropped and self._asks_too_much():
+                return
             self._leave(group)
             capable = self._capable(group)
             is_as_prepared = (
                 capable is group.candidates and not self.routes and self._state.leaves(group)
             )
             if not (is_as_prepared and self._take_prepared(group)):
-                line = Line(capable, self._state, has_equals=group.has_equals)
-                rest = self._take_from(line, "")
-                self.dropped += [item.candidate.beyond for item in rest]
+                line = Line(group, self._state, capable)
+                self._take_from(line, "")
+                self.dropped += line.beyond()
 
     def _take_prepared(self, group: Group) -> bool:
         """Take those that come first where nothing moves, if there is room for all of them.
@@ -144,7 +145,7 @@ class _Planning:
     def _take_elsewhere(self, line: Line) -> None:
         """Put the first at another provider in the place of the last route."""
         while (found := line.take()) is not None:
-            if found.candidate.deployment.provider in self._used:
+            if found.candidate.provider in self._used:
                 self.dropped.append(found.candidate.beyond)
                 continue
             terms = self._funds.terms_for(found.candidate)
@@ -152,10 +153,10 @@ class _Planning:
                 self.dropped.append(terms)
                 continue
             last, self.routes[-1] = self.routes[-1], _route(elsewhere(found), terms, "")
-            self._used.add(found.candidate.deployment.provider)
+            self._used.add(found.candidate.provider)
             self.dropped.append(_one_provider(last))
             break
-        self.dropped += [item.candidate.beyond for item in line.rest()]
+        self.dropped += line.beyond()
 
     def take_cheaper_first(self, groups: Sequence[Group], room: BudgetRoom) -> None:
         """Let what stands in and costs less serve, what was asked for only where none can.
@@ -171,9 +172,11 @@ class _Planning:
         for group in groups:
             if group is asked:
                 because = ""
-                self._judge_money(self._take_from(able, because), room)
+                line, lacking = able, room
             else:
-                self._judge_money(self._take_from(self._able(group), because), None)
+                line, lacking = self._able(group), None
+            self._take_from(line, because)
+            self._judge_money(line.rest(), lacking)
 
     def refuse(self, groups: Sequence[Group], room: BudgetRoom) -> None:
         """Drop everything: the budget is used up, and the policy wants nothing to be served."""
@@ -181,7 +184,7 @@ class _Planning:
         for group in groups:
             self._leave(group)
             self.dropped += [
-                Dropped(item.candidate.deployment.id, "budget", detail, room.budget, room.unit)
+                Dropped(item.candidate.id, "budget", detail, room.budget, room.unit)
                 for item in group.candidates
             ]
 
@@ -201,7 +204,7 @@ class _Planning:
         room for one elsewhere.
         """
         for item, reason in self._soonest_well(self._snapshot.last_resorts):
-            provider = item.candidate.deployment.provider
+            provider = item.candidate.provider
             if len(self.routes) == MAX_ROUTES:
                 if len(self._used) > 1 or provider in self._used:
                     continue
@@ -217,8 +220,8 @@ class _Planning:
         seconds, unhealthy = self._snapshot.unhealthy_seconds, self._snapshot.unhealthy
         waits: list[tuple[float, Placed, Dropped]] = []
         for item, reason in self._unwell:
-            deployment = item.candidate.deployment
-            against = [name for name in (deployment.provider, deployment.id) if name in unhealthy]
+            candidate = item.candidate
+            against = [name for name in (candidate.provider, candidate.id) if name in unhealthy]
             if all(name in names and name in seconds for name in against):
                 waits.append((max(seconds[name] for name in against), item, reason))
         waits.sort(key=lambda entry: entry[0])
@@ -231,14 +234,14 @@ class _Planning:
         if isinstance(terms, Dropped):
             self.dropped.append(terms)
             return False
-        self._used.add(item.candidate.deployment.provider)
+        self._used.add(item.candidate.provider)
         self.routes.append(_route(Placed(item.candidate, code, reason.detail), terms, ""))
         return True
 
     def _able(self, group: Group) -> Line:
         """Return the candidates of a group that can serve this call, in order."""
         self._leave(group)
-        return Line(self._capable(group), self._state, has_equals=group.has_equals)
+        return Line(group, self._state, self._capable(group))
 
     def _leave(self, group: Group) -> None:
         """Drop whom a group left out beforehand; what it judges again has no earlier reason."""
@@ -273,23 +276,23 @@ class _Planning:
                     self._unwell.append((item, reason))
         return kept
 
-    def _take_from(self, line: Line, because: str) -> list[Placed]:
+    def _take_from(self, line: Line, because: str) -> None:
         """Take what there is room for, preferring providers that no route uses yet.
 
-        Money is looked at last, and only for those that would be taken; the others are returned.
+        Money is looked at last, and only for those that would be taken; the others stay in line.
         """
-        passed: list[Placed] = []
-        while len(self.routes) < MAX_ROUTES:
-            found = pick(line, passed, self._used)
-            if found is None:
-                break
-            terms = self._funds.terms_for(found.candidate)
+        routes, used, terms_for = self.routes, self._used, self._funds.terms_for
+        if len(routes) == MAX_ROUTES:
+            return
+        for found in line.turns(used):
+            terms = terms_for(found.candidate)
             if isinstance(terms, Dropped):
                 self.dropped.append(terms)
                 continue
-            self._used.add(found.candidate.deployment.provider)
-            self.routes.append(_route(found, terms, because))
-        return passed + line.rest()
+            used.add(found.candidate.provider)
+            routes.append(_route(found, terms, because))
+            if len(routes) == MAX_ROUTES:
+                return
 
     def _judge_money(self, placed: list[Placed], room: BudgetRoom | None) -> None:
         """Drop those for whom there is no place: for their money, for the room, or as too many."""
@@ -300,7 +303,7 @@ class _Planning:
             elif room is None:
                 self.dropped.append(item.candidate.beyond)
             else:
-                name = item.candidate.deployment.id
+                name = item.candidate.id
                 self.dropped.append(Dropped(name, "near_cap", _share(room), room.budget, room.unit))
 
     def _asks_too_much(self) -> bool:
@@ -317,12 +320,12 @@ class _Planning:
 
 
 def _route(placed: Placed, terms: Terms, because: str) -> Route:
-    deployment = placed.candidate.deployment
-    degraded = placed.candidate.degraded
+    candidate = placed.candidate
+    degraded = candidate.degraded
     return Route(
-        deployment.id,
-        deployment.model,
-        deployment.provider,
+        candidate.id,
+        candidate.model,
+        candidate.provider,
         because + degraded if because and degraded else degraded,
         terms.bound_nanodollars,
         terms.bound_tokens,

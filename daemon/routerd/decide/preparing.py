@@ -7,19 +7,17 @@ serve stands in the order in which a plan takes them; who may not has the reason
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
 
 from msgspec import structs
 
-from routerd.decide.candidates import NO_LIMIT, Candidate, Group, Judge, Placed, Prepared, Terrain
+from routerd.decide.candidates import NO_LIMIT, Group, Placed, Prepared
+from routerd.decide.judging import Judge, Terrain
 from routerd.decide.reasons import CAN
 from routerd.domain import Dropped
 from routerd.models.directory import Resolution
 from routerd.models.schema import Deployment
 
 __all__ = ["prepare"]
-
-DEAREST: Final = 2**62
 
 
 def prepare(resolution: Resolution, terrain: Terrain) -> Prepared:
@@ -33,7 +31,7 @@ def prepare(resolution: Resolution, terrain: Terrain) -> Prepared:
         if terrain.kind == "embedding":
             kept = _of_one_space(kept, dropped, judge.first_model(deployments))
         if terrain.policy.prefer == "price":
-            kept.sort(key=lambda item: _price_key(item.candidate))
+            kept.sort(key=lambda item: item.candidate.price)
         if groups:
             groups.append(_group(kept, dropped, again=_again(kept, dropped, resolution)))
         else:
@@ -46,18 +44,17 @@ def _again(
     kept: Iterable[Placed], dropped: Iterable[Dropped], resolution: Resolution
 ) -> frozenset[str]:
     """Return those of a step that the rule for choosing left out of what was asked for."""
-    names = {item.candidate.deployment.id for item in kept} | {item.deployment for item in dropped}
+    names = {item.candidate.id for item in kept} | {item.deployment for item in dropped}
     return frozenset(item.deployment for item in resolution.left_out if item.deployment in names)
 
 
 def _of_one_space(kept: list[Placed], dropped: list[Dropped], model: str | None) -> list[Placed]:
     """Keep one model alone: vectors of another cannot be compared with those of an index."""
     for item in kept:
-        deployment = item.candidate.deployment
-        if deployment.model != model:
+        if item.candidate.model != model:
             why = f"its vectors cannot be compared with those of {model}"
-            dropped.append(Dropped(deployment.id, "other_vectors", why))
-    return [item for item in kept if item.candidate.deployment.model == model]
+            dropped.append(Dropped(item.candidate.id, "other_vectors", why))
+    return [item for item in kept if item.candidate.model == model]
 
 
 def _near_cap(groups: list[Group]) -> tuple[Group, ...]:
@@ -65,7 +62,7 @@ def _near_cap(groups: list[Group]) -> tuple[Group, ...]:
     asked, *others = groups
     if not asked.candidates:
         return tuple(groups)
-    price = _price_key(asked.candidates[0].candidate)
+    price = asked.candidates[0].candidate.price
     # All of them are judged then, and what stands in comes before what was asked for.
     later = {name for group in others for name in group.again}
     asked = structs.replace(
@@ -73,8 +70,8 @@ def _near_cap(groups: list[Group]) -> tuple[Group, ...]:
     )
     cheaper, dearer = [], []
     for group in others:
-        less = [item for item in group.candidates if _price_key(item.candidate) < price]
-        more = [item for item in group.candidates if _price_key(item.candidate) >= price]
+        less = [item for item in group.candidates if item.candidate.price < price]
+        more = [item for item in group.candidates if item.candidate.price >= price]
         cheaper.append(_group(less, group.dropped))
         dearer.append(_group(more, ()))
     return (*cheaper, asked, *dearer)
@@ -96,7 +93,7 @@ def _group(
     is_asked: bool = False,
     again: frozenset[str] = frozenset(),
 ) -> Group:
-    models = [item.candidate.deployment.model for item in kept]
+    models = [item.candidate.model for item in kept]
     all_can = sum(CAN.values())
     for item in kept:
         all_can &= item.candidate.can
@@ -110,7 +107,3 @@ def _group(
         min((item.candidate.window for item in kept), default=NO_LIMIT),
         again,
     )
-
-
-def _price_key(candidate: Candidate) -> int:
-    return DEAREST if candidate.price is None else candidate.price

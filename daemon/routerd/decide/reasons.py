@@ -99,7 +99,7 @@ def reason_against(
         return _missing(candidate, needs, features)
     tokens = features.longest_text or features.input_tokens
     if snapshot.token_rates:
-        tokens = expected_tokens(tokens, deployment.model, snapshot)
+        tokens = expected_tokens(tokens, candidate.model, snapshot)
     if tokens > candidate.most_input or tokens + max_output_tokens > candidate.window:
         return _too_small(candidate, tokens, max_output_tokens)
     if region is not None and not is_in(region, deployment.region):
