@@ -33,7 +33,7 @@ class Cell(Struct, frozen=True, forbid_unknown_fields=True):
     """What one wire does with one feature.
 
     `how` says it in a few words. `tests` are `path::name` or `path::class::name`, the path from
-    the folder of the tests.
+    the folder of the tests, with the cases that are meant in brackets where not all of them are.
     """
 
     verdict: Literal["carried", "left out", "refused", "none"]
@@ -41,12 +41,20 @@ class Cell(Struct, frozen=True, forbid_unknown_fields=True):
     tests: tuple[str, ...]
 
 
+class Column(Struct, frozen=True, forbid_unknown_fields=True):
+    """One wire: its title, what it is called in cases of tests, and the folder of its own tests."""
+
+    title: str
+    names: tuple[str, ...]
+    home: str
+
+
 class Table(Struct, frozen=True, forbid_unknown_fields=True):
-    """One table: its features and its wires, each in order, by name with their titles."""
+    """One table: the titles of its features, and its wires, each in order and by name."""
 
     title: str
     features: dict[str, str]
-    wires: dict[str, str]
+    wires: dict[str, Column]
 
 
 def read_tables() -> dict[str, Table]:
@@ -90,13 +98,13 @@ def coverage() -> str:
 def section(name: str, table: Table) -> str:
     """Return a table of all wires, and what each cell of it rests on, wire by wire."""
     cells = {wire: read_cells(name, wire) for wire in table.wires}
-    titles = " | ".join(table.wires.values())
+    titles = " | ".join(column.title for column in table.wires.values())
     lines = [f"### {table.title}", "", f"| | {titles} |", "| --- |" + " --- |" * len(cells)]
     for feature, title in table.features.items():
         verdicts = " | ".join(cells[wire][feature].verdict for wire in table.wires)
         lines.append(f"| {title} | {verdicts} |")
-    for wire, title in table.wires.items():
-        lines += ["", f"#### {table.title}: {title}", ""]
+    for wire, column in table.wires.items():
+        lines += ["", f"#### {table.title}: {column.title}", ""]
         lines += ["| feature | | how | shown by |", "| --- | --- | --- | --- |"]
         lines += [row(feature, cells[wire][name_of]) for name_of, feature in table.features.items()]
     return "\n".join(lines) + "\n"
@@ -108,9 +116,17 @@ def row(feature: str, cell: Cell) -> str:
 
 
 def link(test: str) -> str:
-    """Return the name of a test, with the way to its file."""
+    """Return the name of a test with the cases that are meant, and the way to its file."""
+    path, function, meant = parted(test)
+    cases = f"[{', '.join(meant)}]" if meant else ""
+    return f"[`{function.rpartition('::')[2]}{cases}`](../tests/{path})"
+
+
+def parted(test: str) -> tuple[str, str, tuple[str, ...]]:
+    """Return the file of a test, its name there, and the cases that are meant, () for all."""
     path, _, name = test.partition("::")
-    return f"[`{name.rpartition('::')[2]}`](../tests/{path})"
+    function, _, cases = name.partition("[")
+    return path, function, tuple(filter(None, cases.removesuffix("]").split(", ")))
 
 
 BLOCKS: dict[str, Callable[[], str]] = {

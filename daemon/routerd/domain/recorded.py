@@ -19,6 +19,9 @@ class Attempt(Struct, kw_only=True):
     was used, None for a provider's only one; `free` says that a free tier paid for it.
     `held_nanodollars` was set aside for it, None where no price bounds it. `fingerprint` is
     what the provider calls the build that answered. `queries` counts what is sold by the piece.
+    `request_id` is the provider's own for the request, `took_ms` what it says it took for it in
+    milliseconds, `headroom` the thousandths that it says are left of the nearest of its limits;
+    None where it does not say.
     """
 
     deployment: str
@@ -50,6 +53,9 @@ class Attempt(Struct, kw_only=True):
     held_nanodollars: int | None = None
     fingerprint: str | None = None
     queries: int = 0
+    request_id: str | None = None
+    took_ms: int | None = None
+    headroom: int | None = None
 
 
 class Intent(Struct, frozen=True, kw_only=True):

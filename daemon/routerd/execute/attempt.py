@@ -20,9 +20,10 @@ from routerd.execute.delivery import Delivery
 from routerd.execute.target import Target
 from routerd.execute.watchdog import Watchdog
 from routerd.models.pricing import Price, cost
+from routerd.providers.answer_headers import read_told
 from routerd.providers.base import EncodedRequest, Outcome, Wire, note_other_model
 from routerd.providers.failure import MAX_ERROR_BYTES
-from routerd.providers.rate_limits import LimitLeft, limits_left
+from routerd.providers.rate_limits import LimitLeft, read_limits
 from routerd.providers.redaction import redacted
 from routerd.providers.tokens import token_is_late
 from routerd.providers.transport import (
@@ -255,13 +256,17 @@ class _Exchange:
             attempt.headers_us = self._delivery.elapsed_us()
             attempt.status = response.status_code
             attempt.simulated = attempt.simulated or SIMULATED_HEADER in response.headers
+            raw = response.headers.raw
+            attempt.request_id, attempt.took_ms = read_told(raw)
+            limits = read_limits(raw)
+            if limits is not None:
+                attempt.headroom = limits.headroom
             if response.status_code != 200:
                 watchdog.stop()
                 failure = await self._read_failure(response)
                 raise AttemptFailed(structs.replace(failure, phase="headers"))
-            limits = limits_left(response.headers.raw)
             if limits is not None and self.hear is not None:
-                self.hear(limits)
+                self.hear(limits.hints)
             if self._stream:
                 waited = watchdog.now() - sent_at
                 self._was_hurried = self._is_hasty or self._patience < timeouts.first_content
@@ -342,5 +347,7 @@ def _note_outcome(attempt: Attempt, outcome: Outcome) -> None:
     attempt.answered_model = as_code(outcome.model)
     attempt.fingerprint = as_code(outcome.fingerprint)
     attempt.response_id = as_code(outcome.response_id)
+    if outcome.took_ms is not None:
+        attempt.took_ms = outcome.took_ms
     attempt.malformed_events = outcome.malformed_events
     attempt.notes.extend(outcome.notes)

@@ -54,7 +54,7 @@ class PieceAsking:
     stream = False
 
     def __init__(self, piece: Piece, kind: Kind, route: Route, target: Target) -> None:
-        request = piece.request(target.provider_model)
+        request = piece.request(target.provider_model, target.model)
         wire = target.search.get(kind)
         self.wire: Wire = target.adapter if wire is None else _PieceWire(wire, request)
         self._search_wire, self._request = wire, request

@@ -50,12 +50,17 @@ class Piece(Struct, frozen=True):
         search = self.search
         return len(search.inputs if isinstance(search, EmbedRequested) else search.documents)
 
-    def request(self, model_id: str) -> SearchRequest:
-        """Return what is asked of a model, by its provider's id."""
+    def request(self, model_id: str, model: str) -> SearchRequest:
+        """Return what is asked of a model, by its provider's id; `model` is the directory's."""
         search = self.search
         if isinstance(search, EmbedRequested):
             return EmbedRequest(
-                model_id, search.inputs, search.dimensions, search.purpose, search.truncate
+                model_id,
+                search.inputs,
+                search.dimensions,
+                search.purpose,
+                search.truncate,
+                model,
             )
         return RankRequest(model_id, search.query, search.documents, search.top, search.truncate)
 

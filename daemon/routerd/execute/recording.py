@@ -187,6 +187,7 @@ def void_record(record: Record) -> None:
     for attempt in record.attempts:
         attempt.answered_model, attempt.response_id, attempt.notes = None, None, []
         attempt.finish, attempt.malformed_events = None, 0
+        attempt.fingerprint, attempt.request_id = None, None
 
 
 def _waited_us(attempt: Attempt) -> int:

@@ -96,7 +96,8 @@ class Outcome(Struct):
     `complete` is True only after the vendor's own end marker, or a whole plain answer. `failure` is
     an error that came inside a 200. `usage` is None where the provider did not report any.
     `early_usage` is what it reported before the answer: its input is right, its output is not yet.
-    `queries` is what it bills by the piece, None where it says nothing of that.
+    `queries` is what it bills by the piece, None where it says nothing of that. `took_ms` is the
+    time that it says it took, in milliseconds.
     """
 
     finish: FinishReason | None = None
@@ -110,6 +111,7 @@ class Outcome(Struct):
     early_usage: Usage | None = None
     fingerprint: str | None = None
     queries: int | None = None
+    took_ms: int | None = None
 
 
 def note_other_model(outcome: Outcome, asked: str, known: str = "") -> None:

@@ -1,7 +1,7 @@
 """What the headers of an answer say is left of a key's rate limits.
 
 Rules of this file: no clock. On an answer these are hints, and only those count that are worth
-one: of which less than half is left. Resets are in seconds from the answer on, as in `waiting`; a
+one: of which less than half is left. The record gets how much is left of the nearest, in any case. Resets are in seconds from the answer on, as in `waiting`; a
 limit that names no reset is believed for its own window. The names differ by vendor:
 `x-ratelimit-remaining-requests`, `anthropic-ratelimit-input-tokens-remaining`,
 `x-ratelimit-remaining-tokens-minute`, `x-ratelimit-remaining-req-10-second`.
@@ -12,13 +12,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
 
 from routerd.providers.waiting import answered_at, number, reset_wait
 
-__all__ = ["LimitLeft", "limits_left"]
+__all__ = ["LimitLeft", "LimitsTold", "read_limits"]
 
 WORTH_A_HINT: Final = 0.5
 # A reset that is further away is a day's or a mistake: by then a later answer has said more.
@@ -39,6 +39,17 @@ class LimitLeft(Struct, frozen=True):
     seconds: float
 
 
+class LimitsTold(NamedTuple):
+    """What the headers of one answer tell: the limits that are worth a hint, and the headroom.
+
+    `headroom` is what is left of the limit with the least, in thousandths; None where nobody said
+    how much there was.
+    """
+
+    hints: tuple[LimitLeft, ...]
+    headroom: int | None
+
+
 class _Names(Struct, frozen=True):
     limit: str
     reset: str
@@ -47,8 +58,10 @@ class _Names(Struct, frozen=True):
     window: float
 
 
-def limits_left(headers: Iterable[tuple[bytes, bytes]]) -> tuple[LimitLeft, ...] | None:
-    """Return the limits that are half used or more, None where the answer tells of none.
+def read_limits(headers: Iterable[tuple[bytes, bytes]]) -> LimitsTold | None:
+    """Return what is left of the limits that are half used or more, and the headroom.
+
+    None where the answer tells of no limits.
 
     `headers` are as they came, in whatever case.
     """
@@ -62,20 +75,26 @@ def limits_left(headers: Iterable[tuple[bytes, bytes]]) -> tuple[LimitLeft, ...]
         for name, value in headers
         if b"ate" in name
     }
-    found = [
-        limit
-        for name, value in texts.items()
-        if (names := _names(name)) is not None and (limit := _read(names, value, texts)) is not None
-    ]
-    return tuple(found)
+    hints, headroom = [], None
+    for name, value in texts.items():
+        names = _names(name)
+        if names is None:
+            continue
+        left, limit = number(value), number(texts.get(names.limit, ""))
+        if left is None or (limit is not None and limit <= 0):
+            continue
+        if limit is not None:
+            share = int(1000 * min(1.0, max(0.0, left / limit)))
+            headroom = share if headroom is None or share < headroom else headroom
+        if left <= (limit or 0) * WORTH_A_HINT:
+            hint = _hint(names, left, limit, texts)
+            hints += [] if hint is None else [hint]
+    return LimitsTold(tuple(hints), headroom)
 
 
-def _read(names: _Names, value: str, headers: Mapping[str, str]) -> LimitLeft | None:
-    left, limit = number(value), number(headers.get(names.limit, ""))
-    if left is None or (limit is not None and limit <= 0):
-        return None
-    if left > (limit or 0) * WORTH_A_HINT:
-        return None
+def _hint(
+    names: _Names, left: float, limit: float | None, headers: Mapping[str, str]
+) -> LimitLeft | None:
     seconds = None
     if names.reset in headers:
         seconds = reset_wait(headers[names.reset], answered_at(headers))

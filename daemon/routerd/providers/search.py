@@ -2,11 +2,13 @@
 
 Rules of this file: as for every adapter, no I/O, no clock, and no exception leaves a decoder. An
 answer is read when it is whole; half of one is none. A vector that is missing, too short or no
-number makes the whole answer a bad one: who writes an index would never find the hole.
+number makes the whole answer a bad one: who writes an index would never find the hole. Vectors that
+another model gave than was asked are none at all: nobody could tell them from those of the right one.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
@@ -15,10 +17,12 @@ from msgspec import Struct
 
 from routerd.domain import Part, Usage
 from routerd.errors import ErrorClass, Failure
+from routerd.models.local import normalise, strip_format
 from routerd.providers.base import AnswerDecoder, EncodedRequest, Headers, Outcome
 from routerd.providers.counts import counts_in, is_absurd
 from routerd.providers.failure import error_of
 from routerd.providers.json_text import JSON_ERRORS, read_json
+from routerd.telemetry.plain import as_code
 from routerd_proto.search import Purpose
 
 __all__ = [
@@ -32,6 +36,7 @@ __all__ = [
     "bad_answer",
     "decoded",
     "in_order",
+    "of_another_model",
     "tokens_read",
 ]
 
@@ -39,13 +44,17 @@ JSON_HEADERS: Final[Headers] = [(b"content-type", b"application/json")]
 
 
 class EmbedRequest(Struct, frozen=True):
-    """Texts that one request asks the vectors of; see `EmbedRequested`."""
+    """Texts that one request asks the vectors of; see `EmbedRequested`.
+
+    `model` is what the directory calls the model, since the provider's id may be the user's own.
+    """
 
     model_id: str
     inputs: list[str]
     dimensions: int | None = None
     purpose: Purpose | None = None
     truncate: bool = False
+    model: str = ""
 
     @property
     def texts(self) -> int:
@@ -163,6 +172,36 @@ def decoded(body: bytes, decoder: msgspec.json.Decoder[_Shape]) -> _Shape:
 def bad_answer(why: str) -> Failure:
     """Return the failure of an answer that makes no sense; `why` quotes nothing of it."""
     return Failure(ErrorClass.BAD_ANSWER, f"the provider's answer makes no sense: {why}")
+
+
+# What a name may have behind it that says which release it is, or when it was made.
+RELEASE: Final = re.compile(r"(?:-v?\d+(?:\.\d+)*)+")
+OTHER_MODEL: Final = "other_model"
+
+
+def of_another_model(request: EmbedRequest, answered: str | None) -> Failure | None:
+    """Return the failure of vectors that another model gave than was asked; None where none did.
+
+    A vendor's prefix, a file's path and how weights are packed do not count, nor does a release that
+    only one of the names has: `nomic-embed-text` and `nomic-embed-text:latest`, `mistral-embed` and
+    `mistral-embed-2312`. Who does not say which model it was is believed.
+    """
+    if not answered or not request.model_id:
+        return None
+    given = strip_format(normalise(answered))
+    for name in (request.model_id, request.model):
+        wanted = strip_format(normalise(name))
+        shorter, longer = sorted((wanted, given), key=len)
+        release = longer.removeprefix(shorter)
+        if shorter and (longer == shorter or (release != longer and RELEASE.fullmatch(release))):
+            return None
+    named = as_code(answered) or "a model with no readable id"
+    return Failure(
+        ErrorClass.NOT_FOUND,
+        f"these are the vectors of {named}, and {request.model_id} was asked for: they cannot be "
+        "compared with its own. If both are one model, say so by `provider_model` in the directory",
+        code=OTHER_MODEL,
+    )
 
 
 def in_order(indexes: Sequence[int | None]) -> list[int] | None:

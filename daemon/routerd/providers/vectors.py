@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from routerd.errors import Failure
-from routerd.providers.search import EmbedRequest, bad_answer, in_order
+from routerd.providers.search import EmbedRequest, bad_answer, in_order, of_another_model
 from routerd_proto.search import VectorsAdded
 
 __all__ = ["FLOAT_BYTES", "vector_bytes", "vectors_part"]
@@ -48,8 +48,15 @@ def vectors_part(
     request: EmbedRequest,
     vectors: Sequence[Sequence[float] | str],
     indexes: Sequence[int | None] | None = None,
+    answered: str | None = None,
 ) -> VectorsAdded | Failure:
-    """Return the vectors of a request in the order of its texts, or why they are not those."""
+    """Return the vectors of a request in the order of its texts, or why they are not those.
+
+    `answered` is the model that the provider says they are of, None where it does not say.
+    """
+    foreign = of_another_model(request, answered)
+    if foreign is not None:
+        return foreign
     if len(vectors) != request.texts:
         return bad_answer(f"it has {len(vectors)} vectors for {request.texts} texts")
     order = in_order(indexes) if indexes is not None else list(range(len(vectors)))

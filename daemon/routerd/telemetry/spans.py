@@ -224,6 +224,7 @@ def _answer_attributes(names: Names, record: Record, attempt: Attempt) -> Attrib
         "routerd.cost_nanodollars": attempt.cost_nanodollars,
         "routerd.cost_basis": attempt.cost_basis,
         "routerd.error_code": as_code(attempt.error_code),
+        "routerd.request_id": as_code(attempt.request_id),
         "routerd.malformed_events": attempt.malformed_events or None,
         "routerd.simulated": attempt.simulated or None,
     }

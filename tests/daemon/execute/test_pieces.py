@@ -44,7 +44,7 @@ def rerank(texts: list[str]) -> RerankRequested:
 
 
 def texts_in(piece: Piece) -> list[str]:
-    request = piece.request("m")
+    request = piece.request("m", "m-1")
     return request.inputs if isinstance(request, EmbedRequest) else request.documents
 
 
@@ -149,4 +149,4 @@ def test_an_order_of_pieces_is_the_order_of_the_whole(
 
 def test_a_ranking_is_asked_for_by_its_query() -> None:
     [piece] = cut(rerank(["x"]), [SearchLimits(10)])
-    assert piece.request("m") == RankRequest("m", "a query", ["x"])
+    assert piece.request("m", "m-1") == RankRequest("m", "a query", ["x"])

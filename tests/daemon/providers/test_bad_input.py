@@ -38,6 +38,7 @@ class Wire(NamedTuple):
     after: list[Any]
     error: Json
     kinds: frozenset[str] = frozenset()
+    dialect: str | None = None
 
     def events(self, *texts: str) -> list[Any]:
         return [*self.before, *(self.piece(text) for text in texts), *self.after]
@@ -88,14 +89,16 @@ def bedrock(text: str) -> Json:
 
 
 OVERLOADED: Json = {"type": "overloaded_error", "message": "Overloaded"}
+CHAT = Wire(
+    "openai",
+    [],
+    openai,
+    [{"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}, END],
+    {"error": {"message": "down", "type": "server_error", "code": 503}},
+)
 STREAMS = (
-    Wire(
-        "openai",
-        [],
-        openai,
-        [{"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}, END],
-        {"error": {"message": "down", "type": "server_error", "code": 503}},
-    ),
+    CHAT,
+    CHAT._replace(dialect="compatible"),
     Wire(
         "openai-responses",
         [
@@ -165,9 +168,11 @@ STREAMS = (
 )
 SAID = ("Hel", "lo")
 GATEWAY = b"<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head></html>"
-every_wire = pytest.mark.parametrize("wire", STREAMS, ids=lambda wire: wire.adapter)
+every_wire = pytest.mark.parametrize("wire", STREAMS, ids=lambda wire: wire.dialect or wire.adapter)
 every_wire_of_lines = pytest.mark.parametrize(
-    "wire", [wire for wire in STREAMS if not wire.kinds], ids=lambda wire: wire.adapter
+    "wire",
+    [wire for wire in STREAMS if not wire.kinds],
+    ids=lambda wire: wire.dialect or wire.adapter,
 )
 
 
@@ -180,7 +185,7 @@ def read(
 ) -> tuple[list[Part], Outcome]:
     size = size or len(body) or 1
     chunks = [body[start : start + size] for start in range(0, len(body), size)]
-    parts, outcome = decode(build_adapter(wire.adapter), chunks, stream=stream)
+    parts, outcome = decode(build_adapter(wire.adapter, wire.dialect), chunks, stream=stream)
     for part in parts:
         encode_frame(part)
     return parts, outcome

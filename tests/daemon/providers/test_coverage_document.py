@@ -13,13 +13,16 @@ from routerd.app.providers import wanted
 from routerd.models import load_directory
 from routerd.providers.registry import ADAPTERS, build_adapter
 from routerd.settings import parse_settings
+from tests.daemon.providers.coverage_cases import cases_in, names_in, wires_in
 from tests.daemon.providers.drive import request
 from tools.provider_tables import (
     COVERAGE,
     DOCUMENT,
     TESTS,
+    Column,
     Table,
     link,
+    parted,
     read_cells,
     read_tables,
     rewritten,
@@ -68,14 +71,73 @@ def test_every_cell_is_shown_by_tests_that_there_are(name: str, wire: str) -> No
         assert len(set(cell.tests)) == len(cell.tests), feature
         assert "|" not in cell.how, feature
         for test in cell.tests:
-            path, _, function = test.partition("::")
+            path, function, _ = parted(test)
             assert function in functions_of(path), f"{wire}.{feature}: there is no {test}"
             assert link(test) in TEXT
 
 
+def why_not_shown(test: str, wire: str, table: Table, cases: dict[str, list[str]]) -> str | None:
+    """Say why a test shows nothing of a wire; None where it does."""
+    path, function, meant = parted(test)
+    known = cases.get(f"{path}::{function}")
+    if known is None:
+        is_left_out = not any(name.startswith(f"{path}::") for name in cases)
+        return None if is_left_out and "importorskip" in (TESTS / path).read_text() else "not there"
+    every = {name for column in table.wires.values() for name in column.names}
+    named = {name for case in known for name in names_in(case, every)}
+    if not set(meant) <= named:
+        return f"has no cases of {', '.join(sorted(set(meant) - named))}"
+    if len(wires_in(path, known, table.wires)) > 1 and not meant:
+        return "is of several wires: name the cases"
+    return None if set(meant) <= set(table.wires[wire].names) else "names cases of another wire"
+
+
+def test_every_cell_is_shown_by_cases_of_its_own_wire() -> None:
+    cells = {(name, wire): read_cells(name, wire) for name, wire in WIRES}
+    tests = {test for row in cells.values() for cell in row.values() for test in cell.tests}
+    cases = cases_in(tuple(sorted({parted(test)[0] for test in tests})))
+    wrong = [
+        f"{name}/{wire}.{feature}: {test} {why}"
+        for (name, wire), row in cells.items()
+        for feature, cell in row.items()
+        for test in cell.tests
+        if (why := why_not_shown(test, wire, TABLES[name], cases)) is not None
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("test", "wire", "why"),
+    [
+        ("daemon/test_x.py::test_of_all[gemini]", "gemini", None),
+        ("daemon/test_x.py::test_of_all[gemini]", "vertex", None),
+        ("daemon/test_x.py::test_of_all[openai-responses]", "responses", None),
+        ("daemon/test_x.py::test_of_all[vllm, groq]", "compatible", None),
+        ("daemon/test_x.py::test_of_all", "gemini", "name the cases"),
+        ("daemon/test_x.py::test_of_all[gemini]", "openai", "cases of another wire"),
+        ("daemon/test_x.py::test_of_all[cohere]", "cohere", "no cases of cohere"),
+        ("daemon/test_x.py::test_of_all[openai]", "openai", "no cases of openai"),
+        ("daemon/test_x.py::test_of_one", "gemini", None),
+        ("daemon/providers/bedrock/test_x.py::test_of_all", "bedrock", None),
+    ],
+)
+def test_what_a_case_shows(test: str, wire: str, why: str | None) -> None:
+    cases = {
+        "daemon/test_x.py::test_of_all": [
+            "1-gemini-True", "openai-responses", "vllm/tools.json", "groq"
+        ],
+        "daemon/test_x.py::test_of_one": ["gemini-4-argon", "none"],
+        "daemon/providers/bedrock/test_x.py::test_of_all": ["us.anthropic.claude", "openai.gpt"],
+    }  # fmt: skip
+    found = why_not_shown(test, wire, TABLES["chat"], cases)
+    assert found == why or (why is not None and why in (found or ""))
+
+
 def test_a_table_is_not_written_with_a_hole_in_it() -> None:
     with pytest.raises(KeyError):
-        section("chat", Table("Chat", {"no_such_feature": "x"}, {"openai": "OpenAI"}))
+        section(
+            "chat", Table("Chat", {"no_such_feature": "x"}, {"openai": Column("OpenAI", (), "")})
+        )
 
 
 def test_a_test_that_is_not_there_is_not_found() -> None:

@@ -9,20 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routerd.providers.rate_limits import LimitLeft, limits_left
+from routerd.providers.rate_limits import LimitLeft, read_limits
 
 DATE = "Tue, 24 Jun 2025 10:00:00 GMT"
 
 
 def read(**headers: str) -> tuple[LimitLeft, ...] | None:
-    return limits_left(
+    told = read_limits(
         [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     )
+    return None if told is None else told.hints
 
 
 def test_an_answer_that_tells_nothing_is_none() -> None:
     assert read(content_type="text/event-stream", date=DATE) is None
-    assert limits_left([]) is None
+    assert read_limits([]) is None
 
 
 def test_what_is_half_full_is_no_hint() -> None:
@@ -44,8 +45,10 @@ def test_openai_and_groq(case: type[str]) -> None:
         "x-ratelimit-remaining-tokens": "1500",
         "x-ratelimit-reset-tokens": "17.399999999s",
     }
-    told = limits_left([(case(name).encode(), text.encode()) for name, text in headers.items()])
-    assert told == (
+    told = read_limits([(case(name).encode(), text.encode()) for name, text in headers.items()])
+    assert told is not None
+    assert told.headroom == 0
+    assert told.hints == (
         LimitLeft("requests", "calls", 0, 500, 60.5),
         LimitLeft("tokens", "tokens", 1500, 30000, 17.399999999),
     )
@@ -119,6 +122,46 @@ def test_a_reset_far_away_is_believed_for_an_hour_and_one_that_is_over_not_at_al
     )
 )
 def test_whatever_is_sent_is_read_or_left(headers: list[tuple[bytes, bytes]]) -> None:
-    for told in limits_left(headers) or ():
-        assert told.left >= 0
-        assert 0 < told.seconds <= 3600.0
+    told = read_limits(headers)
+    if told is None:
+        return
+    assert told.headroom is None or 0 <= told.headroom <= 1000
+    for hint in told.hints:
+        assert hint.left >= 0
+        assert 0 < hint.seconds <= 3600.0
+
+
+@pytest.mark.parametrize(
+    ("headers", "headroom"),
+    [
+        ({"x_ratelimit_remaining_requests": "5"}, None),  # of how many?
+        ({"x_ratelimit_remaining_requests": "9999", "x_ratelimit_limit_requests": "10000"}, 999),
+        ({"x_ratelimit_remaining_requests": "-3", "x_ratelimit_limit_requests": "10"}, 0),
+        ({"x_ratelimit_remaining_requests": "30", "x_ratelimit_limit_requests": "10"}, 1000),
+        ({"x_ratelimit_remaining_requests": "5", "x_ratelimit_limit_requests": "0"}, None),
+        (
+            {
+                "x_ratelimit_remaining_requests": "50",
+                "x_ratelimit_limit_requests": "100",
+                "x_ratelimit_remaining_tokens_minute": "100",
+                "x_ratelimit_limit_tokens_minute": "1000",
+            },
+            100,
+        ),
+        (
+            {
+                "anthropic_ratelimit_tokens_limit": "8",
+                "anthropic_ratelimit_tokens_remaining": "7",
+            },
+            875,
+        ),
+    ],
+)
+def test_the_headroom_is_that_of_the_nearest_limit(
+    headers: dict[str, str], headroom: int | None
+) -> None:
+    told = read_limits(
+        [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    )
+    assert told is not None
+    assert told.headroom == headroom

@@ -44,6 +44,8 @@ def sent(
         ("anthropic", {"top_k": 5, "metadata": {"user_id": "u"}, "service_tier": "standard_only"}),
         ("gemini", {"safetySettings": [{"category": "C", "threshold": "BLOCK_NONE"}]}),
         ("bedrock", {"guardrailConfig": {"guardrailIdentifier": "g", "guardrailVersion": "1"}}),
+        ("cohere", {"priority": 1, "safety_mode": "OFF", "k": 5}),
+        ("openai-responses", {"truncation": "auto", "prompt_cache_key": "p"}),
     ],
 )
 def test_what_is_meant_for_a_wire_arrives_untouched(wire: str, parameters: dict[str, Any]) -> None:

@@ -19,6 +19,19 @@ ADAPTERS = {
     for name in ("anthropic", "bedrock", "cohere", "gemini", "openai", "openai-responses")
 }
 FILES = sorted(path for path in FIXTURES.glob("*/*") if path.parent.name in ADAPTERS)
+COMPATIBLE = build_adapter("openai", "compatible")
+# Answers of OpenAI's format are also read as those of a server that is not known better.
+READ_BY = [
+    *(
+        pytest.param(ADAPTERS[path.parent.name], path, id=f"{path.parent.name}/{path.name}")
+        for path in FILES
+    ),
+    *(
+        pytest.param(COMPATIBLE, path, id=f"compatible/{path.name}")
+        for path in FILES
+        if path.parent.name == "openai"
+    ),
+]
 
 JSON = st.recursive(
     st.none()
@@ -155,18 +168,20 @@ FRAME_KINDS = [
 ]
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_an_answer_is_the_same_however_it_is_cut(path: Any) -> None:
-    adapter, body = ADAPTERS[path.parent.name], path.read_bytes()
+@pytest.mark.parametrize(("adapter", "path"), READ_BY)
+def test_an_answer_is_the_same_however_it_is_cut(adapter: Adapter, path: Any) -> None:
+    body = path.read_bytes()
     whole = decode(adapter, [body])
     for cut in range(1, len(body)):
         assert decode(adapter, [body[:cut], body[cut:]]) == whole, cut
     assert decode(adapter, [body[index : index + 1] for index in range(len(body))]) == whole
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_a_server_may_stream_unasked_and_answer_plainly_when_asked_to_stream(path: Any) -> None:
-    adapter, body = ADAPTERS[path.parent.name], path.read_bytes()
+@pytest.mark.parametrize(("adapter", "path"), READ_BY)
+def test_a_server_may_stream_unasked_and_answer_plainly_when_asked_to_stream(
+    adapter: Adapter, path: Any
+) -> None:
+    body = path.read_bytes()
     streamed, asked = decode(adapter, [body])
     plain, unasked = decode(adapter, [body], stream=False)
     assert plain == streamed
@@ -228,13 +243,14 @@ GARBAGE = (
 
 
 @pytest.mark.parametrize(
-    ("name", "event"),
+    ("adapter", "event"),
     [
-        ("openai", openai_event),
-        ("anthropic", anthropic_event),
-        ("cohere", cohere_event),
-        ("gemini", gemini_event),
-        ("openai-responses", responses_event),
+        pytest.param(ADAPTERS["openai"], openai_event, id="openai"),
+        pytest.param(COMPATIBLE, openai_event, id="compatible"),
+        pytest.param(ADAPTERS["anthropic"], anthropic_event, id="anthropic"),
+        pytest.param(ADAPTERS["cohere"], cohere_event, id="cohere"),
+        pytest.param(ADAPTERS["gemini"], gemini_event, id="gemini"),
+        pytest.param(ADAPTERS["openai-responses"], responses_event, id="openai-responses"),
     ],
 )
 @given(
@@ -243,9 +259,8 @@ GARBAGE = (
     size=st.integers(1, 50),
 )
 def test_garbage_between_events_never_raises_and_loses_no_text(
-    name: str, event: Any, pieces: list[tuple[str, bytes]], stream: bool, size: int
+    adapter: Adapter, event: Any, pieces: list[tuple[str, bytes]], stream: bool, size: int
 ) -> None:
-    adapter = ADAPTERS[name]
     body = b": start\n\n"
     for text, garbage in pieces:
         body += garbage + b"\n\n" + b"data: " + event(text) + b"\n\n"

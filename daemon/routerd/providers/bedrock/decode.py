@@ -22,7 +22,7 @@ from routerd.providers.bedrock.trace import guardrail_notes, invoked_model
 from routerd.providers.bedrock.usage import is_absurd, read_usage
 from routerd.providers.bedrock.wire import EVENTS, ConverseEvent, Delta, Reasoning
 from routerd.providers.body import BodyDecoder
-from routerd.providers.counts import ABSURD_NOTE
+from routerd.providers.counts import ABSURD_NOTE, count_of
 from routerd.providers.json_text import encode_json, text_of
 from routerd.providers.loose import loosely
 from routerd.providers.sse import DEFAULT_MAX_EVENT_BYTES
@@ -100,6 +100,7 @@ class ConverseDecoder(BodyDecoder[ConverseEvent]):
         elif name == b"metadata":
             self._take_usage(event.usage)
             self._take_trace(event.trace)
+            self._take_metrics(event.metrics)
             self._told = True
             self._close_told(parts)
         else:
@@ -129,6 +130,7 @@ class ConverseDecoder(BodyDecoder[ConverseEvent]):
         blocks = message.get("content") if isinstance(message, dict) else None
         self._take_usage(answer.get("usage"))
         self._take_trace(answer.get("trace"))
+        self._take_metrics(answer.get("metrics"))
         if not isinstance(blocks, list):
             if any(key in answer for key in ("message", "Message", "__type", "Output")):
                 self._note_error(answer)
@@ -160,6 +162,10 @@ class ConverseDecoder(BodyDecoder[ConverseEvent]):
         self.outcome.model = invoked_model(trace) or self.outcome.model
         for note in guardrail_notes(trace):
             self._note(note)
+
+    def _take_metrics(self, metrics: Any) -> None:
+        if isinstance(metrics, dict):
+            self.outcome.took_ms = count_of(metrics.get("latencyMs"))
 
     def _take_block(self, index: int, block: Any, parts: list[Part]) -> None:
         """Read a block of a plain answer."""

@@ -50,6 +50,7 @@ class ConverseEvent(Struct, gc=False, rename="camel"):
     stop_reason: Any = None
     usage: Any = None
     trace: Any = None
+    metrics: Any = None
 
 
 EVENTS: Final = JsonShape(ConverseEvent)

@@ -114,7 +114,10 @@ class OpenAIEmbedding:
             outcome.usage = tokens_read(answer.usage)
             items = answer.data
             return vectors_part(
-                request, [item.embedding for item in items], [item.index for item in items]
+                request,
+                [item.embedding for item in items],
+                [item.index for item in items],
+                outcome.model,
             )
 
         return WholeDecoder(

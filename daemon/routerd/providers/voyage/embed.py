@@ -80,7 +80,10 @@ class VoyageEmbedding:
             outcome.model, outcome.usage = text_of(answer.model), tokens_read(answer.usage)
             items = answer.data
             return vectors_part(
-                request, [item.embedding for item in items], [item.index for item in items]
+                request,
+                [item.embedding for item in items],
+                [item.index for item in items],
+                outcome.model,
             )
 
         return WholeDecoder(read, told_failure)

@@ -238,11 +238,11 @@ def test_an_error_in_the_place_of_an_answer_is_one(adapter: str, body: Any, expe
 
 
 def test_what_strict_json_refuses_is_read_all_the_same() -> None:
-    body = json.dumps(OPENAI | {"model": "m"}).replace('"model": "m"', '"model": "m\\ud83d"')
+    body = json.dumps(OPENAI | {"id": "e"}).replace('"id": "e"', '"id": "e\\ud83d"')
     parts, outcome = read("openai", body.encode())
-    assert (parts, outcome.model) == ([FOUND], "m\ufffd")
-    broken = json.dumps(OPENAI | {"more": "x\u2028"}, ensure_ascii=False).encode() + b"\r\n"
-    assert read("openai", broken.replace(b"m-2", b"m\xff"))[0] == [FOUND]
+    assert (parts, outcome.response_id) == ([FOUND], "e\ufffd")
+    broken = json.dumps(OPENAI | {"id": "x\u2028"}, ensure_ascii=False).encode() + b"\r\n"
+    assert read("openai", broken.replace(b"x", b"x\xff"))[0] == [FOUND]
 
 
 @pytest.mark.parametrize(

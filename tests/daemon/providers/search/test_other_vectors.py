@@ -1,0 +1,76 @@
+"""Vectors of another model are an error, by whatever name; those of the same model are not."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from routerd.domain import Usage
+from routerd.errors import ErrorClass
+from routerd.providers.registry import search_wires
+from routerd.providers.search import EmbedRequest
+from routerd_proto.search import VectorsAdded
+
+NUMBERS = [0.5, -1.0]
+
+
+def answer(model: object) -> bytes:
+    data = [{"index": 0, "embedding": NUMBERS}]
+    return json.dumps({"data": data, "model": model, "usage": {"total_tokens": 3}}).encode()
+
+
+@pytest.mark.parametrize("adapter", ["openai", "voyage"])
+@pytest.mark.parametrize(
+    ("asked", "known", "answered"),
+    [
+        ("text-embedding-3-small", "", "text-embedding-3-large"),
+        ("voyage-4", "voyage-4", "voyage-4-large"),
+        ("voyage-4-large", "", "voyage-4"),
+        ("nomic-embed-text-v1", "", "nomic-embed-text-v1.5"),
+        ("my-own", "bge-m3", "bge-small-en"),
+        ("bge-m3", "", "bge"),
+        ("bge-m3", "", "what was asked: a rose"),
+    ],
+)
+def test_vectors_of_another_model_are_an_error(
+    adapter: str, asked: str, known: str, answered: str
+) -> None:
+    request = EmbedRequest(asked, ["a rose"], model=known)
+    decoder = search_wires(adapter)["embedding"].decoder(request)
+    assert [*decoder.feed(answer(answered)), *decoder.end()] == []
+    failure, outcome = decoder.outcome.failure, decoder.outcome
+    assert failure is not None
+    assert (failure.error_class, failure.code) == (ErrorClass.NOT_FOUND, "other_model")
+    assert asked in failure.message
+    assert "a rose" not in failure.message
+    # It is billed all the same, and says who it was.
+    assert (outcome.complete, outcome.usage, outcome.model) == (False, Usage(3), answered)
+
+
+@pytest.mark.parametrize("adapter", ["openai", "voyage"])
+@pytest.mark.parametrize(
+    ("asked", "known", "answered"),
+    [
+        ("text-embedding-3-small", "", "text-embedding-3-small"),
+        ("mistral-embed", "", "mistral-embed-2312"),
+        ("mistral-embed-2312", "", "mistral-embed"),
+        ("text-embedding-ada-002", "", "text-embedding-ada-002-v2"),
+        ("nomic-embed-text", "", "nomic-embed-text:latest"),
+        ("nomic-embed-text", "", "nomic-embed-text-v1.5"),
+        ("bge-m3", "", "/models/bge-m3-Q8_0.gguf"),
+        ("bge-m3", "", "BAAI/bge-m3"),
+        ("our-deployment", "text-embedding-3-large", "text-embedding-3-large"),
+        ("anything", "", None),
+        ("anything", "", ""),
+        ("anything", "", 7),
+    ],
+)
+def test_the_same_model_by_another_name_is_the_same(
+    adapter: str, asked: str, known: str, answered: object
+) -> None:
+    request = EmbedRequest(asked, ["a rose"], model=known)
+    decoder = search_wires(adapter)["embedding"].decoder(request)
+    parts = [*decoder.feed(answer(answered)), *decoder.end()]
+    assert [type(part) for part in parts] == [VectorsAdded]
+    assert decoder.outcome.failure is None
