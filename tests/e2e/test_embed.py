@@ -18,6 +18,8 @@ from routerd.simulate import (
     parse_fault,
 )
 from routerd.simulate.delivery import Delivery
+from routerd.simulate.exchange import Reply, Search
+from routerd.simulate.openai.search import search_body
 from routerd.simulate.script import IN_THE_ANSWER
 from routerd_client import CallerError, Embeddings, ProviderError
 from tests.e2e.asking import explain, newest_record
@@ -86,6 +88,31 @@ async def test_a_provider_that_is_down_is_no_reason_to_ask_another_model(
     assert "another deployment" in error.next_step
     assert {attempt.model for attempt in record.attempts} == {"text-embedding-3-large"}
     assert error.found is None
+
+
+async def test_vectors_of_another_model_are_given_to_nobody(
+    start_daemon: Callable[..., Awaitable[Daemon]],
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def swapped(reply: Reply, search: Search) -> bytes:
+        return search_body(reply, search).replace(b"3-small", b"3-large")
+
+    monkeypatch.setattr("routerd.simulate.openai.search_body", swapped)
+    daemon = await start_daemon(providers=OPENAI)
+    async with daemon.client() as client:
+        with pytest.raises(ProviderError) as caught:
+            await client.aembed(MODEL, TEXTS)
+        record = await explain(client, caught.value.decision_id)
+    error, [attempt] = caught.value, record.attempts
+    assert (error.code, error.details["first_failure"]) == ("same_model_only", "bad_answer")
+    assert "these are the vectors of text-embedding-3-large" in error.message
+    assert error.found is None
+    assert (attempt.error_class, attempt.error_code) == ("bad_answer", "other_model")
+    assert attempt.answered_model == "text-embedding-3-large"
+    # They were made, and are paid for.
+    assert (attempt.cost_basis, attempt.cost_nanodollars) == ("measured", 160)
+    assert simulator.account.total.billed_nanodollars == 160
 
 
 # --- several requests for one call ---------------------------------------------------------------

@@ -69,6 +69,14 @@ class Journal(Protocol):
         """Keep a surcharge."""
         ...
 
+    @property
+    def token_rates(self) -> Mapping[tuple[str, bool], int]:
+        """What models count otherwise than we, as learned before; see `TokenRates`."""
+
+    def learn_token_rate(self, model: str, thousandths: int, *, other_script: bool) -> None:
+        """Keep what a model counts otherwise."""
+        ...
+
 
 class Accounts:
     """Budgets, keys, journal, and what is known of everybody's health, as far as a call needs them.
@@ -86,7 +94,7 @@ class Accounts:
         health: Health = USUAL_HEALTH,
     ) -> None:
         self.traffic = Traffic()
-        self.token_rates = TokenRates()
+        self.token_rates = TokenRates(journal.token_rates, journal.learn_token_rate)
         self.breakers = Breakers(health, tell)
         self.degraded = DegradedShares(health, tell)
         self.answering = Answering(tell)

@@ -3,12 +3,14 @@
 Rules of this file: plain and synchronous. A rate is in thousandths, of a model wherever it is
 served: its vocabulary is its own. Vocabularies differ little in Latin letters and code, and by
 factors in other scripts, so the two are learned apart. A rate has bounds, so that no odd report
-hides a window or closes it, and is not kept over a restart: a few calls teach it again.
+hides a window or closes it. It is kept for the next process whenever it has moved enough to matter;
+what a simulator counts is another vocabulary's, and is forgotten with this one.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, Protocol
 
 from routerd.domain import Record, Usage
 
@@ -25,16 +27,30 @@ TOLD_FROM: Final = 40
 MOST_RATES: Final = 2000
 
 
+class KeepRate(Protocol):
+    """Remember a rate for the next process."""
+
+    def __call__(self, model: str, thousandths: int, *, other_script: bool) -> None:
+        """Take it; never waits."""
+
+
 class TokenRates:
     """The rates of all models that calls went to.
 
     `told` has those that differ from 1,000 by enough to matter, by model, for text in Latin letters
-    under False and for other scripts under True.
+    under False and for other scripts under True. `known` are those that an earlier process learned.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, known: Mapping[tuple[str, bool], int] | None = None, keep: KeepRate | None = None
+    ) -> None:
         self.told: dict[bool, dict[str, int]] = {False: {}, True: {}}
         self._rates: dict[tuple[str, bool], float] = {}
+        self._kept: dict[tuple[str, bool], int] = {}
+        self._keep = keep
+        for kind, thousandths in list((known or {}).items())[:MOST_RATES]:
+            self._kept[kind] = bounded = min(MOST_RATE, max(LEAST_RATE, thousandths))
+            self._set(kind, bounded)
 
     def learn(self, record: Record) -> None:
         """Compare what providers counted of a call's prompt with what was estimated of it."""
@@ -50,13 +66,24 @@ class TokenRates:
             if usage is not None and attempt.cost_basis == "measured":
                 kind = (attempt.model, features.other_script)
                 self._learn(kind, _prompt_of(usage), features.input_tokens)
+                if not attempt.simulated and self._keep is not None:
+                    self._keep_if_moved(kind, self._keep)
 
     def _learn(self, kind: tuple[str, bool], counted: int, estimated: int) -> None:
         if not counted or (kind not in self._rates and len(self._rates) >= MOST_RATES):
             return
         seen = min(MOST_RATE, max(LEAST_RATE, 1000 * counted / estimated))
         before = self._rates.get(kind, 1000.0)
-        rate = self._rates[kind] = before + NEWEST_COUNTS * (seen - before)
+        self._set(kind, before + NEWEST_COUNTS * (seen - before))
+
+    def _keep_if_moved(self, kind: tuple[str, bool], keep: KeepRate) -> None:
+        rate = round(self._rates.get(kind, 1000.0))
+        if abs(rate - self._kept.get(kind, 1000)) >= TOLD_FROM:
+            self._kept[kind] = rate
+            keep(kind[0], rate, other_script=kind[1])
+
+    def _set(self, kind: tuple[str, bool], rate: float) -> None:
+        self._rates[kind] = rate
         model, other_script = kind
         if abs(rate - 1000) >= TOLD_FROM:
             self.told[other_script][model] = round(rate)

@@ -318,7 +318,25 @@ UNDIGESTED: Final = (
     "INSERT INTO undigested SELECT max(decision_id) FROM calls WHERE digest IS NULL",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (CALLS, MONEY, DIGEST, UNDIGESTED)
+# How many thousandths of our estimate a model counts, for text in Latin letters and for other text.
+TOKEN_RATES: Final = (
+    """
+    CREATE TABLE token_rates (
+        model TEXT NOT NULL,
+        other_script INTEGER NOT NULL,
+        thousandths INTEGER NOT NULL,
+        PRIMARY KEY (model, other_script)
+    ) STRICT, WITHOUT ROWID
+    """,
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    CALLS,
+    MONEY,
+    DIGEST,
+    UNDIGESTED,
+    TOKEN_RATES,
+)
 
 
 class NewerLedger(Exception):  # noqa: N818 - it says what was found

@@ -46,6 +46,7 @@ KEEP_DOCUMENT: Final = (
 )
 KEEP_TEXTS: Final = "REPLACE INTO texts (decision_id, messages, answer) VALUES (?, ?, ?)"
 KEEP_BOUND: Final = "REPLACE INTO bounds (deployment, surcharge_thousandths) VALUES (?, ?)"
+KEEP_RATE: Final = "REPLACE INTO token_rates (model, other_script, thousandths) VALUES (?, ?, ?)"
 
 
 def _tell_nobody(event: Event) -> None:
@@ -122,6 +123,14 @@ class Ledger:
         """The thousandths by which the bound of a deployment is raised, as last learned."""
         return self._writer.bounds
 
+    @property
+    def token_rates(self) -> dict[tuple[str, bool], int]:
+        """The thousandths of an estimate that a model counts, as last learned.
+
+        By the model, and whether its texts were in another script than Latin letters.
+        """
+        return self._writer.token_rates
+
     async def start(self) -> None:
         """Open the file; StartError says why that cannot be."""
         self._loop = asyncio.get_running_loop()
@@ -191,6 +200,12 @@ class Ledger:
         """Remember by how much the bound of a deployment is raised."""
         self.bounds[deployment] = thousandths
         self._put(Writing(lambda to: to.execute(KEEP_BOUND, (deployment, thousandths))))
+
+    def learn_token_rate(self, model: str, thousandths: int, *, other_script: bool) -> None:
+        """Remember how many thousandths of an estimate a model counts."""
+        self.token_rates[model, other_script] = thousandths
+        values = (model, other_script, thousandths)
+        self._put(Writing(lambda to: to.execute(KEEP_RATE, values)))
 
     def _put(self, item: Kept) -> bool:
         """Hand something to the writer; returns whether there was room for it."""

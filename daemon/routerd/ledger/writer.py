@@ -42,6 +42,7 @@ from routerd.telemetry.events import (
 __all__ = ["Writer", "WriterSettings"]
 
 KNOWN_BOUNDS: Final = "SELECT deployment, surcharge_thousandths FROM bounds"
+KNOWN_RATES: Final = "SELECT model, other_script, thousandths FROM token_rates"
 
 
 class WriterSettings(Struct, frozen=True):
@@ -64,8 +65,8 @@ class Writer:
     """Write what comes through `put`, until Stop.
 
     `tell` and all answers are called in this thread. `settled` counts what is no longer held,
-    `settled_bytes` its size, `given_up` what of it was lost. `recovered` and `bounds` are what was
-    found in the ledger; they are there when `opened` is called.
+    `settled_bytes` its size, `given_up` what of it was lost. `recovered`, `bounds` and
+    `token_rates` are what was found in the ledger; they are there when `opened` is called.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Writer:
         self.degraded = False
         self.recovered: list[Record] = []
         self.bounds: dict[str, int] = {}
+        self.token_rates: dict[tuple[str, bool], int] = {}
         self.journal = Journal(path)
         self._path = path
         self._settings = settings
@@ -130,6 +132,8 @@ class Writer:
         try:
             batches = BatchWriter(connection)
             self.bounds.update(connection.execute(KNOWN_BOUNDS).fetchall())
+            for model, other_script, thousandths in connection.execute(KNOWN_RATES):
+                self.token_rates[model, bool(other_script)] = thousandths
             found = recover(connection, self._path, self._retention.first_ms(), damaged)
         except (sqlite3.Error, msgspec.DecodeError) as error:
             raise cannot_open(self._path, str(error)) from error

@@ -197,10 +197,11 @@ def of_another_model(request: EmbedRequest, answered: str | None) -> Failure | N
             return None
     named = as_code(answered) or "a model with no readable id"
     return Failure(
-        ErrorClass.NOT_FOUND,
+        ErrorClass.BAD_ANSWER,
         f"these are the vectors of {named}, and {request.model_id} was asked for: they cannot be "
         "compared with its own. If both are one model, say so by `provider_model` in the directory",
         code=OTHER_MODEL,
+        retryable_here=False,
     )
 
 

@@ -32,6 +32,7 @@ class Journal:
     def __init__(self) -> None:
         self.intents: list[Intent] = []
         self.bounds: dict[str, int] = {}
+        self.token_rates: dict[tuple[str, bool], int] = {}
 
     def intend(self, intent: Intent) -> bool:
         self.intents.append(intent)
@@ -39,6 +40,9 @@ class Journal:
 
     def learn_bound(self, deployment: str, thousandths: int) -> None:
         self.bounds[deployment] = thousandths
+
+    def learn_token_rate(self, model: str, thousandths: int, *, other_script: bool) -> None:
+        self.token_rates[model, other_script] = thousandths
 
 
 class Run:

@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from routerd.domain import Attempt, Features, Record, Usage
-from routerd.health.token_rates import LEAST_RATE, LEAST_TOKENS, MOST_RATE, MOST_RATES, TokenRates
+from routerd.health.token_rates import (
+    LEAST_RATE,
+    LEAST_TOKENS,
+    MOST_RATE,
+    MOST_RATES,
+    TOLD_FROM,
+    TokenRates,
+)
 
 ESTIMATED = 1_000
 
@@ -99,4 +106,52 @@ def test_there_are_no_more_of_them_than_a_bound() -> None:
     rates = TokenRates()
     for number in range(MOST_RATES + 10):
         rates.learn(called(Usage(2_000), f"m{number}"))
+    assert len(rates.told[False]) == MOST_RATES
+
+
+def test_what_was_learned_is_kept_when_it_moved_and_known_to_the_next() -> None:
+    kept: list[tuple[str, int, bool]] = []
+
+    def keep(model: str, thousandths: int, *, other_script: bool) -> None:
+        kept.append((model, thousandths, other_script))
+
+    rates = TokenRates({}, keep)
+    for _ in range(100):
+        rates.learn(called(Usage(1_500)))
+    # Not once for each call: whenever it is worth telling again.
+    assert [rate for _, rate, _ in kept] == sorted(rate for _, rate, _ in kept)
+    assert 3 < len(kept) < 12
+    model, rate, other_script = kept[-1]
+    assert (model, other_script) == ("m", False)
+    assert rate == pytest.approx(1500, abs=TOLD_FROM)
+    after = TokenRates({(model, other_script): rate}, keep)
+    assert after.told == {False: {"m": rate}, True: {}}
+    count = len(kept)
+    after.learn(called(Usage(1_500)))
+    assert len(kept) == count
+    for _ in range(100):
+        after.learn(called(Usage(1_000)))
+    # That it is an estimate's own again has to be known too.
+    assert kept[-1][1] == pytest.approx(1000, abs=TOLD_FROM)
+    assert after.told == {False: {}, True: {}}
+
+
+def test_what_a_simulator_counts_is_not_kept() -> None:
+    kept: list[str] = []
+
+    def keep(model: str, thousandths: int, *, other_script: bool) -> None:
+        kept.append(model)
+
+    rates = TokenRates({}, keep)
+    record = called(Usage(2_000))
+    record.attempts[0].simulated = True
+    rates.learn(record)
+    assert rates.told[False]["m"] == 1200
+    assert kept == []
+
+
+def test_what_is_known_is_bounded() -> None:
+    known = {(f"m{number}", False): 10**9 for number in range(MOST_RATES + 10)}
+    rates = TokenRates(known)
+    assert set(rates.told[False].values()) == {MOST_RATE}
     assert len(rates.told[False]) == MOST_RATES

@@ -129,6 +129,17 @@ async def test_what_was_learned_of_bounds_outlives_the_process(open_ledger: Open
         assert ledger.bounds == {"openai/gpt": 1250, "mistral/large": 2000}
 
 
+async def test_what_models_count_otherwise_outlives_the_process(open_ledger: OpenLedger) -> None:
+    async with open_ledger() as ledger:
+        assert ledger.token_rates == {}
+        ledger.learn_token_rate("m", 1100, other_script=False)
+        ledger.learn_token_rate("m", 1250, other_script=False)
+        ledger.learn_token_rate("m", 2000, other_script=True)
+        assert ledger.token_rates["m", False] == 1250
+    async with open_ledger() as ledger:
+        assert ledger.token_rates == {("m", False): 1250, ("m", True): 2000}
+
+
 async def test_what_is_asked_sees_what_was_written_before(open_ledger: OpenLedger) -> None:
     async with open_ledger() as ledger:
         ledger.write(small_record(1))

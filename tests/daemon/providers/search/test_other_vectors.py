@@ -41,7 +41,8 @@ def test_vectors_of_another_model_are_an_error(
     assert [*decoder.feed(answer(answered)), *decoder.end()] == []
     failure, outcome = decoder.outcome.failure, decoder.outcome
     assert failure is not None
-    assert (failure.error_class, failure.code) == (ErrorClass.NOT_FOUND, "other_model")
+    assert (failure.error_class, failure.code) == (ErrorClass.BAD_ANSWER, "other_model")
+    assert failure.retryable_here is False
     assert asked in failure.message
     assert "a rose" not in failure.message
     # It is billed all the same, and says who it was.
