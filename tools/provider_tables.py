@@ -19,7 +19,7 @@ from typing import Literal
 from msgspec import Struct, convert
 
 from routerd.models import load_directory
-from routerd.providers.registry import ADAPTERS
+from routerd.providers.registry import KNOWN
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs" / "providers.md"
@@ -85,7 +85,7 @@ def providers() -> str:
 def dialects() -> str:
     """Return the table of the wires and their dialects."""
     lines = ["| wire | dialects |", "| --- | --- |"]
-    for name, known in ADAPTERS.items():
+    for name, known in KNOWN.items():
         lines.append(f"| `{name}` | {', '.join(f'`{one}`' for one in known) or 'none'} |")
     return "\n".join(lines) + "\n"
 

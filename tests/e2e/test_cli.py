@@ -235,6 +235,8 @@ def test_explain_tells_the_story_of_a_call(daemon: Daemon) -> None:
     assert re.search(rf"^primary +{deployment} ", shown, re.MULTILINE)
     assert re.search(r"^backup +\S+ ", shown, re.MULTILINE)
     assert re.search(rf"^1  first +{deployment} +200 +stop +[\d.]+¢ ", shown, re.MULTILINE)
+    said = r"^1 told +request req_\S+, answer msg_\S+, model \S+, 90 % of its limits left$"
+    assert re.search(said, shown, re.MULTILINE)
     assert "Hello" not in shown
     assert told(daemon, "explain", decision[:20].upper()).stdout == shown
 

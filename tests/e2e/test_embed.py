@@ -73,23 +73,6 @@ async def test_the_shortcut_is_served_by_the_first_model_there_is(
     assert any("purpose was left out" in note for note in found.notes)
 
 
-async def test_a_provider_that_is_down_is_no_reason_to_ask_another_model(
-    start_daemon: Callable[..., Awaitable[Daemon]], simulator: Simulator
-) -> None:
-    simulator.script.replace([parse_fault("status:503")])
-    daemon = await start_daemon(providers=OPENAI)
-    async with daemon.client() as client:
-        with pytest.raises(ProviderError) as caught:
-            await client.aembed("embed", TEXTS)
-        record = await explain(client, caught.value.decision_id)
-    error = caught.value
-    assert (error.code, error.details["first_failure"]) == ("same_model_only", "overloaded")
-    assert "none has the vectors of text-embedding-3-large" in error.message
-    assert "another deployment" in error.next_step
-    assert {attempt.model for attempt in record.attempts} == {"text-embedding-3-large"}
-    assert error.found is None
-
-
 async def test_vectors_of_another_model_are_given_to_nobody(
     start_daemon: Callable[..., Awaitable[Daemon]],
     simulator: Simulator,
@@ -154,6 +137,32 @@ def start(
 
 def vectors(model: str, texts: list[str], dimensions: int | None = None) -> list[list[float]]:
     return [expected_vector(model, text, dimensions) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("provider", "model"),
+    [
+        ("openai", "text-embedding-3-large"),
+        ("gemini", "gemini-embedding-2"),
+        ("cohere-search", "embed-v5.0-pro"),
+        ("voyage", "voyage-4-large"),
+    ],
+)
+async def test_a_provider_that_is_down_is_no_reason_to_ask_another_model(
+    start: Start, searcher: Simulator, provider: str, model: str
+) -> None:
+    searcher.script.replace([parse_fault("status:503")])
+    daemon = await start(provider)
+    async with daemon.client() as client:
+        with pytest.raises(ProviderError) as caught:
+            await client.aembed("embed", TEXTS)
+        record = await explain(client, caught.value.decision_id)
+    error = caught.value
+    assert (error.code, error.details["first_failure"]) == ("same_model_only", "overloaded")
+    assert f"none has the vectors of {model}" in error.message
+    assert "another deployment" in error.next_step
+    assert {attempt.model for attempt in record.attempts} == {model}
+    assert error.found is None
 
 
 async def test_many_texts_are_asked_for_in_requests_and_come_back_in_order(
@@ -306,7 +315,7 @@ async def test_whatever_breaks_the_same_vectors_come_and_what_was_sent_is_paid_f
 SECOND = """\
 [providers.second]
 adapter = "openai"
-dialect = "openai"
+dialect = "compatible"
 base_url = "{url}"
 boundary = "vendor"
 

@@ -1,4 +1,4 @@
-"""What a model counts otherwise than routerd estimates is known to the next process, kill -9 or not."""
+"""What a model counts otherwise than is estimated is known to the next process, kill -9 or not."""
 
 from __future__ import annotations
 

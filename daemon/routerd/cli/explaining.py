@@ -215,6 +215,29 @@ def _print_attempts(attempts: list[dict[str, Any]]) -> None:
     ]
     headings = ("#", "attempt", "deployment", "status", "end", "held", "cost")
     print_table((*headings, "started", "first", "ended"), rows)
+    for number, attempt in enumerate(attempts, 1):
+        told = _told_text(attempt)
+        if told:
+            print(f"{number} told     {printable(told)}")
+
+
+def _told_text(attempt: dict[str, Any]) -> str:
+    """Write what the provider said of an attempt beside its answer; empty where it said nothing."""
+    answered = attempt["answered_model"]
+    if answered and attempt["fingerprint"]:
+        answered = f"{answered} ({attempt['fingerprint']})"
+    told = {
+        "request": attempt["request_id"],
+        "answer": attempt["response_id"],
+        "model": answered,
+        "code": attempt["error_code"],
+    }
+    parts = [f"{name} {value}" for name, value in told.items() if value]
+    if attempt["took_ms"] is not None:
+        parts.append(f"took {attempt['took_ms']} ms")
+    if attempt["headroom"] is not None:
+        parts.append(f"{attempt['headroom'] / 10:g} % of its limits left")
+    return ", ".join(parts)
 
 
 def _held_text(attempt: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What the headers of an answer tell of it: by which id its provider knows it, and how long it took.
+"""What headers tell of an answer: by which id its provider knows it, and how long it took.
 
 Rules of this file: pure, and cheap, since every answer passes through here. The names differ by
 vendor; nothing else of a header is kept. An id is what a vendor's support asks for.

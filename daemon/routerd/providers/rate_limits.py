@@ -1,10 +1,11 @@
 """What the headers of an answer say is left of a key's rate limits.
 
 Rules of this file: no clock. On an answer these are hints, and only those count that are worth
-one: of which less than half is left. The record gets how much is left of the nearest, in any case. Resets are in seconds from the answer on, as in `waiting`; a
-limit that names no reset is believed for its own window. The names differ by vendor:
-`x-ratelimit-remaining-requests`, `anthropic-ratelimit-input-tokens-remaining`,
-`x-ratelimit-remaining-tokens-minute`, `x-ratelimit-remaining-req-10-second`.
+one: of which less than half is left. The record gets how much is left of the nearest, in any case.
+Resets are in seconds from the answer on, as in `waiting`; a limit that names no reset is believed
+for its own window. The names differ by vendor: `x-ratelimit-remaining-requests`,
+`anthropic-ratelimit-input-tokens-remaining`, `x-ratelimit-remaining-tokens-minute`,
+`x-ratelimit-remaining-req-10-second`.
 """
 
 from __future__ import annotations
@@ -65,8 +66,8 @@ def read_limits(headers: Iterable[tuple[bytes, bytes]]) -> LimitsTold | None:
 
     `headers` are as they came, in whatever case.
     """
-    for name, _ in headers:
-        if b"emaining" in name:
+    for header, _ in headers:
+        if b"emaining" in header:
             break
     else:
         return None  # and nothing more was done for it

@@ -2,8 +2,8 @@
 
 Rules of this file: as for every adapter, no I/O, no clock, and no exception leaves a decoder. An
 answer is read when it is whole; half of one is none. A vector that is missing, too short or no
-number makes the whole answer a bad one: who writes an index would never find the hole. Vectors that
-another model gave than was asked are none at all: nobody could tell them from those of the right one.
+number makes the whole answer a bad one: who writes an index would never find the hole. Vectors
+that another model gave than was asked are none at all: nobody could tell them from the right ones.
 """
 
 from __future__ import annotations
@@ -182,9 +182,9 @@ OTHER_MODEL: Final = "other_model"
 def of_another_model(request: EmbedRequest, answered: str | None) -> Failure | None:
     """Return the failure of vectors that another model gave than was asked; None where none did.
 
-    A vendor's prefix, a file's path and how weights are packed do not count, nor does a release that
-    only one of the names has: `nomic-embed-text` and `nomic-embed-text:latest`, `mistral-embed` and
-    `mistral-embed-2312`. Who does not say which model it was is believed.
+    A vendor's prefix, a file's path and how weights are packed do not count, nor does a release
+    that only one of the names has: `nomic-embed-text` and `nomic-embed-text:latest`,
+    `mistral-embed` and `mistral-embed-2312`. Who does not say which model it was is believed.
     """
     if not answered or not request.model_id:
         return None

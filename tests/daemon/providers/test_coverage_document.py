@@ -11,7 +11,8 @@ import pytest
 
 from routerd.app.providers import wanted
 from routerd.models import load_directory
-from routerd.providers.registry import ADAPTERS, build_adapter
+from routerd.providers.registry import KNOWN, WITHOUT_CHAT, build_adapter, search_wires
+from routerd.providers.search import EmbedRequest, RankRequest
 from routerd.settings import parse_settings
 from tests.daemon.providers.coverage_cases import cases_in, names_in, wires_in
 from tests.daemon.providers.drive import request
@@ -158,11 +159,24 @@ def test_the_example_of_another_address_can_be_used(tmp_path: Path) -> None:
 
 
 def test_every_wire_and_every_path_is_the_adapters() -> None:
-    rows = dict(re.findall(r"^\| `([a-z-]+)` \| (`/.*) \| `", TEXT, re.MULTILINE))
-    for name, paths in rows.items():
-        adapter = build_adapter(name)
-        for stream in (True, False):
-            path = adapter.encode(request("MODEL", stream=stream)).path.partition("?")[0]
-            known = path if path in paths else path[path.rindex(":") :]
-            assert f"`{known}`" in paths, (name, path)
-    assert set(rows) == set(ADAPTERS)
+    rows = dict(re.findall(r"^\| `([a-z-]+)` \| (`[/:].*) \| `", TEXT, re.MULTILINE))
+    assert set(rows) == set(KNOWN)
+    for name, listed in rows.items():
+        for path in paths_of(name):
+            known = path if path in listed else path[path.rindex(":") :]
+            assert f"`{known}`" in listed, (name, path)
+
+
+def paths_of(name: str) -> list[str]:
+    """Return every path that requests of a wire go to, without a query."""
+    adapter, wires = build_adapter(name), search_wires(name)
+    sent = (
+        []
+        if name in WITHOUT_CHAT
+        else [adapter.encode(request("MODEL", stream=stream)) for stream in (True, False)]
+    )
+    if "embedding" in wires:
+        sent.append(wires["embedding"].encode(EmbedRequest("MODEL", ["a"])))
+    if "rerank" in wires:
+        sent.append(wires["rerank"].encode(RankRequest("MODEL", "a", ["b"])))
+    return [encoded.path.partition("?")[0] for encoded in sent]

@@ -13,20 +13,28 @@ from routerd.providers.registry import build_adapter, search_wires
 from routerd.providers.search import EmbedRequest, RankRequest
 from routerd.simulate import Simulator
 
-__all__ = ["PATHS", "ask"]
+__all__ = ["PATHS", "VENDORS", "ask"]
 
-# Where each vendor is found at a simulator.
-PATHS = {"openai": "/openai/v1", "cohere": "/cohere", "gemini": "/gemini", "voyage": "/voyage/v1"}
+# Where each vendor is found at a simulator, and a server that speaks like the first of them.
+PATHS = {
+    "openai": "/openai/v1",
+    "compatible": "/openai/v1",
+    "cohere": "/cohere",
+    "gemini": "/gemini",
+    "voyage": "/voyage/v1",
+}
+VENDORS = [name for name in PATHS if name != "compatible"]
 
 
 async def ask(
     simulator: Simulator, adapter: str, request: EmbedRequest | RankRequest
 ) -> tuple[list[Part], Outcome | Failure]:
     """Ask once: the parts and what the answer amounts to, or no parts and why it failed."""
-    wires: dict[Any, Any] = dict(search_wires(adapter))
+    name, dialect = ("openai", adapter) if adapter == "compatible" else (adapter, None)
+    wires: dict[Any, Any] = dict(search_wires(name, dialect))
     wire = wires["embedding" if isinstance(request, EmbedRequest) else "rerank"]
     sent = wire.encode(request)
-    headers = [*sent.headers, *build_adapter(adapter).authorize("test")]
+    headers = [*sent.headers, *build_adapter(name, dialect).authorize("test")]
     async with httpx.AsyncClient(trust_env=False) as client:
         url = simulator.base_url + PATHS[adapter] + sent.path
         answer = await client.post(url, headers=headers, content=sent.body)

@@ -22,7 +22,7 @@ from routerd.simulate import (
     expected_vector,
 )
 from routerd_proto.search import RankingAdded, VectorsAdded
-from tests.daemon.simulate.searching import PATHS, ask
+from tests.daemon.simulate.searching import PATHS, VENDORS, ask
 
 MODEL = "text-embedding-3-test"
 TEXTS = ["Straße nach Süden", "a second text", "東京"]
@@ -32,12 +32,12 @@ EMBED = EmbedRequest(MODEL, TEXTS, 64)
 RANK = RankRequest(MODEL, QUERY, DOCUMENTS)
 TOKENS = sum(count_tokens(text) for text in TEXTS)
 RANKED_TOKENS = sum(count_tokens(text) + count_tokens(QUERY) for text in DOCUMENTS)
-RANKERS = ("openai", "cohere", "voyage")
+RANKERS = ("compatible", "cohere", "voyage")
 
 
 @pytest.fixture
 async def simulator() -> AsyncIterator[Simulator]:
-    async with Simulator(vendors=list(PATHS), prices={MODEL: Price(input=1, output=0)}) as running:
+    async with Simulator(vendors=VENDORS, prices={MODEL: Price(input=1, output=0)}) as running:
         yield running
 
 
@@ -50,7 +50,8 @@ async def test_the_vectors_are_those_that_are_expected(simulator: Simulator, ada
     assert isinstance(outcome, Outcome)
     assert outcome.usage == Usage(input_tokens=TOKENS)
     [attempt] = simulator.account.attempts
-    assert (attempt.vendor, attempt.model, attempt.outcome) == (adapter, MODEL, "completed")
+    vendor = "openai" if adapter == "compatible" else adapter
+    assert (attempt.vendor, attempt.model, attempt.outcome) == (vendor, MODEL, "completed")
     assert (attempt.usage.input, attempt.usage.output, attempt.sent_tokens) == (TOKENS, 0, 0)
 
 
@@ -91,6 +92,7 @@ async def test_what_is_sold_by_the_query_is_billed_by_it() -> None:
     [
         ("openai", EmbedRequest(MODEL, ["x"] * 2049), "bad_request"),
         ("openai", EmbedRequest(MODEL, ["x", ""]), "bad_request"),
+        ("compatible", EmbedRequest(MODEL, ["x", ""]), "bad_request"),
         ("openai", EmbedRequest(MODEL, ["x" * 40_000]), "context_length"),
         ("openai", EmbedRequest(MODEL, ["x" * 32_000] * 40), "bad_request"),
         ("cohere", EmbedRequest(MODEL, ["x"] * 97), "bad_request"),
@@ -151,7 +153,8 @@ async def test_an_error_in_the_place_of_an_answer(simulator: Simulator, adapter:
 
 @pytest.mark.parametrize("adapter", PATHS)
 async def test_a_model_that_is_not_there(adapter: str) -> None:
-    async with Simulator(vendors=[adapter], models=["another"]) as simulator:
+    vendor = "openai" if adapter == "compatible" else adapter
+    async with Simulator(vendors=[vendor], models=["another"]) as simulator:
         _, failure = await ask(simulator, adapter, EMBED)
     assert isinstance(failure, Failure)
     assert failure.error_class is ErrorClass.NOT_FOUND

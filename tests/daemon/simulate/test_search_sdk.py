@@ -14,7 +14,7 @@ from routerd.providers.base import Outcome
 from routerd.providers.search import EmbedRequest, RankRequest
 from routerd.simulate import Simulator, expected_vector
 from routerd_proto.search import RankingAdded, VectorsAdded
-from tests.daemon.simulate.searching import PATHS, ask
+from tests.daemon.simulate.searching import VENDORS, ask
 
 NEEDED = "the vendors' own clients are not installed: requirements-vendors.lock"
 openai = pytest.importorskip("openai", reason=NEEDED)
@@ -30,7 +30,7 @@ Vectors = tuple[list[list[float]], float | None]
 
 @pytest.fixture
 async def simulator() -> AsyncIterator[Simulator]:
-    async with Simulator(vendors=list(PATHS)) as running:
+    async with Simulator(vendors=VENDORS) as running:
         yield running
 
 
@@ -78,6 +78,7 @@ def by_gemini(url: str) -> Vectors:
     [
         ("openai", by_openai),
         ("openai", by_openai_in_floats),
+        ("compatible", by_openai_in_floats),
         ("cohere", by_cohere),
         ("gemini", by_gemini),
     ],

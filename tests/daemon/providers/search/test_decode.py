@@ -15,7 +15,7 @@ from routerd.domain import Kind, Part, Usage
 from routerd.errors import ErrorClass
 from routerd.providers.base import Outcome
 from routerd.providers.registry import search_wires
-from routerd.providers.search import EmbedRequest, RankRequest
+from routerd.providers.search import EmbedRequest, RankRequest, SearchWire
 from routerd_proto.search import Ranked, RankingAdded, VectorsAdded
 
 EMBED = EmbedRequest("m", ["a", "b"])
@@ -58,22 +58,33 @@ GEMINI = {
     "usageMetadata": {"promptTokenCount": 7, "promptTokenDetails": [{"modality": "TEXT"}]},
 }
 VOYAGE = OPENAI | {"data": items(in_base64=True), "usage": {"total_tokens": 7}}
-ANSWERS = {"openai": OPENAI, "cohere": COHERE, "gemini": GEMINI, "voyage": VOYAGE}
+ANSWERS = {
+    "openai": OPENAI,
+    "compatible": OPENAI,
+    "cohere": COHERE,
+    "gemini": GEMINI,
+    "voyage": VOYAGE,
+}
 RESULTS = [{"index": 2, "relevance_score": 0.9}, {"index": 0, "relevance_score": 0.5}]
 RESULTS.append({"index": 1, "relevance_score": -3.0})
 ORDER = RankingAdded([Ranked(2, 0.9), Ranked(0, 0.5), Ranked(1, -3.0)])
 RANKINGS: dict[str, Any] = {
-    "openai": {"id": "r1", "model": "m", "usage": {"total_tokens": 9}, "results": RESULTS},
+    "compatible": {"id": "r1", "model": "m", "usage": {"total_tokens": 9}, "results": RESULTS},
     "cohere": {"id": "r1", "results": RESULTS, "meta": {"billed_units": {"search_units": 1}}},
     "voyage": {"object": "list", "data": RESULTS, "model": "m", "usage": {"total_tokens": 9}},
 }
+
+
+def wires(name: str) -> dict[Kind, SearchWire]:
+    """Return the wires of a vendor, or of a server that is not known better."""
+    return search_wires("openai", name) if name == "compatible" else search_wires(name)
 
 
 def read(
     adapter: str, body: bytes, request: Any = EMBED, *, cut: int | None = None
 ) -> tuple[list[Part], Outcome]:
     kind: Kind = "embedding" if isinstance(request, EmbedRequest) else "rerank"
-    decoder = search_wires(adapter)[kind].decoder(request)
+    decoder = wires(adapter)[kind].decoder(request)
     pieces = [body] if cut is None else [body[:cut], body[cut:]]
     for piece in pieces:
         assert decoder.feed(piece) == []
@@ -99,7 +110,7 @@ def test_vectors_come_in_the_order_of_the_texts_wherever_the_answer_is_cut(adapt
         assert parts == [FOUND]
         assert (outcome.complete, outcome.finish, outcome.failure) == (True, "stop", None)
         assert outcome.usage == Usage(input_tokens=7)
-    assert outcome.model == {"openai": "m-2", "voyage": "m-2"}.get(adapter)
+    assert outcome.model == (None if adapter in ("cohere", "gemini") else "m-2")
 
 
 @pytest.mark.parametrize("adapter", RANKINGS)
@@ -113,7 +124,7 @@ def test_an_order_is_read_wherever_the_answer_is_cut(adapter: str) -> None:
     assert told == ((Usage(), 1) if adapter == "cohere" else (Usage(input_tokens=9), None))
 
 
-@pytest.mark.parametrize("adapter", ["openai", "voyage"])
+@pytest.mark.parametrize("adapter", ["openai", "compatible", "voyage"])
 @pytest.mark.parametrize("in_base64", [False, True])
 def test_vectors_out_of_order_say_whose_they_are(adapter: str, *, in_base64: bool) -> None:
     answer = OPENAI | {"data": items(in_base64=in_base64, order=(1, 0))}
@@ -144,21 +155,24 @@ def test_the_answer_to_one_text_of_gemini_is_read_too() -> None:
         [{"index": item["index"], "score": item["relevance_score"]} for item in RESULTS],
     ],
 )
-def test_an_order_is_sorted_whatever_the_score_is_called(results: list[Any]) -> None:
-    assert read("openai", json.dumps({"results": results}).encode(), RANK)[0] == [ORDER]
-    assert read("openai", json.dumps(results).encode(), RANK)[0] == [ORDER]
+@pytest.mark.parametrize("adapter", RANKINGS)
+def test_an_order_is_sorted_whatever_the_score_is_called(adapter: str, results: list[Any]) -> None:
+    assert read(adapter, json.dumps({"results": results}).encode(), RANK)[0] == [ORDER]
+    assert read(adapter, json.dumps(results).encode(), RANK)[0] == [ORDER]
 
 
-def test_equal_scores_stand_in_the_order_of_the_request() -> None:
+@pytest.mark.parametrize("adapter", RANKINGS)
+def test_equal_scores_stand_in_the_order_of_the_request(adapter: str) -> None:
     results = [{"index": index, "relevance_score": 0.5} for index in (2, 0, 1)]
-    parts, _ = read("openai", json.dumps({"results": results}).encode(), RANK)
+    parts, _ = read(adapter, json.dumps({"results": results}).encode(), RANK)
     assert parts == [RankingAdded([Ranked(0, 0.5), Ranked(1, 0.5), Ranked(2, 0.5)])]
 
 
-def test_more_than_were_asked_for_are_left_out() -> None:
+@pytest.mark.parametrize("adapter", RANKINGS)
+def test_more_than_were_asked_for_are_left_out(adapter: str) -> None:
     request = RankRequest("m", "q", RANK.documents, 1)
     body = json.dumps({"results": RESULTS}).encode()
-    assert read("openai", body, request)[0] == [RankingAdded([Ranked(2, 0.9)])]
+    assert read(adapter, body, request)[0] == [RankingAdded([Ranked(2, 0.9)])]
 
 
 @pytest.mark.parametrize(
@@ -180,8 +194,33 @@ def test_more_than_were_asked_for_are_left_out() -> None:
         ({}, "another shape"),
     ],
 )
-def test_a_hole_makes_the_whole_answer_a_bad_one(data: Any, why: str) -> None:
-    assert why in refused("openai", json.dumps(OPENAI | {"data": data}).encode())
+@pytest.mark.parametrize("adapter", ["openai", "compatible", "voyage"])
+def test_a_hole_makes_the_whole_answer_a_bad_one(adapter: str, data: Any, why: str) -> None:
+    assert why in refused(adapter, json.dumps(OPENAI | {"data": data}).encode())
+
+
+@pytest.mark.parametrize(
+    "vectors",
+    [
+        [],
+        VECTORS[:1],
+        [*VECTORS, VECTORS[0]],
+        [VECTORS[0], [1.0]],
+        [VECTORS[0], []],
+        [VECTORS[0], [1e300, 0.0, 0.0]],
+        [VECTORS[0], ["x"]],
+        [VECTORS[0], None],
+    ],
+)
+@pytest.mark.parametrize("adapter", ["cohere", "gemini"])
+def test_a_hole_without_an_index_makes_the_whole_answer_a_bad_one(
+    adapter: str, vectors: list[Any]
+) -> None:
+    if adapter == "cohere":
+        assert refused(adapter, json.dumps(COHERE | {"embeddings": {"float": vectors}}).encode())
+    else:
+        found = [{"values": vector} for vector in vectors]
+        assert refused(adapter, json.dumps({"embeddings": found}).encode())
 
 
 def test_what_is_no_number_is_no_vector() -> None:
@@ -207,8 +246,9 @@ def test_vectors_of_another_length_than_asked_for_are_refused() -> None:
         ("x", "another shape"),
     ],
 )
-def test_an_order_with_a_hole_is_none(results: Any, why: str) -> None:
-    assert why in refused("openai", json.dumps({"results": results}).encode(), RANK)
+@pytest.mark.parametrize("adapter", RANKINGS)
+def test_an_order_with_a_hole_is_none(adapter: str, results: Any, why: str) -> None:
+    assert why in refused(adapter, json.dumps({"results": results}).encode(), RANK)
 
 
 @pytest.mark.parametrize("adapter", ANSWERS)
@@ -222,6 +262,7 @@ def test_what_is_no_json_is_no_answer(adapter: str, body: bytes) -> None:
     ("adapter", "body", "expected"),
     [
         ("openai", {"error": {"message": "slow down", "code": "slow_down"}}, "rate_limit"),
+        ("compatible", {"error": "it fell over", "error_type": "Backend"}, "server_error"),
         ("voyage", {"detail": "The server is overloaded"}, "server_error"),
         ("cohere", {"message": "internal"}, "server_error"),
         ("gemini", {"error": {"code": 503, "status": "UNAVAILABLE", "message": "x"}}, "overloaded"),
@@ -248,15 +289,16 @@ def test_what_strict_json_refuses_is_read_all_the_same() -> None:
 @pytest.mark.parametrize(
     "usage", [None, {}, {"total_tokens": 0}, {"total_tokens": -1}, {"prompt_tokens": 2**40}, "x"]
 )
-def test_a_usage_that_counts_nothing_is_none(usage: Any) -> None:
-    for adapter in ("openai", "voyage"):
-        parts, outcome = read(adapter, json.dumps(OPENAI | {"usage": usage}).encode())
-        assert (parts, outcome.usage) == ([FOUND], None)
+@pytest.mark.parametrize("adapter", ["openai", "compatible", "voyage"])
+def test_a_usage_that_counts_nothing_is_none(adapter: str, usage: Any) -> None:
+    parts, outcome = read(adapter, json.dumps(OPENAI | {"usage": usage}).encode())
+    assert (parts, outcome.usage) == ([FOUND], None)
 
 
-@given(data=st.data(), adapter=st.sampled_from(sorted(ANSWERS)))
+@pytest.mark.parametrize("adapter", ANSWERS)
+@given(data=st.data())
 def test_no_answer_however_broken_raises_or_is_half_taken(
-    data: st.DataObject, adapter: str
+    adapter: str, data: st.DataObject
 ) -> None:
     body = bytearray(json.dumps(ANSWERS[adapter]).encode())
     for _ in range(data.draw(st.integers(1, 4))):
@@ -269,8 +311,9 @@ def test_no_answer_however_broken_raises_or_is_half_taken(
         assert len(part.data) == 2 * 4 * part.dimensions
 
 
-@given(st.binary(max_size=200), st.sampled_from(sorted(ANSWERS)))
-def test_no_bytes_raise(body: bytes, adapter: str) -> None:
+@pytest.mark.parametrize("adapter", ANSWERS)
+@given(body=st.binary(max_size=200))
+def test_no_bytes_raise(adapter: str, body: bytes) -> None:
     for request in (EMBED, RANK):
         if not (isinstance(request, RankRequest) and adapter == "gemini"):
             parts, outcome = read(adapter, body, request)
@@ -294,20 +337,29 @@ def test_no_bytes_raise(body: bytes, adapter: str) -> None:
         ("voyage", 503, {"detail": "x"}, "overloaded"),
         ("cohere", 404, {"message": "model 'x' not found"}, "not_found"),
         ("cohere", 429, {"message": "limited to 1000 API calls / month"}, "quota"),
-        ("openai", 402, {"detail": "no balance"}, "quota"),
+        ("openai", 429, {"error": {"message": "x", "code": "insufficient_quota"}}, "quota"),
+        ("openai", 404, {"error": {"message": "x", "code": "model_not_found"}}, "not_found"),
         (
-            "openai",
+            "gemini",
+            429,
+            {"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "x"}},
+            "rate_limit",
+        ),
+        ("gemini", 404, {"error": {"code": 404, "status": "NOT_FOUND"}}, "not_found"),
+        ("compatible", 402, {"detail": "no balance"}, "quota"),
+        (
+            "compatible",
             413,
             {"error": "batch size 300 > maximum 256", "error_type": "Validation"},
             "bad_request",
         ),
-        ("openai", 424, {"error": "backend failed", "error_type": "Backend"}, "server_error"),
-        ("openai", 429, {"error": "overloaded", "error_type": "Overloaded"}, "rate_limit"),
+        ("compatible", 424, {"error": "backend failed", "error_type": "Backend"}, "server_error"),
+        ("compatible", 429, {"error": "overloaded", "error_type": "Overloaded"}, "rate_limit"),
     ],
 )
 def test_errors_mean_what_the_vendor_means(
     adapter: str, status: int, body: Any, expected: str
 ) -> None:
-    for of in search_wires(adapter).values():
+    for of in wires(adapter).values():
         failure = of.failure(status, {}, json.dumps(body).encode())
         assert (failure.error_class, failure.status) == (expected, status)

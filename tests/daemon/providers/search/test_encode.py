@@ -97,6 +97,7 @@ def gemini(text: str, **more: Any) -> dict[str, Any]:
             },
         ),
     ],
+    ids=["compatible", "mistral", "gemini", "cohere", "voyage"],
 )
 def test_texts_are_asked_for_in_each_vendors_words(
     adapter: str, dialect: str | None, path: str, bare: Any, full: Any
@@ -167,6 +168,18 @@ def test_the_newest_gemini_model_is_told_in_words(purpose: Any, text: str) -> No
         ("gemini", None, EmbedRequest("gemini-embedding-001", TEXTS, 8), "not of length 1"),
         ("cohere", None, EmbedRequest("m", TEXTS), "purpose was not given"),
         ("voyage", None, EmbedRequest("m", TEXTS, None, "clustering"), "purpose was left out"),
+        ("openai", "vllm", EmbedRequest("m", TEXTS, None, "query"), "purpose was left out"),
+        ("openai", "vllm", EmbedRequest("m", TEXTS, truncate=True), "truncate was left out"),
+    ],
+    ids=[
+        "openai-purpose",
+        "openai-truncate",
+        "gemini-truncate",
+        "gemini-shorter",
+        "cohere-purpose",
+        "voyage-purpose",
+        "vllm-purpose",
+        "vllm-truncate",
     ],
 )
 def test_what_is_left_out_is_noted(
@@ -179,9 +192,9 @@ def test_what_is_left_out_is_noted(
 @pytest.mark.parametrize(
     ("adapter", "path", "more", "top"),
     [
-        ("openai", "/rerank", {}, {"top_n": 1}),
-        ("cohere", "/v2/rerank", {}, {"top_n": 1}),
-        ("voyage", "/rerank", {"truncation": False}, {"top_k": 1}),
+        pytest.param("openai", "/rerank", {}, {"top_n": 1}, id="compatible"),
+        pytest.param("cohere", "/v2/rerank", {}, {"top_n": 1}, id="cohere"),
+        pytest.param("voyage", "/rerank", {"truncation": False}, {"top_k": 1}, id="voyage"),
     ],
 )
 def test_documents_are_asked_for_in_each_vendors_words(
@@ -193,10 +206,14 @@ def test_documents_are_asked_for_in_each_vendors_words(
     assert sent(of, RankRequest("m", "red?", TEXTS, 1)) == (path, body | top, [])
 
 
-def test_no_more_documents_are_asked_for_than_there_are() -> None:
-    for adapter in ("openai", "cohere", "voyage"):
-        _, body, _ = sent(wire("rerank", adapter), RankRequest("m", "red?", TEXTS, 10))
-        assert {body.get("top_n"), body.get("top_k")} == {None, 2}
+@pytest.mark.parametrize(
+    ("adapter", "dialect"),
+    [("openai", "compatible"), ("cohere", None), ("voyage", None)],
+    ids=["compatible", "cohere", "voyage"],
+)
+def test_no_more_documents_are_asked_for_than_there_are(adapter: str, dialect: str | None) -> None:
+    _, body, _ = sent(wire("rerank", adapter, dialect), RankRequest("m", "red?", TEXTS, 10))
+    assert {body.get("top_n"), body.get("top_k")} == {None, 2}
 
 
 def test_long_documents_are_cut_by_cohere_and_a_note_says_so() -> None:
@@ -214,27 +231,30 @@ def test_half_a_character_is_sent_as_what_utf8_can_carry(adapter: str) -> None:
         assert "a\ufffd" in body.decode()
 
 
-def test_every_limit_is_that_of_the_vendor() -> None:
+@pytest.mark.parametrize(
+    ("adapter", "dialect", "embedding", "rerank"),
+    [
+        pytest.param("openai", "openai", (2048, 300_000), (1000, None), id="openai"),
+        pytest.param("openai", "compatible", (256, 300_000), (1000, None), id="compatible"),
+        pytest.param("openai", "mistral", (512, 16_000), (1000, None), id="mistral"),
+        pytest.param("gemini", None, (100, None), None, id="gemini"),
+        pytest.param("cohere", None, (96, None), (1000, None), id="cohere"),
+        pytest.param("voyage", None, (1000, 120_000), (1000, 600_000), id="voyage"),
+    ],
+)
+def test_every_limit_is_that_of_the_vendor(
+    adapter: str,
+    dialect: str | None,
+    embedding: tuple[int, int | None],
+    rerank: tuple[int, int | None] | None,
+) -> None:
     limits = {
-        (adapter, dialect, kind): (of.limits.texts, of.limits.tokens)
-        for adapter, dialect in [
-            ("openai", "openai"),
-            ("openai", "compatible"),
-            ("gemini", None),
-            ("cohere", None),
-            ("voyage", None),
-        ]
+        kind: (of.limits.texts, of.limits.tokens)
         for kind, of in search_wires(adapter, dialect).items()
     }
-    assert limits == {
-        ("openai", "openai", "embedding"): (2048, 300_000),
-        ("openai", "openai", "rerank"): (1000, None),
-        ("openai", "compatible", "embedding"): (256, 300_000),
-        ("openai", "compatible", "rerank"): (1000, None),
-        ("gemini", None, "embedding"): (100, None),
-        ("cohere", None, "embedding"): (96, None),
-        ("cohere", None, "rerank"): (1000, None),
-        ("voyage", None, "embedding"): (1000, 120_000),
-        ("voyage", None, "rerank"): (1000, 600_000),
-    }
-    assert search_wires("anthropic") == {}
+    assert limits == {"embedding": embedding} | ({"rerank": rerank} if rerank else {})
+
+
+def test_who_has_neither_has_no_wire_for_them() -> None:
+    assert search_wires("anthropic") == search_wires("bedrock") == {}
+    assert search_wires("gemini", "vertex") == {}

@@ -9,10 +9,18 @@ import pytest
 from routerd.domain import Usage
 from routerd.errors import ErrorClass
 from routerd.providers.registry import search_wires
-from routerd.providers.search import EmbedRequest
+from routerd.providers.search import EmbedRequest, SearchWire
 from routerd_proto.search import VectorsAdded
 
 NUMBERS = [0.5, -1.0]
+by_each_who_says = pytest.mark.parametrize(
+    "wire",
+    [
+        pytest.param(search_wires("openai")["embedding"], id="openai"),
+        pytest.param(search_wires("openai", "compatible")["embedding"], id="compatible"),
+        pytest.param(search_wires("voyage")["embedding"], id="voyage"),
+    ],
+)
 
 
 def answer(model: object) -> bytes:
@@ -20,7 +28,7 @@ def answer(model: object) -> bytes:
     return json.dumps({"data": data, "model": model, "usage": {"total_tokens": 3}}).encode()
 
 
-@pytest.mark.parametrize("adapter", ["openai", "voyage"])
+@by_each_who_says
 @pytest.mark.parametrize(
     ("asked", "known", "answered"),
     [
@@ -34,10 +42,10 @@ def answer(model: object) -> bytes:
     ],
 )
 def test_vectors_of_another_model_are_an_error(
-    adapter: str, asked: str, known: str, answered: str
+    wire: SearchWire, asked: str, known: str, answered: str
 ) -> None:
     request = EmbedRequest(asked, ["a rose"], model=known)
-    decoder = search_wires(adapter)["embedding"].decoder(request)
+    decoder = wire.decoder(request)
     assert [*decoder.feed(answer(answered)), *decoder.end()] == []
     failure, outcome = decoder.outcome.failure, decoder.outcome
     assert failure is not None
@@ -49,7 +57,7 @@ def test_vectors_of_another_model_are_an_error(
     assert (outcome.complete, outcome.usage, outcome.model) == (False, Usage(3), answered)
 
 
-@pytest.mark.parametrize("adapter", ["openai", "voyage"])
+@by_each_who_says
 @pytest.mark.parametrize(
     ("asked", "known", "answered"),
     [
@@ -68,10 +76,10 @@ def test_vectors_of_another_model_are_an_error(
     ],
 )
 def test_the_same_model_by_another_name_is_the_same(
-    adapter: str, asked: str, known: str, answered: object
+    wire: SearchWire, asked: str, known: str, answered: object
 ) -> None:
     request = EmbedRequest(asked, ["a rose"], model=known)
-    decoder = search_wires(adapter)["embedding"].decoder(request)
+    decoder = wire.decoder(request)
     parts = [*decoder.feed(answer(answered)), *decoder.end()]
     assert [type(part) for part in parts] == [VectorsAdded]
     assert decoder.outcome.failure is None
