@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import product
 from typing import Final, NamedTuple
 
 from routerd.providers.waiting import number
@@ -26,6 +27,12 @@ REQUEST_IDS: Final = {
 # In milliseconds; Google's says it among other things.
 TIMES: Final = frozenset(
     {b"openai-processing-ms", b"x-amzn-bedrock-invocation-latency", b"server-timing"}
+)
+# How those names end, in whatever case: looking at that costs nothing, and most others differ.
+ENDS: Final = frozenset(
+    bytes(pair)
+    for name in (*REQUEST_IDS, *TIMES)
+    for pair in product(*({byte, *bytes([byte]).upper()} for byte in name[-2:]))
 )
 DURATION: Final = re.compile(r"(?:^|[;,\s])dur=([0-9.]+)")
 MOST_MS: Final = 86_400_000
@@ -46,6 +53,8 @@ def read_told(headers: Iterable[tuple[bytes, bytes]]) -> HeadersTold:
     found: list[tuple[int, str]] = []
     took_ms = None
     for name, value in headers:
+        if name[-2:] not in ENDS:
+            continue
         known = name.lower()
         if known in REQUEST_IDS:
             request_id = as_code(value.decode("latin-1"))
