@@ -21,8 +21,8 @@ from routerd.models.local import (
     LOCAL_PRICE,
     ListedLocally,
     ad_hoc_model,
-    is_local_chat_model,
     is_sent_on,
+    kind_of_listed,
     normalise,
     strip_format,
 )
@@ -89,7 +89,9 @@ class Directory:
         models = dict(entries.models)
         for item in found:
             if item.model not in models:
-                models[item.model] = ad_hoc_model(item.id, item.provider)
+                listed_class = entries.classes.get(item.model_class or "")
+                kind = listed_class.kind if listed_class is not None else "chat"
+                models[item.model] = ad_hoc_model(item.id, item.provider, kind)
         deployments = [
             _complete(item, models[item.model], entries.providers[item.provider], discovered=origin)
             for origin, items in ((False, entries.deployments.values()), (True, found))
@@ -182,8 +184,9 @@ class Directory:
         """Return this directory with the models that a server of yours lists now.
 
         What the same provider listed before is forgotten. A known name binds to its model; another
-        becomes a model of its own without scores. Embedding models, and models that the server
-        only forwards to a cloud, are left out. `provider` must be in the directory.
+        becomes a model of its own without scores, of the kind that the server or its name says;
+        one that embeds or ranks serves whoever names it. What is for no kind of call, and models
+        that the server only forwards to a cloud, are left out. `provider` must be in the directory.
         """
         if provider not in self.providers:
             raise ValueError(f"{provider!r} is no provider of this directory")
@@ -194,11 +197,15 @@ class Directory:
         }
         items = {}
         for entry in listed:
-            if entry.id and is_local_chat_model(entry.id, self._entries.listing):
-                name = normalise(entry.id)
-                model = by_name.get(name) or by_name.get(strip_format(name))
-                item = _listed_deployment(provider, entry, model, price)
-                items[item.id] = item
+            kind = kind_of_listed(entry, self._entries.listing)
+            if kind is None:
+                continue
+            name = normalise(entry.id)
+            model = by_name.get(name) or by_name.get(strip_format(name))
+            item = _listed_deployment(provider, entry, model, price)
+            if model is None and kind != "chat":
+                item = replace(item, model_class=kind)
+            items[item.id] = item
         return Directory(self._entries, self._listed | {provider: tuple(items.values())})
 
     def _deployments_by_model(self) -> dict[str, tuple[Deployment, ...]]:

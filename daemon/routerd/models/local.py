@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final, Protocol
 
-from routerd.domain import Capabilities
+from routerd.domain import Capabilities, Kind
 from routerd.models.pricing import Price
 from routerd.models.schema import LocalListing, Model
 
@@ -18,8 +18,8 @@ __all__ = [
     "LOCAL_PRICE",
     "ListedLocally",
     "ad_hoc_model",
-    "is_local_chat_model",
     "is_sent_on",
+    "kind_of_listed",
     "normalise",
     "strip_format",
 ]
@@ -58,6 +58,11 @@ class ListedLocally(Protocol):
         """Tokens, None where the server does not say."""
         ...
 
+    @property
+    def kind(self) -> Kind | None:
+        """What calls it is for, None where the server does not say."""
+        ...
+
 
 def normalise(listed_id: str) -> str:
     """Return the bare name in lower case: `Qwen/Qwen3-8B-GGUF:Q4_K_M` is `qwen3-8b-gguf-q4-k-m`."""
@@ -72,11 +77,22 @@ def strip_format(name: str) -> str:
     return name
 
 
-def is_local_chat_model(listed_id: str, listing: LocalListing) -> bool:
-    """Say whether an id may be called for chat, and is answered by that server itself."""
-    if is_sent_on(listed_id, listing):
-        return False
-    return not any(part.startswith(listing.not_chat) for part in normalise(listed_id).split("-"))
+def kind_of_listed(entry: ListedLocally, listing: LocalListing) -> Kind | None:
+    """Return what calls a model is for; None where it is for none, or not answered there itself."""
+    if not entry.id or is_sent_on(entry.id, listing):
+        return None
+    if entry.kind is not None:
+        return entry.kind
+    parts = normalise(entry.id).split("-")
+
+    def has_one_of(beginnings: tuple[str, ...]) -> bool:
+        return any(part.startswith(beginnings) for part in parts)
+
+    if has_one_of(listing.not_chat):
+        return None
+    if has_one_of(listing.rerank):
+        return "rerank"
+    return "embedding" if has_one_of(listing.embedding) else "chat"
 
 
 def is_sent_on(listed_id: str, listing: LocalListing) -> bool:
@@ -84,8 +100,8 @@ def is_sent_on(listed_id: str, listing: LocalListing) -> bool:
     return normalise(listed_id).rpartition("-")[2] in listing.not_local
 
 
-def ad_hoc_model(deployment_id: str, provider: str) -> Model:
-    """Describe a model nobody knows: nothing is claimed but that it takes and writes text.
+def ad_hoc_model(deployment_id: str, provider: str, kind: Kind = "chat") -> Model:
+    """Describe a model nobody knows: nothing is claimed but which calls its text is for.
 
     Its weights are held still by whoever runs the server: they change when that person loads
     others, and never behind anybody's back. So it counts as fixed by its vendor, as the named
@@ -94,7 +110,8 @@ def ad_hoc_model(deployment_id: str, provider: str) -> Model:
     return Model(
         id=deployment_id,
         vendor="unknown",
-        model_class="open-weight",
+        model_class="open-weight" if kind == "chat" else kind,
+        kind=kind,
         pinned="vendor",
         capabilities=Capabilities(),
         source=f"listed by {provider}",

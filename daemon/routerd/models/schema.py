@@ -317,9 +317,12 @@ class Shortcut(_Entry, frozen=True, kw_only=True):
 class LocalListing(_Entry, frozen=True, kw_only=True):
     """Which ids a local server lists are no local chat models.
 
-    Both are parts of a normalised name (see `local.py`) between hyphens: `not_chat` for embedding
-    models and the like, `not_local` for models that the server only forwards to somebody's cloud.
+    All are parts of a normalised name (see `local.py`) between hyphens: `rerank` and `embedding`
+    for models of these kinds, `not_chat` for what no kind of call is for, `not_local` for models
+    that the server only forwards to somebody's cloud.
     """
 
+    rerank: tuple[str, ...] = ()
+    embedding: tuple[str, ...] = ()
     not_chat: tuple[str, ...] = ()
     not_local: tuple[str, ...] = ()

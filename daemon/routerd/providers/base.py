@@ -13,7 +13,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from msgspec import Struct, field
 
-from routerd.domain import Capabilities, FinishReason, Part, Usage
+from routerd.domain import Capabilities, FinishReason, Kind, Part, Usage
 from routerd.errors import Failure
 from routerd.telemetry.plain import as_code
 from routerd_proto.content import Message
@@ -152,13 +152,15 @@ class AnswerDecoder(Protocol):
 class ListedModel(Struct, frozen=True):
     """A model as the provider's own list names it.
 
-    `retires_at` is a date or a time of ISO 8601. `retired` says that it is gone already.
+    `retires_at` is a date or a time of ISO 8601. `retired` says that it is gone already. `kind` is
+    what calls it is for, None where the list does not say.
     """
 
     id: str
     context_window: int | None = None
     retires_at: str | None = None
     retired: bool = False
+    kind: Kind | None = None
 
 
 class Wire(Protocol):

@@ -8,29 +8,36 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from routerd.domain import Kind
 from routerd.providers.base import ListedModel
 from routerd.providers.json_text import JSON_ERRORS, read_json, text_of
 
 __all__ = ["read_models"]
 
-# OpenRouter and Cohere, vLLM, Groq, Mistral, Anthropic and Gemini, each by its own name.
+# OpenRouter and Cohere, vLLM, Groq, Mistral, Anthropic, TEI and Gemini, each by its own name.
 WINDOW_FIELDS: Final = (
     "context_length",
     "max_model_len",
     "context_window",
     "max_context_length",
     "max_input_tokens",
+    "max_input_length",
     "inputTokenLimit",
 )
 END_FIELDS: Final = ("shutdown_date", "retires_at", "deprecation")
 
 
 def read_models(body: bytes) -> list[ListedModel]:
-    """Read `{"data": [...]}`, `{"models": [...]}` or a bare array; an empty list otherwise."""
+    """Read `{"data": [...]}`, `{"models": [...]}` or a bare array; an empty list otherwise.
+
+    A server of one model says of that alone what it is: TEI.
+    """
     try:
         value = read_json(body)
     except JSON_ERRORS:
         return []
+    if isinstance(value, dict) and (alone := text_of(value.get("model_id"))) is not None:
+        return [ListedModel(alone, _window(value), kind=_kind(value.get("model_type")))]
     entries = value.get("data", value.get("models")) if isinstance(value, dict) else value
     if not isinstance(entries, list):
         return []
@@ -54,6 +61,13 @@ def _name(entry: dict[str, Any]) -> str | None:
     if "endpoints" in entry:
         return named
     return named.removeprefix("models/") if named and named.startswith("models/") else None
+
+
+def _kind(told: Any) -> Kind | None:
+    """Return what TEI says its model is for, by the one member of an object."""
+    if isinstance(told, dict):
+        return "embedding" if "embedding" in told else "rerank" if "reranker" in told else None
+    return None
 
 
 def _window(entry: dict[str, Any]) -> int | None:

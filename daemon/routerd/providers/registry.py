@@ -45,6 +45,7 @@ VERSIONS: Final[dict[str, tuple[str, ...]]] = {
     "cohere": ("/v1", "/v2"),
     "gemini": ("/v1beta", "/v1"),
     "vertex": ("/publishers/google/models", "/publishers/google", "/publishers"),
+    "tei": ("/v1",),
 }
 
 ADAPTERS: Final[dict[str, tuple[str, ...]]] = {
@@ -139,7 +140,6 @@ def fitted_base_url(adapter: str, dialect: str | None, base_url: str) -> str:
         scheme, _, rest = address.partition("://")
         if "/" not in rest:
             address = f"{scheme}://{rest}{spoken.base_path}"
-    else:
-        for version in VERSIONS.get(dialect or "", VERSIONS.get(adapter, ())):
-            address = address.removesuffix(version)
+    for version in VERSIONS.get(dialect or "", VERSIONS.get(adapter, ())):
+        address = address.removesuffix(version)
     return f"{address}{mark}{query}"

@@ -202,6 +202,7 @@ def test_a_local_model_shows_as_free() -> None:
     class Listed:
         id = "mine"
         context_window = None
+        kind = None
 
     rows = {
         row.deployment: row for row in model_rows(PACKAGED.with_local_models("ollama", [Listed()]))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from routerd.domain import Kind
 from routerd.models import Directory, load_directory
 
 PACKAGED = load_directory()
@@ -15,6 +16,7 @@ class Listed:
     def __init__(self, name: str) -> None:
         self.id = name
         self.context_window: int | None = None
+        self.kind: Kind | None = None
 
 
 def same(before: Directory, after: Directory) -> None:

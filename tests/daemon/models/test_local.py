@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from msgspec import Struct
 
-from routerd.domain import Capabilities
+from routerd.domain import Capabilities, Kind
 from routerd.models import LOCAL_PRICE, Directory, Price, Provider, UnknownTarget, load_directory
 from routerd.models.local import normalise, strip_format
 
@@ -15,6 +15,7 @@ PACKAGED = load_directory()
 class Listed(Struct, frozen=True):
     id: str
     context_window: int | None = None
+    kind: Kind | None = None
 
 
 def with_ollama(*ids: str) -> Directory:
@@ -84,22 +85,50 @@ def test_a_similar_name_is_another_model(listed_id: str) -> None:
     assert (model.backup, model.secondary_backup) == (None, None)
 
 
+@pytest.mark.parametrize("listed_id", ["openai/whisper-large-v3", "FLUX.1-dev", "tts-1", ""])
+def test_what_is_for_no_kind_of_call_is_left_out(listed_id: str) -> None:
+    assert with_ollama(listed_id).deployments == PACKAGED.deployments
+
+
 @pytest.mark.parametrize(
-    "listed_id",
+    ("listed_id", "kind"),
     [
-        "nomic-embed-text:latest",
-        "mxbai-embed-large",
-        "snowflake-arctic-embed2:568m",
-        "BAAI/bge-m3",
-        "all-minilm:22m",
-        "Qwen/Qwen3-Embedding-8B",
-        "Qwen3-Reranker-4B-Q8_0.gguf",
-        "openai/whisper-large-v3",
-        "",
+        ("nomic-embed-text:latest", "embedding"),
+        ("mxbai-embed-large", "embedding"),
+        ("snowflake-arctic-embed2:568m", "embedding"),
+        ("BAAI/bge-m3", "embedding"),
+        ("all-minilm:22m", "embedding"),
+        ("Qwen/Qwen3-Embedding-8B", "embedding"),
+        ("intfloat/multilingual-e5-large", "embedding"),
+        ("Qwen3-Reranker-4B-Q8_0.gguf", "rerank"),
+        ("BAAI/bge-reranker-v2-m3", "rerank"),
     ],
 )
-def test_what_does_not_chat_is_left_out(listed_id: str) -> None:
-    assert with_ollama(listed_id).deployments == PACKAGED.deployments
+def test_what_embeds_or_ranks_serves_whoever_names_it_and_nobody_else(
+    listed_id: str, kind: Kind
+) -> None:
+    directory = with_ollama(listed_id, "qwen3:8b")
+    name = f"ollama/{listed_id}"
+    found = directory.resolve(name)
+    assert [item.id for item in found.candidates] == [name]
+    assert (found.serves, found.backups) == (kind, ())
+    model, deployment = directory.models[name], directory.deployments[name]
+    assert (model.kind, model.model_class, deployment.kind) == (kind, kind, kind)
+    assert (deployment.price, deployment.boundary) == (LOCAL_PRICE, "machine")
+    for target in (*directory.classes, *directory.shortcuts):
+        assert name not in [item.id for item in directory.resolve(target).candidates]
+    # And what it was decided by is the same when it is read again.
+    again = Directory.from_document(directory.document())
+    assert again.deployments == directory.deployments
+    assert again.models == directory.models
+
+
+def test_a_server_that_says_what_a_model_is_for_is_believed() -> None:
+    listed = [Listed("all-mpnet-base-v2", 384, "embedding"), Listed("a-tts", None, "rerank")]
+    directory = PACKAGED.with_local_models("vllm", listed)
+    assert directory.deployments["vllm/all-mpnet-base-v2"].kind == "embedding"
+    assert directory.deployments["vllm/all-mpnet-base-v2"].context_window == 384
+    assert directory.deployments["vllm/a-tts"].kind == "rerank"
 
 
 @pytest.mark.parametrize(

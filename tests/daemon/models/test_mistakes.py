@@ -366,7 +366,7 @@ MISTAKES = {
     "an unknown key of the listing": (
         "[local]\nnot_here = []",
         "local.not_here",
-        "unknown key; known here: not_chat, not_local",
+        "unknown key; known here: rerank, embedding, not_chat, not_local",
     ),
 }
 

@@ -68,3 +68,22 @@ def test_warming_asks_for_as_little_as_can_be() -> None:
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{", b"\xff"])
 def test_no_list_at_all(body: bytes) -> None:
     assert OPENAI.list_models(body) == ANTHROPIC.list_models(body) == []
+
+
+@pytest.mark.parametrize(
+    ("model_type", "kind"),
+    [
+        ({"embedding": {"pooling": "cls"}}, "embedding"),
+        ({"reranker": {"id2label": {}, "label2id": {}}}, "rerank"),
+        ({"classifier": {}}, None),
+        ("embedding", None),
+        (None, None),
+    ],
+)
+def test_a_server_of_one_model_says_what_it_is_for(model_type: Any, kind: str | None) -> None:
+    body = json.dumps(
+        {"model_id": "thenlper/gte-base", "model_type": model_type, "max_input_length": 512}
+    ).encode()
+    [found] = build_adapter("openai", "tei").list_models(body)
+    assert (found.id, found.context_window, found.kind) == ("thenlper/gte-base", 512, kind)
+    assert build_adapter("openai", "tei").models_path == "/info"

@@ -36,11 +36,11 @@ class OpenAIAdapter:
     """Speak Chat Completions with the habits of one dialect."""
 
     name: str = "openai"
-    models_path: str = "/models"
-    warm_path: str = "/models"  # the wire has no way to ask for fewer
 
     def __init__(self, dialect: Dialect = DIALECTS["openai"]) -> None:
         self.dialect: Final = dialect
+        self.models_path: str = dialect.models_path
+        self.warm_path: str = dialect.models_path  # the wire has no way to ask for fewer
         self._failure_rules: Final = failure_rules(dialect)
         self._model_rules: dict[str, ModelRule] = {}
 

@@ -80,8 +80,8 @@ class Dialect(Struct, frozen=True, kw_only=True):
     `reasoning_off` is sent in place of the effort `none`. `codes` adds to the known error codes,
     `patterns` to the known words of messages, in lower case.
     `base_path` is how a base address ends, for those who name a host alone; `path` is added to it,
-    and `{model}` in that stands for the model's id. A key goes in
-    `key_header` where there is one, unless it is a token, which always goes as a bearer's.
+    and `{model}` in that stands for the model's id; so is `models_path`, where its models are.
+    A key goes in `key_header` where there is one, unless it is a token, which always goes as a bearer's.
     `strict_order` asks for roles in the order of Mistral's. `cache_marks` finds the ids of models
     that take marks up to where to cache a prompt.
     """
@@ -90,6 +90,7 @@ class Dialect(Struct, frozen=True, kw_only=True):
     models: tuple[ModelRule, ...]
     base_path: str = "/v1"
     path: str = "/chat/completions"
+    models_path: str = "/models"
     key_header: str | None = None
     max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     max_stops: int | None = 4
@@ -173,6 +174,19 @@ _ALL: Final = (
         models=(ModelRule(efforts=LOW_TO_HIGH),),
         max_stops=None,
         reasoning_off=NO_THINKING,
+    ),
+    Dialect(
+        # Hugging Face's server for one model that embeds or ranks: it has no chat, and only vectors
+        # are asked for in this format. From its own description of its API.
+        name="tei",
+        models=(ModelRule(efforts=NONE_TO_HIGH),),
+        base_path="",
+        path="/v1/chat/completions",
+        models_path="/info",
+        patterns=(
+            ("model is overloaded", ErrorClass.OVERLOADED),
+            ("must have less than", ErrorClass.CONTEXT_LENGTH),
+        ),
     ),
     Dialect(name="ollama", models=(ModelRule(efforts=NONE_TO_HIGH),), max_stops=None),
     Dialect(

@@ -57,6 +57,8 @@ HABITS: Final = {
     "openai": OPENAI,
     "azure": AZURE,
     "azure-deployments": AZURE,
+    # As many as it takes unless it was started with another number.
+    "tei": Habits(limits=SearchLimits(texts=32)),
     # Its own limit is of tokens in all, and nowhere in its reference: so little always passes.
     "mistral": Habits(limits=SearchLimits(texts=512, tokens=16_000), dimensions="output_dimension"),
 }

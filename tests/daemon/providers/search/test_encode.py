@@ -206,6 +206,17 @@ def test_documents_are_asked_for_in_each_vendors_words(
     assert sent(of, RankRequest("m", "red?", TEXTS, 1)) == (path, body | top, [])
 
 
+def test_tei_is_asked_in_its_own_words() -> None:
+    of, body = wire("rerank", "openai", "tei"), {"query": "red?", "texts": TEXTS}
+    assert sent(of, RankRequest("m", "red?", TEXTS)) == ("/rerank", body, [])
+    # It gives an order of all there are, of which the best are taken.
+    assert sent(of, RankRequest("m", "red?", TEXTS, 1)) == ("/rerank", body, [])
+    cut = RankRequest("m", "red?", TEXTS, truncate=True)
+    assert sent(of, cut) == ("/rerank", body | {"truncate": True}, [])
+    path, body, _ = sent(wire("embedding", "openai", "tei"), BARE)
+    assert (path, body) == ("/v1/embeddings", {"model": "m", "input": TEXTS})
+
+
 @pytest.mark.parametrize(
     ("adapter", "dialect"),
     [("openai", "compatible"), ("cohere", None), ("voyage", None)],
@@ -237,6 +248,7 @@ def test_half_a_character_is_sent_as_what_utf8_can_carry(adapter: str) -> None:
         pytest.param("openai", "openai", (2048, 300_000), (1000, None), id="openai"),
         pytest.param("openai", "compatible", (256, 300_000), (1000, None), id="compatible"),
         pytest.param("openai", "mistral", (512, 16_000), (1000, None), id="mistral"),
+        pytest.param("openai", "tei", (32, None), (32, None), id="tei"),
         pytest.param("gemini", None, (100, None), None, id="gemini"),
         pytest.param("cohere", None, (96, None), (1000, None), id="cohere"),
         pytest.param("voyage", None, (1000, 120_000), (1000, 600_000), id="voyage"),
