@@ -186,7 +186,7 @@ async def test_a_server_of_your_own_is_rehearsed_with_the_models_it_lists(
     [
         # None has the same vectors.
         ("embed", "voyage/voyage-4-large", None),
-        ("rerank", "voyage/rerank-3", "cohere-search/rerank-v5.0-pro"),
+        ("rerank", "voyage/rerank-3", "cohere/rerank-v5.0-pro"),
     ],
 )
 async def test_vectors_and_rankings_are_asked_for_too(
@@ -200,7 +200,7 @@ async def test_vectors_and_rankings_are_asked_for_too(
     live = json.loads(ended.stdout)["live"]
     assert {item["verdict"] for item in live["seen"]} == {"agrees"}
     answered = {item["scenario"]: item["answered"] for item in live["seen"]}
-    assert (answered["healthy"], answered["down:cohere-search"]) == (first, first)
+    assert (answered["healthy"], answered["down:cohere"]) == (first, first)
     assert (answered["down:voyage"], answered["private"]) == (instead, None)
     recovered = {item["provider"]: item["seconds"] for item in live["recoveries"]}
     assert recovered["voyage"] is not None
@@ -215,7 +215,7 @@ retest_seconds = 0.3
 moving_aliases = true
 [budgeting]
 unknown_price = "allow"
-[providers.cohere-search]
+[providers.cohere]
 [providers.voyage]
 """
 

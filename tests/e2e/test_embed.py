@@ -30,7 +30,7 @@ from tests.e2e.processes import routerd_beside
 Start = Callable[..., Awaitable[Daemon]]
 PATHS = {
     "openai": "/openai/v1",
-    "cohere-search": "/cohere",
+    "cohere": "/cohere",
     "gemini": "/gemini",
     "voyage": "/voyage/v1",
 }
@@ -107,20 +107,15 @@ MANY = [f"text number {number}" for number in range(250)]
 async def searcher(prices: dict[str, Price]) -> AsyncIterator[Simulator]:
     """Simulate everybody who embeds and ranks."""
     vendors = ["openai", "cohere", "gemini", "voyage"]
-    async with Simulator(vendors=vendors, prices=prices_at_the_simulator(prices)) as running:
+    async with Simulator(vendors=vendors, prices=prices) as running:
         yield running
-
-
-def prices_at_the_simulator(prices: dict[str, Price]) -> dict[str, Price]:
-    """Name prices as the simulator does: it is Cohere, whatever the provider is called."""
-    return {name.replace("cohere-search/", "cohere/"): price for name, price in prices.items()}
 
 
 @pytest.fixture
 def start(
     searcher: Simulator, launch: Callable[..., Daemon], tmp_path: Path
 ) -> Callable[..., Awaitable[Daemon]]:
-    """Start a daemon in front of them: `await start("cohere-search", "voyage", more="...")`."""
+    """Start a daemon in front of them: `await start("cohere", "voyage", more="...")`."""
 
     async def run(*providers: str, more: str = "", first: str = "", each: str = "") -> Daemon:
         text = first + NO_DISCOVERY + MOVING + more
@@ -144,7 +139,7 @@ def vectors(model: str, texts: list[str], dimensions: int | None = None) -> list
     [
         ("openai", "text-embedding-3-large"),
         ("gemini", "gemini-embedding-2"),
-        ("cohere-search", "embed-v5.0-pro"),
+        ("cohere", "embed-v5.0-pro"),
         ("voyage", "voyage-4-large"),
     ],
 )
@@ -168,7 +163,7 @@ async def test_a_provider_that_is_down_is_no_reason_to_ask_another_model(
 async def test_many_texts_are_asked_for_in_requests_and_come_back_in_order(
     start: Start, searcher: Simulator
 ) -> None:
-    daemon = await start("cohere-search")
+    daemon = await start("cohere")
     async with daemon.client() as client:
         found = await client.aembed("embed-v4.0", MANY, dimensions=64, purpose="document")
         record = await explain(client, found.decision_id)
@@ -188,7 +183,7 @@ async def test_what_was_paid_for_is_given_though_the_call_failed(
     start: Start, searcher: Simulator
 ) -> None:
     searcher.script.replace([Fault(kind="status", status=422, times=1)])
-    daemon = await start("cohere-search")
+    daemon = await start("cohere")
     async with daemon.client() as client:
         with pytest.raises(CallerError) as caught:
             await client.aembed("embed-v4.0", MANY, dimensions=8, purpose="document")
@@ -217,7 +212,7 @@ async def test_a_request_that_fails_is_made_again_and_the_others_are_not(
     start: Start, searcher: Simulator
 ) -> None:
     searcher.script.replace([Fault(kind="status", status=500, times=1)])
-    daemon = await start("cohere-search")
+    daemon = await start("cohere")
     async with daemon.client() as client:
         found = await client.aembed("embed-v4.0", MANY, dimensions=8)
         record = await explain(client, found.decision_id)
@@ -241,7 +236,7 @@ async def test_a_provider_with_little_room_gets_no_more_at_once(
 
     monkeypatch.setattr(Delivery, "think", think)
     daemon = await start(
-        "cohere-search", more="[limits]\nin_flight = 1\n", each=f"max_in_flight = {most}\n"
+        "cohere", more="[limits]\nin_flight = 1\n", each=f"max_in_flight = {most}\n"
     )
     async with daemon.client() as client:
         found = await client.aembed("embed-v4.0", MANY * 2, dimensions=8)
@@ -335,7 +330,7 @@ MINE = 'directory = ["mine.toml"]\n'
         ("gemini", "gemini-embedding-2", True),
         ("gemini", "gemini-embedding-001", False),
         ("voyage", "voyage-4", True),
-        ("cohere-search", "embed-v4.0", True),
+        ("cohere", "embed-v4.0", True),
     ],
 )
 async def test_every_vendor_gives_its_vectors(
@@ -359,7 +354,7 @@ DOCUMENTS = ["the sky is blue", "a rose is red", "these are red, which is fine"]
 
 
 async def test_every_way_gives_the_same_order(start: Start, searcher: Simulator) -> None:
-    daemon = await start("cohere-search")
+    daemon = await start("cohere")
     async with daemon.client() as client:
         found = await client.arerank("rerank-v3.5", QUERY, DOCUMENTS)
         best = await anyio.to_thread.run_sync(
@@ -381,11 +376,11 @@ async def test_every_way_gives_the_same_order(start: Start, searcher: Simulator)
 
 async def test_a_ranking_fails_over_to_another_model(start: Start, searcher: Simulator) -> None:
     searcher.script.replace([Fault(kind="status", status=503, vendor="voyage")])
-    daemon = await start("voyage", "cohere-search")
+    daemon = await start("voyage", "cohere")
     async with daemon.client() as client:
         found = await client.arerank("rerank-2.5", QUERY, DOCUMENTS)
         record = await explain(client, found.decision_id)
-    assert (found.model, found.provider) == ("rerank-v3.5", "cohere-search")
+    assert (found.model, found.provider) == ("rerank-v3.5", "cohere")
     assert found.degraded == "backup of rerank-2.5"
     assert [item.index for item in found.results] == [2, 1, 0]
     assert [attempt.model for attempt in record.attempts] == ["rerank-2.5"] * 2 + ["rerank-v3.5"]
@@ -395,7 +390,7 @@ async def test_many_documents_are_put_in_one_order(start: Start, searcher: Simul
     documents = [
         f"document {number} is {'red' if number % 7 else 'blue'}" for number in range(1100)
     ]
-    daemon = await start("voyage", "cohere-search")
+    daemon = await start("voyage", "cohere")
     async with daemon.client() as client:
         found = await client.arerank("rerank-2.5", QUERY, documents, top=20)
     expected = expected_ranking("rerank-2.5", QUERY, documents, 20)
@@ -411,7 +406,7 @@ async def test_a_budget_that_is_too_small_for_all_of_it_lets_none_of_it_through(
     start: Start, searcher: Simulator
 ) -> None:
     more = '[budgets.small]\ntenant = "acme"\ndollars = "0.0002"\n'
-    daemon = await start("cohere-search", more=more)
+    daemon = await start("cohere", more=more)
     async with daemon.client() as client:
         with pytest.raises(CallerError) as caught:
             await client.aembed("embed-v4.0", MANY, tenant="acme")
@@ -423,7 +418,7 @@ async def test_a_budget_that_is_too_small_for_all_of_it_lets_none_of_it_through(
 
 
 async def test_nothing_that_was_said_is_written_down(start: Start) -> None:
-    daemon = await start("cohere-search", "openai")
+    daemon = await start("cohere", "openai")
     async with daemon.client() as client:
         marked = [f"MARKERTEXT{number}" for number in range(100)]
         found = await client.aembed("embed-v4.0", marked, dimensions=8)
@@ -446,7 +441,7 @@ async def test_who_hangs_up_is_recorded_and_nothing_stays_held(
     start: Start, searcher: Simulator
 ) -> None:
     searcher.script.replace([Fault(kind="silence")])
-    daemon = await start("cohere-search")
+    daemon = await start("cohere")
     async with daemon.client() as client:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(client.aembed, "embed-v4.0", MANY)
@@ -463,7 +458,7 @@ async def test_who_hangs_up_is_recorded_and_nothing_stays_held(
 
 
 async def test_a_call_is_explained_and_one_that_is_not_made_is_planned(start: Start) -> None:
-    daemon = await start("cohere-search", "voyage")
+    daemon = await start("cohere", "voyage")
     async with daemon.client() as client:
         found = await client.aembed("embed", TEXTS)
         planned = await client.acommand("plan", target="embed", inputs=TEXTS)

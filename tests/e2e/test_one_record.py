@@ -66,7 +66,6 @@ PATHS = {
     "vertex": "/vertex/v1/projects/p/locations/global",
     "bedrock": "/bedrock",
     "cohere": "/cohere",
-    "cohere-search": "/cohere",
     "voyage": "/voyage/v1",
 }
 
@@ -97,18 +96,18 @@ CHAT = {
 EMBED = {
     "openai/text-embedding-3-small": OPENAI._replace(response_id=False),
     "gemini/gemini-embedding-2": Told(model=False, response_id=False, took=True),
-    "cohere-search/embed-v4.0": Told(model=False, request_id=True),
+    "cohere/embed-v4.0": Told(model=False, request_id=True),
     "voyage/voyage-4": Told(response_id=False, request_id=True),
 }
 RERANK = {
-    "cohere-search/rerank-v3.5": Told(model=False, request_id=True),
+    "cohere/rerank-v3.5": Told(model=False, request_id=True),
     "voyage/rerank-2.5": Told(response_id=False, request_id=True),
 }
 
 
 @pytest.fixture
 async def simulator(prices: dict[str, Price]) -> AsyncIterator[Simulator]:
-    named = {name.replace("cohere-search/", "cohere/"): price for name, price in prices.items()}
+    named = dict(prices)
     named["openai-responses/gpt-6.1-sol"] = named["openai/gpt-6.1-sol"]
     vendors = [*dict.fromkeys(path.split("/")[1] for path in PATHS.values())]
     async with Simulator(vendors=vendors, prices=named) as running:
@@ -246,7 +245,6 @@ CODES = {
     "vertex": "RESOURCE_EXHAUSTED",
     "bedrock": "ThrottlingException",
     "cohere": None,
-    "cohere-search": None,
     "voyage": None,
 }
 

@@ -40,7 +40,7 @@ def test_without_a_file_keys_of_the_environment_enable_their_providers() -> None
 
 def test_search_has_keys_like_chat_and_a_format_has_to_be_there(tmp_path: Path) -> None:
     environ = {"VOYAGE_API_KEY": KEY, "COHERE_API_KEY": KEY}
-    assert list(prepare(None, environ).providers) == ["cohere", "cohere-search", "voyage"]
+    assert list(prepare(None, environ).providers) == ["cohere", "voyage"]
     known = "expected one of anthropic, bedrock, cohere, gemini, openai"
     with pytest.raises(SettingsError, match=known) as caught:
         started(tmp_path, '[providers.voyage]\nadapter = "telegraph"\n', **environ)

@@ -148,8 +148,8 @@ def test_gaps_of_prices_and_scores(tmp_path: Path) -> None:
     assert set(gaps) == {
         "mistral/mistral-large-4-0",
         "cohere/command-a-plus-05-2026",
-        "cohere-search/rerank-v5.0-pro",
-        "cohere-search/rerank-v5.0-fast",
+        "cohere/rerank-v5.0-pro",
+        "cohere/rerank-v5.0-fast",
     }
     half = '[deployments."mistral/mistral-large-4-0".price]\nsource = "me"\ninput = 700_000_000\n'
     assert found(own(tmp_path, half), "price_gap")["mistral/mistral-large-4-0"].text == (

@@ -23,8 +23,8 @@ from routerd.models.schema import Capability, Dimension
 UNPRICED = {
     "mistral/mistral-large-4-0",
     "cohere/command-a-plus-05-2026",
-    "cohere-search/rerank-v5.0-pro",
-    "cohere-search/rerank-v5.0-fast",
+    "cohere/rerank-v5.0-pro",
+    "cohere/rerank-v5.0-fast",
 }
 AS_OF = dt.date(2026, 11, 20)
 RATES = ("input", "output", "cache_read", "cache_write", "cache_write_long")
@@ -45,7 +45,7 @@ def test_more_than_eight_providers_serve_more_than_sixty_models(directory: Direc
     deployments = list(vendors_deployments(directory))
     assert {item.provider for item in deployments} >= {
         *("openai", "anthropic", "gemini", "mistral", "xai", "groq", "deepseek", "moonshot"),
-        *("zai", "cohere", "cohere-search", "voyage", "bedrock"),
+        *("zai", "cohere", "voyage", "bedrock"),
     }
     assert len({item.model for item in deployments}) >= 90
     kinds = Counter(item.kind for item in directory.models.values())

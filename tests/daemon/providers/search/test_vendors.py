@@ -14,7 +14,7 @@ SOLD: dict[str, dict[Kind, set[str]]] = {
     "openai": {"embedding": {"text-embedding-3-large", "text-embedding-3-small"}},
     "gemini": {"embedding": {"gemini-embedding-2", "gemini-embedding-001"}},
     "mistral": {"embedding": {"mistral-embed-2312"}},
-    "cohere-search": {
+    "cohere": {
         "embedding": {"embed-v5.0-pro", "embed-v5.0-fast", "embed-v4.0"},
         "rerank": {"rerank-v5.0-pro", "rerank-v5.0-fast", "rerank-v4.0-pro", "rerank-v3.5"},
     },
@@ -24,7 +24,7 @@ SOLD: dict[str, dict[Kind, set[str]]] = {
     },
 }
 # Whether they are sold by the token or by the search is not known.
-UNPRICED = {"cohere-search/rerank-v5.0-pro", "cohere-search/rerank-v5.0-fast"}
+UNPRICED = {"cohere/rerank-v5.0-pro", "cohere/rerank-v5.0-fast"}
 
 
 @pytest.mark.parametrize("provider", DIRECTORY.providers)
