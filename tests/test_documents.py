@@ -10,6 +10,7 @@ import pytest
 from routerd.app.policy import build_book
 from routerd.app.startup import prepare
 from routerd.decide.reasons import INCAPABLE, NOT_HERE
+from routerd.providers.base import ListedModel
 from routerd.providers.registry import search_wires
 
 ROUTING = Path(__file__).parents[1] / "docs" / "routing.md"
@@ -52,25 +53,29 @@ def test_the_page_on_routing_explains_every_code() -> None:
         assert f"`{code}`" in text, code
 
 
-def test_a_model_that_embeds_on_a_server_of_ones_own_is_described_as_the_page_says(
-    tmp_path: Path,
-) -> None:
+def test_servers_of_ones_own_embed_as_the_page_on_search_says(tmp_path: Path) -> None:
     text = (ROUTING.parent / "search.md").read_text("utf-8")
-    [block] = re.findall(r"^```toml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    (tmp_path / "own.toml").write_text(block, encoding="utf-8")
+    server, model = re.findall(r"^```toml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    (tmp_path / "own.toml").write_text(model, encoding="utf-8")
     file = tmp_path / "routerd.toml"
-    own = 'directory = ["own.toml"]\n[providers.ollama]\nkeyless = true\n'
-    file.write_text(own, encoding="utf-8")
-    found = prepare(file, {}).directory.resolve("nomic-embed-text")
-    assert (found.serves, [item.id for item in found.candidates]) == (
-        "embedding",
-        ["ollama/nomic-embed-text"],
-    )
+    file.write_text(f'directory = ["own.toml"]\n{server}[providers.ollama]\n', encoding="utf-8")
+    startup = prepare(file, {})
+    assert startup.providers["box"].adapter.models_path == "/info"
+    listed = [ListedModel("nomic-embed-text:latest")]
+    directory = startup.directory.with_local_models("ollama", listed)
+    directory = directory.with_local_models("box", [ListedModel("nomic-ai/nomic-embed-text")])
+    found = directory.resolve("nomic-embed-text")
+    assert found.serves == "embedding"
+    assert {item.id for item in found.candidates} == {
+        "ollama/nomic-embed-text:latest",
+        "box/nomic-ai/nomic-embed-text",
+    }
 
 
 def test_the_page_on_search_names_the_limits_that_hold() -> None:
     text = (ROUTING.parent / "search.md").read_text("utf-8")
-    for adapter, dialect in (("openai", "openai"), ("openai", "mistral"), ("cohere", None)):
+    openai = [("openai", dialect) for dialect in ("openai", "mistral", "tei")]
+    for adapter, dialect in (*openai, ("cohere", None)):
         for wire in search_wires(adapter, dialect).values():
             for limit in (wire.limits.texts, wire.limits.tokens):
                 assert limit is None or f"{limit:,}" in text

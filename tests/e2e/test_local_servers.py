@@ -9,7 +9,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from routerd.simulate import Simulator, parse_fault
+from routerd.simulate import Simulator, expected_ranking, expected_vector, parse_fault
 from routerd_client import Client, RouterdError
 from tests.e2e.conftest import NO_DISCOVERY, Daemon
 from tests.e2e.processes import routerd_beside
@@ -46,13 +46,18 @@ async def test_a_local_server_serves_local_and_private_calls(
             assert (reply.cost_nanodollars, reply.degraded) == (0, None)
         reply = await client.acomplete(f"{kind}/my-own-tune", "Hello")
         assert reply.provider == kind
+        vectors = await client.aembed(f"{kind}/{MODELS[2]}", ["Hello"], sensitivity="private")
+        assert list(vectors.vectors[0]) == expected_vector(MODELS[2], "Hello")
+        assert (vectors.provider, vectors.cost_nanodollars) == (kind, 0)
+        with pytest.raises(RouterdError, match="embedding"):
+            await client.acomplete(f"{kind}/{MODELS[2]}", "Hello")
         async for _ in (stream := client.stream("local", "Hello")):
             pass
         assert stream.reply.finish == "stop"
     assert (provider["name"], provider["boundary"]) == (kind, "machine")
-    assert provider["deployments"] == 2  # what embeds is no model to talk to
+    assert provider["deployments"] == 3
     models = [attempt.model for attempt in server.account.attempts]
-    assert models == ["qwen3:8b"] * 3 + ["my-own-tune", "qwen3:8b"]
+    assert models == ["qwen3:8b"] * 3 + ["my-own-tune", MODELS[2], "qwen3:8b"]
 
 
 async def test_ollama_host_names_the_place(server: Simulator, launch: Launch) -> None:
@@ -84,6 +89,40 @@ boundary = "own-network"
         with pytest.raises(RouterdError, match="no_candidates"):
             await client.acomplete("local", "Hello", sensitivity="private")
     assert len(server.account.attempts) == 1
+
+
+@pytest.mark.parametrize("end", ["", "/", "/v1"])
+@pytest.mark.parametrize("model", ["BAAI/bge-m3", "BAAI/bge-reranker-v2-m3"])
+async def test_tei_says_what_its_model_is_for(
+    launch: Launch, tmp_path: Path, model: str, end: str
+) -> None:
+    async with Simulator(vendors=["tei"], models=[model, "BAAI/bge-m3"]) as tei:
+        text = f"""{NO_DISCOVERY}
+[providers.box]
+adapter = "openai"
+dialect = "tei"
+base_url = "{tei.base_url}/tei{end}"
+boundary = "machine"
+"""
+        file = tmp_path / "routerd.toml"
+        await anyio.Path(file).write_text(text, encoding="utf-8")
+        daemon = await start(launch, f"--config={file}")
+        many = [f"a text, number {number}" for number in range(50)]
+        async with daemon.client() as client:
+            if "rerank" in model:
+                order = await client.arerank(f"box/{model}", "number 7", many, top=3)
+                # It is not told by name which model is meant, since it has one.
+                expected = expected_ranking("BAAI/bge-m3", "number 7", many)[:3]
+                assert [(item.index, item.score) for item in order.results] == expected
+                assert order.cost_basis == "estimated"
+            else:
+                found = await client.aembed(f"box/{model}", many, sensitivity="private")
+                assert [list(one) for one in found.vectors] == [
+                    expected_vector(model, text) for text in many
+                ]
+        # No more texts at once than it takes.
+        assert [one.outcome for one in tei.account.attempts] == ["completed"] * 2
+        await anyio.to_thread.run_sync(daemon.kill)
 
 
 async def test_a_private_call_is_refused_rather_than_sent_to_a_vendor(

@@ -76,7 +76,8 @@ def cut(search: SearchRequested, limits: Iterable[SearchLimits]) -> list[Piece]:
         texts, before = search.inputs, 0
     else:
         texts, before = search.documents, tokens_of_text(search.query)
-        most_texts = max(1, most_texts - most_texts % RANKED_BY)
+        if most_texts > RANKED_BY:
+            most_texts -= most_texts % RANKED_BY
     pieces: list[Piece] = []
     start = tokens = 0
     for end, text in enumerate(texts):

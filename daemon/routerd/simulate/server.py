@@ -32,6 +32,7 @@ from routerd.simulate.gemini import Gemini
 from routerd.simulate.gemini.vertex import Vertex
 from routerd.simulate.openai import OpenAI
 from routerd.simulate.openai.responses import OpenAIResponses
+from routerd.simulate.openai.tei import TEI
 from routerd.simulate.schema import SchemaError
 from routerd.simulate.script import Fault, FaultScript, Pacing, parse_fault
 from routerd.simulate.search import searched
@@ -43,7 +44,9 @@ __all__ = ["VENDORS", "Simulator", "run", "serve"]
 
 VENDORS: dict[str, Callable[[], Vendor]] = {
     vendor.name: vendor
-    for vendor in (OpenAI, OpenAIResponses, Anthropic, Gemini, Vertex, Bedrock, Cohere, Voyage)
+    for vendor in (
+        *(OpenAI, OpenAIResponses, TEI, Anthropic, Gemini, Vertex, Bedrock, Cohere, Voyage),
+    )
 }
 BODY_LIMIT = 32 * 1024 * 1024
 CLOSING_SECONDS = 5.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -150,3 +151,11 @@ def test_an_order_of_pieces_is_the_order_of_the_whole(
 def test_a_ranking_is_asked_for_by_its_query() -> None:
     [piece] = cut(rerank(["x"]), [SearchLimits(10)])
     assert piece.request("m", "m-1") == RankRequest("m", "a query", ["x"])
+
+
+@pytest.mark.parametrize(("texts", "pieces"), [(32, [32, 18]), (100, [50]), (1, [1] * 50)])
+def test_a_ranking_is_cut_by_the_hundred_only_where_hundreds_are_taken(
+    texts: int, pieces: list[int]
+) -> None:
+    found = cut(rerank(["x"] * 50), [SearchLimits(texts)])
+    assert [piece.texts for piece in found] == pieces

@@ -19,6 +19,7 @@ __all__ = ["PATHS", "VENDORS", "ask"]
 PATHS = {
     "openai": "/openai/v1",
     "compatible": "/openai/v1",
+    "tei": "/tei",
     "cohere": "/cohere",
     "gemini": "/gemini",
     "voyage": "/voyage/v1",
@@ -30,7 +31,8 @@ async def ask(
     simulator: Simulator, adapter: str, request: EmbedRequest | RankRequest
 ) -> tuple[list[Part], Outcome | Failure]:
     """Ask once: the parts and what the answer amounts to, or no parts and why it failed."""
-    name, dialect = ("openai", adapter) if adapter == "compatible" else (adapter, None)
+    is_dialect = adapter in ("compatible", "tei")
+    name, dialect = ("openai", adapter) if is_dialect else (adapter, None)
     wires: dict[Any, Any] = dict(search_wires(name, dialect))
     wire = wires["embedding" if isinstance(request, EmbedRequest) else "rerank"]
     sent = wire.encode(request)

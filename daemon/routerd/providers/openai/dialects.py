@@ -81,7 +81,8 @@ class Dialect(Struct, frozen=True, kw_only=True):
     `patterns` to the known words of messages, in lower case.
     `base_path` is how a base address ends, for those who name a host alone; `path` is added to it,
     and `{model}` in that stands for the model's id; so is `models_path`, where its models are.
-    A key goes in `key_header` where there is one, unless it is a token, which always goes as a bearer's.
+    A key goes in `key_header` where there is one, unless it is a token, which always goes as a
+    bearer's.
     `strict_order` asks for roles in the order of Mistral's. `cache_marks` finds the ids of models
     that take marks up to where to cache a prompt.
     """
