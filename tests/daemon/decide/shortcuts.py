@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 from msgspec import structs
 
 from routerd.decide import Book, PolicyDocument, plan_call, refusal
-from routerd.domain import BudgetRoom, Caller, Features, Plan, Snapshot
+from routerd.domain import BudgetRoom, Caller, Features, Kind, Plan, Snapshot
 from routerd.models import Directory, load_directory
 from routerd.settings import shipped_rules
 
@@ -46,6 +46,7 @@ class Listed(NamedTuple):
 
     id: str
     context_window: int | None
+    kind: Kind | None = None
 
 
 def directory() -> Directory:

@@ -236,6 +236,7 @@ SPEAKERS = (
     Speaker("openai", "vllm", "qwen-4", reasoning),
     Speaker("openai", "llamacpp", "qwen-4", reasoning_content),
     Speaker("openai", "ollama", "qwen-4", reasoning),
+    Speaker("openai", "tei", "qwen-4", reasoning_content),  # it has no chat, and is asked for none
     Speaker("openai", "together", "qwen-4", reasoning),
     Speaker("openai", "fireworks", "qwen-4", reasoning_content),
     Speaker("openai", "cerebras", "qwen-4", reasoning, TEXT),

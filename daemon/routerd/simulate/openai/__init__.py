@@ -44,7 +44,12 @@ class OpenAI(Vendor):
         Route("GET", re.compile(r"/v1/models/(?P<model>[^/]+)"), "model"),
     )
     tells_writes = True
-    listed_models = ("gpt-6-astra", "gpt-6.1-sol", "gpt-6.1-terra", "gpt-6-luna")
+    listed_models: ClassVar[tuple[str, ...]] = (
+        "gpt-6-astra",
+        "gpt-6.1-sol",
+        "gpt-6.1-terra",
+        "gpt-6-luna",
+    )
 
     def authenticate(self, asked: Asked) -> None:
         """Refuse a request without a bearer token, or Azure's header."""
