@@ -199,6 +199,7 @@ def test_mistral(status: int, fields: dict[str, Any], error_class: str) -> None:
         (429, "rate_limit_error", "m", {"error_code": "ramp_limit_exceeded"}, "rate_limit"),
         (500, "api_error", "m", {}, "server_error"),
         (503, "api_error", "m", {"error_code": "cmek_key_unreachable"}, "server_error"),
+        (503, "x", "m", {"error_code": "cmek_key_unreachable"}, "server_error"),
         (504, "timeout_error", "m", {}, "timeout"),
         (529, "overloaded_error", "Overloaded", {}, "overloaded"),
     ],

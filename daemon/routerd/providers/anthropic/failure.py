@@ -36,6 +36,8 @@ RULES: Final = FailureRules(
             ErrorClass.QUOTA,
         ),
         "ramp_limit_exceeded": ErrorClass.RATE_LIMIT,
+        # With status 503: it is not that there is too much to do.
+        "cmek_key_unreachable": ErrorClass.SERVER_ERROR,
         "request_body_too_large_after_decoding": ErrorClass.BAD_REQUEST,
     },
     types={

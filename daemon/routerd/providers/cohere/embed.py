@@ -47,7 +47,8 @@ class _ByType(Struct):
 
 
 class _Answer(Struct):
-    embeddings: _ByType
+    # The list is what the version before answers, and where others host these models.
+    embeddings: _ByType | list[list[float]]
     id: Any = None
     meta: Any = None
 
@@ -86,6 +87,8 @@ class CohereEmbedding:
             billed = answer.meta.get("billed_units") if isinstance(answer.meta, dict) else None
             outcome.usage = tokens_read(billed)
             found = answer.embeddings
+            if isinstance(found, list):
+                return vectors_part(request, found)
             return vectors_part(request, found.floats or found.base64 or [])
 
         return WholeDecoder(read, stream_failure)

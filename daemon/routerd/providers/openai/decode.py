@@ -176,7 +176,7 @@ class ChatDecoder(BodyDecoder[Chunk]):
             self._note_failure(
                 Failure(ErrorClass.OVERLOADED, "the server ran out of resources", code=reason)
             )
-        elif finish == "error":
+        elif finish == "error" and self.outcome.finish != "length":  # that is the error then
             self._note_failure(
                 Failure(ErrorClass.SERVER_ERROR, "the answer ended in an error", code="error")
             )

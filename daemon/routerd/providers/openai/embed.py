@@ -37,20 +37,22 @@ __all__ = ["OpenAIEmbedding"]
 class Habits(Struct, frozen=True, kw_only=True):
     """One server's: how much it takes at once, and what it calls the length of a vector.
 
-    `shortens` begins the ids of the models whose vectors can be had shorter.
+    `shortens` begins the ids of the models whose vectors can be had shorter. `own_names` says that
+    an id is a name of the user's, which only the directory can compare with who answered.
     """
 
     limits: SearchLimits
     dimensions: str = "dimensions"
     shortens: str = ""
     base64: bool = False
+    own_names: bool = False
 
 
 OPENAI: Final = Habits(
     limits=SearchLimits(texts=2048, tokens=300_000), shortens="text-embedding-3-", base64=True
 )
 # A deployment there has whatever name it was given.
-AZURE: Final = msgspec.structs.replace(OPENAI, shortens="")
+AZURE: Final = msgspec.structs.replace(OPENAI, shortens="", own_names=True)
 # What a server of one's own takes is for its owner to set; so much is ordinary.
 COMPATIBLE: Final = Habits(limits=SearchLimits(texts=256, tokens=300_000))
 HABITS: Final = {
@@ -115,11 +117,12 @@ class OpenAIEmbedding:
             outcome.model, outcome.response_id = text_of(answer.model), text_of(answer.id)
             outcome.usage = tokens_read(answer.usage)
             items = answer.data
+            can_compare = request.model or not self._habits.own_names
             return vectors_part(
                 request,
                 [item.embedding for item in items],
                 [item.index for item in items],
-                outcome.model,
+                outcome.model if can_compare else None,
             )
 
         return WholeDecoder(

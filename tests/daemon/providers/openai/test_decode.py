@@ -266,6 +266,21 @@ def test_reaching_the_length_is_no_failure() -> None:
     assert outcome.usage == Usage(12, output_tokens=10)
 
 
+@pytest.mark.parametrize("finish", [None, "", "stop", "length", "error"])
+@pytest.mark.parametrize("before", [0, 2])
+def test_reaching_the_length_is_no_failure_whatever_reason_stands_beside_it(
+    finish: str | None, before: int
+) -> None:
+    usage = {"prompt_tokens": 1, "completion_tokens": 2}
+    error = {"code": 400, "message": "Token limit reached"}
+    body = chunk({"content": "hi"}) + chunk({"content": ""}, "length") * before
+    body += chunk({"content": ""}, finish, usage=usage, error=error) + DONE
+    parts, outcome = decode(adapter("openrouter"), [body])
+    assert text_in(parts) == "hi"
+    assert (outcome.finish, outcome.complete, outcome.failure) == ("length", True, None)
+    assert outcome.usage == Usage(1, output_tokens=2)
+
+
 def test_an_error_beside_choices_loses_neither_text_nor_usage() -> None:
     parts, outcome = decode(adapter("openrouter"), [fixture("openai/error_beside_choices.sse")])
     assert text_in(parts) == "Half an answer"

@@ -144,6 +144,11 @@ def test_base64_is_read_from_cohere_too() -> None:
     assert (parts, outcome.usage) == ([FOUND], None)
 
 
+def test_a_bare_list_is_read_from_cohere_too() -> None:
+    answer = {"embeddings": VECTORS, "response_type": "embeddings_floats"}
+    assert read("cohere", json.dumps(answer).encode())[0] == [FOUND]
+
+
 def test_the_answer_to_one_text_of_gemini_is_read_too() -> None:
     request = EmbedRequest("m", ["a"])
     body = json.dumps({"embedding": {"values": VECTORS[0]}}).encode()

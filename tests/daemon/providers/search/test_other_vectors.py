@@ -83,3 +83,18 @@ def test_the_same_model_by_another_name_is_the_same(
     parts = [*decoder.feed(answer(answered)), *decoder.end()]
     assert [type(part) for part in parts] == [VectorsAdded]
     assert decoder.outcome.failure is None
+
+
+@pytest.mark.parametrize("dialect", ["azure", "azure-deployments"])
+@pytest.mark.parametrize(
+    ("known", "is_taken"),
+    [("", True), ("text-embedding-3-large", True), ("text-embedding-3-small", False)],
+)
+def test_a_name_of_the_users_is_compared_by_what_the_directory_says(
+    dialect: str, known: str, *, is_taken: bool
+) -> None:
+    request = EmbedRequest("our-deployment", ["a rose"], model=known)
+    decoder = search_wires("openai", dialect)["embedding"].decoder(request)
+    parts = [*decoder.feed(answer("text-embedding-3-large")), *decoder.end()]
+    assert bool(parts) == is_taken
+    assert (decoder.outcome.failure is None) == is_taken
