@@ -17,7 +17,7 @@ import pytest
 from msgspec import structs
 
 from routerd.domain import Attempt, Usage
-from routerd.simulate import Fault, Price, Simulator
+from routerd.simulate import Fault, Price, Simulator, expected_vector
 from routerd_client import Client, Message, RouterdError, Text
 from tests.e2e.asking import explain
 from tests.e2e.conftest import MOVING, NO_DISCOVERY, Daemon
@@ -56,6 +56,18 @@ input = 5_000_000_000
 output = 7_000_000_000
 cache_read = 1_000_000_000
 cache_write = 6_000_000_000
+
+[deployments."vertex/gemini-embedding-2"]
+model = "gemini-embedding-2"
+provider = "vertex"
+provider_model = "gemini-embedding-2"
+price = {{ source = "a test", input = 200_000_000 }}
+
+[deployments."vertex/gemini-embedding-001"]
+model = "gemini-embedding-001"
+provider = "vertex"
+provider_model = "gemini-embedding-001"
+price = {{ source = "a test", input = 150_000_000 }}
 """
 TOKEN = 'token_command = ["echo", "ya29.simulated"]'
 PATHS = {
@@ -97,6 +109,8 @@ EMBED = {
     "openai/text-embedding-3-small": OPENAI._replace(response_id=False),
     "gemini/gemini-embedding-2": Told(model=False, response_id=False, took=True),
     "cohere/embed-v4.0": Told(model=False, request_id=True),
+    "vertex/gemini-embedding-2": Told(model=False, response_id=False, took=True),
+    "vertex/gemini-embedding-001": Told(model=False, response_id=False, took=True),
     "voyage/voyage-4": Told(response_id=False, request_id=True),
 }
 RERANK = {
@@ -216,7 +230,9 @@ async def test_every_wire_of_vectors_and_orders_fills_the_same_record(
     told: dict[str, Told] = {}
     async with daemon.client() as client:
         for deployment in EMBED:
-            found = await client.aembed(deployment, TEXTS, purpose="document")
+            # Vertex takes one text at a time, and may stand in for Gemini.
+            texts = TEXTS[:1] if "gemini" in deployment else TEXTS
+            found = await client.aembed(deployment, texts, purpose="document")
             attempt = await attempt_of(client, found.decision_id)
             assert attempt.usage == usage_in_books(simulator) == found.usage
             assert (attempt.queries, attempt.cost_basis) == (0, "measured")
@@ -234,6 +250,22 @@ async def test_every_wire_of_vectors_and_orders_fills_the_same_record(
             check_times(attempt, has_content=False)
             told[deployment] = told_in(attempt)
     assert told == EMBED | RERANK
+
+
+async def test_vertex_stands_in_for_gemini_with_the_same_models_vectors(
+    start: Callable[[], Awaitable[Daemon]], simulator: Simulator
+) -> None:
+    daemon = await start()
+    simulator.script.replace([Fault(kind="status", status=503, vendor="gemini")])
+    async with daemon.client() as client:
+        found = await client.aembed("gemini-embedding-2", TEXTS, purpose="query")
+        record = await explain(client, found.decision_id)
+    asked = [f"task: search result | query: {text}" for text in TEXTS]
+    assert [list(vector) for vector in found.vectors] == [
+        expected_vector("gemini-embedding-2", text) for text in asked
+    ]
+    assert (found.model, found.provider) == ("gemini-embedding-2", "vertex")
+    assert {attempt.model for attempt in record.attempts} == {"gemini-embedding-2"}
 
 
 # By provider, what each calls being asked too often.

@@ -19,6 +19,7 @@ from routerd.providers.cohere.embed import CohereEmbedding
 from routerd.providers.cohere.rerank import CohereRerank
 from routerd.providers.gemini import SERVICES, GeminiAdapter
 from routerd.providers.gemini.embed import GeminiEmbedding
+from routerd.providers.gemini.vertex_embed import VertexEmbedding
 from routerd.providers.openai import DIALECTS, OpenAIAdapter
 from routerd.providers.openai.embed import OpenAIEmbedding
 from routerd.providers.openai.rerank import OpenAIRerank
@@ -109,9 +110,10 @@ def search_wires(adapter: str, dialect: str | None = None) -> dict[Kind, SearchW
         return {"embedding": CohereEmbedding(), "rerank": CohereRerank()}
     if adapter == "voyage":
         return {"embedding": VoyageEmbedding(), "rerank": VoyageRerank()}
-    # Vertex has other addresses and other bodies for vectors.
-    is_gemini = adapter == "gemini" and dialect != "vertex"
-    return {"embedding": GeminiEmbedding()} if is_gemini else {}
+    if adapter == "gemini":
+        # Vertex has other addresses and other bodies for vectors.
+        return {"embedding": VertexEmbedding() if dialect == "vertex" else GeminiEmbedding()}
+    return {}
 
 
 def documents_of(adapter: str, dialect: str | None = None) -> Documents | None:

@@ -31,7 +31,7 @@ from routerd.providers.search import (
 from routerd.providers.vectors import vectors_part
 from routerd_proto.search import Purpose
 
-__all__ = ["GeminiEmbedding"]
+__all__ = ["TOLD_IN_WORDS", "GeminiEmbedding", "note_length", "task_of"]
 
 TASKS: Final[dict[Purpose, str]] = {
     "document": "RETRIEVAL_DOCUMENT",
@@ -62,6 +62,19 @@ class _Answer(Struct):
 _decoder: Final = msgspec.json.Decoder(_Answer)
 
 
+def task_of(model: str, purpose: Purpose | None) -> tuple[str, str | None]:
+    """Return what stands before a text to say what its vector is for, and the task to name."""
+    if purpose is None:
+        return "", None
+    return (WORDS[purpose], None) if model.startswith(TOLD_IN_WORDS) else ("", TASKS[purpose])
+
+
+def note_length(request: EmbedRequest, model: str, notes: Notes) -> None:
+    """Note where shorter vectors are not what they seem."""
+    if request.dimensions is not None and model.startswith(NOT_NORMALISED):
+        notes.add("shorter vectors of this model are not of length 1; full ones are")
+
+
 class GeminiEmbedding:
     """Speak `:batchEmbedContents`."""
 
@@ -70,18 +83,15 @@ class GeminiEmbedding:
 
     def encode(self, request: EmbedRequest) -> EncodedRequest:
         """Write a request."""
-        notes, purpose = Notes(), request.purpose
+        notes = Notes()
         model = request.model_id.removeprefix("models/")
         shared: dict[str, Any] = {"model": f"models/{model}"}
-        before = ""
-        if purpose is not None and model.startswith(TOLD_IN_WORDS):
-            before = WORDS[purpose]
-        elif purpose is not None:
-            shared["taskType"] = TASKS[purpose]
+        before, task = task_of(model, request.purpose)
+        if task is not None:
+            shared["taskType"] = task
         if request.dimensions is not None:
             shared["outputDimensionality"] = request.dimensions
-            if model.startswith(NOT_NORMALISED):
-                notes.add("shorter vectors of this model are not of length 1; full ones are")
+        note_length(request, model, notes)
         if request.truncate:
             notes.add("truncate was left out: this provider has no such parameter")
         requests = [

@@ -1,4 +1,4 @@
-"""Gemini's embeddings, one text at a time and in batches: read, checked, and answered."""
+"""Gemini's embeddings, one text at a time and in batches, and Vertex's predictions of them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ __all__ = ["read_search", "search_body"]
 
 MOST_TEXTS = 100
 BATCH = "batchEmbedContents"
+PREDICT = "predict"
 # A model that does not say what it used.
 SILENT = "gemini-embedding-001"
 
@@ -39,12 +40,36 @@ class BatchRequest(msgspec.Struct):
     requests: list[EmbedRequest] = []
 
 
+class Instance(msgspec.Struct):
+    """A text that Vertex makes a vector of."""
+
+    content: str = ""
+    task_type: str | None = None
+
+
+class Parameters(msgspec.Struct, frozen=True, rename="camel"):
+    """What all of them have in common."""
+
+    output_dimensionality: int | None = None
+    auto_truncate: bool = True
+
+
+class PredictRequest(msgspec.Struct):
+    """The body of a prediction."""
+
+    instances: list[Instance] = []
+    parameters: Parameters = Parameters()
+
+
+PREDICTED = msgspec.json.Decoder(PredictRequest)
 ONE = msgspec.json.Decoder(EmbedRequest)
 MANY = msgspec.json.Decoder(BatchRequest)
 
 
 def read_search(method: str, data: bytes, model: str) -> Question:
     """Read the body of a request; raise `Refusal` as the vendor would."""
+    if method == PREDICT:
+        return read_prediction(data, model)
     try:
         requests = MANY.decode(data).requests if method == BATCH else [ONE.decode(data)]
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -63,6 +88,22 @@ def read_search(method: str, data: bytes, model: str) -> Question:
     return Question(model=model, said="", prompt=b"", search=search)
 
 
+def read_prediction(data: bytes, model: str) -> Question:
+    """Read the body of a prediction: one text alone."""
+    try:
+        body = PREDICTED.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise invalid(f"Invalid JSON payload received. {error}") from None
+    if len(body.instances) != 1 or not body.instances[0].content:
+        raise invalid("The text content is empty, or there are more instances than one.")
+    search = Search(
+        texts=(body.instances[0].content,),
+        dimensions=body.parameters.output_dimensionality,
+        shape=PREDICT,
+    )
+    return Question(model=model, said="", prompt=b"", search=search)
+
+
 def text_of(content: Content | None) -> str:
     """Return the text of a content; none is refused."""
     text = "".join(str(part.get("text") or "") for part in (content.parts if content else []))
@@ -73,7 +114,13 @@ def text_of(content: Content | None) -> str:
 
 def search_body(reply: Reply, search: Search) -> bytes:
     """Write the answer."""
-    vectors = [{"values": vector} for vector in vectors_of(reply.question.model, search)]
+    vectors: list[dict[str, Any]] = [
+        {"values": vector} for vector in vectors_of(reply.question.model, search)
+    ]
+    if search.shape == PREDICT:
+        statistics = {"token_count": reply.usage.input, "truncated": False}
+        found = [{"embeddings": {**vector, "statistics": statistics}} for vector in vectors]
+        return msgspec.json.encode({"predictions": found})
     body: dict[str, Any] = {"embeddings": vectors}
     if search.shape != BATCH:
         body = {"embedding": vectors[0]}

@@ -14,6 +14,7 @@ from routerd.simulate.exchange import Asked, Refusal, Reply
 from routerd.simulate.gemini import Gemini
 from routerd.simulate.gemini.errors import error_body
 from routerd.simulate.gemini.reply import whole_body
+from routerd.simulate.gemini.search import search_body
 from routerd.simulate.vendor import RequestNames, Route
 
 __all__ = ["Vertex"]
@@ -37,6 +38,11 @@ class Vertex(Gemini):
             ),
             "call",
         ),
+        Route(
+            "POST",
+            re.compile(PUBLISHER + r"/(?P<model>[^/:]+):(?P<search>embedContent|predict)"),
+            "call",
+        ),
         Route("GET", re.compile(PUBLISHER), "models"),
         Route("GET", re.compile(PUBLISHER + r"/(?P<model>[^/:]+)"), "model"),
     )
@@ -55,6 +61,8 @@ class Vertex(Gemini):
 
     def whole(self, reply: Reply) -> bytes:
         """Write a whole answer, which says when it was made and as what it is billed."""
+        if reply.question.search is not None:
+            return search_body(reply, reply.question.search)
         answer: dict[str, Any] = msgspec.json.decode(whole_body(reply))
         answer["createTime"] = "2026-11-28T10:00:00.000000Z"
         answer["usageMetadata"]["trafficType"] = "ON_DEMAND"

@@ -155,6 +155,48 @@ def test_the_answer_to_one_text_of_gemini_is_read_too() -> None:
     assert read("gemini", body, request)[0] == [VectorsAdded(0, 3, PACKED[:12])]
 
 
+@pytest.mark.parametrize("count", [5, 5.0, 0, -1, None, "x"])
+def test_vertex_predicts_vectors_and_counts_beside_them(count: Any) -> None:
+    wire = search_wires("gemini", "vertex")["embedding"]
+    request = EmbedRequest("gemini-embedding-001", ["a"])
+    vector = {"values": VECTORS[0], "statistics": {"token_count": count, "truncated": False}}
+    body = json.dumps({"predictions": [{"embeddings": vector}]}).encode()
+    for cut in range(len(body) + 1):
+        decoder = wire.decoder(request)
+        parts = [*decoder.feed(body[:cut]), *decoder.feed(body[cut:]), *decoder.end()]
+        assert parts == [VectorsAdded(0, 3, PACKED[:12])]
+        is_told = count in (5, 5.0)
+        assert decoder.outcome.usage == (Usage(input_tokens=5) if is_told else None)
+
+
+@pytest.mark.parametrize(
+    ("model", "body"),
+    [
+        ("gemini-embedding-2", {"embedding": {"values": []}}),
+        ("gemini-embedding-2", {"embeddings": []}),
+        ("gemini-embedding-2", {}),
+        ("gemini-embedding-001", {"predictions": []}),
+        ("gemini-embedding-001", {"predictions": [{}]}),
+        ("gemini-embedding-001", {"predictions": [{"embeddings": {"values": [1e300]}}]}),
+        ("gemini-embedding-001", []),
+    ],
+)
+def test_a_hole_in_what_vertex_predicts_makes_it_a_bad_answer(model: str, body: Any) -> None:
+    decoder = search_wires("gemini", "vertex")["embedding"].decoder(EmbedRequest(model, ["a"]))
+    assert [*decoder.feed(json.dumps(body).encode()), *decoder.end()] == []
+    assert decoder.outcome.failure is not None
+    assert decoder.outcome.failure.error_class is ErrorClass.BAD_ANSWER
+
+
+def test_an_error_of_vertex_in_the_place_of_an_answer_is_one() -> None:
+    body = {"error": {"code": 503, "status": "UNAVAILABLE", "message": "x", "details": []}}
+    for model in ("gemini-embedding-2", "gemini-embedding-001"):
+        decoder = search_wires("gemini", "vertex")["embedding"].decoder(EmbedRequest(model, ["a"]))
+        assert [*decoder.feed(json.dumps(body).encode()), *decoder.end()] == []
+        assert decoder.outcome.failure is not None
+        assert decoder.outcome.failure.error_class is ErrorClass.OVERLOADED
+
+
 @pytest.mark.parametrize(
     "results",
     [

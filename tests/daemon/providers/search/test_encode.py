@@ -107,6 +107,25 @@ def test_texts_are_asked_for_in_each_vendors_words(
     assert sent(of, EMBED)[:2] == (path, full)
 
 
+def test_vertex_is_asked_for_one_text_in_the_words_of_its_model() -> None:
+    of, models = wire("embedding", "gemini", "vertex"), "/publishers/google/models/"
+    newer = EmbedRequest("gemini-embedding-2", ["a rose"], 256, "query")
+    path, body, notes = sent(of, newer)
+    text = "task: search result | query: a rose"
+    assert (path, notes) == (f"{models}gemini-embedding-2:embedContent", [])
+    assert body == {"content": {"parts": [{"text": text}]}, "outputDimensionality": 256}
+    older = EmbedRequest("gemini-embedding-001", ["a rose"], None, "query", truncate=True)
+    path, body, notes = sent(of, older)
+    assert (path, notes) == (f"{models}gemini-embedding-001:predict", [])
+    assert body == {
+        "instances": [{"content": "a rose", "task_type": "RETRIEVAL_QUERY"}],
+        "parameters": {"autoTruncate": True},
+    }
+    _, body, [note] = sent(of, EmbedRequest("gemini-embedding-001", ["a rose"], 8))
+    assert body["parameters"] == {"autoTruncate": False, "outputDimensionality": 8}
+    assert "not of length 1" in note
+
+
 def test_openai_is_asked_for_base64_and_shortens_its_own_models_alone() -> None:
     of = wire("embedding", "openai", "openai")
     path, body, notes = sent(of, EmbedRequest("text-embedding-3-small", TEXTS, 256))
@@ -250,6 +269,7 @@ def test_half_a_character_is_sent_as_what_utf8_can_carry(adapter: str) -> None:
         pytest.param("openai", "mistral", (512, 16_000), (1000, None), id="mistral"),
         pytest.param("openai", "tei", (32, None), (32, None), id="tei"),
         pytest.param("gemini", None, (100, None), None, id="gemini"),
+        pytest.param("gemini", "vertex", (1, None), None, id="vertex"),
         pytest.param("cohere", None, (96, None), (1000, None), id="cohere"),
         pytest.param("voyage", None, (1000, 120_000), (1000, 600_000), id="voyage"),
     ],
@@ -269,4 +289,3 @@ def test_every_limit_is_that_of_the_vendor(
 
 def test_who_has_neither_has_no_wire_for_them() -> None:
     assert search_wires("anthropic") == search_wires("bedrock") == {}
-    assert search_wires("gemini", "vertex") == {}

@@ -56,4 +56,3 @@ def test_a_wire_for_vectors_is_no_claim_that_everybody_has_it() -> None:
     assert "rerank" in search_wires("openai", "openai")
     assert "rerank" not in SOLD["openai"]
     assert search_wires("anthropic") == search_wires("bedrock") == {}
-    assert search_wires("gemini", "vertex") == {}
