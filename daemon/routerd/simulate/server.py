@@ -45,7 +45,7 @@ __all__ = ["VENDORS", "Simulator", "run", "serve"]
 VENDORS: dict[str, Callable[[], Vendor]] = {
     vendor.name: vendor
     for vendor in (
-        *(OpenAI, OpenAIResponses, TEI, Anthropic, Gemini, Vertex, Bedrock, Cohere, Voyage),
+        *(OpenAI, OpenAIResponses, Anthropic, Gemini, Vertex, Bedrock, Cohere, Voyage, TEI),
     )
 }
 BODY_LIMIT = 32 * 1024 * 1024
