@@ -2,9 +2,9 @@
 
 Rules of this file: no vendor. `read` is typed decoding, and raises where a value has another type
 than the shape says, or text is not UTF-8. `loosely` takes plain data and never raises: a value that
-does not fit is left out, and the rest is there. A number where a whole one is expected is cut off;
-an object where a list is expected is its only item, and what is no object where one is expected
-stands for the field that the shape names `BARE`.
+does not fit is left out, and the rest is there. Whole numbers are counts: what is more exact is
+cut off, and nothing is below 0. An object where a list is expected is its only item, and what is no
+object where one is expected stands for the field that the shape names `BARE`.
 Text from there may hold halves of surrogate pairs.
 """
 
@@ -67,7 +67,7 @@ def _reader_of(hint: Any) -> Reader:
         return _as_it_is
     shapes = [member for member in members if isinstance(member, type)]
     if int in shapes:
-        return _as_whole_number
+        return _as_count
     objects = [member for member in shapes if issubclass(member, Struct)]
     lists = [get_args(member)[0] for member in members if get_origin(member) is list]
 
@@ -91,6 +91,6 @@ def _as_it_is(value: Any) -> Any:
     return value
 
 
-def _as_whole_number(value: Any) -> int | None:
+def _as_count(value: Any) -> int | None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return int(value) if is_number and math.isfinite(value) else None
+    return max(int(value), 0) if is_number and math.isfinite(value) else None

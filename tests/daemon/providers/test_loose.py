@@ -48,6 +48,7 @@ class Outer(Struct, rename="camel"):
         ({"either": {"text": "a"}}, Outer(either=Inner("a"))),
         ({"either": ["a"]}, Outer(either=[Inner("a")])),
         ({"oneInner": {"count": 2.9}}, Outer(Inner(count=2))),
+        ({"oneInner": {"count": -3}}, Outer(Inner(count=0))),
         ({"oneInner": {"count": True}}, Outer(Inner())),
         ({"oneInner": {"count": float("inf")}}, Outer(Inner())),
         ({"oneInner": {"count": 10**30}}, Outer(Inner(count=10**30))),

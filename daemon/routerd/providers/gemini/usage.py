@@ -20,13 +20,13 @@ NOTHING: Final = UsageMetadata()
 
 def read_usage(counted: UsageMetadata) -> Usage | None:
     """Return the usage, None where there is none, or one too large to be true."""
-    if counted == NOTHING:
-        return None
-    prompt, output, thoughts, tools, cached = _counts(counted)
-    if prompt + output + thoughts + tools + cached > MAX_COUNT:
+    prompt, output = counted.prompt_token_count or 0, counted.candidates_token_count or 0
+    thoughts, tools = counted.thoughts_token_count or 0, counted.tool_use_prompt_token_count or 0
+    cached = counted.cached_content_token_count or 0
+    if prompt + output + thoughts + tools + cached > MAX_COUNT or counted == NOTHING:
         return None
     return Usage(
-        input_tokens=max(prompt - cached, 0) + tools,
+        input_tokens=(prompt - cached if prompt > cached else 0) + tools,
         cache_read_tokens=cached,
         output_tokens=output + thoughts,
         reasoning_tokens=thoughts,
@@ -34,19 +34,5 @@ def read_usage(counted: UsageMetadata) -> Usage | None:
 
 
 def is_too_large(counted: UsageMetadata) -> bool:
-    """Return whether a usage counts more tokens than there can be."""
-    return sum(_counts(counted)) > MAX_COUNT
-
-
-def _counts(counted: UsageMetadata) -> list[int]:
-    """Return what was counted, in the order of the vendor's fields."""
-    return [
-        count if count and count > 0 else 0
-        for count in (
-            counted.prompt_token_count,
-            counted.candidates_token_count,
-            counted.thoughts_token_count,
-            counted.tool_use_prompt_token_count,
-            counted.cached_content_token_count,
-        )
-    ]
+    """Return whether what `read_usage` refused counts more tokens than there can be."""
+    return counted != NOTHING

@@ -6,9 +6,9 @@ another server might send another type; they are checked where they are used.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from routerd.providers.loose import JsonShape
 
@@ -65,14 +65,17 @@ class Candidate(Struct, rename="camel", gc=False):
     continuation_token: Any = None
 
 
+Count = Annotated[int, Meta(ge=0)] | None
+
+
 class UsageMetadata(Struct, rename="camel", gc=False):
     """What was counted so far; it comes with every chunk."""
 
-    prompt_token_count: int | None = None
-    candidates_token_count: int | None = None
-    thoughts_token_count: int | None = None
-    tool_use_prompt_token_count: int | None = None
-    cached_content_token_count: int | None = None
+    prompt_token_count: Count = None
+    candidates_token_count: Count = None
+    thoughts_token_count: Count = None
+    tool_use_prompt_token_count: Count = None
+    cached_content_token_count: Count = None
 
 
 class Answer(Struct, rename="camel", gc=False):
