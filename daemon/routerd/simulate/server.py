@@ -25,6 +25,7 @@ from routerd.simulate.answer import compose
 from routerd.simulate.anthropic import Anthropic
 from routerd.simulate.bedrock import Bedrock
 from routerd.simulate.cohere import Cohere
+from routerd.simulate.connections import CountingServer
 from routerd.simulate.control import CONTROL_PREFIX, control
 from routerd.simulate.delivery import Delivery, reset_connection, simple_response
 from routerd.simulate.exchange import Answer, Asked, HttpAnswer, Question, Refusal, Reply, Usage
@@ -346,32 +347,6 @@ class Call(NamedTuple):
     names: RequestNames
     question: Question
     attempt: Attempt
-
-
-class CountingServer(web.Server):
-    """Counts the connections that open and close."""
-
-    def __init__(self, account: Account, *arguments: Any, **settings: Any) -> None:
-        super().__init__(*arguments, **settings)
-        self._account = account
-        self._open: dict[RequestHandler, asyncio.Transport] = {}
-
-    def abort_all(self) -> None:
-        """Drop the connections that are left, with what a slow reader has not taken."""
-        for transport in list(self._open.values()):
-            transport.abort()
-
-    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
-        """Count one more."""
-        self._account.connected()
-        self._open[handler] = transport
-        super().connection_made(handler, transport)
-
-    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
-        """Count one less."""
-        self._account.disconnected()
-        self._open.pop(handler, None)
-        super().connection_lost(handler, exc)
 
 
 async def serve(
