@@ -19,26 +19,22 @@ from routerd.providers.base import (
     ChatRequest,
     EncodedRequest,
     Headers,
-    ListedModel,
     Repair,
 )
 from routerd.providers.claude_repairs import repair_request
-from routerd.providers.listing import read_models
+from routerd.providers.usual import UsualAdapter
 
 __all__ = ["AnthropicAdapter"]
 
 API_VERSION: Final = b"2023-06-01"
 
 
-class AnthropicAdapter:
+class AnthropicAdapter(UsualAdapter):
     """Speak the Messages API."""
 
     name: str = "anthropic"
     models_path: str = "/v1/models?limit=1000"
     warm_path: str = "/v1/models?limit=1"
-
-    def __repr__(self) -> str:
-        return "<AnthropicAdapter>"
 
     def authorize(self, key: str | None) -> Headers:
         """Return the headers every request carries: the version, and the key if there is one."""
@@ -62,7 +58,3 @@ class AnthropicAdapter:
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         """Read an answer with any other status. Header names are in lower case."""
         return read_failure(status, headers, body)
-
-    def list_models(self, body: bytes) -> list[ListedModel]:
-        """Read the answer of `models_path`; an empty list where it makes no sense."""
-        return read_models(body)

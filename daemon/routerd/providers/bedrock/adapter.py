@@ -27,25 +27,23 @@ from routerd.providers.bedrock.regions import address_in, own_address, region_in
 from routerd.providers.bedrock.repairs import repair_request
 from routerd.providers.bedrock.signing import SigV4Signer, read_credentials
 from routerd.providers.json_text import JSON_ERRORS, read_json, text_of
+from routerd.providers.usual import UsualAdapter, bearer
 
 __all__ = ["BedrockAdapter"]
 
 
-class BedrockAdapter:
+class BedrockAdapter(UsualAdapter):
     """Speak Converse."""
 
     name: str = "bedrock"
     models_path: str = "/foundation-models"
     warm_path: str = "/"
 
-    def __repr__(self) -> str:
-        return "<BedrockAdapter>"
-
     def authorize(self, key: str | None) -> Headers:
         """Return the headers every request carries: a bearer key; none for what is signed."""
         if not key or read_credentials(key) is not None:
             return []
-        return [(b"authorization", b"Bearer " + key.strip().encode())]
+        return bearer(key)
 
     def signer(self, key: str | None, region: str | None = None) -> Signer | None:
         """Return what signs each request; None where the key goes along as it is."""

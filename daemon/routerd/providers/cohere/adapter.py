@@ -14,31 +14,22 @@ from routerd.providers.base import (
     AnswerDecoder,
     ChatRequest,
     EncodedRequest,
-    Headers,
-    ListedModel,
     Repair,
 )
 from routerd.providers.cohere.decode import ChatDecoder
 from routerd.providers.cohere.encode import encode_request
 from routerd.providers.cohere.failure import read_failure
-from routerd.providers.listing import read_models
+from routerd.providers.usual import UsualAdapter
 
 __all__ = ["CohereAdapter"]
 
 
-class CohereAdapter:
+class CohereAdapter(UsualAdapter):
     """Speak Chat, version 2."""
 
     name: str = "cohere"
     models_path: str = "/v1/models?page_size=1000"
     warm_path: str = "/v1/models?page_size=1"
-
-    def __repr__(self) -> str:
-        return "<CohereAdapter>"
-
-    def authorize(self, key: str | None) -> Headers:
-        """Return the headers every request carries; without a key there are none."""
-        return [(b"authorization", b"Bearer " + key.strip().encode())] if key else []
 
     def encode(self, request: ChatRequest) -> EncodedRequest:
         """Write a chat request; CallRefused where leaving something out changes its meaning."""
@@ -56,7 +47,3 @@ class CohereAdapter:
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         """Read an answer with any other status. Header names are in lower case."""
         return read_failure(status, headers, body)
-
-    def list_models(self, body: bytes) -> list[ListedModel]:
-        """Read the answer of `models_path`; an empty list where it makes no sense."""
-        return read_models(body)

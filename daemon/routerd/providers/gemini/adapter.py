@@ -16,7 +16,6 @@ from routerd.providers.base import (
     ChatRequest,
     EncodedRequest,
     Headers,
-    ListedModel,
     Repair,
 )
 from routerd.providers.gemini.decode import GenerateDecoder
@@ -24,12 +23,12 @@ from routerd.providers.gemini.encode import encode_request
 from routerd.providers.gemini.failure import read_failure
 from routerd.providers.gemini.repairs import repair_request
 from routerd.providers.gemini.services import GEMINI, VERTEX, Service, address_in, is_region
-from routerd.providers.listing import read_models
+from routerd.providers.usual import UsualAdapter
 
 __all__ = ["GeminiAdapter"]
 
 
-class GeminiAdapter:
+class GeminiAdapter(UsualAdapter):
     """Speak generateContent to one of the services."""
 
     name: str = "gemini"
@@ -83,7 +82,3 @@ class GeminiAdapter:
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         """Read an answer with any other status. Header names are in lower case."""
         return read_failure(status, headers, body)
-
-    def list_models(self, body: bytes) -> list[ListedModel]:
-        """Read the answer of `models_path`; an empty list where it makes no sense."""
-        return read_models(body)

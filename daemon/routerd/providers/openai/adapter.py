@@ -16,15 +16,14 @@ from routerd.providers.base import (
     ChatRequest,
     EncodedRequest,
     Headers,
-    ListedModel,
     Repair,
 )
-from routerd.providers.listing import read_models
 from routerd.providers.openai.decode import ChatDecoder
 from routerd.providers.openai.dialects import DIALECTS, Dialect, ModelRule, rule_for
 from routerd.providers.openai.encode import encode_request
 from routerd.providers.openai.failure import failure_rules, read_failure
 from routerd.providers.openai.repairs import repair_request
+from routerd.providers.usual import UsualAdapter, bearer
 
 __all__ = ["OpenAIAdapter"]
 
@@ -32,7 +31,7 @@ __all__ = ["OpenAIAdapter"]
 TOKEN: Final = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
 
 
-class OpenAIAdapter:
+class OpenAIAdapter(UsualAdapter):
     """Speak Chat Completions with the habits of one dialect."""
 
     name: str = "openai"
@@ -53,7 +52,7 @@ class OpenAIAdapter:
             return []
         key, header = key.strip(), self.dialect.key_header
         if header is None or TOKEN.fullmatch(key):
-            return [(b"authorization", b"Bearer " + key.encode())]
+            return bearer(key)
         return [(header.encode(), key.encode())]
 
     def encode(self, request: ChatRequest) -> EncodedRequest:
@@ -76,7 +75,3 @@ class OpenAIAdapter:
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         """Read an answer with any other status. Header names are in lower case."""
         return read_failure(status, headers, body, self._failure_rules)
-
-    def list_models(self, body: bytes) -> list[ListedModel]:
-        """Read the answer of `models_path`; an empty list where it makes no sense."""
-        return read_models(body)

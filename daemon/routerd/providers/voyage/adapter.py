@@ -14,40 +14,25 @@ from routerd.providers.base import (
     AnswerDecoder,
     ChatRequest,
     EncodedRequest,
-    Headers,
-    ListedModel,
-    Repair,
 )
-from routerd.providers.listing import read_models
 from routerd.providers.request import refusal
 from routerd.providers.search import WholeDecoder, bad_answer
+from routerd.providers.usual import UsualAdapter
 from routerd.providers.voyage.failure import read_failure, told_failure
 
 __all__ = ["VoyageAdapter"]
 
 
-class VoyageAdapter:
+class VoyageAdapter(UsualAdapter):
     """Speak to Voyage AI, as far as no kind of call is meant."""
 
     name: str = "voyage"
     models_path: str = "/models"
     warm_path: str = "/models"
 
-    def __repr__(self) -> str:
-        return "<VoyageAdapter>"
-
-    def authorize(self, key: str | None) -> Headers:
-        """Return the headers every request carries; without a key there are none."""
-        return [(b"authorization", b"Bearer " + key.strip().encode())] if key else []
-
     def encode(self, request: ChatRequest) -> EncodedRequest:
         """Raise CallRefused: there is no chat here."""
         raise refusal(f"{request.model_id} is no model for chat: this provider has none")
-
-    def repair(self, request: ChatRequest, failure: Failure) -> Repair | None:
-        """Return None: there is no chat here."""
-        del request, failure
-        return None
 
     def decoder(self, *, stream: bool) -> AnswerDecoder:
         """Return a decoder that takes nothing for an answer: there is no chat here."""
@@ -57,7 +42,3 @@ class VoyageAdapter:
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         """Read an answer with any other status. Header names are in lower case."""
         return read_failure(status, headers, body)
-
-    def list_models(self, body: bytes) -> list[ListedModel]:
-        """Read a list of models, should there ever be one."""
-        return read_models(body)

@@ -16,21 +16,20 @@ from routerd.providers.base import (
     ChatRequest,
     EncodedRequest,
     Headers,
-    ListedModel,
     Repair,
 )
-from routerd.providers.listing import read_models
 from routerd.providers.openai.dialects import DIALECTS, ModelRule, rule_for
 from routerd.providers.openai.failure import failure_rules, read_failure
 from routerd.providers.openai.responses.decode import ResponsesDecoder
 from routerd.providers.openai.responses.dialects import RESPONSES_DIALECTS, ResponsesDialect
 from routerd.providers.openai.responses.encode import encode_request
 from routerd.providers.openai.responses.repairs import repair_request
+from routerd.providers.usual import UsualAdapter, bearer
 
 __all__ = ["ResponsesAdapter"]
 
 
-class ResponsesAdapter:
+class ResponsesAdapter(UsualAdapter):
     """Speak Responses with the habits of one dialect."""
 
     name: str = "openai-responses"
@@ -51,7 +50,7 @@ class ResponsesAdapter:
             return []
         if self.dialect.key_header == "api-key":
             return [(b"api-key", key.strip().encode())]
-        return [(b"authorization", b"Bearer " + key.strip().encode())]
+        return bearer(key)
 
     def encode(self, request: ChatRequest) -> EncodedRequest:
         """Write a chat request; CallRefused where leaving something out changes its meaning."""
@@ -72,7 +71,3 @@ class ResponsesAdapter:
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         """Read an answer with any other status. Header names are in lower case."""
         return read_failure(status, headers, body, self._failure_rules)
-
-    def list_models(self, body: bytes) -> list[ListedModel]:
-        """Read the answer of `models_path`; an empty list where it makes no sense."""
-        return read_models(body)
