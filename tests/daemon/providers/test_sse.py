@@ -97,6 +97,45 @@ def test_any_bytes_are_read_as_by_the_reference(chunks: list[bytes]) -> None:
     assert parse(*chunks) == reference(b"".join(chunks))
 
 
+BLOCKS = st.sampled_from(
+    [
+        b"data: x",
+        b"data: y",
+        b"data: ",
+        b"event: delta\ndata: z",
+        b"event: delta\ndata: ",
+        b"event: delta",
+        b"event: a\nid: 1\ndata: b",
+        b"data: one\ndata: two",
+        b"data: one\nevent: late",
+        b": comment",
+        b"stray",
+        b"\ndata: after a blank line",
+        b"data: before a blank line\n",
+        b"",
+    ]
+)
+
+
+@given(st.lists(st.lists(BLOCKS, max_size=6), max_size=6))
+def test_reads_of_whole_events_are_read_as_by_the_reference(reads: list[list[bytes]]) -> None:
+    """What is cut at once, without looking at lines, is the same as what is looked at."""
+    chunks = [b"".join(block + b"\n\n" for block in read) for read in reads]
+    assert parse(b"\n\n", *chunks) == reference(b"".join(chunks))
+
+
+def test_lines_that_are_none_of_an_event_are_kept_aside() -> None:
+    parser = SseParser()
+    lines = [b": comment", b'{"error": 1}', b"data: a", b"id: 1", b"datum: x", b"", b"last"]
+    events = parser.feed(b"\n".join(lines)) + parser.end()
+    assert (events, bytes(parser.stray)) == ([(b"", b"a")], b'{"error": 1}\ndatum: x\nlast\n')
+    for _ in range(100):
+        parser.feed(b"x" * 5000 + b"\n\n")
+        parser.feed(b"data: b\n\n")
+    assert 64 * 1024 <= len(parser.stray) <= 2 * 64 * 1024
+    assert set(parser.stray) == set(b"x\n")
+
+
 def test_an_event_is_given_out_as_soon_as_its_blank_line_is_there() -> None:
     parser = SseParser()
     assert parser.feed(b"data: a\n") == []

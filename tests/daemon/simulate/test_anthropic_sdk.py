@@ -10,11 +10,13 @@ import anyio.to_thread
 import pytest
 
 from routerd.simulate import Fault, Pacing, Simulator, expected_reasoning, expected_text
+from tests.daemon.simulate.own_client import OwnClient
 
 anthropic = pytest.importorskip(
     "anthropic", reason="the vendors' own clients are not installed: requirements-vendors.lock"
 )
 
+CLIENT = OwnClient(anthropic.AsyncAnthropic, anthropic.Anthropic, "anthropic")
 MODEL = "claude-sonnet-5-5"
 SAID = "Describe the lantern."
 TOKENS = 60
@@ -40,32 +42,10 @@ async def simulator() -> AsyncIterator[Simulator]:
         yield running
 
 
-def settings(simulator: Simulator) -> dict[str, Any]:
-    return {
-        "api_key": "test",
-        "base_url": f"{simulator.base_url}/anthropic",
-        "max_retries": 0,
-        "timeout": 10.0,
-    }
-
-
-async def opened(simulator: Simulator) -> Any:
-    """Make the async client; in a thread, since it reads files as it is made."""
-    return await anyio.to_thread.run_sync(lambda: anthropic.AsyncAnthropic(**settings(simulator)))
-
-
 async def ask(simulator: Simulator, mode: str, **more: Any) -> Any:
     """Call once, with the blocking client in a thread or with the async one."""
     body = {"model": MODEL, "max_tokens": 4096, "messages": MESSAGES} | more
-    if mode == "async":
-        async with await opened(simulator) as client:
-            return await client.messages.create(**body)
-
-    def blocking() -> Any:
-        with anthropic.Anthropic(**settings(simulator)) as client:
-            return client.messages.create(**body)
-
-    return await anyio.to_thread.run_sync(blocking)
+    return await CLIENT.ask(simulator, mode, lambda client: client.messages.create(**body))
 
 
 async def ask_streaming(simulator: Simulator, mode: str, **more: Any) -> Any:
@@ -73,14 +53,14 @@ async def ask_streaming(simulator: Simulator, mode: str, **more: Any) -> Any:
     body = {"model": MODEL, "max_tokens": 4096, "messages": MESSAGES} | more
     if mode == "async":
         async with (
-            await opened(simulator) as client,
+            await CLIENT.opened(simulator) as client,
             client.messages.stream(**body) as stream,
         ):
             return await stream.get_final_message()
 
     def blocking() -> Any:
         with (
-            anthropic.Anthropic(**settings(simulator)) as client,
+            CLIENT.blocking(**CLIENT.settings(simulator)) as client,
             client.messages.stream(**body) as stream,
         ):
             return stream.get_final_message()
@@ -230,7 +210,7 @@ async def test_broken_streams_are_errors(simulator: Simulator, mode: str) -> Non
 
 async def test_leaving_a_stream_early_is_seen(simulator: Simulator) -> None:
     simulator.pacing = Pacing(tokens_per_second=100, output_tokens=50_000)
-    async with await opened(simulator) as client:
+    async with await CLIENT.opened(simulator) as client:
         body: dict[str, Any] = {"model": MODEL, "max_tokens": 50_000, "messages": MESSAGES}
         async with client.messages.stream(**body) as stream:
             async for event in stream:
@@ -245,11 +225,11 @@ async def test_counting_tokens(simulator: Simulator, mode: str) -> None:
     message = await ask(simulator, mode)
 
     def blocking() -> Any:
-        with anthropic.Anthropic(**settings(simulator)) as client:
+        with CLIENT.blocking(**CLIENT.settings(simulator)) as client:
             return client.messages.count_tokens(model=MODEL, messages=MESSAGES)
 
     if mode == "async":
-        async with await opened(simulator) as client:
+        async with await CLIENT.opened(simulator) as client:
             counted = await client.messages.count_tokens(model=MODEL, messages=MESSAGES)
     else:
         counted = await anyio.to_thread.run_sync(blocking)
@@ -259,13 +239,13 @@ async def test_counting_tokens(simulator: Simulator, mode: str) -> None:
 @both_ways
 async def test_the_models_list(simulator: Simulator, mode: str) -> None:
     if mode == "async":
-        async with await opened(simulator) as client:
+        async with await CLIENT.opened(simulator) as client:
             names = [model.id async for model in client.models.list(limit=1)]
             one = await client.models.retrieve(names[0])
     else:
 
         def blocking() -> Any:
-            with anthropic.Anthropic(**settings(simulator)) as client:
+            with CLIENT.blocking(**CLIENT.settings(simulator)) as client:
                 listed = [model.id for model in client.models.list(limit=1)]
                 return listed, client.models.retrieve(listed[0])
 

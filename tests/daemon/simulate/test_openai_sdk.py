@@ -10,11 +10,13 @@ import anyio.to_thread
 import pytest
 
 from routerd.simulate import Fault, Pacing, Simulator, expected_text
+from tests.daemon.simulate.own_client import OwnClient
 
 openai = pytest.importorskip(
     "openai", reason="the vendors' own clients are not installed: requirements-vendors.lock"
 )
 
+CLIENT = OwnClient(openai.AsyncOpenAI, openai.OpenAI, "openai/v1")
 MODEL = "gpt-6.1-sol"
 SAID = "Describe the lantern."
 TOKENS = 60
@@ -42,32 +44,10 @@ async def simulator() -> AsyncIterator[Simulator]:
         yield running
 
 
-def settings(simulator: Simulator) -> dict[str, Any]:
-    return {
-        "api_key": "test",
-        "base_url": f"{simulator.base_url}/openai/v1",
-        "max_retries": 0,
-        "timeout": 10.0,
-    }
-
-
-async def opened(simulator: Simulator) -> Any:
-    """Make the async client; in a thread, since it reads files as it is made."""
-    return await anyio.to_thread.run_sync(lambda: openai.AsyncOpenAI(**settings(simulator)))
-
-
 async def ask(simulator: Simulator, mode: str, **more: Any) -> Any:
     """Call once, with the blocking client in a thread or with the async one."""
     body = {"model": MODEL, "messages": MESSAGES} | more
-    if mode == "async":
-        async with await opened(simulator) as client:
-            return await client.chat.completions.create(**body)
-
-    def blocking() -> Any:
-        with openai.OpenAI(**settings(simulator)) as client:
-            return client.chat.completions.create(**body)
-
-    return await anyio.to_thread.run_sync(blocking)
+    return await CLIENT.ask(simulator, mode, lambda client: client.chat.completions.create(**body))
 
 
 async def ask_streaming(simulator: Simulator, mode: str, **more: Any) -> list[Any]:
@@ -75,14 +55,14 @@ async def ask_streaming(simulator: Simulator, mode: str, **more: Any) -> list[An
     body = {"model": MODEL, "messages": MESSAGES, "stream": True} | more
     if mode == "async":
         async with (
-            await opened(simulator) as client,
+            await CLIENT.opened(simulator) as client,
             await client.chat.completions.create(**body) as stream,
         ):
             return [chunk async for chunk in stream]
 
     def blocking() -> list[Any]:
         with (
-            openai.OpenAI(**settings(simulator)) as client,
+            CLIENT.blocking(**CLIENT.settings(simulator)) as client,
             client.chat.completions.create(**body) as stream,
         ):
             return list(stream)
@@ -143,7 +123,7 @@ async def test_the_clients_own_stream_helper_puts_tools_together(simulator: Simu
         "stream_options": {"include_usage": True},
     }
     async with (
-        await opened(simulator) as client,
+        await CLIENT.opened(simulator) as client,
         client.chat.completions.stream(**asked) as stream,
     ):
         completion = await stream.get_final_completion()
@@ -257,7 +237,7 @@ async def test_broken_streams_are_errors(simulator: Simulator, mode: str) -> Non
 
 async def test_leaving_a_stream_early_is_seen(simulator: Simulator) -> None:
     simulator.pacing = Pacing(tokens_per_second=100, output_tokens=50_000)
-    async with await opened(simulator) as client:
+    async with await CLIENT.opened(simulator) as client:
         body = {"model": MODEL, "messages": MESSAGES, "stream": True}
         async with await client.chat.completions.create(**body) as stream:
             async for chunk in stream:
@@ -270,13 +250,13 @@ async def test_leaving_a_stream_early_is_seen(simulator: Simulator) -> None:
 @both_ways
 async def test_the_models_list(simulator: Simulator, mode: str) -> None:
     if mode == "async":
-        async with await opened(simulator) as client:
+        async with await CLIENT.opened(simulator) as client:
             names = [model.id async for model in client.models.list()]
             one = await client.models.retrieve(names[0])
     else:
 
         def blocking() -> Any:
-            with openai.OpenAI(**settings(simulator)) as client:
+            with CLIENT.blocking(**CLIENT.settings(simulator)) as client:
                 listed = [model.id for model in client.models.list()]
                 return listed, client.models.retrieve(listed[0])
 
