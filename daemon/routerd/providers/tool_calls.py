@@ -58,6 +58,15 @@ class ToolCallAssembler:
     def take(self, fragment: ToolCallFragment, response_id: str, parts: list[Part]) -> None:
         """Add what one piece completes to `parts`."""
         function = fragment.function
+        if function is not None and not function.name and not fragment.id:
+            # What nearly every piece is: more arguments of a call that is known by its index.
+            known = self._by_index.get(fragment.index) if type(fragment.index) is int else None
+            more = function.arguments
+            if known is not None and known.started and type(more) is str:
+                if more:
+                    known.pieces.append(more)
+                    parts.append(ToolCallDelta(known.index, more))
+                return
         name = text_of(function.name if function else None) or ""
         wire_id = text_of(fragment.id) or ""
         arguments = _argument_text(function.arguments if function else None)

@@ -137,7 +137,8 @@ class ChatDecoder(BodyDecoder[Chunk]):
         return False
 
     def _take_delta(self, delta: Delta, parts: list[Part]) -> None:
-        self._reasoning.take(delta, parts)
+        if delta.reasoning_content or delta.reasoning or delta.reasoning_details:
+            self._reasoning.take(delta, parts)
         if isinstance(delta.refusal, str) and delta.refusal:
             self._reasoning.close(parts)
             parts.append(RefusalDelta(delta.refusal))
@@ -146,12 +147,15 @@ class ChatDecoder(BodyDecoder[Chunk]):
         if isinstance(delta.annotations, list):
             for annotation in delta.annotations:
                 self._cite(annotation, parts)
-        fragments = list(delta.tool_calls or ())
+        for fragment in delta.tool_calls or ():
+            self._take_call(fragment, parts)
         if delta.function_call is not None:
-            fragments.append(ToolCallFragment(function=delta.function_call))
-        for fragment in fragments:
+            self._take_call(ToolCallFragment(function=delta.function_call), parts)
+
+    def _take_call(self, fragment: ToolCallFragment, parts: list[Part]) -> None:
+        if self._reasoning.is_open:
             self._reasoning.close(parts)
-            self._tool_calls.take(fragment, self.outcome.response_id or "", parts)
+        self._tool_calls.take(fragment, self.outcome.response_id or "", parts)
 
     def _take_content(self, content: Any, parts: list[Part]) -> None:
         """Read text, or Mistral's list of content parts."""

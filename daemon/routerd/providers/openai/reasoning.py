@@ -35,7 +35,7 @@ class ReasoningReader:
     def take(self, delta: Delta, parts: list[Part]) -> None:
         """Add what a delta holds to `parts`."""
         details = _objects(delta.reasoning_details)
-        in_details = "".join(_detail_text(item) for item in details)
+        in_details = "".join(_detail_text(item) for item in details) if details else ""
         for text in (delta.reasoning_content, delta.reasoning, in_details):
             if isinstance(text, str) and text:
                 self.is_open = True
