@@ -22,6 +22,7 @@ from routerd.simulate import Attempt, Fault, Pacing, Simulator, parse_fault
 from routerd_client import CallerError, Client
 from routerd_proto.frames import CallRestarted, TextDelta
 from tests.e2e.asking import (
+    PAUSE_SECONDS,
     PROMPT,
     SIDES,
     Side,
@@ -237,6 +238,10 @@ async def test_leaving_between_two_attempts_sends_no_second_one(
 
     async def at_work() -> None:
         await simulator.until(lambda account: account.total.refused == refused)
+        # The refusal has arrived too once nothing is held for the attempt any more.
+        async with daemon.client() as asking:
+            while any(row["holders"] for row in await budget_rows(asking, "all")):  # noqa: ASYNC110
+                await anyio.sleep(PAUSE_SECONDS)
 
     async with daemon.client() as client:
         for refused, side in enumerate(SIDES, 1):  # noqa: B007 - read by at_work

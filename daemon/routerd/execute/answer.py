@@ -18,7 +18,7 @@ from routerd.execute.delivery import Delivery, written_bytes
 from routerd.execute.watchdog import Watchdog
 from routerd.providers.base import AnswerDecoder, Outcome
 from routerd.providers.sse import DEFAULT_MAX_EVENT_BYTES
-from routerd.providers.transport import Response, content_chunks
+from routerd.providers.transport import Answer, content_chunks
 from routerd.settings import Timeouts
 
 __all__ = ["AnswerReader"]
@@ -71,10 +71,10 @@ class AnswerReader:
         self._complete_until: float | None = None
         self._finish_is_last = True
 
-    async def read(self, response: Response) -> None:
+    async def read(self, answer: Answer) -> None:
         """Hand on parts as they come, to the end of the body or an error inside it."""
         outcome = self.outcome
-        async for data in content_chunks(response):
+        async for data in content_chunks(answer):
             had_finish = outcome.finish is not None
             parts = self._decoder.feed(data)
             if parts:

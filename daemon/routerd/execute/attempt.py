@@ -27,10 +27,11 @@ from routerd.providers.rate_limits import LimitLeft, read_limits
 from routerd.providers.redaction import redacted
 from routerd.providers.tokens import token_is_late
 from routerd.providers.transport import (
-    Response,
+    Answer,
     Sending,
     TransportError,
     as_failure,
+    headers_by_name,
     read_start,
 )
 from routerd.settings import Timeouts
@@ -249,21 +250,21 @@ class _Exchange:
         self._was_hurried = self._patience < patience or (self._is_hasty and self._stream)
         watchdog.expect("headers", min(patience, self._patience))
         encoded = self._encoded
-        response = await self._channel.send(
+        answer = await self._channel.send(
             encoded.path, encoded.headers, encoded.body, self._sending, timeouts.connect
         )
         try:
             attempt.headers_us = self._delivery.elapsed_us()
-            attempt.status = response.status_code
-            attempt.simulated = attempt.simulated or SIMULATED_HEADER in response.headers
-            raw = response.headers.raw
+            attempt.status = answer.status_code
+            attempt.simulated = attempt.simulated or SIMULATED_HEADER in answer.headers
+            raw = answer.raw_headers
             attempt.request_id, attempt.took_ms = read_told(raw)
             limits = read_limits(raw)
             if limits is not None:
                 attempt.headroom = limits.headroom
-            if response.status_code != 200:
+            if answer.status_code != 200:
                 watchdog.stop()
-                failure = await self._read_failure(response)
+                failure = await self._read_failure(answer)
                 raise AttemptFailed(structs.replace(failure, phase="headers"))
             if limits is not None and self.hear is not None:
                 self.hear(limits.hints)
@@ -278,15 +279,15 @@ class _Exchange:
                 # It is being written: now its own limit holds again.
                 self._was_hurried = False
                 watchdog.expect("headers", timeouts.whole_answer - (watchdog.now() - sent_at))
-            await self.answer.read(response)
+            await self.answer.read(answer)
         finally:
-            await response.aclose()
+            await answer.aclose()
 
-    async def _read_failure(self, response: Response) -> Failure:
+    async def _read_failure(self, answer: Answer) -> Failure:
         """Read an error answer: what the status says is known, whatever becomes of its body."""
         seconds = min(ERROR_BODY_SECONDS, self._deadline - self._watchdog.now())
-        body = await read_start(response, MAX_ERROR_BYTES, seconds)
-        return self._wire.failure(response.status_code, response.headers, body)
+        body = await read_start(answer, MAX_ERROR_BYTES, seconds)
+        return self._wire.failure(answer.status_code, headers_by_name(answer), body)
 
     def _why_incomplete(self, lost: TransportError | None) -> Failure:
         sent, phase = self._sending.started, self._phase()

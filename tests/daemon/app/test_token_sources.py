@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import anyio.to_thread
 import pytest
@@ -84,7 +85,9 @@ async def test_deployments_reach_the_address_of_their_region_with_one_token(
     }
     assert live["vertex"].channel.server == "us-central1-aiplatform.googleapis.com:443"
     url = targets["vertex/europe-west4"].channel.url("/publishers/google/models/m:generateContent")
-    assert url.path.startswith("/v1/projects/p-1/locations/europe-west4/publishers/google/")
+    assert urlsplit(url).path.startswith(
+        "/v1/projects/p-1/locations/europe-west4/publishers/google/"
+    )
     assert len(live["vertex"].tokens) == 1
     assert {target.wire for target in targets.values()} == {"gemini"}
 

@@ -16,6 +16,7 @@ from routerd.execute.answer import END_MARK_SECONDS, NO_END_MARK, AnswerReader
 from routerd.execute.delivery import Delivery
 from routerd.execute.watchdog import Watchdog
 from routerd.providers.openai import OpenAIAdapter
+from routerd.providers.transport.httpx_engine import HttpxAnswer
 from routerd.settings import Timeouts
 from routerd_proto.frames import Usage
 from tests.daemon.execute.run import SOON, Run
@@ -229,7 +230,8 @@ async def test_bytes_that_come_in_the_turn_in_which_time_is_over_do_not_commit()
     async def read() -> None:
         with watchdog:
             watchdog.expect("first_content", 3600)
-            await reader.read(httpx.Response(200, stream=body))
+            answer = httpx.Response(200, stream=body)
+            await reader.read(HttpxAnswer(answer, "provider.test"))
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(read)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import ssl
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,18 +14,18 @@ from routerd.errors import ErrorClass, Failure
 from routerd.providers.base import Adapter
 from routerd.providers.redaction import Redactor, redacted
 from routerd.providers.registry import build_adapter
-from routerd.providers.transport import Channel
+from routerd.providers.transport import AiohttpTransport, Channel
 from tests.daemon.execute.run import Run
 from tests.daemon.execute.scripted import Exchange, Vendor
 
 KEY = "Ab3dEfGhJkLmNp7RsTuVwXyZ01234567"
 ADAPTERS = [build_adapter("openai", "mistral"), build_adapter("anthropic")]
+NOWHERE = AiohttpTransport(ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
 both = pytest.mark.parametrize("adapter", ADAPTERS, ids=["openai", "anthropic"])
 
 
 def channel(adapter: Adapter, key: str = KEY, base_url: str = "https://example.org/v1") -> Channel:
-    transport = httpx.MockTransport(lambda _: httpx.Response(200))
-    return Channel(transport, base_url, adapter.authorize(key), connect_seconds=1.0)
+    return Channel(NOWHERE, base_url, adapter.authorize(key), connect_seconds=1.0)
 
 
 def failure_inside(adapter: Adapter, error: Any) -> Failure:
@@ -77,7 +77,7 @@ def test_what_is_not_secret_stays(adapter: Adapter) -> None:
     failure = Failure(ErrorClass.AUTH, text)
     assert redacted(failure, channel(adapter)) == failure
     without = Channel(
-        httpx.MockTransport(lambda _: httpx.Response(200)),
+        NOWHERE,
         "https://example.org",
         adapter.authorize(None),
         connect_seconds=1.0,

@@ -1,13 +1,13 @@
-"""The only HTTP client of routerd to providers, behind httpx's transport interface.
+"""The only HTTP client of routerd to providers, behind one narrow interface of its own.
 
-Calls go `httpx.Request` -> `handle_async_request` -> `httpx.Response` with a body that is read
-from `response.stream`, or through `open_response` and `content_chunks`. Everything that can go
-wrong on the way is an httpx.TransportError; `request_may_have_arrived` says whether sending again
-is safe. Never here: vendors' wire formats, keys, retries, redirects, cookies, `.netrc`.
+Calls go `Request` -> `Transport.send` -> `Answer`, whose body is read with `content_chunks`; both
+engines promise the same. Everything that can go wrong on the way is an httpx.TransportError;
+`request_may_have_arrived` says whether sending again is safe. Never here: vendors' wire formats,
+keys, retries, redirects, cookies, `.netrc`.
 """
 
 from routerd.providers.transport.addresses import as_address, plain_host
-from routerd.providers.transport.channel import Channel, Response, Transport, TransportError
+from routerd.providers.transport.channel import Channel, TransportError
 from routerd.providers.transport.engine import AiohttpTransport
 from routerd.providers.transport.factory import TransportSettings, build_transport
 from routerd.providers.transport.failures import (
@@ -18,10 +18,11 @@ from routerd.providers.transport.failures import (
     request_may_have_arrived,
 )
 from routerd.providers.transport.httpx_engine import HttpxTransport
+from routerd.providers.transport.interface import Answer, Request, Transport, open_answer
 from routerd.providers.transport.proxies import Proxies
 from routerd.providers.transport.reading import (
     content_chunks,
-    open_response,
+    headers_by_name,
     read_content,
     read_start,
 )
@@ -32,11 +33,12 @@ from routerd.providers.transport.warming import WarmReport, warm
 
 __all__ = [
     "AiohttpTransport",
+    "Answer",
     "Channel",
     "ContentTooLargeError",
     "HttpxTransport",
     "Proxies",
-    "Response",
+    "Request",
     "Sending",
     "Timeouts",
     "TokenKeeper",
@@ -50,7 +52,8 @@ __all__ = [
     "as_failure",
     "build_transport",
     "content_chunks",
-    "open_response",
+    "headers_by_name",
+    "open_answer",
     "plain_host",
     "read_content",
     "read_start",

@@ -10,21 +10,20 @@ import contextlib
 import time
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 import httpx
 
 from routerd.providers.base import Signer
 from routerd.providers.redaction import Redactor
 from routerd.providers.transport.failures import TokenUnavailable
-from routerd.providers.transport.sending import SENDING, Sending
+from routerd.providers.transport.interface import Answer, Request, Transport
+from routerd.providers.transport.sending import Sending
+from routerd.providers.transport.timeouts import Timeouts
 from routerd.providers.transport.tokens import TokenKeeper
 from routerd.providers.transport.warming import WarmReport, warm
 
 Headers = list[tuple[bytes, bytes]]
-# httpx's names for what the rooms above handle; they do not import httpx themselves.
-Response = httpx.Response
-Transport = httpx.AsyncBaseTransport
+# httpx's name for what the rooms above handle; they do not import httpx themselves.
 TransportError = httpx.RequestError
 # A signature is refused for its time when that is five minutes off; half of it is worth mending.
 CLOCK_SECONDS = 150.0
@@ -43,7 +42,7 @@ class Channel:
 
     def __init__(
         self,
-        transport: httpx.AsyncBaseTransport,
+        transport: Transport,
         base_url: str,
         headers: Headers,
         *,
@@ -66,10 +65,10 @@ class Channel:
         self._clock_is_behind = 0.0
         secrets = signer.secrets if signer is not None else []
         self._redactor = Redactor([*headers, *queries, *secrets])
-        self._urls: dict[str, httpx.URL] = {}
+        self._urls: dict[str, str] = {}
         self._connect_seconds = connect_seconds
         # By how long connecting may take; the phases after it are watched by who sends.
-        self._extensions = {connect_seconds: _extensions(connect_seconds)}
+        self._timeouts: dict[float, Timeouts] = {}
         port = self._base.port or (443 if self._base.scheme == "https" else 80)
         self.server = f"{self._base.host}:{port}"
 
@@ -81,17 +80,19 @@ class Channel:
         text = self._redactor.redact(text)
         return text if self._tokens is None else self._tokens.redact(text)
 
-    def url(self, path: str) -> httpx.URL:
+    def url(self, path: str) -> str:
         """Join the base address and a path; the base's query stays."""
         url = self._urls.get(path)
         if url is None:
-            base_path, _, query = self._base.raw_path.partition(b"?")
-            suffix, _, own_query = path.encode().partition(b"?")
-            raw = base_path.rstrip(b"/") + b"/" + suffix.lstrip(b"/")
-            queries = b"&".join(part for part in (query, own_query) if part)
-            url = self._base.copy_with(raw_path=raw + (b"?" + queries if queries else b""))
-            self._urls[path] = url
+            url = self._urls[path] = str(self._base.copy_with(raw_path=self._raw_path(path)))
         return url
+
+    def _raw_path(self, path: str) -> bytes:
+        base_path, _, query = self._base.raw_path.partition(b"?")
+        suffix, _, own_query = path.encode().partition(b"?")
+        raw = base_path.rstrip(b"/") + b"/" + suffix.lstrip(b"/")
+        queries = b"&".join(part for part in (query, own_query) if part)
+        return raw + (b"?" + queries if queries else b"")
 
     async def send(
         self,
@@ -100,56 +101,55 @@ class Channel:
         body: bytes,
         sending: Sending,
         connect_seconds: float | None = None,
-    ) -> httpx.Response:
+    ) -> Answer:
         """Post a body and return the answer once its headers are here; the caller closes it.
 
         `sending` tells how far it came, also when this is cancelled; `connect_seconds` is how long
         a connection may take, None for the channel's own limit. Raises httpx.RequestError.
         """
-        seconds = self._connect_seconds if connect_seconds is None else connect_seconds
-        extensions = self._extensions.get(seconds) or self._extensions.setdefault(
-            seconds, _extensions(seconds)
-        )
-        added: Headers = []
-        if self._proves:
-            sending.awaits_token = True
-            added = await self._proof("POST", path, headers, body)
-            sending.awaits_token = False
-        request = httpx.Request(
-            "POST",
-            self.url(path),
-            headers=[*self._headers, *headers, *added, (b"content-length", b"%d" % len(body))],
-            # Not `content=`: that builds headers which are already here, at four times the cost.
-            stream=httpx.ByteStream(body),
-            extensions={**extensions, SENDING: sending},
-        )
-        response = await self._transport.handle_async_request(request)
+        timeouts = self._limited(connect_seconds)
+        if not self._proves:
+            request = self._post(path, headers, body, timeouts, sending)
+            answer = await self._transport.send(request)
+            sending.started = True
+            return answer
+        sending.awaits_token = True
+        added = await self._proof("POST", path, headers, body)
+        sending.awaits_token = False
+        request = self._post(path, [*headers, *added], body, timeouts, sending)
+        answer = await self._transport.send(request)
         sending.started = True
-        if self._proves and self._may_prove_better(response, added):
+        if self._may_prove_better(answer, added):
             try:
                 added = await self._proof("POST", path, headers, body)
             except TokenUnavailable:
-                return response  # the refusal stands
-            await response.aclose()
-            again = httpx.Request(
-                "POST",
-                request.url,
-                headers=[*self._headers, *headers, *added, (b"content-length", b"%d" % len(body))],
-                stream=httpx.ByteStream(body),
-                extensions=request.extensions,
-            )
-            response = await self._transport.handle_async_request(again)
-        return response
+                return answer  # the refusal stands
+            await answer.aclose()
+            request = self._post(path, [*headers, *added], body, timeouts, sending)
+            answer = await self._transport.send(request)
+        return answer
 
-    async def get(self, path: str) -> httpx.Response:
-        """Fetch a path that costs nothing, such as the list of models; the caller closes it."""
-        request = httpx.Request(
-            "GET",
-            self.url(path),
-            headers=[*self._headers, *await self._proof("GET", path, [], b"")],
-            extensions=self._extensions[self._connect_seconds],
+    def _post(
+        self, path: str, headers: Headers, body: bytes, timeouts: Timeouts, sending: Sending
+    ) -> Request:
+        length = (b"content-length", b"%d" % len(body))
+        return Request(
+            "POST", self.url(path), [*self._headers, *headers, length], body, timeouts, sending
         )
-        return await self._transport.handle_async_request(request)
+
+    def _limited(self, connect_seconds: float | None) -> Timeouts:
+        """Return the limits that the transport watches: the phases after it who sends does."""
+        seconds = self._connect_seconds if connect_seconds is None else connect_seconds
+        timeouts = self._timeouts.get(seconds)
+        if timeouts is None:
+            timeouts = self._timeouts[seconds] = Timeouts(connect=seconds, read=None, write=60.0)
+        return timeouts
+
+    async def get(self, path: str) -> Answer:
+        """Fetch a path that costs nothing, such as the list of models; the caller closes it."""
+        headers = [*self._headers, *await self._proof("GET", path, [], b"")]
+        request = Request("GET", self.url(path), headers, timeouts=self._limited(None))
+        return await self._transport.send(request)
 
     async def warm(self, path: str, connections: int, timeout_seconds: float) -> WarmReport:
         """Open connections by requests that cost nothing.
@@ -170,26 +170,26 @@ class Channel:
             return await self._tokens.headers()
         return self._signed(method, path, headers, body)
 
-    def _may_prove_better(self, response: httpx.Response, added: Headers) -> bool:
+    def _may_prove_better(self, answer: Answer, added: Headers) -> bool:
         """Say whether the same request, shown anew who asks, may not be refused."""
         if self._tokens is not None:
-            return response.status_code == TOKEN_REFUSED and self._tokens.refused(added)
-        return self._sets_the_clock(response)
+            return answer.status_code == TOKEN_REFUSED and self._tokens.refused(added)
+        return self._sets_the_clock(answer)
 
     def _signed(self, method: str, path: str, headers: Headers, body: bytes) -> Headers:
         """Return the headers that sign a request which is sent now; none without a signer."""
         if self._signer is None:
             return []
-        host, sent = self._base.netloc.decode("ascii"), self.url(path).raw_path.decode("ascii")
+        host, sent = self._base.netloc.decode("ascii"), self._raw_path(path).decode("ascii")
         seconds = self._clock() + self._clock_is_behind
         return self._signer.sign(method, host, sent, headers, body, seconds)
 
-    def _sets_the_clock(self, response: httpx.Response) -> bool:
+    def _sets_the_clock(self, answer: Answer) -> bool:
         """Go by the provider's clock from now on, if it refuses what was signed by another."""
-        if response.status_code not in SIGNATURE_REFUSED:
+        if answer.status_code not in SIGNATURE_REFUSED:
             return False
         try:
-            told = parsedate_to_datetime(response.headers.get("date", "")).timestamp()
+            told = parsedate_to_datetime(answer.headers.get("date", "")).timestamp()
         except (ValueError, OverflowError):
             return False
         behind = told - self._clock()
@@ -197,8 +197,3 @@ class Channel:
             return False
         self._clock_is_behind = behind
         return True
-
-
-def _extensions(connect_seconds: float) -> dict[str, Any]:
-    """Return the limits that the transport watches."""
-    return {"timeout": {"connect": connect_seconds, "read": None, "write": 60.0, "pool": None}}

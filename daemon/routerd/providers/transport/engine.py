@@ -1,54 +1,59 @@
-"""The default engine: httpx's transport interface on aiohttp's connections.
+"""The default engine: aiohttp's connections and parser, without its session.
 
-Lives here: one call's way through aiohttp, its connection pool, its body as a stream. Never here:
+Lives here: one call's way through aiohttp's pool, and what of a failure is told. Never here:
 retries, redirects, cookies, `.netrc`, keys, any look at the environment, any limit on how many
 calls run at once (that is counted before a call gets here).
 
+aiohttp's session makes a request, a writer, a task and a response of its own for each call, and
+asks for redirects, cookies and proxies that no call here has: half of what a call cost. What is
+used of aiohttp is what is hard to get right: its connector (names, addresses, TLS, tunnels, idle
+connections) and its parser.
+
 Good to know:
-- aiohttp repeats a GET, HEAD, PUT, DELETE or OPTIONS by itself, once, when a kept connection turns
-  out to be dead. A POST is never repeated: where the server closed a kept connection in the moment
-  the request was written, it fails as `RemoteProtocolError` (or `ReadError`, `WriteError`), and the
-  caller may send it once more.
+- A GET, HEAD, PUT, DELETE or OPTIONS is repeated once when a kept connection turns out to be dead.
+  A POST is never repeated: where the server closed a kept connection in the moment the request was
+  written, it fails as `RemoteProtocolError` (or `ReadError`, `WriteError`), and the caller may send
+  it once more.
 - A connection goes back to the pool when the last byte of its body is here, the end marker of a
   chunked body included. Reading on to the end keeps it; closing before the end gives it up.
-- Whoever gets a response closes it, also when cancelled (`open_response` does). Closing never
-  waits, so that a cancelled task can do it; the connection is gone at once.
+- Whoever gets an answer closes it, also when cancelled (`open_answer` does). Closing never waits,
+  so that a cancelled task can do it; the connection is gone at once.
 """
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import socket
 import ssl
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
-import httpx
-import yarl
 
 from routerd.providers.transport.failures import ENGINE_ERRORS, as_httpx_error, root_cause
+from routerd.providers.transport.interface import Request
+from routerd.providers.transport.places import Place, place_of
 from routerd.providers.transport.proxies import Proxies
-from routerd.providers.transport.receiving import Abortable, ResponseStream
-from routerd.providers.transport.sending import SENDING, RequestBody
+from routerd.providers.transport.receiving import Abortable, AiohttpAnswer
+from routerd.providers.transport.sending import Sending, write_request
 from routerd.providers.transport.timeouts import Timeouts, at_least_shortest, client_timeout
 
-SKIPPED_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
-METHODS_WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-URLS_KEPT = 1024
-TIMEOUTS_KEPT = 256
+IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
+LOST: Final = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
+PLACES_KEPT: Final = 1024
+TIMEOUTS_KEPT: Final = 256
 
 SocketOption = tuple[int, int, int]
-Target = tuple[yarl.URL, yarl.URL | None]
 
 
-class AiohttpTransport(httpx.AsyncBaseTransport):
+class AiohttpTransport:
     """Carry requests over aiohttp.
 
     `ssl_context`: what HTTPS trusts; made by the caller, because making one blocks. `timeouts`: for
-    requests without a `timeout` extension. `keepalive_seconds`: how long an idle connection is
-    kept. `max_header_bytes`, `max_headers`: the longest header line and the most lines of an
-    answer. `socket_options`: set on every new connection.
+    requests that name none. `keepalive_seconds`: how long an idle connection is kept.
+    `max_header_bytes`, `max_headers`: the longest header line and the most lines of an answer.
+    `socket_options`: set on every new connection.
 
     The connections belong to the loop of the first call. `aclose()` ends calls that still run.
     """
@@ -66,103 +71,96 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     ) -> None:
         self._ssl_context = ssl_context
         self._proxies = proxies or Proxies()
-        self._default_timeouts = (timeouts or Timeouts()).as_extension()
+        self._timeouts = timeouts or Timeouts()
         self._keepalive_seconds = keepalive_seconds
         self._max_header_bytes = max_header_bytes
         self._max_headers = max_headers
         self._socket_options = tuple(socket_options)
-        self._session: aiohttp.ClientSession | None = None
+        self._loop: asyncio.AbstractEventLoop
+        self._connector: aiohttp.TCPConnector | None = None
         self._closed = False
         self._open: set[Abortable] = set()
-        self._target = functools.lru_cache(URLS_KEPT)(self._new_target)
+        self._place = functools.lru_cache(PLACES_KEPT)(self._new_place)
         self._client_timeout = functools.lru_cache(TIMEOUTS_KEPT)(client_timeout)
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request and return its response as soon as the headers are here.
+    async def send(self, request: Request) -> AiohttpAnswer:
+        """Send a request and return its answer as soon as the headers are here.
 
         Raises httpx.TransportError; `failures.request_may_have_arrived` says what it means for
         sending again. A redirect is returned like any answer.
         """
-        session = self._session or self._open_session()
-        url, proxy = self._target(str(request.url))
-        timeouts = request.extensions.get("timeout", self._default_timeouts)
-        streamed = not isinstance(request.stream, httpx.ByteStream)
-        content = await request.aread()
-        body: RequestBody | None = None
-        if content or request.method not in METHODS_WITHOUT_BODY:
-            sending = request.extensions.get(SENDING)
-            body = RequestBody(content, at_least_shortest(timeouts.get("write")), sending)
-            self._open.add(body)
+        connector = self._connector or self._open_connector()
+        place = self._place(request.url)
+        sending = request.sending or Sending()
+        may_repeat = request.method in IDEMPOTENT and not request.body
+        while True:
+            try:
+                return await self._exchange(connector, place, request, sending)
+            except ENGINE_ERRORS as error:
+                if may_repeat and was_dead(error):
+                    may_repeat = False
+                    continue
+                failure = as_httpx_error(
+                    error, place.host, sent=sending.started, proxied=place.proxied
+                )
+                raise failure from root_cause(error)
+
+    async def _exchange(
+        self,
+        connector: aiohttp.TCPConnector,
+        place: Place,
+        request: Request,
+        sending: Sending,
+    ) -> AiohttpAnswer:
+        head, body = place.head(request.method, request.headers), request.body or b""
+        timeouts = request.timeouts or self._timeouts
         try:
-            response = await session.request(
-                request.method,
-                url,
-                headers=text_headers(request, streamed=streamed),
-                data=body,
-                proxy=proxy,
-                allow_redirects=False,
-                timeout=self._client_timeout(timeouts.get("connect"), timeouts.get("read")),
+            connection = await connector.connect(
+                place, [], self._client_timeout(timeouts.connect, timeouts.read)
             )
-        except ENGINE_ERRORS as error:
-            if body is not None:
-                body.abort()
-            sent = None if body is None else body.sending.started
-            failure = as_httpx_error(error, url.host or "", sent=sent, proxied=proxy is not None)
-            raise failure from root_cause(error)
-        except BaseException:  # cancelled: the body must not go on being read
-            if body is not None:
-                body.abort()
+        except TimeoutError as error:
+            raise aiohttp.ConnectionTimeoutError from error
+        answer = AiohttpAnswer(connection, place.host, self._open)
+        protocol = answer.protocol
+        try:
+            protocol.set_response_params(
+                skip_payload=request.method == "HEAD",
+                read_until_eof=True,
+                auto_decompress=False,
+                read_timeout=at_least_shortest(timeouts.read),
+                max_line_size=self._max_header_bytes,
+                max_field_size=self._max_header_bytes,
+                max_headers=self._max_headers,
+            )
+            write_seconds = at_least_shortest(timeouts.write)
+            answer.writer = write_request(protocol, head, body, sending, write_seconds)
+            await answer.begin()
+        except BaseException:  # cancelled too: what was asked for must not be worked on
+            answer.abort()
             raise
-        finally:
-            if body is not None:
-                self._open.discard(body)
-        return self._response(request, response)
+        return answer
 
     async def aclose(self) -> None:
         """Close every connection; calls that still run end with an error."""
         self._closed = True
         for part in tuple(self._open):
             part.abort()
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        connector, self._connector = self._connector, None
+        if connector is not None:
+            await connector.close()
 
-    def _response(self, request: httpx.Request, response: aiohttp.ClientResponse) -> httpx.Response:
-        stream = ResponseStream(response, self._open)
-        version = response.version
-        extensions: dict[str, Any] = {
-            "http_version": b"HTTP/1.0" if version == aiohttp.HttpVersion10 else b"HTTP/1.1",
-            "reason_phrase": (response.reason or "").encode("latin-1", "replace"),
-        }
-        return httpx.Response(
-            response.status,
-            headers=list(response.raw_headers),
-            stream=stream,
-            request=request,
-            extensions=extensions,
-        )
-
-    def _open_session(self) -> aiohttp.ClientSession:
+    def _open_connector(self) -> aiohttp.TCPConnector:
         if self._closed:
             raise RuntimeError("this transport is closed")
-        connector = aiohttp.TCPConnector(
+        self._loop = asyncio.get_running_loop()
+        self._connector = aiohttp.TCPConnector(
             ssl=self._ssl_context,
             limit=0,
             keepalive_timeout=self._keepalive_seconds,
             resolver=aiohttp.ThreadedResolver(),
             socket_factory=self._new_socket,
         )
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            trust_env=False,
-            skip_auto_headers=SKIPPED_HEADERS,
-            max_line_size=self._max_header_bytes,
-            max_field_size=self._max_header_bytes,
-            max_headers=self._max_headers,
-        )
-        return self._session
+        return self._connector
 
     def _new_socket(self, address: tuple[Any, ...]) -> socket.socket:
         family, kind, protocol = address[:3]
@@ -171,29 +169,11 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             connection.setsockopt(*option)
         return connection
 
-    def _new_target(self, text: str) -> Target:
-        """Return the engine's URL, byte for byte as given, and the proxy for it."""
-        try:
-            url = yarl.URL(text, encoded=True)
-            port = url.port
-        except ValueError:  # its text quotes the URL
-            raise httpx.UnsupportedProtocol("the URL cannot be called") from None
-        host = url.host
-        if url.scheme not in {"http", "https"} or not host:
-            raise httpx.UnsupportedProtocol("the URL is not http:// or https:// with a host")
-        if url.raw_user is not None or url.raw_password is not None:
-            url = url.with_user(None)  # aiohttp would make an Authorization header of it
-        proxy = self._proxies.choose(url.scheme, host, port)
-        return url, None if proxy is None else yarl.URL(proxy)
+    def _new_place(self, url: str) -> Place:
+        return place_of(url, self._proxies, self._loop)
 
 
-def text_headers(request: httpx.Request, *, streamed: bool) -> list[tuple[str, str]]:
-    """Return the headers to send, exactly as given; ValueError for bytes that are not UTF-8.
-
-    A body that httpx would send in chunks goes out with its length instead.
-    """
-    return [
-        (name.decode("ascii"), value.decode())
-        for name, value in request.headers.raw
-        if not (streamed and name.lower() == b"transfer-encoding")
-    ]
+def was_dead(error: Exception) -> bool:
+    """Say whether a kept connection turned out to be closed, rather than that none can be made."""
+    is_of_connecting = isinstance(error, aiohttp.ClientConnectorError)
+    return isinstance(error, LOST) and not is_of_connecting

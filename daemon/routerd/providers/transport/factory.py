@@ -10,12 +10,12 @@ import socket
 import ssl
 from typing import Annotated, Literal
 
-import httpx
 import msgspec
 
 from routerd.errors import SettingsError
 from routerd.providers.transport.engine import AiohttpTransport
 from routerd.providers.transport.httpx_engine import HttpxTransport
+from routerd.providers.transport.interface import Transport
 from routerd.providers.transport.proxies import Proxies
 from routerd.providers.transport.timeouts import Timeouts
 
@@ -48,7 +48,7 @@ class TransportSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     tcp_keepalive_seconds: Annotated[int, msgspec.Meta(ge=1, le=32_767)] | None = 60
 
 
-def build_transport(settings: TransportSettings) -> httpx.AsyncBaseTransport:
+def build_transport(settings: TransportSettings) -> Transport:
     """Return a transport; SettingsError where the settings ask for what cannot be had."""
     check_packages(settings)
     ssl_context = trusting_context(settings.ca_file)

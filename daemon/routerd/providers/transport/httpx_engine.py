@@ -8,15 +8,16 @@ method is ever repeated on a dead connection.
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 import anyio
 import httpx
 
 from routerd.providers.transport.failures import described, root_cause
+from routerd.providers.transport.interface import Request
 from routerd.providers.transport.proxies import Proxies
-from routerd.providers.transport.sending import SENDING, Sending
+from routerd.providers.transport.sending import Sending
 from routerd.providers.transport.timeouts import Timeouts
 
 SocketOption = tuple[int, int, int]
@@ -24,7 +25,52 @@ SocketOption = tuple[int, int, int]
 CLOSE_SECONDS = 2.0
 
 
-class HttpxTransport(httpx.AsyncBaseTransport):
+class HttpxAnswer:
+    """An answer in httpx's types, as answers are here; its errors quote nothing of it."""
+
+    def __init__(self, response: httpx.Response, host: str) -> None:
+        self._response = response
+        self._host = host
+        self.status_code = response.status_code
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers by name; those that came several times joined by commas."""
+        return self._response.headers
+
+    @property
+    def raw_headers(self) -> list[tuple[bytes, bytes]]:
+        """The headers as they came."""
+        return self._response.headers.raw
+
+    @property
+    def stays_open(self) -> bool:
+        """Whether the server keeps a connection after this answer."""
+        options = self._response.headers.get("connection", "").lower()
+        return "close" not in options and (
+            self._response.http_version != "HTTP/1.0" or "keep-alive" in options
+        )
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        stream = self._response.stream
+        if not isinstance(stream, httpx.AsyncByteStream):
+            raise TypeError("this answer was not read through an async transport")
+        try:
+            async for data in stream:
+                yield data
+        except httpx.TransportError as error:
+            raise without_quotes(error, self._host) from root_cause(error)
+
+    async def aclose(self) -> None:
+        """Give the connection back, or up if the body was not read to its end.
+
+        A cancelled task can do it.
+        """
+        with anyio.move_on_after(CLOSE_SECONDS, shield=True):
+            await self._response.aclose()
+
+
+class HttpxTransport:
     """Carry requests over httpx's own engine, with a pool for every proxy and one for none.
 
     Arguments as for `AiohttpTransport`; `http2` needs the package h2, a SOCKS proxy socksio.
@@ -41,7 +87,7 @@ class HttpxTransport(httpx.AsyncBaseTransport):
         socket_options: Iterable[SocketOption] = (),
     ) -> None:
         self._proxies = proxies or Proxies()
-        self._default_timeouts = (timeouts or Timeouts()).as_extension()
+        self._timeouts = timeouts or Timeouts()
         limits = httpx.Limits(
             max_connections=None,
             max_keepalive_connections=None,
@@ -59,49 +105,40 @@ class HttpxTransport(httpx.AsyncBaseTransport):
             for proxy in {None, self._proxies.http, self._proxies.https}
         }
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request and return its response as soon as the headers are here.
+    async def send(self, request: Request) -> HttpxAnswer:
+        """Send a request and return its answer as soon as the headers are here.
 
         Raises httpx.TransportError; a redirect is returned like any answer.
         """
-        url = request.url
-        request.extensions.setdefault("timeout", self._default_timeouts)
-        if (sending := request.extensions.get(SENDING)) is not None:
-            request.extensions["trace"] = noting(sending)
+        try:
+            url = httpx.URL(request.url)
+        except httpx.InvalidURL:  # its text quotes the URL
+            raise httpx.UnsupportedProtocol("the URL cannot be called") from None
+        extensions: dict[str, Any] = {
+            "timeout": (request.timeouts or self._timeouts).as_extension()
+        }
+        if request.sending is not None:
+            extensions["trace"] = noting(request.sending)
+        asked = httpx.Request(
+            request.method,
+            url,
+            headers=request.headers,
+            # Not `content=`: that builds headers which are already here, at four times the cost.
+            stream=httpx.ByteStream(request.body or b""),
+            extensions=extensions,
+        )
         pool = self._pools[self._proxies.choose(url.scheme, url.host, url.port)]
         try:
-            response = await pool.handle_async_request(request)
+            response = await pool.handle_async_request(asked)
         except httpx.TransportError as error:
             raise without_quotes(error, url.host) from root_cause(error)
-        if isinstance(response.stream, httpx.AsyncByteStream):
-            response.stream = GuardedStream(response.stream, url.host)
-        response.request = request
-        return response
+        response.request = asked
+        return HttpxAnswer(response, url.host)
 
     async def aclose(self) -> None:
         """Close every connection."""
         for pool in self._pools.values():
             await pool.aclose()
-
-
-class GuardedStream(httpx.AsyncByteStream):
-    """A body whose errors quote nothing of it, and whose closing a cancelled task can do."""
-
-    def __init__(self, stream: httpx.AsyncByteStream, host: str) -> None:
-        self._stream = stream
-        self._host = host
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        try:
-            async for data in self._stream:
-                yield data
-        except httpx.TransportError as error:
-            raise without_quotes(error, self._host) from root_cause(error)
-
-    async def aclose(self) -> None:
-        """Give the connection back, or up if the body was not read to its end."""
-        with anyio.move_on_after(CLOSE_SECONDS, shield=True):
-            await self._stream.aclose()
 
 
 def noting(sending: Sending) -> Callable[[str, dict[str, Any]], Awaitable[None]]:

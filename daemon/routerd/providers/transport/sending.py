@@ -1,22 +1,20 @@
 """A request on its way out: when its first byte left, and how long its body may take.
 
-aiohttp starts its read time-out only when the whole body is written, and has none for writing: a
-server that takes the connection but not the body would hold a call for ever. So large bodies are
-written in slices, each under the write time-out. Small ones fit the socket and cost nothing extra.
+aiohttp has no time-out for writing: a server that takes the connection but not the body would hold
+a call for ever. So large bodies are written in slices, each under the write time-out, by a task of
+their own, because a server may answer before it has read everything. Small ones fit the socket
+and cost nothing extra.
 """
 
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 import aiohttp
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http import StreamWriter
-from multidict import CIMultiDict
+from aiohttp.client_proto import ResponseHandler
 
-SLICE_BYTES = 65_536
-# Where a request's extensions carry its `Sending`.
-SENDING = "routerd.sending"
+SLICE_BYTES: Final = 65_536
 
 
 class Sending:
@@ -32,47 +30,40 @@ class Sending:
         self.started = self.awaits_token = False
 
 
-class RequestBody(aiohttp.Payload):
-    """The bytes of one request, sent with their length; `sending` notes what became of them."""
+def write_request(
+    protocol: ResponseHandler, head: bytes, body: bytes, sending: Sending, seconds: float | None
+) -> asyncio.Task[None] | None:
+    """Write a request; returns the task that writes the rest of a large one.
 
-    # aiohttp wants a header on every payload; the engine skips this one.
-    _headers = CIMultiDict({"Content-Type": "application/octet-stream"})
-    _autoclose = True
+    Raises aiohttp.ClientError where the connection is closed already.
+    """
+    transport = protocol.transport
+    if transport is None:
+        raise aiohttp.ClientConnectionResetError("closed before it was used")
+    sending.started = True
+    if len(body) <= SLICE_BYTES:
+        transport.write(head + body)  # fits into the socket: nothing to wait for
+        protocol.start_timeout()
+        return None
+    transport.write(head)
+    return asyncio.get_running_loop().create_task(write_slices(protocol, body, seconds))
 
-    def __init__(
-        self, content: bytes, write_timeout: float | None, sending: Sending | None = None
-    ) -> None:
-        # Not calling the base class: it builds a header map for every body.
-        self._content = content
-        self._size = len(content)
-        self._write_timeout = write_timeout
-        self._transport: asyncio.Transport | None = None
-        self.sending = sending or Sending()
 
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        """Return the body as text."""
-        return self._content.decode(encoding, errors)
+async def write_slices(protocol: ResponseHandler, body: bytes, seconds: float | None) -> None:
+    """Write a large body; whoever waits for the answer hears where that fails.
 
-    async def write(self, writer: AbstractStreamWriter) -> None:
-        """Write the whole body."""
-        await self.write_with_length(writer, None)
-
-    async def write_with_length(
-        self, writer: AbstractStreamWriter, content_length: int | None
-    ) -> None:
-        """Write the body; TimeoutError where a slice is not taken within the write time-out."""
-        self.sending.started = True
-        if isinstance(writer, StreamWriter):
-            self._transport = writer.transport
-        if len(self._content) <= SLICE_BYTES:
-            await writer.write(self._content)  # the engine waits for none this small
-            return
-        view = memoryview(self._content)
+    A slice that is not taken within so many seconds is a TimeoutError.
+    """
+    view = memoryview(body)
+    try:
         for start in range(0, len(view), SLICE_BYTES):
-            async with asyncio.timeout(self._write_timeout):
-                await writer.write(view[start : start + SLICE_BYTES])
-
-    def abort(self) -> None:
-        """Close the connection at once, without flushing what is still unsent."""
-        if self._transport is not None:
-            self._transport.abort()
+            async with asyncio.timeout(seconds):
+                transport = protocol.transport
+                if transport is None or transport.is_closing():
+                    raise aiohttp.ClientConnectionResetError("closed while it was written")
+                transport.write(view[start : start + SLICE_BYTES])
+                await protocol._drain_helper()  # noqa: SLF001 - what aiohttp's own writer awaits
+    except (aiohttp.ClientError, OSError) as error:
+        protocol.set_exception(error)
+    else:
+        protocol.start_timeout()

@@ -1,7 +1,7 @@
 """How long the phases of a call may take, in httpx's words and in aiohttp's.
 
 There is no limit on a whole call here: an answer may stream for as long as its bytes keep coming.
-Who has a deadline puts what is left of it into the request's `timeout` extension.
+Who has a deadline watches it.
 """
 
 from __future__ import annotations

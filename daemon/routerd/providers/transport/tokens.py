@@ -23,7 +23,8 @@ from routerd.providers.redaction import Redactor, redacted
 from routerd.providers.tokens import CommandSource, HttpSource, Token, TokenSource
 from routerd.providers.tokens.source import read_answer, unavailable
 from routerd.providers.transport.failures import TokenUnavailable
-from routerd.providers.transport.reading import open_response, read_start
+from routerd.providers.transport.interface import Request, Transport, open_answer
+from routerd.providers.transport.reading import read_start
 
 __all__ = ["TokenKeeper"]
 
@@ -50,7 +51,7 @@ class TokenKeeper:
     def __init__(
         self,
         source: TokenSource,
-        transport: httpx.AsyncBaseTransport,
+        transport: Transport,
         *,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -165,14 +166,14 @@ class TokenKeeper:
         asked = source.ask(self._wall())
         url = httpx.URL(asked.url)
         headers = [(b"host", url.netloc), (b"accept", b"application/json"), *asked.headers]
-        method, stream = "GET", None
+        method = "GET"
         if asked.body is not None:
             headers.append((b"content-length", b"%d" % len(asked.body)))
-            method, stream = "POST", httpx.ByteStream(asked.body)
-        request = httpx.Request(method, url, headers=headers, stream=stream)
+            method = "POST"
+        request = Request(method, asked.url, headers, asked.body)
         try:
-            async with open_response(self._transport, request) as response:
-                body = await read_start(response, ANSWER_BYTES, FETCH_SECONDS)
+            async with open_answer(self._transport, request) as answer:
+                body = await read_start(answer, ANSWER_BYTES, FETCH_SECONDS)
         except httpx.RequestError as error:
             return unavailable(source.name, f"cannot be reached ({error})", passes=True)
-        return read_answer(source.name, response.status_code, body)
+        return read_answer(source.name, answer.status_code, body)

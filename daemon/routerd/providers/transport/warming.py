@@ -13,7 +13,8 @@ import anyio
 import httpx
 import msgspec
 
-from routerd.providers.transport.reading import open_response, read_content
+from routerd.providers.transport.interface import Request, Transport, open_answer
+from routerd.providers.transport.reading import read_content
 
 # A list of models is a few hundred KiB; a longer answer is not worth a connection.
 ANSWER_LIMIT_BYTES = 4_194_304
@@ -40,8 +41,8 @@ class WarmReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def warm(
-    transport: httpx.AsyncBaseTransport,
-    url: httpx.URL | str,
+    transport: Transport,
+    url: str,
     headers: Sequence[tuple[bytes, bytes]],
     connections: int,
     timeout_seconds: float = 10.0,
@@ -58,11 +59,11 @@ async def warm(
     async def fetch() -> None:
         nonlocal opened, first_error
         try:
-            request = httpx.Request("GET", url, headers=list(headers))
-            async with open_response(transport, request) as response:
-                await read_content(response, ANSWER_LIMIT_BYTES)
-                statuses.append(response.status_code)
-                opened += stays_open(response)
+            request = Request("GET", url, list(headers))
+            async with open_answer(transport, request) as answer:
+                await read_content(answer, ANSWER_LIMIT_BYTES)
+                statuses.append(answer.status_code)
+                opened += answer.stays_open
         except httpx.RequestError as error:
             first_error = first_error or error
 
@@ -76,12 +77,4 @@ async def warm(
         seconds=time.monotonic() - started,
         error=first_error,
         status=max(statuses, default=None),
-    )
-
-
-def stays_open(response: httpx.Response) -> bool:
-    """Say whether the server keeps a connection after this answer."""
-    options = response.headers.get("connection", "").lower()
-    return "close" not in options and (
-        response.http_version != "HTTP/1.0" or "keep-alive" in options
     )

@@ -13,16 +13,19 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import anyio
-import httpx
 import pytest
 import trustme
 
 from routerd.providers.transport import (
+    Request,
+    Timeouts,
+    Transport,
     TransportSettings,
     build_transport,
-    open_response,
+    open_answer,
     read_content,
 )
 
@@ -166,18 +169,12 @@ def engine(request: pytest.FixtureRequest) -> str:
 Engine = Literal["aiohttp", "httpx"]
 
 
-def body_of(response: httpx.Response) -> httpx.AsyncByteStream:
-    """Return the body of an answer as the stream it is on an async transport."""
-    assert isinstance(response.stream, httpx.AsyncByteStream)
-    return response.stream
-
-
 @pytest.fixture
-async def make() -> AsyncIterator[Callable[..., Awaitable[httpx.AsyncBaseTransport]]]:
+async def make() -> AsyncIterator[Callable[..., Awaitable[Transport]]]:
     """Build transports as the daemon does, off the loop, and close them."""
-    made: list[httpx.AsyncBaseTransport] = []
+    made: list[Transport] = []
 
-    async def build(engine: Engine = "aiohttp", **settings: Any) -> httpx.AsyncBaseTransport:
+    async def build(engine: Engine = "aiohttp", **settings: Any) -> Transport:
         wanted = TransportSettings(engine=engine, **settings)
         transport = await anyio.to_thread.run_sync(build_transport, wanted)
         made.append(transport)
@@ -188,34 +185,40 @@ async def make() -> AsyncIterator[Callable[..., Awaitable[httpx.AsyncBaseTranspo
         await transport.aclose()
 
 
+def host_of(url: str) -> tuple[bytes, bytes]:
+    """Return the header that names the host of a URL."""
+    return b"host", urlsplit(url).netloc.rpartition("@")[2].encode()
+
+
 @pytest.fixture
-def request_to() -> Callable[..., httpx.Request]:
+def request_to() -> Callable[..., Request]:
     def build(
         url: str,
         *,
         method: str = "POST",
         content: bytes = b'{"q":1}',
         headers: tuple[tuple[bytes, bytes], ...] = ((b"content-type", b"application/json"),),
-        **timeouts: float | None,
-    ) -> httpx.Request:
-        limits = {"connect": 5.0, "read": 5.0, "write": 5.0, "pool": None, **timeouts}
-        return httpx.Request(
+        connect: float = 5.0,
+        read: float = 5.0,
+        write: float = 5.0,
+    ) -> Request:
+        host = [] if any(name.lower() == b"host" for name, _ in headers) else [host_of(url)]
+        length = [(b"content-length", b"%d" % len(content))] if method == "POST" else []
+        return Request(
             method,
-            httpx.URL(url),
-            headers=list(headers),
-            content=content if method == "POST" else None,
-            extensions={"timeout": limits},
+            url,
+            [*host, *headers, *length],
+            content if method == "POST" else None,
+            Timeouts(connect=connect, read=read, write=write),
         )
 
     return build
 
 
 @pytest.fixture
-def fetch(request_to: Callable[..., httpx.Request]) -> Callable[..., Awaitable[tuple[int, bytes]]]:
-    async def call(
-        transport: httpx.AsyncBaseTransport, url: str, **kwargs: Any
-    ) -> tuple[int, bytes]:
-        async with open_response(transport, request_to(url, **kwargs)) as response:
+def fetch(request_to: Callable[..., Request]) -> Callable[..., Awaitable[tuple[int, bytes]]]:
+    async def call(transport: Transport, url: str, **kwargs: Any) -> tuple[int, bytes]:
+        async with open_answer(transport, request_to(url, **kwargs)) as response:
             return response.status_code, await read_content(response)
 
     return call

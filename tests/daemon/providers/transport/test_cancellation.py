@@ -10,8 +10,7 @@ import anyio
 import httpx
 import pytest
 
-from routerd.providers.transport import open_response, read_content
-from tests.daemon.providers.transport.conftest import body_of
+from routerd.providers.transport import Transport, open_answer, read_content
 
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 
@@ -25,9 +24,9 @@ def trusting(tls: Any) -> Any:
     return {} if tls is None else {"ca_file": tls.ca_file}
 
 
-async def read_all(transport: httpx.AsyncBaseTransport, request: Any, started: Any) -> None:
-    async with open_response(transport, request) as response:
-        async for _ in body_of(response):
+async def read_all(transport: Transport, request: Any, started: Any) -> None:
+    async with open_answer(transport, request) as response:
+        async for _ in response:
             started.set()
 
 
@@ -36,7 +35,7 @@ async def test_before_the_connection_is_made(
 ):
     transport = await make(engine)
     with anyio.move_on_after(0.2) as scope:
-        await transport.handle_async_request(request_to(full_listener, connect=60.0))
+        await transport.send(request_to(full_listener, connect=60.0))
     assert scope.cancelled_caught
 
 
@@ -102,8 +101,8 @@ async def test_a_reader_that_was_cancelled_may_read_on(serve: Any, make: Any, re
         await connection.until_closed()
 
     server = await serve(handler)
-    async with open_response(await make(), request_to(server.url())) as response:
-        stream = aiter(body_of(response))
+    async with open_answer(await make(), request_to(server.url())) as response:
+        stream = aiter(response)
         assert await anext(stream) == b"abc"
         with anyio.move_on_after(0.05) as scope:
             await anext(stream)
@@ -122,12 +121,12 @@ async def test_leaving_a_stream_early_closes_it(
 
     server = await serve(handler, tls and tls.server)
     transport = await make(engine, **trusting(tls))
-    async with open_response(transport, request_to(server.url())) as response:
-        assert await anext(aiter(body_of(response))) == b"abc"
+    async with open_answer(transport, request_to(server.url())) as response:
+        assert await anext(aiter(response)) == b"abc"
     await server.client_closed.wait()
     if engine == "aiohttp":
         with pytest.raises(httpx.StreamClosed):
-            await anext(aiter(body_of(response)))
+            await anext(aiter(response))
 
 
 async def test_a_cancelled_call_takes_no_connection_from_the_others(
@@ -211,8 +210,8 @@ async def test_shutdown_closes_a_response_nobody_closed(serve: Any, make: Any, r
 
     server = await serve(handler)
     transport = await make()
-    response = await transport.handle_async_request(request_to(server.url()))
-    assert await anext(aiter(body_of(response))) == b"abc"
+    response = await transport.send(request_to(server.url()))
+    assert await anext(aiter(response)) == b"abc"
     await transport.aclose()
     await server.client_closed.wait()
     with pytest.raises(httpx.ReadError):

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import anyio
-import httpx
 import pytest
 
-from routerd.providers.transport import open_response, read_content
-from tests.daemon.providers.transport.conftest import body_of
+from routerd.providers.transport import open_answer
 
 EVENT = b'data: {"delta":"hi"}\n\n'
 SSE_HEAD = (
@@ -52,8 +49,8 @@ async def test_first_event_is_read_while_the_server_waits(
         await connection.until_closed()
 
     server = await serve(handler)
-    async with open_response(await make(engine), request_to(server.url())) as response:
-        stream = aiter(body_of(response))
+    async with open_answer(await make(engine), request_to(server.url())) as response:
+        stream = aiter(response)
         assert await anext(stream) == EVENT
         reader_has_it.set()
         assert b"".join([piece async for piece in stream]) == EVENT
@@ -87,11 +84,11 @@ async def test_a_burst_comes_in_one_read(serve: Any, make: Any, request_to: Any)
         await connection.until_closed()
 
     server = await serve(handler)
-    async with open_response(await make(), request_to(server.url())) as response:
+    async with open_answer(await make(), request_to(server.url())) as response:
         await sent.wait()
         for _ in range(50):
             await asyncio.sleep(0)
-        pieces = [piece async for piece in body_of(response)]
+        pieces = [piece async for piece in response]
     assert b"".join(pieces) == EVENT + burst
     assert len(pieces) == 1
 
@@ -103,7 +100,7 @@ async def test_an_abandoned_body_whose_last_byte_came_gives_its_connection_back(
     server = await serve(answer_all)
     transport = await make()
     for _ in range(3):
-        async with open_response(transport, request_to(server.url())) as response:
+        async with open_answer(transport, request_to(server.url())) as response:
             assert response.status_code == 200
     assert server.accepted == 1
 
@@ -170,7 +167,7 @@ async def test_a_redirect_is_an_answer(
     server = await serve(handler)
     headers = ((b"authorization", b"Bearer test-key"),)
     request = request_to(server.url(), headers=headers)
-    async with open_response(await make(engine), request) as response:
+    async with open_answer(await make(engine), request) as response:
         assert response.status_code == status
         assert response.headers["location"] == elsewhere.url()
     assert elsewhere.accepted == 0
@@ -188,25 +185,6 @@ async def test_an_error_status_is_an_answer(
     assert await fetch(await make(engine), server.url()) == (status, b'{"error":1}')
 
 
-async def test_the_cheap_way_to_build_a_request_is_the_same_on_the_wire(
-    engine: str, serve: Any, make: Any
-):
-    # `stream=` spares most of what httpx costs; Host and Content-Length are the caller's.
-    server = await serve(answer_all)
-    url = httpx.URL(server.url("/v1"))
-    headers = [(b"host", url.netloc), (b"x-name", b"1"), (b"content-length", b"4")]
-    transport = await make(engine)
-    for _ in range(2):
-        request = httpx.Request("POST", url, headers=headers, stream=httpx.ByteStream(b"body"))
-        async with open_response(transport, request) as response:
-            assert await read_content(response) == b"ok"
-    assert server.accepted == 1
-    for received in server.requests:
-        assert received.body == b"body"
-        sent = [(name.lower(), value) for name, value in received.headers]
-        assert sorted(sent) == sorted(headers)
-
-
 @pytest.mark.parametrize("size", [0, 1, 65_536, 65_537, 3_000_000])
 async def test_a_body_of_any_size_goes_out_with_its_length(
     engine: str, serve: Any, make: Any, fetch: Any, size: int
@@ -220,20 +198,6 @@ async def test_a_body_of_any_size_goes_out_with_its_length(
     assert received.header(b"transfer-encoding") is None
 
 
-async def test_a_streamed_request_goes_out_with_its_length_too(serve: Any, make: Any):
-    # httpx's own engine sends such a request in chunks.
-    async def pieces() -> AsyncIterator[bytes]:
-        yield b"one "
-        yield b"two"
-
-    server = await serve(answer_all)
-    request = httpx.Request("POST", server.url(), content=pieces())
-    async with open_response(await make(), request) as response:
-        assert response.status_code == 200
-    assert server.requests[0].body == b"one two"
-    assert server.requests[0].header(b"transfer-encoding") is None
-
-
 async def test_long_header_lines_and_event_lines_are_fine(
     engine: str, serve: Any, make: Any, request_to: Any
 ):
@@ -245,9 +209,9 @@ async def test_long_header_lines_and_event_lines_are_fine(
             await connection.send(head + chunk(event) + b"0\r\n\r\n")
 
     server = await serve(handler)
-    async with open_response(await make(engine), request_to(server.url())) as response:
+    async with open_answer(await make(engine), request_to(server.url())) as response:
         assert len(response.headers["x-long"]) == 60_000
-        assert b"".join([piece async for piece in body_of(response)]) == event
+        assert b"".join([piece async for piece in response]) == event
 
 
 @pytest.mark.parametrize("chunked", [True, False])
@@ -265,8 +229,8 @@ async def test_a_slow_reader_gets_all_of_a_body_whose_server_has_left(
 
     server = await serve(handler)
     size = 0
-    async with open_response(await make(engine), request_to(server.url())) as response:
-        async for piece in body_of(response):
+    async with open_answer(await make(engine), request_to(server.url())) as response:
+        async for piece in response:
             size += len(piece)
             await asyncio.sleep(0.001)
     assert size == len(body)

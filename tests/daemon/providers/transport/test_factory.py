@@ -16,10 +16,12 @@ from routerd.providers.transport import (
     AiohttpTransport,
     HttpxTransport,
     Proxies,
+    Request,
     Timeouts,
     TransportSettings,
     build_transport,
 )
+from tests.daemon.providers.transport.conftest import host_of
 
 SOCKS = Proxies(https="socks5://127.0.0.1:1080")
 
@@ -92,7 +94,7 @@ async def test_calls_that_name_no_time_out_get_the_settings(engine: str, serve: 
     server = await serve(handler)
     transport = await make(engine, timeouts=Timeouts(read=0.2))
     with pytest.raises(httpx.ReadTimeout):
-        await transport.handle_async_request(httpx.Request("POST", server.url(), content=b"x"))
+        await transport.send(Request("POST", server.url(), [host_of(server.url())]))
 
 
 async def test_silent_connections_are_probed_by_the_system(

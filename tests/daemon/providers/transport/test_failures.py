@@ -12,9 +12,8 @@ import pytest
 from aiohttp import http_exceptions
 
 from routerd.errors import ErrorClass
-from routerd.providers.transport import as_failure, open_response, request_may_have_arrived
+from routerd.providers.transport import Transport, as_failure, open_answer, request_may_have_arrived
 from routerd.providers.transport.failures import ENGINE_ERRORS, RULES, root_cause
-from tests.daemon.providers.transport.conftest import body_of
 
 SECRET = "key=sk-secret"
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -25,7 +24,7 @@ def fails(fetch: Any) -> Any:
     """Make a call that fails, and check what every failure promises."""
 
     async def call(
-        transport: httpx.AsyncBaseTransport,
+        transport: Transport,
         url: str,
         error_class: Any,
         *,
@@ -121,8 +120,8 @@ async def test_silence_in_the_body(engine: str, serve: Any, make: Any, request_t
 
     server = await serve(handler)
     request = request_to(server.url(), read=0.2)
-    async with open_response(await make(engine), request) as response:
-        stream = aiter(body_of(response))
+    async with open_answer(await make(engine), request) as response:
+        stream = aiter(response)
         assert await anext(stream) == b"abc"
         with pytest.raises(httpx.ReadTimeout):
             await anext(stream)
@@ -198,8 +197,8 @@ async def test_a_cut_body(
     server = await serve(handler)
     transport = await make(engine)
     await fails(transport, server.url(), httpx.RemoteProtocolError, sent=True)
-    async with open_response(transport, request_to(server.url())) as response:
-        stream = aiter(body_of(response))
+    async with open_answer(transport, request_to(server.url())) as response:
+        stream = aiter(response)
         assert await anext(stream) == b"answer-text"
         with pytest.raises(httpx.RemoteProtocolError):
             await anext(stream)
@@ -234,8 +233,8 @@ async def test_a_reset_is_no_end_of_a_body_without_a_length(
         connection.reset()
 
     server = await serve(handler)
-    async with open_response(await make(engine), request_to(server.url())) as response:
-        stream = aiter(body_of(response))
+    async with open_answer(await make(engine), request_to(server.url())) as response:
+        stream = aiter(response)
         assert await anext(stream) == b"abc"
         reader_has_it.set()
         with pytest.raises(httpx.ReadError):
@@ -263,11 +262,11 @@ async def test_what_came_before_the_failure_is_handed_over_first(
 
     server = await serve(handler)
     got = b""
-    async with open_response(await make(engine), request_to(server.url())) as response:
+    async with open_answer(await make(engine), request_to(server.url())) as response:
         # The reader is late: all of it and the end are here before it reads.
         await server.until(lambda: not server.open)
         await asyncio.sleep(0.05)
-        stream = aiter(body_of(response))
+        stream = aiter(response)
         while len(got) < 6:
             got += await anext(stream)
         with pytest.raises(httpx.RemoteProtocolError):

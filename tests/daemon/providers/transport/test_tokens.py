@@ -15,15 +15,19 @@ import pytest
 from routerd.errors import ErrorClass, Failure
 from routerd.providers.tokens import HttpSource, MetadataSource, read_credentials
 from routerd.providers.transport import (
+    Answer,
     Channel,
+    Request,
     Sending,
     TokenKeeper,
     TokenUnavailable,
+    Transport,
     TransportSettings,
     as_failure,
     build_transport,
     request_may_have_arrived,
 )
+from routerd.providers.transport.httpx_engine import HttpxAnswer
 from tests.daemon.providers.tokens.endpoint import (
     AUTHORIZED_USER,
     PRIVATE_KEY,
@@ -43,7 +47,7 @@ class Clock:
 
 
 @pytest.fixture
-async def transport() -> AsyncIterator[httpx.AsyncBaseTransport]:
+async def transport() -> AsyncIterator[Transport]:
     built = await anyio.to_thread.run_sync(build_transport, TransportSettings())
     yield built
     await built.aclose()
@@ -73,7 +77,7 @@ def bearer(number: int) -> list[tuple[bytes, bytes]]:
 
 @pytest.mark.parametrize("kind", ["account", "user", "metadata"])
 async def test_every_source_gives_a_token(
-    transport: httpx.AsyncBaseTransport, endpoint: TokenEndpoint, kind: str
+    transport: Transport, endpoint: TokenEndpoint, kind: str
 ) -> None:
     source = {"account": account, "user": user}.get(kind, lambda at: MetadataSource(at.host))
     keeper = TokenKeeper(source(endpoint), transport)
@@ -84,7 +88,7 @@ async def test_every_source_gives_a_token(
 
 
 async def test_all_who_wait_share_one_request(
-    transport: httpx.AsyncBaseTransport, endpoint: TokenEndpoint
+    transport: Transport, endpoint: TokenEndpoint
 ) -> None:
     keeper = TokenKeeper(account(endpoint), transport)
     got: list[Any] = []
@@ -100,7 +104,7 @@ async def test_all_who_wait_share_one_request(
 
 
 async def test_who_leaves_while_it_is_fetched_ends_nothing(
-    transport: httpx.AsyncBaseTransport, endpoint: TokenEndpoint
+    transport: Transport, endpoint: TokenEndpoint
 ) -> None:
     keeper = TokenKeeper(account(endpoint), transport)
     got: list[Any] = []
@@ -117,7 +121,7 @@ async def test_who_leaves_while_it_is_fetched_ends_nothing(
 
 
 async def test_a_token_is_renewed_ahead_and_used_meanwhile(
-    transport: httpx.AsyncBaseTransport,
+    transport: Transport,
 ) -> None:
     clock = Clock()
     async with TokenEndpoint(seconds=600) as endpoint:
@@ -138,7 +142,7 @@ async def test_a_token_is_renewed_ahead_and_used_meanwhile(
 
 
 async def test_a_source_that_fails_is_left_alone_and_then_asked_again(
-    transport: httpx.AsyncBaseTransport,
+    transport: Transport,
 ) -> None:
     clock = Clock()
     async with TokenEndpoint(statuses=(503, 503, 400)) as endpoint:
@@ -160,7 +164,7 @@ async def test_a_source_that_fails_is_left_alone_and_then_asked_again(
 
 
 async def test_a_failure_says_whose_it_is_and_shows_no_secret(
-    transport: httpx.AsyncBaseTransport,
+    transport: Transport,
 ) -> None:
     async with TokenEndpoint(statuses=(400,)) as endpoint:
         keeper = TokenKeeper(account(endpoint), transport)
@@ -178,7 +182,7 @@ async def test_a_failure_says_whose_it_is_and_shows_no_secret(
     assert keeper.redact(f"it said {line}") == "it said ***"
 
 
-async def test_an_endpoint_that_is_not_there(transport: httpx.AsyncBaseTransport) -> None:
+async def test_an_endpoint_that_is_not_there(transport: Transport) -> None:
     async with TokenEndpoint() as endpoint:
         gone = account(endpoint)
     with pytest.raises(TokenUnavailable, match="cannot be reached") as raised:
@@ -187,7 +191,7 @@ async def test_an_endpoint_that_is_not_there(transport: httpx.AsyncBaseTransport
 
 
 async def test_keeping_tells_of_a_failing_source_once_and_of_its_end(
-    transport: httpx.AsyncBaseTransport, monkeypatch: pytest.MonkeyPatch
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("routerd.providers.tokens.source.RETRY_SECONDS", 0.01)
     told: list[Failure | None] = []
@@ -209,7 +213,7 @@ async def test_keeping_tells_of_a_failing_source_once_and_of_its_end(
 
 
 async def test_a_keeper_of_the_same_source_goes_on_with_its_token(
-    transport: httpx.AsyncBaseTransport, endpoint: TokenEndpoint
+    transport: Transport, endpoint: TokenEndpoint
 ) -> None:
     before = TokenKeeper(account(endpoint), transport)
     await before.headers()
@@ -228,19 +232,22 @@ class Provider:
         self.refused = {f"Bearer {token(number)}" for number in refused}
         self.seen: list[str] = []
 
-    async def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.seen.append(request.headers.get("authorization", ""))
-        status = 401 if self.seen[-1] in self.refused else 200
-        return httpx.Response(status, text=f"I saw {self.seen[-1]}")
+    async def send(self, request: Request) -> Answer:
+        told = dict(request.headers).get(b"authorization", b"").decode()
+        self.seen.append(told)
+        status = 401 if told in self.refused else 200
+        return HttpxAnswer(httpx.Response(status, text=f"I saw {told}"), "provider.test")
+
+    async def aclose(self) -> None:
+        """Have nothing to close."""
 
 
 def channel_to(provider: Provider, keeper: TokenKeeper) -> Channel:
-    mock = httpx.MockTransport(provider)
-    return Channel(mock, "http://provider.test", [], connect_seconds=5, tokens=keeper)
+    return Channel(provider, "http://provider.test", [], connect_seconds=5, tokens=keeper)
 
 
 async def test_a_token_that_the_provider_refuses_is_replaced_once(
-    transport: httpx.AsyncBaseTransport, endpoint: TokenEndpoint
+    transport: Transport, endpoint: TokenEndpoint
 ) -> None:
     clock = Clock()
     keeper = TokenKeeper(account(endpoint), transport, clock=clock)
@@ -255,7 +262,7 @@ async def test_a_token_that_the_provider_refuses_is_replaced_once(
 
 
 async def test_a_fresh_token_that_is_refused_stays_refused(
-    transport: httpx.AsyncBaseTransport, endpoint: TokenEndpoint
+    transport: Transport, endpoint: TokenEndpoint
 ) -> None:
     keeper = TokenKeeper(account(endpoint), transport)
     provider = Provider(1)
@@ -265,7 +272,7 @@ async def test_a_fresh_token_that_is_refused_stays_refused(
 
 
 async def test_where_no_other_token_is_given_the_refusal_stands(
-    transport: httpx.AsyncBaseTransport,
+    transport: Transport,
 ) -> None:
     clock = Clock()
     async with TokenEndpoint(statuses=(200, 503)) as endpoint:
@@ -278,7 +285,7 @@ async def test_where_no_other_token_is_given_the_refusal_stands(
 
 
 async def test_without_a_token_nothing_is_sent_but_connections_are_warmed(
-    transport: httpx.AsyncBaseTransport,
+    transport: Transport,
 ) -> None:
     async with TokenEndpoint(statuses=(503,)) as endpoint:
         keeper = TokenKeeper(account(endpoint), transport)

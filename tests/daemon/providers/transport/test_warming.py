@@ -9,8 +9,13 @@ import httpx
 import pytest
 
 from routerd.providers.transport import warm
+from tests.daemon.providers.transport.conftest import host_of
 
 KEY = ((b"authorization", b"Bearer test-key"),)
+
+
+def named(server: Any) -> list[tuple[bytes, bytes]]:
+    return [host_of(server.url()), *KEY]
 
 
 @pytest.mark.parametrize("status", ["200 OK", "401 Unauthorized", "404 Not Found"])
@@ -23,7 +28,7 @@ async def test_the_first_calls_open_nothing(
 
     server = await serve(handler)
     transport = await make(engine)
-    report = await warm(transport, server.url("/v1/models"), KEY, 4)
+    report = await warm(transport, server.url("/v1/models"), named(server), 4)
     assert (report.open, report.wanted, report.error) == (4, 4, None)
     assert server.accepted == 4
     for received in server.requests:
@@ -43,7 +48,7 @@ async def test_over_tls(engine: str, serve: Any, make: Any, fetch: Any, authorit
 
     server = await serve(handler, authority.server)
     transport = await make(engine, ca_file=authority.ca_file)
-    assert (await warm(transport, httpx.URL(server.url()), KEY, 2)).open == 2
+    assert (await warm(transport, server.url(), named(server), 2)).open == 2
     await fetch(transport, server.url())
     assert server.accepted == 2
 
@@ -54,7 +59,7 @@ async def test_a_connection_the_server_closes_does_not_count(engine: str, serve:
         await connection.answer(more=b"connection: close\r\n")
 
     server = await serve(handler)
-    report = await warm(await make(engine), server.url(), KEY, 3)
+    report = await warm(await make(engine), server.url(), named(server), 3)
     assert (report.open, report.error) == (0, None)
 
 
@@ -66,7 +71,7 @@ async def test_a_silent_server_costs_the_time_out_and_no_more(engine: str, serve
         await connection.until_closed()
 
     server = await serve(handler)
-    report = await warm(await make(engine), server.url(), KEY, 3, timeout_seconds=0.5)
+    report = await warm(await make(engine), server.url(), named(server), 3, timeout_seconds=0.5)
     assert report.open == 1
     assert report.seconds >= 0.5
     await server.until(lambda: len(server.closed_by_client) == 2)
@@ -88,7 +93,7 @@ async def test_an_endless_answer_is_given_up(engine: str, serve: Any, make: Any)
             await connection.send(b"x" * 65_536)
 
     server = await serve(handler)
-    report = await warm(await make(engine), server.url(), KEY, 1)
+    report = await warm(await make(engine), server.url(), named(server), 1)
     assert report.open == 0
     assert isinstance(report.error, httpx.DecodingError)
 
@@ -101,7 +106,7 @@ async def test_idle_connections_are_dropped_after_their_time(serve: Any, make: A
 
     server = await serve(handler)
     transport = await make(keepalive_seconds=0.2)
-    assert (await warm(transport, server.url(), KEY, 1)).open == 1
+    assert (await warm(transport, server.url(), named(server), 1)).open == 1
     await server.client_closed.wait()
     assert await fetch(transport, server.url()) == (200, b"ok")
     assert server.accepted == 2
