@@ -31,7 +31,7 @@ from routerd.execute.story import Rules, Story, join_earlier, place_of
 from routerd.ledger import Ledger
 from routerd.telemetry.events import BugSeen, CallFinished, Events
 from routerd_proto.errors import ErrorInfo, error_info
-from routerd_proto.frames import CallRequested, CallStarted
+from routerd_proto.frames import CallRequested
 from routerd_proto.search import SearchRequested
 
 __all__ = ["Pipeline"]
@@ -141,7 +141,7 @@ class Pipeline:
         waits = story.leaves_place_for(key := story.key(asked))
         async with answers.share(key, call.deadline - monotonic()) as turn:
             if turn.answer is not None:
-                sink.send((CallStarted(record.decision_id, record.trace_id),))
+                story.tell_started(sink)
                 give_kept(turn.answer, record, story.delivery)
                 return None
             if waits:
@@ -152,7 +152,7 @@ class Pipeline:
             purse = Purse(story.accounts, record, story.place)
             plan = story.decide(asked, purse)
             story.copy_for(self.shadows, asked, plan)
-            sink.send((CallStarted(record.decision_id, record.trace_id),))
+            story.tell_started(sink)
             execution = story.begin(asked, purse)
             await execution.run(plan, story.rules.targets)
             keep_answer(turn, collected, record, execution)
@@ -164,7 +164,7 @@ class Pipeline:
         asked = story.understand()
         purse = Purse(story.accounts, story.record, story.place)
         plan = story.decide(asked, purse)
-        sink.send((CallStarted(story.record.decision_id, story.record.trace_id),))
+        story.tell_started(sink)
         searching = story.begin_search(search, asked, purse)
         await searching.run(plan, story.rules.targets)
         return searching.error

@@ -10,6 +10,7 @@ from routerd_proto.codec import (
     daemon_frame_reader,
     encode_frame,
     encode_frames,
+    encode_more,
     repair_text,
 )
 from routerd_proto.conversation import Conversation, State
@@ -30,6 +31,7 @@ __all__ = [
     "daemon_frame_reader",
     "encode_frame",
     "encode_frames",
+    "encode_more",
     "error_info",
     "repair_text",
 ]

@@ -33,6 +33,7 @@ __all__ = [
     "daemon_frame_reader",
     "encode_frame",
     "encode_frames",
+    "encode_more",
     "repair_text",
 ]
 
@@ -65,9 +66,14 @@ def encode_frame(frame: msgspec.Struct) -> bytearray:
 def encode_frames(frames: Iterable[msgspec.Struct]) -> bytearray:
     """Encode several frames into one buffer, for one write; what is repaired is as for one."""
     data = bytearray()
+    encode_more(frames, data)
+    return data
+
+
+def encode_more(frames: Iterable[msgspec.Struct], data: bytearray) -> None:
+    """Encode frames behind those that are in a buffer already."""
     for frame in frames:
         _append(frame, data)
-    return data
 
 
 def _append(frame: msgspec.Struct, data: bytearray) -> None:

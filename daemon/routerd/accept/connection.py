@@ -12,7 +12,7 @@ import asyncio
 import socket
 import struct
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol, cast
 
 import anyio
@@ -24,8 +24,8 @@ from routerd_proto import (
     ErrorInfo,
     ProtocolError,
     client_frame_reader,
-    encode_frame,
     encode_frames,
+    encode_more,
     error_info,
 )
 from routerd_proto.frames import (
@@ -79,6 +79,7 @@ class Connection(asyncio.Protocol):
         self.ended: ErrorInfo | None = None
         self.busy = False
         self._unread = 0
+        self._held = bytearray()
         # When the state that a time limit watches began, on the loop's clock.
         self.since = self._loop.time()
 
@@ -164,13 +165,36 @@ class Connection(asyncio.Protocol):
         """Whether the app has not read what was written so far."""
         return self._writable is not None
 
-    def send(self, frames: Iterable[Struct]) -> None:
+    def send(self, frames: Sequence[Struct]) -> None:
         """Write frames at once; never blocks, nothing is written to a closed connection."""
-        frames = tuple(frames)
-        for frame in frames:
-            self._conversation.advance(frame)
-        if not self.closing:
+        self._advance(frames)
+        if self.closing:
+            return
+        if self._held:
+            encode_more(frames, self._held)
+            self.flush()
+        else:
             self.transport.write(encode_frames(frames))
+
+    def hold(self, frames: Sequence[Struct]) -> None:
+        """Write frames together with the next ones, at the latest when the server looks by.
+
+        A write and the wake-up it causes at the other end cost more than what is in them.
+        """
+        self._advance(frames)
+        if not self.closing:
+            encode_more(frames, self._held)
+
+    def flush(self) -> None:
+        """Write what is held."""
+        if self._held and not self.closing:
+            held, self._held = self._held, bytearray()
+            self.transport.write(held)
+
+    def _advance(self, frames: Sequence[Struct]) -> None:
+        advance = self._conversation.advance
+        for frame in frames:
+            advance(frame)
 
     async def drain(self) -> None:
         """Wait until the app has read enough. A reader that never does is cut off by the server."""
@@ -184,7 +208,8 @@ class Connection(asyncio.Protocol):
         if self.closing:
             return
         self.ended = error
-        self.transport.write(encode_frame(ConnectionEnded(error)))
+        encode_more((ConnectionEnded(error),), self._held)
+        self.flush()
         self.transport.close()
         self._close()
 

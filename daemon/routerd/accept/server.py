@@ -166,12 +166,13 @@ class Server:
             self._changed.set()
 
     async def _sweep(self) -> None:
-        """Close what broke a time limit, once a second for all connections."""
+        """Close what broke a time limit and write what is held, once a second for all of them."""
         clock = asyncio.get_running_loop().time
         while True:
             await anyio.sleep(SWEEP_SECONDS)
             now = clock()
             for connection in list(self.connections):
+                connection.flush()
                 connection.look_at_reader()
                 self._check_limits(connection, now - connection.since)
 

@@ -112,7 +112,8 @@ class AnswerReader:
         if self._held_back:
             # What came in a thousand parts need not be read as a thousand.
             is_one = self._stream and self._whole
-            self._delivery.send(joined(self._held_back) if is_one else self._held_back)
+            parts = joined(self._held_back) if is_one else self._held_back
+            self._delivery.send(parts, are_last=True)
         self._delivery.end()
 
     async def _take(self, parts: list[Part]) -> None:

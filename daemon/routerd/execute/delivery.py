@@ -7,7 +7,7 @@ declared void only once there is something to replace it, were it the end of an 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from time import monotonic
 from typing import Protocol
 
@@ -38,8 +38,11 @@ class Sink(Protocol):
     def congested(self) -> bool:
         """Whether the app reads more slowly than its answer comes."""
 
-    def send(self, frames: Iterable[Struct]) -> None:
+    def send(self, frames: Sequence[Struct]) -> None:
         """Write frames; never blocks."""
+
+    def hold(self, frames: Sequence[Struct]) -> None:
+        """Write frames together with those that are sent next."""
 
     def end(self, error: ErrorInfo) -> None:
         """Say why, close, and cancel what is running."""
@@ -102,10 +105,11 @@ class Delivery:
         if self._sink.congested:
             await self._sink.drain()
 
-    def send(self, parts: list[Part]) -> None:
-        """Send parts to the caller without waiting."""
+    def send(self, parts: list[Part], *, are_last: bool = False) -> None:
+        """Send parts to the caller without waiting; the last ones with the end of the call."""
+        send = self._sink.hold if are_last else self._sink.send
         if self.cut_by is not None:
-            self._sink.send((CallRestarted(self.cut_by.info()), *parts))
+            send((CallRestarted(self.cut_by.info()), *parts))
             self.cut_by = None
             self.first_content_us = self.elapsed_us() if parts else None
             for listener in self.listeners:
@@ -113,7 +117,7 @@ class Delivery:
         else:
             if self.first_content_us is None:
                 self.first_content_us = self.elapsed_us()
-            self._sink.send(parts)
+            send(parts)
         for listener in self.listeners:
             listener.add(parts)
         self.committed = True
@@ -122,7 +126,7 @@ class Delivery:
     def end(self) -> None:
         """End a whole answer: without content of its own it still replaces what came before."""
         if self.cut_by is not None:
-            self.send([])
+            self.send([], are_last=True)
         self.held = self._running
 
     def fail(self, failure: Failure) -> None:

@@ -10,7 +10,7 @@ compared.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import anyio
@@ -46,9 +46,13 @@ class _Inbox:
     def __init__(self) -> None:
         self.parts: list[Struct] = []
 
-    def send(self, frames: Iterable[Struct]) -> None:
+    def send(self, frames: Sequence[Struct]) -> None:
         """Keep what comes."""
         self.parts += frames
+
+    def hold(self, frames: Sequence[Struct]) -> None:
+        """Do what `send` does."""
+        self.send(frames)
 
     def end(self, error: ErrorInfo) -> None:
         """There is nothing to close."""

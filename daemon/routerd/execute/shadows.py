@@ -9,7 +9,7 @@ on the record of the call. It takes no place that a call could have.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Struct, structs
@@ -44,8 +44,12 @@ class _Nobody:
     ended: ErrorInfo | None = None
     congested = False
 
-    def send(self, frames: Iterable[Struct]) -> None:
+    def send(self, frames: Sequence[Struct]) -> None:
         """Take frames."""
+
+    def hold(self, frames: Sequence[Struct]) -> None:
+        """Do what `send` does."""
+        self.send(frames)
 
     def end(self, error: ErrorInfo) -> None:
         """Hear why it is over."""

@@ -19,7 +19,7 @@ from routerd.domain import Attempt, Call, Latency, Plan, Record
 from routerd.errors import CallRefused
 from routerd.execute.accounts import Accounts, Purse
 from routerd.execute.deciding import Asked, decide, understand
-from routerd.execute.delivery import Delivery
+from routerd.execute.delivery import Delivery, Sink
 from routerd.execute.fair_queue import BATCH, CRITICAL, ORDINARY
 from routerd.execute.keeping import KeptTexts
 from routerd.execute.places import Place, Places
@@ -38,7 +38,7 @@ from routerd.settings import (
     Timeouts,
     timeouts_for,
 )
-from routerd_proto.frames import CallOptions
+from routerd_proto.frames import CallOptions, CallStarted
 from routerd_proto.search import SearchRequested
 
 __all__ = ["Rules", "Story", "join_earlier", "place_of"]
@@ -161,6 +161,14 @@ class Story(Struct, eq=False):
         if not plan.routes:
             raise CallRefused(refusal(plan, snapshot))
         return plan
+
+    def tell_started(self, sink: Sink) -> None:
+        """Tell the caller the name of its call; who waits for a whole answer is woken once only."""
+        frames = (CallStarted(self.record.decision_id, self.record.trace_id),)
+        if self.call.stream:
+            sink.send(frames)
+        else:
+            sink.hold(frames)
 
     def copy_for(self, shadows: Shadows | None, asked: Asked, plan: Plan) -> None:
         """Have shadows copy the call, if its plan names any; one sent again was copied before."""

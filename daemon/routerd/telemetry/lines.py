@@ -66,9 +66,6 @@ class LineWriter:
                     )
                     self._thread.start()
 
-    # structlog calls its logger by the name of the level.
-    debug = info = warning = error = critical = write
-
     def close(self, timeout_seconds: float = 1.0) -> None:
         """Wait a little for lines that are kept; those still there are given up."""
         with self._lock:

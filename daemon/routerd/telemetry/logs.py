@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping, MutableMapping
+import time
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
 import msgspec
-import structlog
-from msgspec import structs
+from msgspec import Struct, structs
 
 from routerd.domain import Record
 from routerd.telemetry.events import (
@@ -82,8 +82,9 @@ EVENT_LEVELS: Final[Mapping[type[Event], str]] = {
     TripsUnreadable: "error",
 }
 Fields = dict[str, Any]
-# As structlog calls it: the logger, the level's name and the fields; returns the line.
-Renderer = Callable[[Any, str, MutableMapping[str, Any]], bytes]
+# From a level, the name of an event, and fields that are plain data or a struct of it, to a line.
+Renderer = Callable[[str, str, Any], bytes]
+_encode: Final = msgspec.json.Encoder().encode
 
 
 def configure_logs(
@@ -99,9 +100,7 @@ def configure_logs(
     environment has NO_COLOR. From now on, what libraries log goes the same way, until `close()`.
     """
     renderer = _console_renderer(environ) if stream.isatty() else _as_json
-    writer = LineWriter(
-        stream, lambda count: renderer(None, "error", {"event": "log_lines_lost", "count": count})
-    )
+    writer = LineWriter(stream, lambda count: renderer("error", "log_lines_lost", {"count": count}))
     return Logs(level, writer, renderer, calls=calls)
 
 
@@ -117,32 +116,60 @@ class Logs:
 
     def __call__(self, event: Event) -> None:
         """Write the line of an event."""
-        if isinstance(event, CallFinished):
+        if type(event) is CallFinished:
             level = _call_level(event.record)
-            if level in self._levels and (self._calls or level != "info"):
-                self._write(level, "call_finished", _call_fields(event.record))
+            if self._calls or level != "info":
+                self._write(level, "call_finished", _call_line(event.record))
             return
-        level = EVENT_LEVELS.get(type(event), "info")
-        if level in self._levels:
-            self._write(level, event_name(event), _fields(event))
+        self._write(EVENT_LEVELS.get(type(event), "info"), event_name(event), _fields(event))
 
     def change(self, level: str, *, calls: bool) -> None:
         """Write lines of this level and above from now on, with or without those of calls."""
         self._calls = calls
         self._levels = {name for name, number in LEVELS.items() if number >= LEVELS[level]}
-        self._logger = structlog.wrap_logger(
-            self._writer,
-            processors=[self._renderer],
-            wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        ).bind()
 
     def close(self) -> None:
         """Let libraries log as before, and wait a little for lines that are not written yet."""
         logging.getLogger().removeHandler(self._libraries)
         self._writer.close()
 
-    def _write(self, level: str, event: str, fields: Fields) -> None:
-        getattr(self._logger, level)(event, **fields)
+    def _write(self, level: str, event: str, fields: Any) -> None:
+        if level in self._levels:
+            self._writer.write(self._renderer(level, event, fields))
+
+
+class CallLine(Struct, omit_defaults=True, gc=False):
+    """What the line of a call says, in this order; what is None is left out."""
+
+    decision_id: str
+    target: str | None = None
+    model: str | None = None
+    deployment: str | None = None
+    provider: str | None = None
+    attempts: int | None = None
+    finish: str | None = None
+    error_code: str | None = None
+    cost_cents: float | None = None
+    cost_basis: str | None = None
+    first_content_ms: float | None = None
+    total_ms: float | None = None
+    upstream_ms: float | None = None
+    tenant: str | None = None
+    team: str | None = None
+    agent: str | None = None
+    feature: str | None = None
+    task: str | None = None
+    arm: str | None = None
+    shadow_of: str | None = None
+    degraded: str | None = None
+    simulated: bool | None = None
+    cached: bool | None = None
+    skipped: int | None = None
+    queued_ms: float | None = None
+    input_tokens: int | None = None
+    cached_tokens: int | None = None
+    output_tokens: int | None = None
+    trace_id: str | None = None
 
 
 def _call_level(record: Record) -> str:
@@ -153,47 +180,47 @@ def _call_level(record: Record) -> str:
     return "warning"
 
 
-def _call_fields(record: Record) -> Fields:
+def _call_line(record: Record) -> CallLine:
+    line = CallLine(
+        record.decision_id,
+        as_name(record.target),
+        record.model or None,
+        record.deployment or None,
+        record.provider or None,
+        len(record.attempts),
+        record.finish,
+        as_code(record.error_code),
+        _cents(record.cost_nanodollars),
+        record.cost_basis,
+        _milliseconds(record.first_content_us),
+        _milliseconds(record.total_us),
+        _milliseconds(record.upstream_us),
+        as_name(record.tenant),
+        as_name(record.team),
+        as_name(record.agent),
+        as_name(record.feature),
+        as_name(record.task),
+        record.arm,
+        record.shadow_of,
+        record.degraded,
+        record.simulated or None,
+        record.cached or None,
+        len(record.skipped) or None,
+        _milliseconds(record.queued_us or None),
+    )
     usage = record.usage
-    fields: Fields = {
-        "decision_id": record.decision_id,
-        "target": as_name(record.target),
-        "model": record.model or None,
-        "deployment": record.deployment or None,
-        "provider": record.provider or None,
-        "attempts": len(record.attempts),
-        "finish": record.finish,
-        "error_code": as_code(record.error_code),
-        "cost_cents": _cents(record.cost_nanodollars),
-        "cost_basis": record.cost_basis,
-        "first_content_ms": _milliseconds(record.first_content_us),
-        "total_ms": _milliseconds(record.total_us),
-        "upstream_ms": _milliseconds(record.upstream_us),
-        "tenant": as_name(record.tenant),
-        "team": as_name(record.team),
-        "agent": as_name(record.agent),
-        "feature": as_name(record.feature),
-        "task": as_name(record.task),
-        "arm": record.arm,
-        "shadow_of": record.shadow_of,
-        "degraded": record.degraded,
-        "simulated": record.simulated or None,
-        "cached": record.cached or None,
-        "skipped": len(record.skipped) or None,
-        "queued_ms": _milliseconds(record.queued_us or None),
-    }
     if usage is not None:
-        fields["input_tokens"] = (
+        line.input_tokens = (
             usage.input_tokens
             + usage.cache_read_tokens
             + usage.cache_write_tokens
             + usage.cache_write_long_tokens
         )
-        fields["cached_tokens"] = usage.cache_read_tokens
-        fields["output_tokens"] = usage.output_tokens
+        line.cached_tokens = usage.cache_read_tokens
+        line.output_tokens = usage.output_tokens
     if record.trace_id and record.trace_id != record.decision_id:
-        fields["trace_id"] = record.trace_id
-    return {name: value for name, value in fields.items() if value is not None}
+        line.trace_id = record.trace_id
+    return line
 
 
 def _fields(event: Event) -> Fields:
@@ -214,13 +241,31 @@ def _milliseconds(microseconds: int | None) -> float | None:
     return None if microseconds is None else microseconds / 1000
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+class _Clock:
+    """The time as lines have it; what does not change within a second is made once in it."""
+
+    def __init__(self) -> None:
+        # In one piece, because libraries log from other threads too.
+        self._made = (-1, "")
+
+    def now(self) -> str:
+        """Return the time in UTC, to the millisecond."""
+        second, rest = divmod(time.time_ns() // 1_000_000, 1000)
+        made, text = self._made
+        if made != second:
+            text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+            self._made = (second, text)
+        return f"{text}.{rest:03}Z"
 
 
-def _as_json(_logger: Any, level: str, fields: MutableMapping[str, Any]) -> bytes:
-    line = {"timestamp": _now(), "level": level, "event": fields.pop("event"), **fields}
-    return msgspec.json.encode(line) + b"\n"
+_clock: Final = _Clock()
+
+
+def _as_json(level: str, event: str, fields: Any) -> bytes:
+    """Return a line; the names of levels and events need no escaping."""
+    head = f'{{"timestamp":"{_clock.now()}","level":"{level}","event":"{event}"'.encode()
+    body = _encode(fields)
+    return head + (b"}\n" if body == b"{}" else b"," + body[1:] + b"\n")
 
 
 def _console_renderer(environ: Mapping[str, str]) -> Renderer:
@@ -228,9 +273,11 @@ def _console_renderer(environ: Mapping[str, str]) -> Renderer:
 
     console = ConsoleRenderer(colors=not environ.get("NO_COLOR"), pad_event_to=20)
 
-    def render(logger: Any, level: str, fields: MutableMapping[str, Any]) -> bytes:
-        shown = {name: _printable(value) for name, value in fields.items()}
-        line = console(logger, level, {"timestamp": _now(), "level": level, **shown})
+    def render(level: str, event: str, fields: Any) -> bytes:
+        plain: Fields = msgspec.to_builtins(fields)
+        shown = {name: _printable(value) for name, value in plain.items()}
+        head = {"timestamp": _clock.now(), "level": level, "event": event}
+        line = console(None, level, {**head, **shown})
         return line.encode(errors="backslashreplace") + b"\n"
 
     return render

@@ -311,6 +311,9 @@ class RecordingSink:
         self.frames.extend(frames)
         self.sent.set()
 
+    def hold(self, frames: Iterable[Struct]) -> None:
+        self.send(frames)
+
     async def drain(self) -> None:
         self.draining.set()
         await self._readable.wait()

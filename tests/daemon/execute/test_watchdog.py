@@ -153,3 +153,23 @@ async def test_it_does_not_swallow_somebody_elses_cancellation() -> None:
     assert outer.cancelled_caught
     assert not reached
     assert guard.expired is None
+
+
+@pytest.mark.parametrize("first", ["watchdog", "scope"])
+async def test_somebody_who_cancels_in_the_same_turn_has_its_way(first: str) -> None:
+    guard, _ = watchdog()
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    reached = False
+    with anyio.CancelScope() as scope:
+        ends = [guard._fire, scope.cancel]
+        with guard:
+            guard.expect("headers", -1.0)
+            for end in ends if first == "watchdog" else reversed(ends):
+                loop.call_soon(end)
+            await anyio.sleep_forever()
+        await anyio.sleep_forever()
+        reached = True
+    assert scope.cancelled_caught
+    assert not reached
+    assert task is not None
+    assert task.cancelling() == 0
