@@ -256,10 +256,14 @@ class AsyncPools:
         self._pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncPool]
         self._pools = weakref.WeakKeyDictionary()
         self._inherited: list[object] = []
+        self._last: tuple[weakref.ref[asyncio.AbstractEventLoop], AsyncPool] | None = None
 
     def current(self) -> AsyncPool:
         """Return the pool of the running loop."""
         loop = asyncio.get_running_loop()
+        last = self._last  # nearly always the same loop as before
+        if last is not None and last[0]() is loop:
+            return last[1]
         pool = self._pools.get(loop)
         if pool is None:
             pool = AsyncPool(self._paths, self._limits)
@@ -267,6 +271,7 @@ class AsyncPools:
                 for other in [other for other in self._pools if other.is_closed()]:
                     del self._pools[other]
                 self._pools[loop] = pool
+        self._last = (weakref.ref(loop), pool)
         return pool
 
     def start(self, request: Request) -> AsyncRun:
@@ -275,6 +280,7 @@ class AsyncPools:
 
     async def aclose(self) -> None:
         """Close the connections of the running loop."""
+        self._last = None
         pool = self._pools.pop(asyncio.get_running_loop(), None)
         if pool is not None:
             pool.close()
@@ -287,6 +293,7 @@ class AsyncPools:
         parent share, and the parent would never hear from it again.
         """
         self._lock = threading.Lock()
+        self._last = None
         self._inherited.append(self._pools)
         self._pools = weakref.WeakKeyDictionary()
 
@@ -294,8 +301,11 @@ class AsyncPools:
 class AsyncRun(Run[AsyncPool, AsyncLink]):
     """Carries one request to its end, waiting in the running loop."""
 
-    async def advance(self) -> StreamPart | None:
-        """Return the next part of the answer, None at its end. Raises a RouterdError."""
+    async def advance(self, *, to_end: bool = False) -> StreamPart | None:
+        """Return the next part of the answer, None at its end. Raises a RouterdError.
+
+        `to_end` does not stop at parts: they are kept by the request.
+        """
         request = self.request
         while not request.ended and request.failure is None:
             try:
@@ -303,16 +313,17 @@ class AsyncRun(Run[AsyncPool, AsyncLink]):
                 if link is None:
                     link = self.link = await self.pool.take(request, fresh=self.lost)
                     await link.open(request)
-                if not link.wire.frames:
+                wire = link.wire
+                if not wire.frames:
                     await link.receive(request.deadline)
-                part = request.take(link.wire.take())
+                part = request.take(wire.take())
             except (Lost, Failed, ProtocolError, TimeoutError) as error:
                 self.interrupt(error)
             except BaseException:  # cancelled: the daemon is to know at once
                 self.close()
                 raise
             else:
-                if part is not None:
+                if part is not None and not to_end:
                     return part
         if self.link is not None:
             link, self.link = self.link, None

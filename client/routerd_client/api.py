@@ -87,17 +87,13 @@ class Client:
     def complete(self, target: str, messages: Messages, **options: Unpack[Options]) -> Reply:
         """Ask for a whole answer and wait for it. Inputs as for `stream`; raises RouterdError."""
         call = self._call(target, messages, options, stream=False)
-        run = self._start(call)
-        while run.advance() is not None:
-            pass
+        self._start(call).advance(to_end=True)
         return call.reply()
 
     async def acomplete(self, target: str, messages: Messages, **options: Unpack[Options]) -> Reply:
         """Ask for a whole answer and await it. Inputs as for `stream`; raises RouterdError."""
         call = self._call(target, messages, options, stream=False)
-        run = self._start_async(call)
-        while await run.advance() is not None:
-            pass
+        await self._start_async(call).advance(to_end=True)
         return call.reply()
 
     def embed(

@@ -156,8 +156,11 @@ def close_all(links: list[BlockingLink]) -> None:
 class BlockingRun(Run[BlockingPool, BlockingLink]):
     """Carries one request to its end, waiting in the calling thread."""
 
-    def advance(self) -> StreamPart | None:
-        """Return the next part of the answer, None at its end. Raises a RouterdError."""
+    def advance(self, *, to_end: bool = False) -> StreamPart | None:
+        """Return the next part of the answer, None at its end. Raises a RouterdError.
+
+        `to_end` does not stop at parts: they are kept by the request.
+        """
         request = self.request
         while not request.ended and request.failure is None:
             try:
@@ -165,16 +168,17 @@ class BlockingRun(Run[BlockingPool, BlockingLink]):
                 if link is None:
                     link = self.link = self.pool.take(request, fresh=self.lost)
                     link.open(request)
-                if not link.wire.frames:
+                wire = link.wire
+                if not wire.frames:
                     link.receive(request.deadline)
-                part = request.take(link.wire.take())
+                part = request.take(wire.take())
             except (Lost, Failed, ProtocolError, TimeoutError) as error:
                 self.interrupt(error)
             except BaseException:  # Ctrl-C: the daemon is to know at once
                 self.close()
                 raise
             else:
-                if part is not None:
+                if part is not None and not to_end:
                     return part
         if self.link is not None:
             link, self.link = self.link, None

@@ -38,6 +38,7 @@ HELLO_BYTES: Final = bytes(encode_frame(HELLO))
 # Less fits a socket's buffer, so that the daemon cannot refuse it in the middle of a write and its
 # reason get lost with the write.
 GREET_FIRST_BYTES: Final = 64 * 1024
+OF_CONNECTIONS: Final[frozenset[type]] = frozenset((DaemonHello, ConnectionEnded))
 
 
 class Wire:
@@ -127,12 +128,17 @@ class Wire:
         """
         frame = self.frames.popleft()
         self._advance(frame)
+        if type(frame) in OF_CONNECTIONS:
+            self._take_own(frame)
+        return frame
+
+    def _take_own(self, frame: DaemonFrame) -> None:
+        """Take what is about the connection rather than a request."""
         if isinstance(frame, DaemonHello):
             self._greeted(frame)
         elif isinstance(frame, ConnectionEnded):
             reason = frame.error
             raise Lost(f"the daemon closed the connection: {reason.message}", reason)
-        return frame
 
     def _greeted(self, hello: DaemonHello) -> None:
         if hello.protocol_version != PROTOCOL_VERSION:

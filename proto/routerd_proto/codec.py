@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Iterable, Iterator
+from struct import Struct
 from typing import Any, Final, Generic, NoReturn, TypeVar
 
 import msgspec
@@ -39,6 +40,7 @@ __all__ = [
 
 DEFAULT_MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
 PREFIX_BYTES: Final = 4
+_prefix: Final = Struct(">I")
 # What msgpack has integers for.
 LEAST_INTEGER: Final = -(2**63)
 GREATEST_INTEGER: Final = 2**64 - 1
@@ -159,40 +161,42 @@ class FrameReader(Generic[Frame]):
             rest.clear()
         position, end = 0, len(data)
         view = memoryview(data)
+        decode, longest = self._decode, self._max_frame_bytes
         needed = PREFIX_BYTES
         while end - position >= needed:
             start = position + PREFIX_BYTES
-            needed = PREFIX_BYTES + self._size(view[position:start])
+            (size,) = _prefix.unpack_from(data, position)
+            if size > longest:
+                raise self._too_large(size)
+            needed = PREFIX_BYTES + size
             if end - position >= needed:
                 position += needed
                 needed = PREFIX_BYTES
-                yield self._decode_frame(view[start:position])
+                body = view[start:position]
+                try:
+                    frame = decode(body)
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                    raise self._broken(body, error) from error
+                yield frame
         if position < end:
             rest += view[position:]
             self._needed = needed
 
-    def _size(self, prefix: memoryview) -> int:
-        size = int.from_bytes(prefix, "big")
-        if size > self._max_frame_bytes:
-            raise ProtocolError(
-                error_info(
-                    "frame_too_large",
-                    f"a frame of {size} bytes is over the limit of {self._max_frame_bytes}",
-                    details={"size": size, "limit": self._max_frame_bytes},
-                )
+    def _too_large(self, size: int) -> ProtocolError:
+        limit = self._max_frame_bytes
+        return ProtocolError(
+            error_info(
+                "frame_too_large",
+                f"a frame of {size} bytes is over the limit of {limit}",
+                details={"size": size, "limit": limit},
             )
-        return size
+        )
 
-    def _decode_frame(self, view: memoryview) -> Frame:
-        try:
-            return self._decode(view)
-        except msgspec.ValidationError as error:
-            raise ProtocolError(self._explain(view, error)) from error
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            kind = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-            raise ProtocolError(
-                error_info("protocol_error", f"a frame is not valid msgpack: {kind}")
-            ) from error
+    def _broken(self, view: memoryview, error: Exception) -> ProtocolError:
+        if isinstance(error, msgspec.ValidationError):
+            return ProtocolError(self._explain(view, error))
+        kind = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        return ProtocolError(error_info("protocol_error", f"a frame is not valid msgpack: {kind}"))
 
     def _explain(self, view: memoryview, error: msgspec.ValidationError) -> ErrorInfo:
         """Say which field of which frame is wrong, instead of a position in an array."""

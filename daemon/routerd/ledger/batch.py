@@ -16,11 +16,12 @@ from routerd.domain import Record
 from routerd.ledger.reasons import Reasons
 from routerd.ledger.rows import (
     INSERT_ATTEMPT,
-    INSERT_CALL,
     REPLACE_CALL,
     Row,
     attempt_rows,
     call_row,
+    insert_attempts,
+    insert_calls,
     read_record,
 )
 from routerd.ledger.totals import DAY_MS, Totals
@@ -80,8 +81,8 @@ class BatchWriter:
             attempts += attempt_rows(record)
             totals.add(record)
         with transaction(self._connection):
-            self._connection.executemany(INSERT_CALL, calls)
-            self._connection.executemany(INSERT_ATTEMPT, attempts)
+            insert_calls(self._connection, calls)
+            insert_attempts(self._connection, attempts)
             self._write_others(totals, writes, days)
 
     def _merge(

@@ -1,13 +1,16 @@
 """From a record to its rows and back.
 
-Rules of this file: pure. The columns repeat what people filter and sum by; the whole record stands
+Rules of this file: pure, but for the inserting. The columns repeat what people filter and sum by; the whole record stands
 beside them as JSON, and that is what is read back, with the candidates its plan dropped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import blake2b
+from itertools import chain
+from sqlite3 import Connection
 from typing import Final
 
 import msgspec
@@ -20,13 +23,14 @@ __all__ = [
     "ATTEMPT_COLUMNS",
     "CALL_COLUMNS",
     "INSERT_ATTEMPT",
-    "INSERT_CALL",
     "REPLACE_CALL",
     "Row",
     "attempt_rows",
     "call_row",
     "digest_of",
     "first_sent",
+    "insert_attempts",
+    "insert_calls",
     "read_record",
     "started_ms",
 ]
@@ -112,13 +116,44 @@ ATTEMPT_COLUMNS: Final = (
 )
 
 
-def _insert(into: str, columns: tuple[str, ...]) -> str:
-    return f"{into} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+# More would save nothing: what a statement costs is then spread over enough.
+ROWS_AT_ONCE: Final = 32
 
 
-INSERT_CALL: Final = _insert("INSERT INTO calls", CALL_COLUMNS)
+@lru_cache(maxsize=2 * ROWS_AT_ONCE)
+def _insert(into: str, columns: tuple[str, ...], rows: int = 1) -> str:
+    row = f"({', '.join('?' * len(columns))})"
+    return f"{into} ({', '.join(columns)}) VALUES {', '.join([row] * rows)}"
+
+
 REPLACE_CALL: Final = _insert("REPLACE INTO calls", CALL_COLUMNS)
 INSERT_ATTEMPT: Final = _insert("INSERT INTO attempts", ATTEMPT_COLUMNS)
+
+
+def insert_calls(connection: Connection, rows: list[Row]) -> None:
+    """Insert rows of `CALL_COLUMNS`."""
+    _insert_all(connection, "INSERT INTO calls", CALL_COLUMNS, rows)
+
+
+def insert_attempts(connection: Connection, rows: list[Row]) -> None:
+    """Insert rows of `ATTEMPT_COLUMNS`."""
+    _insert_all(connection, "INSERT INTO attempts", ATTEMPT_COLUMNS, rows)
+
+
+def _insert_all(
+    connection: Connection, into: str, columns: tuple[str, ...], rows: list[Row]
+) -> None:
+    """Insert many rows by few statements.
+
+    The interpreter's lock is given up and fought for once a statement; with one a row, as
+    `executemany` has it, the event loop was held up by every row.
+    """
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        some = rows[start : start + ROWS_AT_ONCE]
+        values = list(chain.from_iterable(some))
+        connection.execute(_insert(into, columns, len(some)), values)
+
+
 NO_TOKENS: Final[Row] = (None,) * 6
 
 
@@ -204,8 +239,10 @@ def attempt_rows(record: Record) -> list[Row]:
 
 def first_sent(record: Record) -> int:
     """Return the number of the first attempt that was sent, 0 where none was."""
-    numbers = (number for number, attempt in enumerate(record.attempts, 1) if attempt.sent)
-    return next(numbers, 0)
+    for number, attempt in enumerate(record.attempts, 1):
+        if attempt.sent:
+            return number
+    return 0
 
 
 def started_ms(record: Record, attempt: Attempt) -> int:

@@ -57,7 +57,7 @@ class WriterSettings(Struct, frozen=True):
     first_retry: float = 0.25
     last_retry: float = 10.0
     busy_milliseconds: int = 5000
-    gather_seconds: float = 0.02
+    gather_seconds: float = 0.1
     idle_seconds: float = 30.0
 
 
