@@ -47,6 +47,8 @@ __all__ = ["run_daemon"]
 
 # A provider that cannot be reached must not keep the daemon from serving the others.
 WARM_BEFORE_READY_SECONDS = 1.0
+# New objects before the youngest are looked at, and how seldom the older ones are.
+COLLECTED_AFTER = (20_000, 20, 100)
 
 
 async def run_daemon(
@@ -93,9 +95,7 @@ async def run_daemon(
             serving.start_soon(prober.run, name="tests of what is tripped")
             with anyio.move_on_after(WARM_BEFORE_READY_SECONDS):
                 await warmed.wait()
-            # What was made so far stays: the collector need not walk it again and again.
-            gc.collect()
-            gc.freeze()
+            _spare_the_collector()
             _tell_ready(notifier, status, startup, events, started_at, serving)
             parts = Reloads(
                 transport=transport,
@@ -117,6 +117,17 @@ async def run_daemon(
             await _drain(server, notifier, reloader.now.startup, events, stop)
             serving.cancel_scope.cancel()
     events.emit(DaemonStopped())
+
+
+def _spare_the_collector() -> None:
+    """Have the collector walk neither what stays, nor what runs at the moment again and again.
+
+    A call leaves no cycles behind, so that there is hardly anything to find: looking after 700 new
+    objects, as is the default, costs a twentieth of a call's time and finds nothing.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECTED_AFTER)
 
 
 async def _open_ledger(startup: Startup, events: Events) -> Ledger:

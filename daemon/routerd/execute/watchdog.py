@@ -25,6 +25,7 @@ class Watchdog:
 
     __slots__ = (
         "_cancelling",
+        "_ceiling",
         "_deadline",
         "_has_cancelled",
         "_limit",

@@ -1,7 +1,8 @@
 """From a record to its rows and back.
 
-Rules of this file: pure, but for the inserting. The columns repeat what people filter and sum by; the whole record stands
-beside them as JSON, and that is what is read back, with the candidates its plan dropped.
+Rules of this file: pure, but for inserting. The columns repeat what people filter and sum by; the
+whole record stands beside them as JSON, and that is what is read back, with the candidates its plan
+dropped.
 """
 
 from __future__ import annotations
