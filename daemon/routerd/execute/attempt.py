@@ -50,7 +50,7 @@ GATEWAY = "a gateway before the provider lost the answer: nobody says whether th
 NO_ANSWER = frozenset({502, 520})
 OF_GATEWAYS = NO_ANSWER | {504, 524}
 NO_TOKENS = Usage()
-SIMULATED_HEADER = "x-routerd-simulated"
+SIMULATED_HEADER = b"x-routerd-simulated"
 # Whose stream shows nothing for so long is silent, however little time its caller allowed.
 SILENT_SECONDS = 5.0
 # And of any answer, so long that it is worth a hint: as short as the shortest limit for it.
@@ -256,7 +256,7 @@ class _Exchange:
         try:
             attempt.headers_us = self._delivery.elapsed_us()
             attempt.status = answer.status_code
-            attempt.simulated = attempt.simulated or SIMULATED_HEADER in answer.headers
+            attempt.simulated = attempt.simulated or answer.has(SIMULATED_HEADER)
             raw = answer.raw_headers
             attempt.request_id, attempt.took_ms = read_told(raw)
             limits = read_limits(raw)

@@ -1,4 +1,4 @@
-"""The default engine: aiohttp's connections and parser, without its session.
+"""The default engine: aiohttp's connections, without its session.
 
 Lives here: one call's way through aiohttp's pool, and what of a failure is told. Never here:
 retries, redirects, cookies, `.netrc`, keys, any look at the environment, any limit on how many
@@ -6,8 +6,7 @@ calls run at once (that is counted before a call gets here).
 
 aiohttp's session makes a request, a writer, a task and a response of its own for each call, and
 asks for redirects, cookies and proxies that no call here has: half of what a call cost. What is
-used of aiohttp is what is hard to get right: its connector (names, addresses, TLS, tunnels, idle
-connections) and its parser.
+used of aiohttp is its connector: names, addresses, TLS, tunnels, idle connections.
 
 Good to know:
 - A GET, HEAD, PUT, DELETE or OPTIONS is repeated once when a kept connection turns out to be dead.
@@ -32,10 +31,11 @@ from typing import Any, Final
 import aiohttp
 
 from routerd.providers.transport.failures import ENGINE_ERRORS, as_httpx_error, root_cause
+from routerd.providers.transport.http_answer import AnswerParser
 from routerd.providers.transport.interface import Request
 from routerd.providers.transport.places import Place, place_of
 from routerd.providers.transport.proxies import Proxies
-from routerd.providers.transport.receiving import Abortable, AiohttpAnswer
+from routerd.providers.transport.receiving import Abortable, AiohttpAnswer, Carrier
 from routerd.providers.transport.sending import Sending, write_request
 from routerd.providers.transport.timeouts import Timeouts, at_least_shortest, client_timeout
 
@@ -120,20 +120,18 @@ class AiohttpTransport:
             )
         except TimeoutError as error:
             raise aiohttp.ConnectionTimeoutError from error
-        answer = AiohttpAnswer(connection, place.host, self._open)
-        protocol = answer.protocol
+        carrier = connection.protocol
+        if not isinstance(carrier, Carrier):
+            connection.close()
+            raise TypeError("the connector made a connection of its own kind")
+        parser = AnswerParser(
+            self._max_header_bytes, self._max_headers, has_body=request.method != "HEAD"
+        )
+        answer = AiohttpAnswer(connection, carrier, parser, place.host, self._open)
         try:
-            protocol.set_response_params(
-                skip_payload=request.method == "HEAD",
-                read_until_eof=True,
-                auto_decompress=False,
-                read_timeout=at_least_shortest(timeouts.read),
-                max_line_size=self._max_header_bytes,
-                max_field_size=self._max_header_bytes,
-                max_headers=self._max_headers,
-            )
-            write_seconds = at_least_shortest(timeouts.write)
-            answer.writer = write_request(protocol, head, body, sending, write_seconds)
+            carrier.carry(answer, at_least_shortest(timeouts.read))
+            seconds = at_least_shortest(timeouts.write)
+            answer.writer = write_request(carrier, head, body, sending, seconds, answer.fail)
             await answer.begin()
         except BaseException:  # cancelled too: what was asked for must not be worked on
             answer.abort()
@@ -160,6 +158,9 @@ class AiohttpTransport:
             resolver=aiohttp.ThreadedResolver(),
             socket_factory=self._new_socket,
         )
+        # There is no other way to have connections of one's own kind: its tests would notice.
+        own_kind = functools.partial(Carrier, self._loop)
+        self._connector._factory = own_kind  # type: ignore[assignment]  # noqa: SLF001
         return self._connector
 
     def _new_socket(self, address: tuple[Any, ...]) -> socket.socket:

@@ -31,7 +31,15 @@ class HttpxAnswer:
     def __init__(self, response: httpx.Response, host: str) -> None:
         self._response = response
         self._host = host
-        self.status_code = response.status_code
+
+    @property
+    def status_code(self) -> int:
+        """The status."""
+        return self._response.status_code
+
+    def has(self, name: bytes) -> bool:
+        """Say whether a header came, by its name in lower case."""
+        return name.decode("ascii") in self._response.headers
 
     @property
     def headers(self) -> Mapping[str, str]:

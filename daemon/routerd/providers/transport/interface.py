@@ -43,7 +43,9 @@ class Answer(Protocol):
     as they came. `stays_open`: whether the server keeps the connection afterwards.
     """
 
-    status_code: int
+    @property
+    def status_code(self) -> int:
+        """The status."""
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -52,6 +54,9 @@ class Answer(Protocol):
     @property
     def raw_headers(self) -> Iterable[tuple[bytes, bytes]]:
         """The headers as they came."""
+
+    def has(self, name: bytes) -> bool:
+        """Say whether a header came, by its name in lower case."""
 
     @property
     def stays_open(self) -> bool:

@@ -1,4 +1,4 @@
-"""An answer on its way in, on aiohttp's connections.
+"""An answer on its way in, on a connection of aiohttp's.
 
 Rules: bytes that came before a failure are handed over before the failure is raised; a reader that
 is cancelled may read on; closing never waits and takes the connection down at once, unless the
@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 import aiohttp
 import httpx
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
-from aiohttp.streams import StreamReader
+from aiohttp.http_exceptions import HttpProcessingError
+from multidict import CIMultiDict
 
-from routerd.providers.transport.failures import ENGINE_ERRORS, as_httpx_error, root_cause
+from routerd.providers.transport.failures import as_httpx_error, root_cause
+from routerd.providers.transport.http_answer import AnswerParser, BrokenBodyError, BrokenHeadError
 
-SWITCHING_PROTOCOLS = 101
-FIRST_FINAL = 200
+__all__ = ["Abortable", "AiohttpAnswer", "Carrier"]
+
+# Of a body that nobody reads; then the connection waits.
+MOST_BUFFERED: Final = 512 * 1024
 
 
 class Abortable(Protocol):
@@ -31,6 +35,64 @@ class Abortable(Protocol):
         ...
 
 
+class Carrier(ResponseHandler):
+    """A connection: it hands what comes to the answer that it carries at the moment.
+
+    Without one it is idle, or a proxy's that is still asked for a tunnel; that aiohttp reads.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self._answer: AiohttpAnswer | None = None
+
+    def carry(self, answer: AiohttpAnswer, read_seconds: float | None) -> None:
+        """Carry an answer from now on; no byte for so long ends it, once reading was begun."""
+        self._answer = answer
+        self._read_timeout = read_seconds
+
+    def let_go(self) -> None:
+        """Carry nothing any more."""
+        self._answer = None
+        self._drop_timeout()
+
+    def pause(self) -> None:
+        """Read no further for now; that is no silence of the server's."""
+        self._drop_timeout()
+        self._pause_transport_reading()
+
+    def go_on(self) -> None:
+        """Read on."""
+        self._resume_transport_reading()
+        self._reschedule_timeout()
+
+    # --- what the loop calls ------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        """Hand on what came; an idle connection on which something comes is not used again."""
+        answer = self._answer
+        if answer is not None:
+            if self._read_timeout is not None:
+                self._reschedule_timeout()
+            answer.take(data)
+        elif self._parser is not None:
+            super().data_received(data)
+        elif self.transport is not None:
+            self.transport.abort()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Tell the answer that nothing more comes."""
+        answer, self._answer = self._answer, None
+        super().connection_lost(exc)
+        if answer is not None:
+            answer.lost(exc)
+
+    def _on_read_timeout(self) -> None:
+        if self._answer is None:
+            super()._on_read_timeout()
+        else:
+            self._answer.fail(aiohttp.SocketTimeoutError())
+
+
 class AiohttpAnswer:
     """An answer, from the moment on that its request has a connection.
 
@@ -39,170 +101,201 @@ class AiohttpAnswer:
     """
 
     __slots__ = (
+        "_carrier",
         "_closed",
         "_connection",
-        "_content",
         "_failure",
         "_host",
+        "_loop",
         "_open_parts",
-        "_watched",
-        "headers",
-        "http_version",
-        "protocol",
-        "raw_headers",
-        "status_code",
+        "_parser",
+        "_paused",
+        "_waiter",
         "writer",
     )
 
-    def __init__(self, connection: Connection, host: str, open_parts: set[Abortable]) -> None:
-        protocol = connection.protocol
-        if protocol is None:  # the connector gives out none like that
-            raise aiohttp.ClientConnectionError("a connection without a protocol")
+    def __init__(
+        self,
+        connection: Connection,
+        carrier: Carrier,
+        parser: AnswerParser,
+        host: str,
+        open_parts: set[Abortable],
+    ) -> None:
         self._connection: Connection | None = connection
+        self._carrier = carrier
+        self._parser = parser
         self._host = host
         self._open_parts = open_parts
-        self._content: StreamReader | None = None
+        self._loop = asyncio.get_running_loop()
+        self._waiter: asyncio.Future[None] | None = None
         self._failure: Exception | None = None
-        self._closed = False
-        self._watched: asyncio.Future[None] | None = None
-        self.protocol: ResponseHandler = protocol
+        self._closed = self._paused = False
         self.writer: asyncio.Task[None] | None = None
-        self.status_code = 0
-        self.headers: Mapping[str, str] = {}
-        self.raw_headers: tuple[tuple[bytes, bytes], ...] = ()
-        self.http_version = aiohttp.HttpVersion11
         open_parts.add(self)
 
+    # --- what who asked for it calls ----------------------------------------------------------
+
     async def begin(self) -> None:
-        """Wait for the headers of the final answer."""
-        while True:
-            message, content = await self.protocol.read()
-            code = message.code
-            if code >= FIRST_FINAL or code == SWITCHING_PROTOCOLS or code < 100:
-                break
-        self.status_code = code
-        self.headers, self.raw_headers = message.headers, message.raw_headers
-        self.http_version = message.version
-        self._content = content
-        content.on_eof(self._complete)
-        if self._connection is not None:
-            self._watch()
+        """Wait for the headers; raises one of `ENGINE_ERRORS`."""
+        while not self._parser.status:
+            if self._failure is not None:
+                raise self._failure
+            await self._wait()
+
+    @property
+    def status_code(self) -> int:
+        """The status."""
+        return self._parser.status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers by name, in any case; where one came several times, the first."""
+        return CIMultiDict(
+            (name.decode("ascii"), value.decode("latin-1")) for name, value in self._parser.headers
+        )
+
+    @property
+    def raw_headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """The headers as they came."""
+        return self._parser.headers
+
+    def has(self, name: bytes) -> bool:
+        """Say whether a header came, by its name in lower case."""
+        return name in self._parser.names
 
     @property
     def stays_open(self) -> bool:
         """Whether the server keeps a connection after this answer."""
-        options = self.headers.get("Connection", "").lower()
-        return "close" not in options and (
-            self.http_version != aiohttp.HttpVersion10 or "keep-alive" in options
-        )
+        return self._parser.keeps_open
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
-        content = self._content
-        if self._closed or content is None:
-            raise httpx.StreamClosed
-        if self._failure is None:
-            try:
-                data = await content.readany()
-            except (*ENGINE_ERRORS, RuntimeError) as error:
-                data = self._bytes_before(error, content)
-            else:
-                if not data:
-                    self._end()
-            if data:
-                return data
-        if self._failure is None:
-            raise StopAsyncIteration
-        failure = as_httpx_error(self._failure, self._host, sent=True, proxied=False)
-        raise failure from root_cause(self._failure)
+        parser = self._parser
+        while True:
+            if self._closed:
+                raise httpx.StreamClosed
+            if parser.pieces:
+                if self._paused:
+                    self._go_on()
+                return parser.take()
+            if self._failure is not None:
+                failure = as_httpx_error(self._failure, self._host, sent=True, proxied=False)
+                raise failure from root_cause(self._failure)
+            if parser.complete:
+                raise StopAsyncIteration
+            await self._wait()
 
     async def aclose(self) -> None:
         """Stop reading; gives the connection up unless the body is complete."""
         self._closed = True
-        if self._connection is not None:
-            self._give_up()
+        self._give_up()
 
     def abort(self) -> None:
         """Give the connection up; whoever reads gets an error."""
-        self._failure = self._failure or aiohttp.ClientConnectionError("transport closed")
+        self.fail(aiohttp.ClientConnectionError("transport closed"))
+
+    async def _wait(self) -> None:
+        if self._waiter is not None:
+            raise RuntimeError("two tasks read the same answer")
+        waiter = self._waiter = self._loop.create_future()
+        try:
+            await waiter
+        finally:
+            self._waiter = None
+
+    # --- what its connection calls ------------------------------------------------------------
+
+    def take(self, data: bytes) -> None:
+        """Take what came."""
+        parser = self._parser
+        try:
+            parser.feed(data)
+        except BrokenHeadError as error:
+            self.fail(HttpProcessingError(message=str(error)))
+        except BrokenBodyError as error:
+            self.fail(aiohttp.ClientPayloadError(str(error)))
+        else:
+            if parser.complete:
+                self._complete()
+            elif parser.buffered > MOST_BUFFERED and not self._paused:
+                self._paused = True
+                self._carrier.pause()
+        self._wake()
+
+    def lost(self, error: BaseException | None) -> None:
+        """Take the end of the connection, which ends a body without a length if it is orderly."""
+        parser = self._parser
+        if error is None and parser.ends_with_connection:
+            parser.complete = True
+        elif not parser.complete:
+            self._failure = self._failure or self._why(error)
         self._give_up()
+        self._wake()
 
-    def _bytes_before(self, error: Exception, content: StreamReader) -> bytes:
-        """Keep a failure and return what was received before it."""
-        connection = self._connection
-        if isinstance(error, RuntimeError):
-            if connection is not None and not connection.closed:
-                raise error  # two readers at once: a fault of ours, not of the connection
-            error = aiohttp.ClientPayloadError("read after the connection was lost")
-        self._failure = self._failure or error
-        # aiohttp raises its error first and drops what is queued.
-        data = content._read_nowait(-1)  # noqa: SLF001
+    def fail(self, error: Exception) -> None:
+        """End with a failure, and give the connection up."""
+        if not self._parser.complete:
+            self._failure = self._failure or error
         self._give_up()
-        return data
+        self._wake()
 
-    def _end(self) -> None:
-        """Take the end of the body; a reset is none, where only the end of the connection ends it.
+    def _why(self, error: BaseException | None) -> Exception:
+        """Return aiohttp's exception for the end of a connection."""
+        parser = self._parser
+        cut = parser.status and not parser.ends_with_connection
+        if cut:
+            why: Exception = aiohttp.ClientPayloadError("the connection ended in the body")
+        elif isinstance(error, OSError):
+            why = aiohttp.ClientOSError(*error.args)
+        elif error is None:
+            why = aiohttp.ServerDisconnectedError()
+        else:
+            why = aiohttp.ClientConnectionError("connection lost")
+        why.__cause__ = error
+        return why
 
-        aiohttp reports a body without a length as complete however its connection ended.
-        """
-        lost = self.protocol.exception()
-        headers = self.headers
-        if isinstance(lost, aiohttp.ClientOSError) and not (
-            "Content-Length" in headers or "Transfer-Encoding" in headers
-        ):
-            self._failure = lost
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def _go_on(self) -> None:
+        self._paused = False
+        if self._connection is not None:
+            self._carrier.go_on()
+
+    # --- how its connection is let go ---------------------------------------------------------
 
     def _complete(self) -> None:
         """Give the connection back: the last byte of the body is here."""
-        connection = self._forget()
+        parser, connection = self._parser, self._connection
         if connection is None:
             return
-        if self.writer is None or self.writer.done():
+        is_written = self.writer is None or self.writer.done()
+        self._forget()
+        if is_written:
+            if not parser.keeps_open or parser.left_over:
+                self._carrier.force_close()
             connection.release()
         else:  # it was answered before it was read
             close(connection)
 
     def _give_up(self) -> None:
-        """Take the connection down, if there still is one; whoever reads hears of it."""
-        connection = self._forget()
-        if connection is None:
-            return
-        content = self._content
-        if content is not None and not content.is_eof() and content.exception() is None:
-            content.set_exception(aiohttp.ClientConnectionError("connection closed"))
-        close(connection)
+        """Take the connection down, if there still is one."""
+        connection = self._connection
+        if connection is not None:
+            self._forget()
+            close(connection)
 
-    def _forget(self) -> Connection | None:
-        """Hold the connection no longer; returns it, None where it was let go before."""
-        connection, self._connection = self._connection, None
+    def _forget(self) -> None:
+        self._connection = None
+        self._carrier.let_go()
         self._open_parts.discard(self)
-        if self._watched is not None:
-            self._watched.remove_done_callback(self._connection_lost)
-            self._watched = None
         if self.writer is not None:
             self.writer.cancel()
-        return connection
-
-    def _watch(self) -> None:
-        """End the body when its connection ends.
-
-        aiohttp does not where the body stops being HTTP: its parser gives up, the connection is
-        closed, the read time-out is off, and the reader would wait for ever.
-        """
-        closed = self._watched = self.protocol.closed
-        if closed is None:
-            self._connection_lost(None)
-            return
-        closed.remove_done_callback(take_exception)
-        closed.add_done_callback(take_exception)
-        closed.add_done_callback(self._connection_lost)
-
-    def _connection_lost(self, _closed: asyncio.Future[None] | None) -> None:
-        content = self._content
-        if content is not None and not content.is_eof() and content.exception() is None:
-            content.set_exception(aiohttp.ClientPayloadError("the connection ended in the body"))
 
 
 def close(connection: Connection) -> None:
@@ -210,9 +303,3 @@ def close(connection: Connection) -> None:
     if connection.transport is not None:
         connection.transport.abort()
     connection.close()
-
-
-def take_exception(closed: asyncio.Future[None]) -> None:
-    """Look at how a connection ended, or asyncio complains that nobody did."""
-    if not closed.cancelled():
-        closed.exception()

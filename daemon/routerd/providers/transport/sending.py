@@ -9,6 +9,7 @@ and cost nothing extra.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 import aiohttp
@@ -31,9 +32,14 @@ class Sending:
 
 
 def write_request(
-    protocol: ResponseHandler, head: bytes, body: bytes, sending: Sending, seconds: float | None
+    protocol: ResponseHandler,
+    head: bytes,
+    body: bytes,
+    sending: Sending,
+    seconds: float | None,
+    fail: Callable[[Exception], None],
 ) -> asyncio.Task[None] | None:
-    """Write a request; returns the task that writes the rest of a large one.
+    """Write a request; returns the task that writes the rest of a large one, or tells `fail`.
 
     Raises aiohttp.ClientError where the connection is closed already.
     """
@@ -46,14 +52,16 @@ def write_request(
         protocol.start_timeout()
         return None
     transport.write(head)
-    return asyncio.get_running_loop().create_task(write_slices(protocol, body, seconds))
+    return asyncio.get_running_loop().create_task(write_slices(protocol, body, seconds, fail))
 
 
-async def write_slices(protocol: ResponseHandler, body: bytes, seconds: float | None) -> None:
-    """Write a large body; whoever waits for the answer hears where that fails.
-
-    A slice that is not taken within so many seconds is a TimeoutError.
-    """
+async def write_slices(
+    protocol: ResponseHandler,
+    body: bytes,
+    seconds: float | None,
+    fail: Callable[[Exception], None],
+) -> None:
+    """Write a large body; a slice that is not taken within so many seconds is a TimeoutError."""
     view = memoryview(body)
     try:
         for start in range(0, len(view), SLICE_BYTES):
@@ -64,6 +72,6 @@ async def write_slices(protocol: ResponseHandler, body: bytes, seconds: float | 
                 transport.write(view[start : start + SLICE_BYTES])
                 await protocol._drain_helper()  # noqa: SLF001 - what aiohttp's own writer awaits
     except (aiohttp.ClientError, OSError) as error:
-        protocol.set_exception(error)
+        fail(error)
     else:
         protocol.start_timeout()
