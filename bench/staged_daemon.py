@@ -42,7 +42,8 @@ STAGES: Final = (
     Stage("ids, deadline, record", "routerd.pipeline:read_call", "serve the call"),
     Stage("begin the record", "routerd.pipeline:begin_record", "serve the call"),
     Stage("check the request", "routerd.pipeline:check_request", "serve the call"),
-    Stage("resolve, measure, plan", "routerd.pipeline:Pipeline._plan", "serve the call"),
+    Stage("measure, who is asked", "routerd.execute.story:Story.understand", "serve the call"),
+    Stage("plan", "routerd.execute.story:Story.decide", "serve the call"),
     Stage("run the routes", "routerd.execute.routes:Execution.run", "serve the call"),
     Stage(
         "write the vendor's request",
@@ -55,18 +56,20 @@ STAGES: Final = (
         "run the routes",
     ),
     Stage(
-        "of that, aiohttp's request",
-        "aiohttp.client:ClientSession._request",
+        "of that, the engine",
+        "routerd.providers.transport.engine:AiohttpTransport.send",
         "send it, take the headers",
     ),
     Stage("decode the answer", "routerd.providers.body:BodyDecoder.feed", "run the routes"),
     Stage("end of the answer", "routerd.providers.body:BodyDecoder.end", "run the routes"),
-    Stage("deliver parts", "routerd.execute.delivery:Delivery.deliver", "run the routes"),
+    Stage("deliver parts", "routerd.execute.delivery:Delivery.send", "run the routes"),
+    Stage("hold, choose a key", "routerd.execute.accounts:Purse.open", "run the routes"),
+    Stage("write the intent", "routerd.ledger.store:Ledger.intend", "run the routes"),
     Stage("price the attempt", "routerd.execute.routes:settle_attempt", "run the routes"),
     Stage("fill the record", "routerd.pipeline:finish_record", "serve the call"),
     Stage("hand it to the ledger", "routerd.ledger.store:Ledger.write", "serve the call"),
     Stage("log line", "routerd.telemetry.events:Events.emit", "serve the call"),
-    Stage("aiohttp reads the socket", "aiohttp.client_proto:ResponseHandler.data_received"),
+    Stage("read the answer's bytes", "routerd.providers.transport.receiving:Carrier.data_received"),
 )
 
 

@@ -87,7 +87,7 @@ def _append(frame: msgspec.Struct, data: bytearray) -> None:
         plain = msgspec.to_builtins(frame, builtin_types=_AS_THEY_ARE)
         repaired = _repair(plain, numbers=type(frame) not in _REQUESTS)
         _encoder.encode_into(repaired, data, body)
-    data[start:body] = (len(data) - body).to_bytes(PREFIX_BYTES, "big")
+    _prefix.pack_into(data, start, len(data) - body)
 
 
 def repair_text(text: str) -> str:

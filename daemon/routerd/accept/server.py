@@ -150,20 +150,18 @@ class Server:
             if isinstance(request, CommandRequested):
                 await self._serve_command(request, sink)
             else:
-                await self._count(self._serve_call(request, sink))
+                self.in_flight += 1
+                try:
+                    await self._serve_call(request, sink)
+                finally:
+                    self.in_flight -= 1
+                    if self.draining:
+                        self._changed.set()
         except Exception as bug:  # noqa: BLE001 - a bug ends one connection, not the daemon
             self._events.emit(BugSeen(decision_id="", error=bug))
             sink.end(error_info("internal_error", f"{type(bug).__name__} in routerd"))
         if self.draining:
             sink.end(error_info("shutting_down", "the daemon is stopping"))
-
-    async def _count(self, call: Awaitable[None]) -> None:
-        self.in_flight += 1
-        try:
-            await call
-        finally:
-            self.in_flight -= 1
-            self._changed.set()
 
     async def _sweep(self) -> None:
         """Close what broke a time limit and write what is held, once a second for all of them."""

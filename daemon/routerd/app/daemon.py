@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
@@ -176,8 +176,10 @@ def _server(
     )
     startup = reloader.now.startup
 
-    async def serve_call(request: CallRequested | SearchRequested, sink: Connection) -> None:
-        await pipeline.serve(request, sink, sink.peer_uid)
+    def serve_call(
+        request: CallRequested | SearchRequested, sink: Connection
+    ) -> Coroutine[None, None, None]:
+        return pipeline.serve(request, sink, sink.peer_uid)
 
     server = Server(
         listener,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from typing import Final
 
 from routerd.domain import Attempt, Call, Caller, CostBasis, Plan, Record
 from routerd.execute.delivery import Delivery
@@ -32,10 +32,34 @@ __all__ = [
     "void_record",
 ]
 
+IDS_AT_ONCE: Final = 400
 # What the ledger has room for.
 MOST_NANODOLLARS = 2**63 - 1
 # The worst of several bases is that of their sum.
 BASES: tuple[CostBasis, ...] = ("measured", "estimated", "unknown")
+
+
+class _Dice:
+    """Random bytes of the system's, fetched for many ids at once: a question for each is dear."""
+
+    def __init__(self) -> None:
+        self._bytes = b""
+        self._at = 0
+        # A child that is forked must not go on with what its parent has.
+        os.register_at_fork(after_in_child=self._forget)
+
+    def _forget(self) -> None:
+        self._bytes, self._at = b"", 0
+
+    def ten_bytes(self) -> bytes:
+        """Return ten bytes that were given to nobody else."""
+        if self._at >= len(self._bytes):
+            self._bytes, self._at = os.urandom(10 * IDS_AT_ONCE), 0
+        self._at += 10
+        return self._bytes[self._at - 10 : self._at]
+
+
+_dice: Final = _Dice()
 
 
 def read_call(
@@ -57,7 +81,7 @@ def read_call(
     else:
         search = request
     return Call(
-        decision_id=f"{now_ns // 1_000_000:012x}{os.urandom(10).hex()}",
+        decision_id=f"{now_ns // 1_000_000:012x}{_dice.ten_bytes().hex()}",
         call_id=request.call_id,
         target=request.target,
         messages=messages,
@@ -157,12 +181,13 @@ def finish_record(
 def _add_attempts(record: Record, execution: Execution | Searching | None) -> None:
     """Sum up the attempts; only what the caller got content from is named as having answered."""
     attempts = record.attempts
-    record.upstream_us = sum(_waited_us(attempt) for attempt in attempts)
-    record.cost_basis = max((item.cost_basis for item in attempts), key=BASES.index)
+    record.upstream_us = sum(map(_waited_us, attempts))
+    record.cost_basis = max([item.cost_basis for item in attempts], key=BASES.index)
     if record.cost_basis != "unknown":
-        record.cost_nanodollars = sum(item.cost_nanodollars or 0 for item in attempts)
+        record.cost_nanodollars = sum([item.cost_nanodollars or 0 for item in attempts])
     for attempt in attempts:
-        record.notes += [note for note in attempt.notes if note not in record.notes]
+        if attempt.notes:
+            record.notes += [note for note in attempt.notes if note not in record.notes]
     held = execution.held if execution is not None else None
     told = held or attempts[-1]
     record.usage = told.usage
@@ -195,12 +220,10 @@ def _waited_us(attempt: Attempt) -> int:
 
 
 def _degraded(plan: Plan | None, answered: Attempt) -> str | None:
-    routes: Iterable[str | None] = (
-        route.degraded
-        for route in (plan.routes if plan is not None else ())
-        if route.deployment == answered.deployment
-    )
-    return next(iter(routes), None)
+    for route in plan.routes if plan is not None else ():
+        if route.deployment == answered.deployment:
+            return route.degraded
+    return None
 
 
 def last_frame(record: Record, error: ErrorInfo | None) -> CallEnded:

@@ -59,7 +59,10 @@ class Target(Struct, frozen=True, eq=False):
 
     def channel_of(self, key: str | None) -> Channel:
         """Return the channel that sends a key."""
-        return next((item.channel for item in self.keys if item.name == key), self.channel)
+        for item in self.keys:
+            if item.name == key:
+                return item.channel
+        return self.channel
 
     def price_at(self, seconds: float) -> Price | None:
         """Return its price at a time, in seconds since the epoch."""

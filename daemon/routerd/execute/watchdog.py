@@ -128,6 +128,10 @@ class Watchdog:
             self._set_timer()
             return
         self.expired = "deadline" if self._limit >= self._deadline else self.phase
+        # What came in this very turn is taken first.
+        self._loop.call_soon(self._cancel)
+
+    def _cancel(self) -> None:
         task = self._task
         # Two requests in one turn would be told as one: who came first is left alone with his.
         if task is not None and task.cancelling() <= self._cancelling:

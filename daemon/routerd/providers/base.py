@@ -9,6 +9,7 @@ added as headers by `authorize`, so that nothing else of an adapter ever sees on
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Literal, Protocol, runtime_checkable
 
 from msgspec import Struct, field
@@ -122,17 +123,22 @@ def note_other_model(outcome: Outcome, asked: str, known: str = "") -> None:
     directory calls the model, since the provider's id may be a name of the user's. What looks like
     no id is not quoted.
     """
-    if outcome.model is None or not asked:
+    if outcome.model is None or not asked or _are_same(outcome.model, asked, known):
         return
-    given = outcome.model.rpartition("/")[2].lower()
-    for name in (asked, known):
-        wanted = name.rpartition("/")[2].lower()
-        if wanted and (given.startswith(wanted) or wanted.startswith(given)):
-            return
     named = as_code(outcome.model) or "with no readable id"
     note = f"another model answered: {named}, asked for was {asked}"
     if note not in outcome.notes:
         outcome.notes.append(note)
+
+
+@lru_cache(maxsize=1024)  # a model answers with the same id call after call
+def _are_same(answered: str, asked: str, known: str) -> bool:
+    given = answered.rpartition("/")[2].lower()
+    for name in (asked, known):
+        wanted = name.rpartition("/")[2].lower()
+        if wanted and (given.startswith(wanted) or wanted.startswith(given)):
+            return True
+    return False
 
 
 class AnswerDecoder(Protocol):

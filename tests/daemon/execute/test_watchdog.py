@@ -29,6 +29,9 @@ class CountingLoop:
         self.handles.append(self._loop.call_at(when, callback))
         return self.handles[-1]
 
+    def call_soon(self, callback: Callable[[], None]) -> Any:
+        return self._loop.call_soon(callback)
+
 
 def watchdog(seconds: float = LONG) -> tuple[Watchdog, CountingLoop]:
     loop = CountingLoop()

@@ -12,6 +12,7 @@ there, and a stream of a model is nothing but chunks (`docs/performance.md`).
 from __future__ import annotations
 
 import re
+from operator import itemgetter
 from typing import Final
 
 __all__ = ["AnswerParser", "BrokenBodyError", "BrokenHeadError"]
@@ -161,7 +162,7 @@ class AnswerParser:
         ):
             raise BrokenHeadError("one of its headers is too long")
         self.headers = tuple(found)
-        self.names = frozenset([name.lower() for name, _ in found])
+        self.names = frozenset(map(bytes.lower, map(itemgetter(0), found)))
 
     def values(self, name: bytes) -> list[bytes]:
         """Return the values of a header, by its name in lower case."""
