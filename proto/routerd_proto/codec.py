@@ -68,7 +68,8 @@ def encode_frame(frame: msgspec.Struct) -> bytearray:
 def encode_frames(frames: Iterable[msgspec.Struct]) -> bytearray:
     """Encode several frames into one buffer, for one write; what is repaired is as for one."""
     data = bytearray()
-    encode_more(frames, data)
+    for frame in frames:
+        _append(frame, data)
     return data
 
 

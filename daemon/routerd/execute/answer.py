@@ -77,18 +77,20 @@ class AnswerReader:
         async for data in content_chunks(answer):
             had_finish = outcome.finish is not None
             parts = self._decoder.feed(data)
+            del data  # or it would be held until the next comes
             if parts:
                 # Some servers give a reason with every piece.
                 self._finish_is_last = not had_finish
-                await self._take(parts)
+                if self._take(parts):
+                    await self._wait_for_caller()
             if outcome.failure is not None:
                 return
             self._watch_silence()
             if outcome.failure is not None:
                 return
         parts = self._decoder.end()
-        if parts:
-            await self._take(parts)
+        if parts and self._take(parts):
+            await self._wait_for_caller()
 
     def take_as_whole(self) -> bool:
         """Take what came before a cut or a silence as the answer, if it is a whole one.
@@ -116,25 +118,31 @@ class AnswerReader:
             self._delivery.send(parts, are_last=True)
         self._delivery.end()
 
-    async def _take(self, parts: list[Part]) -> None:
+    def _take(self, parts: list[Part]) -> bool:
+        """Hand on parts; returns whether the caller reads so slowly that it is to be waited for."""
         self._count(parts)
-        watchdog = self._watchdog
+        watchdog, delivery = self._watchdog, self._delivery
         if not self._stream or watchdog.expired is not None:
             # The time may be over in the very turn in which the bytes come: what is cancelled in
             # its next step must not commit the call.
             self._held_back += parts
-            return
-        # A caller that reads slowly is no silence of the provider's, and no trickle.
-        began_at = watchdog.pause()
+            return False
         if self._whole:
             self._hold_back(parts)
         else:
-            await self._delivery.deliver(parts)
+            delivery.send(parts)
         now = watchdog.expect("content", self._between_parts)
-        self._window_ends += now - began_at
         self._parts_since += 1
         if self._window_ends == NEVER and self._least_bytes:
             self._begin_window(now)
+        return delivery.congested
+
+    async def _wait_for_caller(self) -> None:
+        """Wait until it has read enough: that is no silence of the provider's, and no trickle."""
+        began_at = self._watchdog.pause()
+        await self._delivery.drain()
+        now = self._watchdog.expect("content", self._between_parts)
+        self._window_ends += now - began_at
 
     def _hold_back(self, parts: list[Part]) -> None:
         self._held_back += parts

@@ -99,6 +99,15 @@ class Delivery:
         self._running = attempt
         self.output_bytes = 0
 
+    @property
+    def congested(self) -> bool:
+        """Whether the caller reads more slowly than its answer comes."""
+        return self._sink.congested
+
+    async def drain(self) -> None:
+        """Wait until the caller has read enough."""
+        await self._sink.drain()
+
     async def deliver(self, parts: list[Part]) -> None:
         """Send parts to the caller, and wait if it reads too slowly."""
         self.send(parts)
@@ -139,13 +148,15 @@ def written_bytes(parts: Iterable[Part]) -> int:
     """Count the bytes of what a model wrote, to estimate what it bills if it never says."""
     size = 0
     for part in parts:
-        match part:
-            case TextDelta(text=text) | ReasoningDelta(reasoning=text):
-                size += _bytes(text)
-            case RefusalDelta(refusal=text) | ToolCallDelta(arguments=text):
-                size += _bytes(text)
+        if type(part) is TextDelta:  # nearly all are, and a `match` takes three times as long
+            text = part.text
+        elif isinstance(part, ReasoningDelta):
+            text = part.reasoning
+        elif isinstance(part, RefusalDelta):
+            text = part.refusal
+        elif isinstance(part, ToolCallDelta):
+            text = part.arguments
+        else:
+            continue
+        size += len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
     return size
-
-
-def _bytes(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))

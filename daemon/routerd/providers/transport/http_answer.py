@@ -224,13 +224,17 @@ class AnswerParser:
     def _read_chunks(self, data: bytes) -> None:
         position, end, left = 0, len(data), self._left
         while not self._in_trailers:
+            if position == end:
+                self._left = left
+                return
             if left:
                 stop = position + left
-                if position < end:
-                    self._keep(data[position:stop])
+                self.pieces.append(data[position:stop])
                 if stop > end:
+                    self.buffered += end - position
                     self._left = stop - end
                     return
+                self.buffered += left
                 position, left = stop, 0
                 # Nearly always its line end is here too; else it is read as a line, later.
                 self._after_chunk = not data.startswith(b"\r\n", position)

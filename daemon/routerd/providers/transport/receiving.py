@@ -8,8 +8,9 @@ body is complete.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import aiohttp
 import httpx
@@ -25,6 +26,7 @@ __all__ = ["Abortable", "AiohttpAnswer", "Carrier"]
 
 # Of a body that nobody reads; then the connection waits.
 MOST_BUFFERED: Final = 512 * 1024
+NO_QUEUE: Final[deque[Any]] = deque(maxlen=0)
 
 
 class Abortable(Protocol):
@@ -49,6 +51,8 @@ class Carrier(ResponseHandler):
         """Carry an answer from now on; no byte for so long ends it, once reading was begun."""
         self._answer = answer
         self._read_timeout = read_seconds
+        # What aiohttp would queue its own answers in, kept for nothing by every connection.
+        self._buffer = NO_QUEUE
 
     def let_go(self) -> None:
         """Carry nothing any more."""
@@ -141,7 +145,11 @@ class AiohttpAnswer:
         while not self._parser.status:
             if self._failure is not None:
                 raise self._failure
-            await self._wait()
+            waiter = self._waiter = self._loop.create_future()
+            try:
+                await waiter
+            finally:
+                self._waiter = None
 
     @property
     def status_code(self) -> int:
@@ -186,7 +194,13 @@ class AiohttpAnswer:
                 raise failure from root_cause(self._failure)
             if parser.complete:
                 raise StopAsyncIteration
-            await self._wait()
+            if self._waiter is not None:
+                raise RuntimeError("two tasks read the same answer")
+            waiter = self._waiter = self._loop.create_future()
+            try:  # here and not in a function of its own: each part of a stream comes this way
+                await waiter
+            finally:
+                self._waiter = None
 
     async def aclose(self) -> None:
         """Stop reading; gives the connection up unless the body is complete."""
@@ -196,15 +210,6 @@ class AiohttpAnswer:
     def abort(self) -> None:
         """Give the connection up; whoever reads gets an error."""
         self.fail(aiohttp.ClientConnectionError("transport closed"))
-
-    async def _wait(self) -> None:
-        if self._waiter is not None:
-            raise RuntimeError("two tasks read the same answer")
-        waiter = self._waiter = self._loop.create_future()
-        try:
-            await waiter
-        finally:
-            self._waiter = None
 
     # --- what its connection calls ------------------------------------------------------------
 
@@ -223,7 +228,9 @@ class AiohttpAnswer:
             elif parser.buffered > MOST_BUFFERED and not self._paused:
                 self._paused = True
                 self._carrier.pause()
-        self._wake()
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def lost(self, error: BaseException | None) -> None:
         """Take the end of the connection, which ends a body without a length if it is orderly."""
