@@ -8,7 +8,9 @@ by a thread; beyond a limit they are counted and the count is written when the r
 from __future__ import annotations
 
 import io
+import os
 import select
+import stat
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -38,12 +40,15 @@ class LineWriter:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._file: io.FileIO | None = None
+        self._always_takes = False
         self._poll = select.poll()
         try:
             descriptor = stream.fileno()
         except OSError:
             return  # in memory: nothing to wait for
         self._file = io.FileIO(descriptor, "w", closefd=False)
+        # A file takes every line; of a pipe, a socket or a terminal it has to be asked.
+        self._always_takes = stat.S_ISREG(os.fstat(descriptor).st_mode)
         self._poll.register(descriptor, select.POLLOUT)
 
     def write(self, line: bytes) -> None:
@@ -74,7 +79,7 @@ class LineWriter:
             thread.join(timeout_seconds)
 
     def _takes(self, line: bytes) -> bool:
-        if self._file is None:
+        if self._file is None or self._always_takes:
             return True
         return len(line) <= PIPE_BUFFER_BYTES and bool(self._poll.poll(0))
 
@@ -83,9 +88,9 @@ class LineWriter:
             if self._file is None:
                 self._stream.write(line.decode())
                 return
-            left = memoryview(line)
-            while left:
-                left = left[self._file.write(left) or 0 :]
+            written = self._file.write(line) or 0
+            while written < len(line):
+                written += self._file.write(memoryview(line)[written:]) or 0
         except (OSError, ValueError):
             # Nobody reads the stream any more: that is no reason to stop serving.
             self.lost += 1
