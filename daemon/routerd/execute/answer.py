@@ -85,7 +85,8 @@ class AnswerReader:
                     await self._wait_for_caller()
             if outcome.failure is not None:
                 return
-            self._watch_silence()
+            if not parts or outcome.complete or outcome.finish is not None:
+                self._watch_silence()
             if outcome.failure is not None:
                 return
         parts = self._decoder.end()
@@ -133,7 +134,9 @@ class AnswerReader:
             delivery.send(parts)
         now = watchdog.expect("content", self._between_parts)
         self._parts_since += 1
-        if self._window_ends == NEVER and self._least_bytes:
+        if now >= self._window_ends:
+            self._look_at_throughput(now)
+        elif self._window_ends == NEVER and self._least_bytes:
             self._begin_window(now)
         return delivery.congested
 
