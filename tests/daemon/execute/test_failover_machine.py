@@ -267,6 +267,8 @@ def test_there_is_one_end_and_its_cause_is_the_first(machine: Machine) -> None:
     ran_out = last.ended >= machine.seconds - ABOUT
     assert all(item.ended_us is not None for item in run.attempts)
     classes = [item.error_class for item in run.attempts]
+    if last.turn.failure is not None and abs(last.ended - machine.seconds) <= ABOUT:
+        ran_out = classes[-1] == "timeout"  # both in the same millisecond: either may be first
     assert classes[:-1] == [
         str(made.turn.failure.error_class) for made in machine.made[:-1] if made.turn.failure
     ]
