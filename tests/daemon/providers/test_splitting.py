@@ -107,22 +107,10 @@ JSON = st.recursive(
                     "incomplete_details",
                     "input_tokens_details",
                     "phase",
-                    "candidates",
-                    "parts",
-                    "functionCall",
-                    "args",
-                    "thought",
-                    "thoughtSignature",
-                    "finishReason",
-                    "promptFeedback",
-                    "usageMetadata",
-                    "promptTokenCount",
-                    "groundingMetadata",
-                    "contentBlockIndex",
-                    "toolUse",
-                    "input",
-                    "reasoningContent",
-                    "stopReason",
+                    *("candidates", "parts", "functionCall", "args", "thought"),
+                    *("thoughtSignature", "finishReason", "promptFeedback"),
+                    *("usageMetadata", "promptTokenCount", "groundingMetadata"),
+                    *("contentBlockIndex", "toolUse", "input", "reasoningContent", "stopReason"),
                 ]
             ),
             inner,
@@ -158,13 +146,8 @@ EVENT_TYPES = [
     "response.output_text.annotation.added",
 ]
 FRAME_KINDS = [
-    "messageStart",
-    "contentBlockStart",
-    "contentBlockDelta",
-    "contentBlockStop",
-    "messageStop",
-    "metadata",
-    "surprise",
+    *("messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop"),
+    *("messageStop", "metadata", "surprise"),
 ]
 
 
