@@ -260,12 +260,16 @@ def test_every_priced_model_of_a_vendor_costs_what_genai_prices_says(
         read, written = (500, 200) if deployment.kind == "chat" else (0, 0)
         read = read if deployment.price.cache_read is not None else 0
         usage = Usage(input_tokens=1_500 - read, cache_read_tokens=read, output_tokens=written)
-        calculated = genai.calc_price(
-            genai.Usage(input_tokens=1_500, cache_read_tokens=read, output_tokens=written),
-            model_ref=deployment.provider_model,
-            provider_id=vendor,
-            genai_request_timestamp=AS_OF,
-        )
+        try:
+            calculated = genai.calc_price(
+                genai.Usage(input_tokens=1_500, cache_read_tokens=read, output_tokens=written),
+                model_ref=deployment.provider_model,
+                provider_id=vendor,
+                genai_request_timestamp=AS_OF,
+            )
+        except LookupError:
+            assert deployment.kind != "chat", f"genai-prices knows no {deployment.id}"
+            continue  # it knows hardly any models that embed or rank
         assert cost(deployment.price, usage) == int(calculated.total_price * 10**9), deployment.id
         asked += 1
     assert asked >= 2
