@@ -79,6 +79,19 @@ async def test_a_call_that_names_milliseconds_moves_on_after_three_times_as_long
     assert [item.error_phase for item in record.attempts] == ["first_content", None]
 
 
+@pytest.mark.parametrize(
+    ("fault", "phase"), [("silence", "headers"), ("slow_first_token:20", "first_content")]
+)
+async def test_so_does_a_call_for_one_piece(
+    start_daemon: StartDaemon, simulator: Simulator, fault: str, phase: str
+) -> None:
+    daemon = await start_daemon()
+    simulator.script.replace([parse_fault(f"{fault},vendor={SIDE.vendor}")])
+    async with daemon.client() as client:
+        assert await ask(client, latency=400) == (BACKUP, [(FIRST, phase), (BACKUP, None)])
+    assert [attempt.stream for attempt in simulator.account.attempts] == [True, False]
+
+
 async def test_a_stall_ends_the_stream_and_a_whole_answer_comes_from_the_backup(
     start_daemon: StartDaemon, simulator: Simulator
 ) -> None:

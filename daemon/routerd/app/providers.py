@@ -71,7 +71,7 @@ class Wanted(Struct, frozen=True, eq=False):
     keys: tuple[WantedKey, ...]
     simulated: bool
     addresses: Mapping[str, str] = {}
-    watched: bool = False
+    watched: bool | None = None
 
     def __repr__(self) -> str:
         return f"<Wanted {self.entry.id}>"
@@ -91,7 +91,7 @@ class LiveProvider(Struct, frozen=True, eq=False):
     simulated: bool
     elsewhere: Mapping[str, tuple[Key, ...]] = {}
     tokens: Mapping[str | None, TokenKeeper] = {}
-    watched: bool = False
+    watched: bool | None = None
 
     @property
     def channel(self) -> Channel:
@@ -153,8 +153,9 @@ def wanted(
                 key=f"providers.{name}",
             )
         addresses = _addresses(entry, adapter, directory)
-        own = entry.boundary != "vendor"
-        watched = own if table.watch_silence is None else table.watch_silence
+        watched = table.watch_silence
+        if watched is None and entry.boundary != "vendor":
+            watched = True
         joined[name] = Wanted(entry, adapter, keys, table.simulated, addresses, watched)
     return joined
 

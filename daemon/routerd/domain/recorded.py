@@ -22,6 +22,7 @@ class Attempt(Struct, kw_only=True):
     `request_id` is the provider's own for the request, `took_ms` what it says it took for it in
     milliseconds, `headroom` the thousandths that it says are left of the nearest of its limits;
     None where it does not say.
+    `streamed` says that it was asked for in parts, whatever the caller asked for.
     """
 
     deployment: str
@@ -56,6 +57,7 @@ class Attempt(Struct, kw_only=True):
     request_id: str | None = None
     took_ms: int | None = None
     headroom: int | None = None
+    streamed: bool = False
 
 
 class Intent(Struct, frozen=True, kw_only=True):

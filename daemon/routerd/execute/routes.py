@@ -199,7 +199,8 @@ class Execution:
             asking = self._asks(route, target)
         else:
             # In parts too where nobody would notice that none comes.
-            stream = self._call.stream or (target.watched and self._has_others)
+            watched = self._is_hasty if target.watched is None else target.watched
+            stream = self._call.stream or (watched and self._has_others)
             asking = Asking(self._call, self._options, route, target, stream=stream)
         if route.code == "least_bad":
             await self._let_rest(route)
@@ -311,6 +312,7 @@ class Execution:
             sent=False,
             simulated=target.simulated,
             queries=self._queries,
+            streamed=asking.stream,
         )
         opened = self._purse.open(route, target, attempt, forced=forced)
         limit: int | None = None

@@ -31,7 +31,7 @@ class Target(Struct, frozen=True, eq=False):
     prompts to it are changed, `prompt_tokens` about what that adds. `wire` is the dialect that is
     spoken to it, the wire format where that has none. `search` are the wires it has for what is no
     chat. `watched` says that it is asked for a stream also where the caller is not streamed to, as
-    long as a backup stands by: only so its silence is seen.
+    long as a backup stands by: only so its silence is seen. None: for calls that name milliseconds.
     """
 
     deployment: str
@@ -50,7 +50,7 @@ class Target(Struct, frozen=True, eq=False):
     prompt_tokens: int = 0
     wire: str = ""
     search: Mapping[Kind, SearchWire] = {}
-    watched: bool = False
+    watched: bool | None = None
 
     def __post_init__(self) -> None:
         """Have a channel that is given alone send the only key."""

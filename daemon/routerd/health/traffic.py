@@ -102,7 +102,7 @@ class Traffic:
             elif attempt.first_content_us is not None:
                 self._gone.pop(attempt.deployment, None)
                 # An answer that is not streamed has its first content when all of it is there.
-                if record.stream:
+                if attempt.streamed:
                     self._time(
                         attempt.deployment, attempt.first_content_us - attempt.started_us, now
                     )

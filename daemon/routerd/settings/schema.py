@@ -285,7 +285,8 @@ class ProviderSettings(Section, frozen=True):
         Meta(
             description="Whether it is asked for a stream where the caller wants the answer in one "
             "piece, as long as a backup stands by: `first_content` and `between_parts` then hold, "
-            "and silence is not waited out. Unset: a server of your own is, a vendor is not.",
+            "and silence is not waited out. Unset: a server of your own is, a vendor only by calls "
+            "that name milliseconds as their latency.",
         ),
     ] = None
     discount_percent: Annotated[

@@ -204,7 +204,7 @@ def _request_attributes(names: Names, record: Record, attempt: Attempt) -> Attri
             names.operation: _operation(record),
             names.provider: provider_name(attempt.provider),
             names.request_model: attempt.model,
-            names.request_stream: record.stream or None,
+            names.request_stream: attempt.streamed or None,
             names.request_max_tokens: features.max_output_tokens if features else None,
             names.output_type: "json" if features and features.output_schema else None,
             names.server_address: address or attempt.server or None,
@@ -228,7 +228,7 @@ def _answer_attributes(names: Names, record: Record, attempt: Attempt) -> Attrib
         "routerd.malformed_events": attempt.malformed_events or None,
         "routerd.simulated": attempt.simulated or None,
     }
-    if record.stream and attempt.first_content_us is not None:
+    if attempt.streamed and attempt.first_content_us is not None:
         waited_us = attempt.first_content_us - attempt.started_us
         attributes[names.time_to_first_chunk] = waited_us / 1_000_000
     usage = attempt.usage

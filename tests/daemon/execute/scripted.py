@@ -239,7 +239,7 @@ class Vendor:
         window: int | None = None,
         price: Price | None = PRICE,
         simulated: bool = False,
-        watched: bool = False,
+        watched: bool | None = None,
     ) -> Target:
         return Target(
             deployment=deployment or f"{self.name}/m",

@@ -86,6 +86,7 @@ async def test_a_whole_answer_comes_in_one_piece() -> None:
     assert run.sink.kinds == ["TextDelta"]
     (attempt,) = run.attempts
     assert WATCHED_NOTE in attempt.notes
+    assert attempt.streamed
     assert attempt.cost_basis == "measured"
     assert vendor.requests[0]["stream_options"] == {"include_usage": True}
 
@@ -112,6 +113,22 @@ async def test_who_is_not_watched_is_asked_as_the_caller_asks() -> None:
     async with Vendor(whole("Hello")) as vendor, Vendor(name="backup") as backup:
         run = await Run(vendor.target(), backup.target(), stream=False).go()
     assert run.way == [("vendor", "first", None)]
+    assert "stream" not in vendor.requests[0]
+
+
+async def test_a_call_that_names_milliseconds_watches_whoever_it_asks() -> None:
+    async with Vendor(silent) as vendor, Vendor(whole("Hello"), name="backup") as backup:
+        calls: dict[str, Any] = {
+            "stream": False,
+            "latency": 100,
+            "timeouts": limits(first_content=SOON),
+        }
+        run = await Run(vendor.target(), backup.target(), **calls).go()
+    assert run.way == [("vendor", "first", "timeout"), ("backup", "fallback", None)]
+    assert [attempt.streamed for attempt in run.attempts] == [True, False]
+    async with Vendor(whole("Hello")) as vendor, Vendor(name="backup") as backup:
+        run = await Run(vendor.target(watched=False), backup.target(), **calls).go()
+    assert [attempt.streamed for attempt in run.attempts] == [False]
     assert "stream" not in vendor.requests[0]
 
 

@@ -35,7 +35,7 @@ def attempt(name: str = "p/m", milliseconds: int | None = None, **more: Any) -> 
         reason="first",
         started_us=10_000,
         first_content_us=first,
-        **more,
+        **{"streamed": True} | more,
     )
 
 
@@ -118,7 +118,7 @@ def test_an_estimate_expires_and_does_not_weigh_on_the_next() -> None:
 
 
 @pytest.mark.parametrize(
-    "learned", [record(attempt(milliseconds=100), stream=False), record(attempt()), record()]
+    "learned", [record(attempt(milliseconds=100, streamed=False)), record(attempt()), record()]
 )
 def test_what_says_nothing_of_the_time_to_the_first_content(learned: Record) -> None:
     traffic = Traffic()
@@ -169,7 +169,7 @@ def test_an_answer_says_that_it_is_back() -> None:
 def test_a_session_is_where_it_was_answered_last(*, stream: bool) -> None:
     """Also where nothing else is known yet: an answer that is not streamed shows no latency."""
     traffic = Traffic()
-    traffic.learn(record(attempt(milliseconds=5), session="s", stream=stream), NOW)
+    traffic.learn(record(attempt(milliseconds=5, streamed=stream), session="s"), NOW)
     assert seen(traffic, session="s").session_on == "p/m"
     traffic.learn(record(attempt("q/m", 5), session="s", deployment="q/m"), NOW)
     assert seen(traffic, session="s").session_on == "q/m"

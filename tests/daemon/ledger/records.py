@@ -71,6 +71,7 @@ def full_record(number: int = 0, **changes: Any) -> Record:
         started_us=95_100,
         headers_us=250_000,
         first_content_us=350_100,
+        streamed=True,
         ended_us=1_400_000,
         status=200,
         finish="stop",
