@@ -42,7 +42,10 @@ VERBS = {
     "spend": ("spending", "show what was spent, by whom and on what"),
     "budgets": ("spending", "show every cap, what is spent and who holds it"),
     "reconcile": ("reconciling", "compare the ledger with a provider's invoice"),
-    "drill": ("drilling", "rehearse outages and empty budgets on the configuration"),
+    "drill": (
+        "drilling",
+        "rehearse outages, slow providers and empty budgets on the configuration",
+    ),
     "models": ("listing", "list the models of the directory"),
     "shortcuts": ("listing", "list the names apps can ask for"),
     "prices": ("pricing", "take over the prices of a public list"),

@@ -198,6 +198,10 @@ class _Exchange:
         self._whole = whole
         self.hear: Hear | None = None
         self._was_hurried = False
+        # What has no answer yet may still be rescued, if a silence in it leaves time for that.
+        self._hurries_parts = stream and whole and self._patience / 2 < timeouts.between_parts
+        if self._hurries_parts:
+            timeouts = structs.replace(timeouts, between_parts=self._patience / 2)
         self._sent_at = 0.0
         self._sending = Sending()
         self._watchdog = Watchdog(self._deadline)
@@ -275,10 +279,6 @@ class _Exchange:
                 watchdog.expect("first_content", seconds - waited)
                 if timeouts.thinking > timeouts.first_content:
                     self.answer.thinking_until = sent_at + timeouts.thinking
-            elif self._patience < timeouts.whole_answer:
-                # It is being written: now its own limit holds again.
-                self._was_hurried = False
-                watchdog.expect("headers", timeouts.whole_answer - (watchdog.now() - sent_at))
             await self.answer.read(answer)
         finally:
             await answer.aclose()
@@ -310,7 +310,8 @@ class _Exchange:
             phase = phase if expired == "headers" else expired
             text = f"the provider took too long in phase {phase}"
         silent_seconds = self._silent_seconds()
-        is_evidence = (expired != "deadline" and not self._was_hurried) or (
+        was_hurried = self._was_hurried or (self._hurries_parts and expired == "content")
+        is_evidence = (expired != "deadline" and not was_hurried) or (
             self._stream and silent_seconds >= SILENT_SECONDS
         )
         return Failure(

@@ -31,6 +31,7 @@ from routerd.errors import AttemptFailed, CallRefused, Failure
 from routerd.execute.accounts import NoRoom, Purse
 from routerd.execute.asking import Asking, Asks
 from routerd.execute.attempt import Deadline, run_attempt, settle_attempt
+from routerd.execute.call_total import check_total
 from routerd.execute.delivery import Delivery
 from routerd.execute.failover import (
     FALLBACK,
@@ -43,6 +44,7 @@ from routerd.execute.failover import (
     refuses_for_now,
 )
 from routerd.execute.target import Target
+from routerd.models.amounts import NANODOLLARS_PER_CENT
 from routerd.models.rooms import facts_of
 from routerd.providers.base import Outcome
 from routerd.settings import Failover, Timeouts
@@ -63,6 +65,7 @@ BUSY: Final = Step("fallback")
 CODES_OF: Final = {
     "budget": "budget_exceeded",
     "busy": "router_overloaded",
+    "max_cost": "no_candidates",
     "unhealthy": "no_candidates",
     "unknown_price": "no_candidates",
 }
@@ -120,8 +123,10 @@ class Execution:
         self._first: ErrorInfo | None = None
         # What this call was refused for: by a provider, or by one address of it.
         self._refusals: dict[tuple[str, str], Failure] = {}
-        self._has_others = False
+        self._others: list[Way] = []
         self._is_hasty = isinstance(options.latency, int)
+        cents = options.max_cost_cents
+        self._most = None if cents is None else int(cents * NANODOLLARS_PER_CENT)
 
     @property
     def held(self) -> Attempt | None:
@@ -135,12 +140,12 @@ class Execution:
         reason: AttemptReason = "first"
         while routes:
             route, target = routes.pop(0)
-            self._has_others = bool(routes or full)
-            if self._was_refused_at(route, target):
+            self._others = routes + full
+            if self._refusals and self._was_refused_at(route, target):
                 step: Step | None = FALLBACK
             else:
                 # Rather than failing unheard, the last one is tried whatever its health.
-                forced = not (self._has_others or self.attempts)
+                forced = not (self._others or self.attempts)
                 step = await self._run_route(route, target, reason, forced=forced)
             if step is None or step.kind == "stop":
                 return
@@ -157,9 +162,8 @@ class Execution:
 
     def _was_refused_at(self, route: Route, target: Target) -> bool:
         """Pass by a provider that refused this very call, and has no other key for it."""
-        provider, server = route.provider, target.channel.server
-        failure = self._refusals.get((provider, "")) or self._refusals.get((provider, server))
-        if failure is None or self._purse.has_another_key(route, failure, self._now()):
+        failure = self._refusal_of(route, target)
+        if failure is None:
             return False
         detail = f"{route.provider} refused this call before: {failure.error_class}"
         self.skipped.append(Dropped(route.deployment, "unhealthy", detail))
@@ -167,9 +171,17 @@ class Execution:
             self.error = self._with_tried(self.error)
         return True
 
+    def _refusal_of(self, route: Route, target: Target) -> Failure | None:
+        """Return for what a route will be passed by, None if it will not be."""
+        provider, server = route.provider, target.channel.server
+        failure = self._refusals.get((provider, "")) or self._refusals.get((provider, server))
+        if failure is not None and self._purse.has_another_key(route, failure, self._now()):
+            return None
+        return failure
+
     def _patience(self, *, stream: bool) -> float:
         """Return how long an answer may take to begin: who hurries leaves time for the backup."""
-        if self._call.options.timeout is None or not self._has_others:
+        if self._call.options.timeout is None or not self._others:
             return math.inf
         share = FIRST_SHARE if stream else WHOLE_SHARE
         return share * (self._deadline - self._clock())
@@ -200,7 +212,7 @@ class Execution:
         else:
             # In parts too where nobody would notice that none comes.
             watched = self._is_hasty if target.watched is None else target.watched
-            stream = self._call.stream or (watched and self._has_others)
+            stream = self._call.stream or (watched and bool(self._others))
             asking = Asking(self._call, self._options, route, target, stream=stream)
         if route.code == "least_bad":
             await self._let_rest(route)
@@ -246,8 +258,10 @@ class Execution:
             and self._purse.has_another_key(route, failure, self._now())
         ):
             return AT_ONCE
+        if all(self._refusal_of(*way) is not None for way in self._others):
+            failure = as_on_last_route(failure)
         return next_step(
-            failure if self._has_others else as_on_last_route(failure),
+            failure,
             attempts_on_route=attempts_here,
             committed=self._delivery.committed,
             may_restart=self._call.options.restart,
@@ -314,6 +328,8 @@ class Execution:
             queries=self._queries,
             streamed=asking.stream,
         )
+        if self._most is not None:
+            check_total(self._most, route, (*self._purse.record.attempts, *self._together))
         opened = self._purse.open(route, target, attempt, forced=forced)
         limit: int | None = None
         try:

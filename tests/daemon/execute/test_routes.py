@@ -247,6 +247,22 @@ async def test_who_refused_a_call_is_not_asked_by_it_again(status: int, error_cl
     assert run.error.details["tried"][-1] == "vendor/n: unhealthy"
 
 
+async def test_a_route_that_will_be_passed_by_is_no_backup_to_a_rate_limit() -> None:
+    """Whoever is left is asked once more, since nobody named a time."""
+    limited = failing(429, "slow_down")
+    async with (
+        Vendor(limited) as vendor,
+        Vendor(limited, answer("Hi"), name="backup") as backup,
+    ):
+        third = another_model_of(backup.target())
+        run = await Run(vendor.target(), backup.target(), third).go()
+    assert run.way == [
+        ("vendor", "first", "rate_limit"),
+        ("backup", "fallback", "rate_limit"),
+        ("backup", "retry", None),
+    ]
+
+
 def least_bad(run: Run) -> Run:
     """Have its only route be one that nobody else can stand in for."""
     (route,) = run.plan.routes

@@ -88,6 +88,19 @@ async def test_a_plain_answer_whose_body_stalls_has_had_its_headers() -> None:
     assert run.attempts[0].error_phase == "content"
 
 
+async def test_a_plain_answer_that_stalls_leaves_the_backup_its_share_of_the_callers_time() -> None:
+    async def scene(exchange: Any) -> None:
+        await exchange.send(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{")
+        await exchange.until_gone()
+
+    async with Vendor(scene) as vendor, Vendor(whole("Hello"), name="backup") as backup:
+        run = await Run(vendor.target(), backup.target(), stream=False, seconds=1.0).go()
+        await vendor.hung_up.wait()
+    assert run.way == [("vendor", "first", "timeout"), ("backup", "fallback", None)]
+    assert run.attempts[0].error_phase == "content"
+    assert run.sink.text == "Hello"
+
+
 async def test_silence_after_content_ends_the_call() -> None:
     async with Vendor(stalling("Hel")) as vendor, Vendor(name="backup") as backup:
         timeouts = Timeouts(between_parts=SOON)

@@ -204,6 +204,16 @@ async def test_who_hurries_leaves_half_of_the_time_to_the_backup() -> None:
     assert first.ended_us - first.started_us < 6 * SOON * 1e6
 
 
+async def test_who_hurries_is_not_kept_by_silence_in_an_answer_either() -> None:
+    async with Vendor(stalling("Hel")) as vendor, Vendor(whole("Hello"), name="backup") as backup:
+        run = Run(vendor.target(watched=True), backup.target(), stream=False, seconds=1.0)
+        run = await run.go()
+        await vendor.hung_up.wait()
+    assert run.way == [("vendor", "first", "timeout"), ("backup", "fallback", None)]
+    assert run.attempts[0].error_phase == "content"
+    assert run.sink.text == "Hello"
+
+
 async def test_an_answer_without_end_is_not_held_without_bound(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
