@@ -228,7 +228,7 @@ def _print_status(report: dict[str, Any]) -> None:
             item["boundary"],
             str(item["deployments"]),
             _places(places.get(item["name"])),
-            health_text(report["health"], item["name"]),
+            health_text(report, item["name"]),
         )
         for item in report["providers"]
     ]

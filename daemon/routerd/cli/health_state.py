@@ -10,9 +10,19 @@ from routerd.cli.tripping import print_trips
 __all__ = ["health_text", "print_health"]
 
 
-def health_text(rows: list[dict[str, Any]], provider: str) -> str:
-    """Say in a word or two how a provider is: the worst of its endpoints, if not all are alike."""
-    states = [row["state"] for row in rows if row["provider"] == provider]
+def health_text(report: dict[str, Any], provider: str) -> str:
+    """Say in a word or two how a provider is: how many endpoints pass, if not all are alike.
+
+    What was tripped by hand has no calls, however well it is.
+    """
+    by_hand = {(trip["kind"], trip["name"]) for trip in report["trips"]}
+    states = [
+        "tripped by hand"
+        if {("provider", provider), ("endpoint", row["endpoint"])} & by_hand
+        else row["state"]
+        for row in report["health"]
+        if row["provider"] == provider
+    ]
     if not states:
         return "-"
     if len(set(states)) == 1:
