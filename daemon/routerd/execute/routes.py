@@ -125,6 +125,7 @@ class Execution:
         self._refusals: dict[tuple[str, str], Failure] = {}
         self._others: list[Way] = []
         self._is_hasty = isinstance(options.latency, int)
+        self._is_awaited = options.latency is not None and options.latency != "batch"
         cents = options.max_cost_cents
         self._most = None if cents is None else int(cents * NANODOLLARS_PER_CENT)
 
@@ -211,7 +212,7 @@ class Execution:
             asking = self._asks(route, target)
         else:
             # In parts too where nobody would notice that none comes.
-            watched = self._is_hasty if target.watched is None else target.watched
+            watched = self._is_awaited if target.watched is None else target.watched
             stream = self._call.stream or (watched and bool(self._others))
             asking = Asking(self._call, self._options, route, target, stream=stream)
         if route.code == "least_bad":

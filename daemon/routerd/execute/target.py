@@ -31,7 +31,7 @@ class Target(Struct, frozen=True, eq=False):
     prompts to it are changed, `prompt_tokens` about what that adds. `wire` is the dialect that is
     spoken to it, the wire format where that has none. `search` are the wires it has for what is no
     chat. `watched` says that it is asked for a stream also where the caller is not streamed to, as
-    long as a backup stands by: only so its silence is seen. None: for calls that name milliseconds.
+    long as a backup stands by: only so its silence is seen. None: by calls that somebody awaits.
     """
 
     deployment: str

@@ -286,7 +286,7 @@ class ProviderSettings(Section, frozen=True):
             description="Whether it is asked for a stream where the caller wants the answer in one "
             "piece, as long as a backup stands by: `first_content` and `between_parts` then hold, "
             "and silence is not waited out. Unset: a server of your own is, a vendor only by calls "
-            "that name milliseconds as their latency.",
+            "whose latency target is interactive or in milliseconds.",
         ),
     ] = None
     discount_percent: Annotated[

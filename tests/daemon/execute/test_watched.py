@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from routerd.domain import Latency
 from routerd.execute import answer as answers
 from routerd.execute.asking import NO_STREAM_NOTE, WATCHED_NOTE
 from routerd.settings import Timeouts
@@ -109,18 +110,20 @@ async def test_the_only_one_is_not_watched() -> None:
     assert WATCHED_NOTE not in run.attempts[0].notes
 
 
-async def test_who_is_not_watched_is_asked_as_the_caller_asks() -> None:
+@pytest.mark.parametrize("latency", [None, "batch"])
+async def test_who_is_not_watched_is_asked_as_the_caller_asks(latency: Latency | None) -> None:
     async with Vendor(whole("Hello")) as vendor, Vendor(name="backup") as backup:
-        run = await Run(vendor.target(), backup.target(), stream=False).go()
+        run = await Run(vendor.target(), backup.target(), stream=False, latency=latency).go()
     assert run.way == [("vendor", "first", None)]
     assert "stream" not in vendor.requests[0]
 
 
-async def test_a_call_that_names_milliseconds_watches_whoever_it_asks() -> None:
+@pytest.mark.parametrize("latency", ["interactive", 100])
+async def test_a_call_that_somebody_awaits_watches_whoever_it_asks(latency: Latency) -> None:
     async with Vendor(silent) as vendor, Vendor(whole("Hello"), name="backup") as backup:
         calls: dict[str, Any] = {
             "stream": False,
-            "latency": 100,
+            "latency": latency,
             "timeouts": limits(first_content=SOON),
         }
         run = await Run(vendor.target(), backup.target(), **calls).go()
