@@ -1,8 +1,7 @@
 """Run the routes of a plan, one after the other, until one answers or none is left.
 
 Rules of this file: the order is the plan's; what follows a failure is `failover.next_step`'s to
-say. One deadline bounds all attempts together. The first error is the cause the caller is told,
-also where time ran out or no wire could carry the call; what was tried stands beside it.
+say. One deadline bounds all attempts together. What the caller is told in the end is `cause`'s.
 """
 
 from __future__ import annotations
@@ -12,10 +11,9 @@ import math
 import random
 from collections.abc import Callable, Mapping
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 
 import anyio
-from msgspec import structs
 
 from routerd.domain import (
     MAX_ATTEMPTS_PER_ROUTE,
@@ -32,6 +30,7 @@ from routerd.execute.accounts import NoRoom, Purse
 from routerd.execute.asking import Asking, Asks
 from routerd.execute.attempt import Deadline, run_attempt, settle_attempt
 from routerd.execute.call_total import check_total
+from routerd.execute.cause import Cause
 from routerd.execute.delivery import Delivery
 from routerd.execute.failover import (
     FALLBACK,
@@ -45,11 +44,10 @@ from routerd.execute.failover import (
 )
 from routerd.execute.target import Target
 from routerd.models.amounts import NANODOLLARS_PER_CENT
-from routerd.models.rooms import facts_of
 from routerd.providers.base import Outcome
 from routerd.settings import Failover, Timeouts
 from routerd.telemetry.plain import as_code
-from routerd_proto.errors import ErrorInfo, error_info
+from routerd_proto.errors import ErrorInfo
 from routerd_proto.frames import CallOptions
 
 __all__ = ["Execution"]
@@ -61,14 +59,6 @@ FIRST_SHARE: Final = 0.5
 WHOLE_SHARE: Final = 0.7
 # To the next route, and back to this one if there is none: its provider is only full.
 BUSY: Final = Step("fallback")
-# What a call is told that nothing was sent for; anything else is a limit of a key.
-CODES_OF: Final = {
-    "budget": "budget_exceeded",
-    "busy": "router_overloaded",
-    "max_cost": "no_candidates",
-    "unhealthy": "no_candidates",
-    "unknown_price": "no_candidates",
-}
 Way = tuple[Route, Target]
 
 
@@ -78,8 +68,8 @@ class Execution:
     `options` are the caller's with the shortcut's defaults filled in. What happened so far can be
     read at any time, so that a call that is cancelled keeps its attempts: `held` is the attempt
     whose answer the caller has, in part or whole, `outcome` that of a whole one; `error` is None
-    once there is one. `waited_us` is the time spent between attempts. `skipped` are the routes that
-    a budget did not let be tried. `made_before` counts the attempts of earlier copies of the call.
+    once there is one. `waited_us` is the time spent between attempts. `made_before` counts the
+    attempts of earlier copies of the call.
     A part of a call says what it `asks`, adds to the attempts of all parts `together`, and may be
     sold by `queries`; `usage` is None where it is that of the attempt that is held.
     """
@@ -106,9 +96,8 @@ class Execution:
         self._options = options
         self._asks = asks
         self._queries = queries
-        self.skipped: list[Dropped] = []
+        self._cause = Cause(call, self.attempts, timeouts.total)
         self.outcome: Outcome | None = None
-        self.error: ErrorInfo | None = None
         self.waited_us = 0
         self._call = call
         self._input_tokens = input_tokens
@@ -120,7 +109,6 @@ class Execution:
         self._received_at = purse.received_at
         self._clock = asyncio.get_running_loop().time
         self._deadline = self._clock() + call.deadline - monotonic()
-        self._first: ErrorInfo | None = None
         # What this call was refused for: by a provider, or by one address of it.
         self._refusals: dict[tuple[str, str], Failure] = {}
         self._others: list[Way] = []
@@ -133,6 +121,16 @@ class Execution:
     def held(self) -> Attempt | None:
         """The attempt whose parts the caller holds, else the one that answered without any."""
         return self._delivery.held
+
+    @property
+    def error(self) -> ErrorInfo | None:
+        """Why there is no answer."""
+        return self._cause.error
+
+    @property
+    def skipped(self) -> list[Dropped]:
+        """The routes that were not tried."""
+        return self._cause.skipped
 
     async def run(self, plan: Plan, targets: Mapping[str, Target]) -> None:
         """Try route after route until one answers; the result is left in the attributes."""
@@ -167,9 +165,7 @@ class Execution:
         if failure is None:
             return False
         detail = f"{route.provider} refused this call before: {failure.error_class}"
-        self.skipped.append(Dropped(route.deployment, "unhealthy", detail))
-        if self.error is not None:
-            self.error = self._with_tried(self.error)
+        self._cause.not_tried(Dropped(route.deployment, "unhealthy", detail))
         return True
 
     def _refusal_of(self, route: Route, target: Target) -> Failure | None:
@@ -196,8 +192,7 @@ class Execution:
             providers = dict.fromkeys(route.provider for route, _ in full)
             await place.places.wait(place, tuple(providers))
         except CallRefused as refused:
-            if self._first is None:
-                self.error = self._with_tried(refused.info)
+            self._cause.waited_in_vain(refused.info)
             return []
         # First where room was kept for it, so that nothing is asked in vain.
         return sorted(full, key=lambda way: way[0].provider != place.reserved)
@@ -206,7 +201,7 @@ class Execution:
         self, route: Route, target: Target, reason: AttemptReason, *, forced: bool
     ) -> Step | None:
         """Make at most two attempts; returns what is next, None if the call is answered."""
-        attempts_here = 0
+        attempts_here, delivery = 0, self._delivery
         asking: Asks
         if self._asks is not None:
             asking = self._asks(route, target)
@@ -223,20 +218,20 @@ class Execution:
                 is_forced = forced and attempts_here == 1
                 await self._attempt(route, target, asking, reason, forced=is_forced)
             except NoRoom as no_room:
-                step = self._skip(no_room)
+                self._cause.no_room(no_room)
                 # Who waits and comes back has two attempts: not where one was made already.
-                return FALLBACK if step is BUSY and attempts_here > 1 else step
+                is_full = no_room.dropped.code == "busy" and attempts_here == 1
+                return BUSY if is_full else FALLBACK
             except CallRefused as refused:
                 # This vendor's wire cannot carry the call; another one's may.
-                self._first = self._first or refused.info
-                self.error = self._with_tried(self._first)
+                self._cause.not_carried(refused.info)
                 return FALLBACK
             except AttemptFailed as failed:
                 failure = failed.failure
             else:
-                self.error = None
+                self._cause.error = None
                 return None
-            self._report(failure)
+            self._cause.failed(failure, delivery.cut_by if delivery.committed else None)
             repaired = asking.repaired(failure)
             step = self._step_after(route, failure, attempts_here, can_repair=repaired is not None)
             if step.kind == "repair" and repaired is not None:
@@ -275,19 +270,6 @@ class Execution:
     def _now(self) -> float:
         """Return the wall clock, as far as the record's own times tell it."""
         return self._received_at + self._delivery.elapsed_us() / 1e6
-
-    def _skip(self, no_room: NoRoom) -> Step:
-        """Go on without a route that no budget has room for; told if there is nothing else."""
-        dropped = no_room.dropped
-        self.skipped.append(dropped)
-        if self._first is None:
-            message = f"{dropped.deployment}: {dropped.detail}"
-            facts = facts_of(no_room.room) if no_room.room is not None else {}
-            code = CODES_OF.get(dropped.code, "rate_limit")
-            self.error = error_info(code, message, retry_after=no_room.seconds, details=facts)
-        elif self.error is not None:
-            self.error = self._with_tried(self.error)
-        return BUSY if dropped.code == "busy" else FALLBACK
 
     async def _wait(self, seconds: float) -> None:
         since = self._delivery.elapsed_us()
@@ -393,36 +375,6 @@ class Execution:
                 )
             finally:
                 opened.close(attempt)
-
-    def _report(self, failure: Failure) -> None:
-        """Keep what the caller is told in the end: the first cause, and what was tried."""
-        cut_by = self._delivery.cut_by
-        if failure.phase == "deadline":
-            info = self._out_of_time(failure)
-        elif self._delivery.committed and cut_by is not None:
-            message = f"the answer was cut after it began: {cut_by.message}"
-            info = error_info("interrupted", message, details=cut_by.info().details)
-        else:
-            info = self._first or failure.info()
-        self._first = self._first or failure.info()
-        self.error = self._with_tried(info)
-
-    def _out_of_time(self, failure: Failure) -> ErrorInfo:
-        """Blame who set the time that is over: the caller, or else whoever did not answer in it."""
-        message = "no complete answer within the time allowed"
-        details: dict[str, Any] = {}
-        if self._first is not None:
-            message += f"; the first failure: {self._first.message}"
-            details = {**self._first.details, "first_failure": self._first.code}
-        wanted = self._call.options.timeout
-        is_callers = wanted is not None and wanted <= self._timeouts.total
-        code = "deadline_exceeded" if is_callers else str(failure.error_class)
-        return error_info(code, message, details=details)
-
-    def _with_tried(self, info: ErrorInfo) -> ErrorInfo:
-        tried = [f"{attempt.deployment}: {attempt.error_class}" for attempt in self.attempts]
-        tried += [f"{item.deployment}: {item.code}" for item in self.skipped]
-        return structs.replace(info, details={**info.details, "tried": tried})
 
 
 def _lowered(route: Route) -> str:
