@@ -8,6 +8,7 @@ asked for: there is no moment in which it has no counters.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 from msgspec import Struct
@@ -30,6 +31,9 @@ MOST_ROWS: Final = 1000
 
 Key = tuple[Identity, str | None]
 Place = tuple[str | None, str | None]
+Places = tuple[tuple[str, str], ...]
+# A budget, with the provider and the model whose candidates alone it concerns, if any.
+Capping = tuple[Line, str | None, str | None]
 
 
 class Seed(Struct, frozen=True):
@@ -74,32 +78,37 @@ class Budgets:
         self._tell = tell
         self._meters: dict[Key, Meter] = {}
         self._found: dict[tuple[tuple[str | None, ...], Place], tuple[Line, ...]] = {}
+        self._capping: dict[tuple[tuple[str | None, ...], Places], tuple[Capping, ...]] = {}
         self._to_look_at: list[Key] = []
         self._look_beyond = MANY
         self._sort()
 
-    def rooms(
-        self, spending: Spending, places: Iterable[tuple[str, str]], now: float
-    ) -> tuple[BudgetRoom, ...]:
-        """Return what every cap leaves for a call; `places` are those of its candidates."""
+    def rooms(self, spending: Spending, places: Places, now: float) -> tuple[BudgetRoom, ...]:
+        """Return what every cap leaves for a call; `places` are those of its candidates, sorted."""
         self._forget_some(now)
-        rooms = [
-            room
-            for line in self._lines(spending, (None, None))
-            if line.marks
-            for room in line.rooms(now)
+        key = (spending.names, places if self._by_route else ())
+        capping = self._capping.get(key)
+        if capping is None:
+            if len(self._capping) >= MANY:
+                self._capping.clear()
+            capping = self._capping[key] = tuple(self._find_capping(spending, places))
+        rooms: list[BudgetRoom] = []
+        for line, provider, model in capping:
+            rooms += line.rooms(now, provider, model)
+        if spending.is_counted:
             # Of a call that was counted before, by an earlier copy, no other is asked for.
-            if line.of_route or not (spending.is_counted and room.unit == "calls")
-        ]
-        if self._by_route:
-            rooms += self._rooms_by_route(spending, set(places), now)
+            rooms = [room for room in rooms if room.unit != "calls" or room.provider or room.model]
         return tuple(rooms)
 
-    def _rooms_by_route(
-        self, spending: Spending, places: set[tuple[str, str]], now: float
-    ) -> list[BudgetRoom]:
-        found: dict[tuple[str, str | None, str | None], list[BudgetRoom]] = {}
-        for place in sorted(places):
+    def _find_capping(self, spending: Spending, places: Places) -> Iterator[Capping]:
+        """Yield the budgets with caps that concern a call, once for each place they look at."""
+        for line in self._lines(spending, (None, None)):
+            if line.marks:
+                yield line, None, None
+        if not self._by_route:
+            return
+        found: set[tuple[str, str | None, str | None]] = set()
+        for place in places:
             for line in self._lines(spending, place):
                 if line.of_route:
                     provider, model = (
@@ -108,8 +117,8 @@ class Budgets:
                     )
                     key = (line.budget.name, provider, model)
                     if key not in found:
-                        found[key] = list(line.rooms(now, provider, model))
-        return [room for rooms in found.values() for room in rooms]
+                        found.add(key)
+                        yield line, provider, model
 
     def hold(
         self,
@@ -262,8 +271,19 @@ class Budgets:
         ]
 
     def _sort(self) -> None:
-        self._found.clear()
+        """Put the budgets where a call finds those that may concern it, however many there are."""
+        self._forget_found()
         self._by_route = any(budget.of_route for budget in self.definitions)
+        # By their first filter, None for those without one; each with its place in the order.
+        self._sorted: dict[tuple[str, str | None] | None, list[tuple[int, Definition, bool]]] = {}
+        for place, budget in enumerate(self.definitions):
+            key = budget.filters[0] if budget.filters else None
+            self._sorted.setdefault(key, []).append((place, budget, budget.of_route))
+
+    def _forget_found(self) -> None:
+        """Look the budgets of every call up anew."""
+        self._found.clear()
+        self._capping.clear()
 
     def _lines(self, spending: Spending, place: Place) -> tuple[Line, ...]:
         """Return the budgets that concern a call at a place; without one, those of any place."""
@@ -278,9 +298,13 @@ class Budgets:
         return lines
 
     def _find(self, names: tuple[str | None, ...], place: Place) -> Iterator[Line]:
-        known = dict(zip((*CALLERS, "provider", "model"), (*names, *place), strict=True))
-        for budget in self.definitions:
-            if budget.of_route and place[0] is None:
+        known = dict(zip((*CALLERS, *SERVERS), (*names, *place), strict=True))
+        may_concern = list(self._sorted.get(None, ()))
+        for named in known.items():
+            may_concern += self._sorted.get(named, ())
+        may_concern.sort(key=itemgetter(0))
+        for _, budget, of_route in may_concern:
+            if of_route and place[0] is None:
                 continue
             if any(known[dimension] != value for dimension, value in budget.filters):
                 continue
@@ -309,7 +333,7 @@ class Budgets:
             if meter is not None and meter.is_idle(now):
                 del self._meters[key]
                 # The look-ups hold the counters too.
-                self._found.clear()
+                self._forget_found()
         del self._to_look_at[-AT_A_TIME:]
         if not self._to_look_at:
             self._look_beyond = MANY + 2 * len(self._meters)

@@ -16,6 +16,7 @@ from routerd.budget.key import Key, KeyLimits, Rest
 from routerd.budget.quota import Exhausted, Quota, tier_of
 from routerd.domain import FreeQuota
 from routerd.errors import ErrorClass
+from routerd.models.lineup import Lineup
 from routerd.models.schema import Deployment
 from routerd.providers.rate_limits import LimitLeft
 
@@ -271,39 +272,29 @@ class Keys:
             for quota in quotas
         )
 
-    def left(
-        self, deployments: Iterable[Deployment], now: float
-    ) -> tuple[dict[str, int], dict[str, Cooling]]:
+    def left(self, lineup: Lineup, now: float) -> tuple[dict[str, int], dict[str, Cooling]]:
         """Return the thousandths of rate limits left, by deployment, and who cools down.
 
         Of several keys that of the one with the most; nothing where one is not limited. A provider
         cools down when all of its keys do, a deployment when none of them serves it.
         """
-        looked_at: dict[str, int | None] = {}
         headroom: dict[str, int] = {}
         cooling: dict[str, Cooling] = {}
-        resting: set[str] = set()
-        for deployment in deployments:
-            provider = deployment.provider
-            if provider not in looked_at:
-                ring = self._rings[provider] if provider in self._rings else ()  # noqa: SIM401 - no call
-                looked_at[provider] = None
-                # Nearly always one key that nothing limits.
-                if ring and not (
-                    len(ring) == 1
-                    and not ring[0].told
-                    and not ring[0].is_limited
-                    and ring[0].cooling_until <= now
-                ):
-                    looked_at[provider] = look_at(provider, ring, now, cooling)
-                for key in ring:
-                    if key.resting:
-                        resting.add(provider)
-            if resting and provider in resting and provider not in cooling:
-                look_for(deployment.id, self._rings[provider], now, cooling)
-            most = looked_at[provider]
+        rings = self._rings
+        for provider, names in lineup.by_provider:
+            ring = rings.get(provider)
+            if not ring:
+                continue
+            if len(ring) == 1:
+                key = ring[0]
+                if not (key.told or key.is_limited or key.resting or key.cooling_until > now):
+                    continue  # nearly always
+            most = look_at(provider, ring, now, cooling)
             if most is not None:
-                headroom[deployment.id] = most
+                headroom.update(dict.fromkeys(names, most))
+            if provider not in cooling and any(key.resting for key in ring):
+                for name in names:
+                    look_for(name, ring, now, cooling)
         return headroom, cooling
 
     def warm_up(self, provider: str) -> None:

@@ -5,7 +5,6 @@ Rules of this file: it is looked at for every call, so what can be is worked out
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
 from routerd.budget.definitions import Definition
@@ -15,7 +14,6 @@ from routerd.domain import BudgetRoom, Unit
 __all__ = ["Line"]
 
 UNITS: Final[tuple[Unit, ...]] = ("nanodollars", "calls", "tokens")
-HELD: Final[dict[Unit, str]] = {unit: f"held_{unit}" for unit in UNITS}
 Lack = tuple[Unit, int]
 
 
@@ -70,22 +68,33 @@ class Line:
 
     def rooms(
         self, now: float, provider: str | None = None, model: str | None = None
-    ) -> Iterator[BudgetRoom]:
-        """Yield what each of its caps leaves."""
+    ) -> list[BudgetRoom]:
+        """Return what each of its caps leaves."""
         total, resets_at = self.meter.total(now), self.meter.resets_at(now)
+        rooms = []
         for _, unit, soft in self.marks:
-            yield BudgetRoom(
-                self.budget.name,
-                self.scope,
-                unit,
-                getattr(self, unit),
-                getattr(total, unit),
-                getattr(total, HELD[unit]),
-                soft,
-                resets_at,
-                provider,
-                model,
+            if unit == "nanodollars":
+                parts = self.nanodollars, total.nanodollars, total.held_nanodollars
+            elif unit == "calls":
+                parts = self.calls, total.calls, total.held_calls
+            else:
+                parts = self.tokens, total.tokens, total.held_tokens
+            cap, spent, held = parts
+            rooms.append(
+                BudgetRoom(
+                    self.budget.name,
+                    self.scope,
+                    unit,
+                    cap or 0,
+                    spent,
+                    held,
+                    soft,
+                    resets_at,
+                    provider,
+                    model,
+                )
             )
+        return rooms
 
     def room(self, unit: Unit, now: float) -> BudgetRoom:
         """Return what its cap in a unit leaves."""

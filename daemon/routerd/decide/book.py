@@ -21,8 +21,9 @@ from routerd.decide.order import settled
 from routerd.decide.policy import Policies, Policy
 from routerd.decide.preparing import prepare
 from routerd.decide.resolving import resolve
-from routerd.domain import Boundary, Caller, Complexity, Features, Snapshot
+from routerd.domain import Boundary, Caller, Complexity, Features, Kind, Sensitivity, Snapshot
 from routerd.models.directory import BOUNDARIES, Directory, Resolution
+from routerd.models.lineup import Lineup
 from routerd.models.schema import Defaults, Deployment
 from routerd.settings import (
     Budget,
@@ -65,13 +66,17 @@ class PolicyDocument(Struct, frozen=True, kw_only=True, omit_defaults=True):
     timeouts: Timeouts = Timeouts()
 
 
+# Candidates that were prepared, from one day up to another, in days since the first of 1970.
+Kept = tuple[int, int, Prepared]
+
+
 class Choice(Struct, frozen=True, eq=False):
     """What a call asks for, once rules, policy and experiments have spoken.
 
     `target` is what was asked for, `serves` the name that stands in for it, `rule` says why. `draw`
     is the call's lot, 0 to 1. `resolution` is what the name stands for. `boundary` is the nearest
     that any name on the way set, asked for or not: what is renamed keeps what it promised. A copy
-    is a shadow's.
+    is a shadow's. `prepared` is the book's own, for calls that meet the same choice.
     """
 
     target: str
@@ -86,6 +91,7 @@ class Choice(Struct, frozen=True, eq=False):
     draw: float
     boundary: Boundary | None = None
     is_copy: bool = False
+    prepared: dict[tuple[Sensitivity, Kind], Kept] = {}
 
 
 class Book:
@@ -107,8 +113,8 @@ class Book:
         for name, item in document.shadows.items():
             self._shadows.setdefault(item.target, {})[name] = item
         self._chosen: dict[tuple[str, str, str | None, bool], Choice] = {}
-        self._candidates: dict[str, tuple[Deployment, ...]] = {}
-        self._prepared: dict[tuple[Any, ...], tuple[int, int, Prepared]] = {}
+        self._lineups: dict[str, Lineup] = {}
+        self._prepared: dict[tuple[Any, ...], Kept] = {}
 
     def choose(self, target: str, features: Features, caller: Caller) -> Choice:
         """Say who is to serve a call; CallRefused where no such name exists."""
@@ -207,6 +213,19 @@ class Book:
     def prepared(self, choice: Choice, features: Features, snapshot: Snapshot) -> Prepared:
         """Return the candidates of a choice, sorted as far as the call does not matter."""
         day = int(snapshot.now) // SECONDS_A_DAY
+        if snapshot.gone:
+            return self._prepared_for(choice, features, snapshot, day)
+        kept = choice.prepared.get((features.sensitivity, features.kind))
+        if kept is not None:
+            since, until, prepared = kept
+            if since <= day < until:
+                return prepared
+        return self._prepared_for(choice, features, snapshot, day)
+
+    def _prepared_for(
+        self, choice: Choice, features: Features, snapshot: Snapshot, day: int
+    ) -> Prepared:
+        """Return the same for calls that met another choice, or deployments that are gone."""
         key = (
             choice.resolution.name,
             choice.policy.name,
@@ -217,23 +236,22 @@ class Book:
             tuple(snapshot.gone.items()) if snapshot.gone else (),
         )
         kept = self._prepared.get(key)
-        if kept is not None:
-            since, until, prepared = kept
-            if since <= day < until:
-                return prepared
-        if len(self._prepared) >= MOST_PREPARED:
-            self._prepared.clear()
-        prepared = self._prepare(choice, features, snapshot, _date(day))
-        until = NEVER if prepared.until is None else prepared.until.toordinal() - EPOCH
-        self._prepared[key] = (day, until, prepared)
-        return prepared
+        if kept is None or not kept[0] <= day < kept[1]:
+            if len(self._prepared) >= MOST_PREPARED:
+                self._prepared.clear()
+            prepared = self._prepare(choice, features, snapshot, _date(day))
+            until = NEVER if prepared.until is None else prepared.until.toordinal() - EPOCH
+            kept = self._prepared[key] = (day, until, prepared)
+        if not snapshot.gone:
+            choice.prepared[features.sensitivity, features.kind] = kept
+        return kept[2]
 
-    def candidates(self, choice: Choice) -> tuple[Deployment, ...]:
+    def candidates(self, choice: Choice) -> Lineup:
         """Return every deployment that a plan for a choice may look at, once each."""
         name = choice.resolution.name
-        found = self._candidates.get(name)
+        found = self._lineups.get(name)
         if found is None:
-            found = self._candidates[name] = tuple(self._find_candidates(choice.resolution))
+            found = self._lineups[name] = Lineup.of(self._find_candidates(choice.resolution))
         return found
 
     def _find_candidates(self, resolution: Resolution) -> Iterable[Deployment]:

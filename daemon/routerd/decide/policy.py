@@ -7,7 +7,8 @@ What contradicts itself is a PolicyMistake that names the setting.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from operator import itemgetter
+from typing import Any, Final, Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -51,6 +52,27 @@ class Policy(Struct, frozen=True):
     at_cap: Literal["free", "refuse"] = "free"
 
 
+class _Members(NamedTuple):
+    """Whom a policy is for, and how precisely it says so: of a kind that is empty anybody."""
+
+    policy: str
+    tenants: frozenset[str]
+    teams: frozenset[str]
+    agents: frozenset[str]
+    worth: int
+
+    def share_with(self, other: _Members) -> bool:
+        """Say whether a call may be of both, where both name the same kinds."""
+        return all(
+            not mine or mine & its
+            for mine, its in (
+                (self.tenants, other.tenants),
+                (self.teams, other.teams),
+                (self.agents, other.agents),
+            )
+        )
+
+
 class Policies:
     """All policies, joined with what they inherit; PolicyMistake where that cannot be."""
 
@@ -59,13 +81,24 @@ class Policies:
         self.by_name = {name: self._joined(name) for name in self._settings}
         self._default = self.by_name[DEFAULT]
         self._members = [
-            (name, item, sum(WORTH[kind] for kind in MEMBERS if getattr(item, kind)))
+            _Members(
+                name,
+                frozenset(item.tenants),
+                frozenset(item.teams),
+                frozenset(item.agents),
+                sum(WORTH[kind] for kind in MEMBERS if getattr(item, kind)),
+            )
             for name, item in self._settings.items()
             if any(getattr(item, kind) for kind in MEMBERS)
         ]
         # The most precise first.
-        self._members.sort(key=lambda entry: -entry[2])
+        self._members.sort(key=lambda members: -members.worth)
         self._check_members()
+        # Those for each tenant, in that order, and under None those for any.
+        self._of_tenant: dict[str | None, list[tuple[int, _Members]]] = {}
+        for place, members in enumerate(self._members):
+            for tenant in members.tenants or (None,):
+                self._of_tenant.setdefault(tenant, []).append((place, members))
         self._found: dict[tuple[str | None, str | None, str | None], Policy] = {}
 
     def of(self, caller: Caller) -> Policy:
@@ -81,13 +114,14 @@ class Policies:
         return found
 
     def _find(self, tenant: str | None, team: str | None, agent: str | None) -> Policy:
-        for name, item, _ in self._members:
-            if (
-                (not item.tenants or tenant in item.tenants)
-                and (not item.teams or team in item.teams)
-                and (not item.agents or agent in item.agents)
+        those = self._of_tenant.get(None, [])
+        if tenant is not None and tenant in self._of_tenant:
+            those = sorted([*self._of_tenant[tenant], *those], key=itemgetter(0))
+        for _, members in those:
+            if (not members.teams or team in members.teams) and (
+                not members.agents or agent in members.agents
             ):
-                return self.by_name[name]
+                return self.by_name[members.policy]
         return self._default
 
     def _joined(self, name: str) -> Policy:
@@ -132,14 +166,17 @@ class Policies:
             raise PolicyMistake(f"policies.{DEFAULT}", "is for everybody; expected no members")
         if self._settings[DEFAULT].inherits:
             raise PolicyMistake(f"policies.{DEFAULT}.inherits", "inherits from nobody")
-        for index, (name, item, worth) in enumerate(self._members):
-            for other, earlier, same in self._members[:index]:
-                if worth == same and all(
-                    set(getattr(item, kind)) & set(getattr(earlier, kind))
-                    for kind in MEMBERS
-                    if getattr(item, kind)
-                ):
-                    raise PolicyMistake(f"policies.{name}", f"is for calls of {other!r} too")
+        # Who is as precise names the same kinds: both are for a call whose names both have.
+        seen: dict[tuple[int, str], list[_Members]] = {}
+        for members in self._members:
+            names = sorted(members.tenants or members.teams or members.agents)
+            for name in names:
+                for other in seen.get((members.worth, name), ()):
+                    if members.share_with(other):
+                        why = f"is for calls of {other.policy!r} too"
+                        raise PolicyMistake(f"policies.{members.policy}", why)
+            for name in names:
+                seen.setdefault((members.worth, name), []).append(members)
 
 
 # Look-ups kept; more than there are agents at most places, and bounded where there are more.

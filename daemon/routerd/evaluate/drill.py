@@ -126,7 +126,7 @@ def predict(world: World, target: str, scenario: Scenario) -> Outcome:
     except CallRefused as refused:
         why = refused.info.message
         return Outcome(target, scenario.name, None, reason=refused.info.code, detail=why)
-    snapshot = world.snapshot(scenario, world.book.candidates(choice))
+    snapshot = world.snapshot(scenario, world.book.candidates(choice).deployments)
     plan = make_plan(world.book, choice, features, snapshot)
     if not plan.routes:
         info = refusal(plan, snapshot)
@@ -137,7 +137,7 @@ def predict(world: World, target: str, scenario: Scenario) -> Outcome:
     at_once: Route | None = first
     why, waits = "", 0.0
     if scenario.struck:
-        unaware = world.snapshot(HEALTHY, world.book.candidates(choice))
+        unaware = world.snapshot(HEALTHY, world.book.candidates(choice).deployments)
         routes = make_plan(world.book, choice, features, unaware).routes
         at_once = surviving(routes, scenario)
         waits = _waits(world, features, routes, scenario)

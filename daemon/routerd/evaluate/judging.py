@@ -81,7 +81,7 @@ def _expected(
         return None
     knew = answered.snapshot if answered.snapshot is not None else Snapshot(world.now)
     snapshot = structs.replace(
-        world.snapshot(scenario, world.book.candidates(choice)),
+        world.snapshot(scenario, world.book.candidates(choice).deployments),
         unhealthy={
             name: told(scenario)
             for name in knew.unhealthy

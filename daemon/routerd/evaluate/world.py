@@ -62,7 +62,7 @@ class World(Struct, frozen=True, eq=False):
         """Return what every cap leaves to calls that come first."""
         options = self.options
         names = (options.tenant, options.team, options.agent, options.user, options.feature)
-        places = {(item.provider, item.model) for item in candidates}
+        places = tuple(sorted({(item.provider, item.model) for item in candidates}))
         return self.budgets.rooms(Spending(names), places, self.now)
 
     def snapshot(self, scenario: Scenario, candidates: Iterable[Deployment]) -> Snapshot:

@@ -26,7 +26,7 @@ from routerd.health.degraded import DegradedShares
 from routerd.health.token_rates import TokenRates
 from routerd.health.traffic import Session, Traffic
 from routerd.ledger.corrections import Change
-from routerd.models.schema import Deployment
+from routerd.models.lineup import Lineup
 from routerd.providers.rate_limits import LimitLeft
 from routerd.settings import USUAL_HEALTH, Health
 from routerd.telemetry.events import BoundExceeded, Event
@@ -113,24 +113,23 @@ class Accounts:
     def snapshot(
         self,
         spending: Spending,
-        candidates: Iterable[Deployment],
+        lineup: Lineup,
         now: float,
         session: Session | None = None,
         *,
         other_script: bool = False,
     ) -> Snapshot:
         """Return what a decision may know: the caps of a call, free tiers, limits and traffic."""
-        candidates, rates = tuple(candidates), self.token_rates.told[other_script]
-        names = [item.id for item in candidates]
-        seen = self.traffic.seen(names, session, now)
-        headroom, cooling = self.keys.left(candidates, now)
-        unwell = self.breakers.unwell(candidates, monotonic())
+        rates = self.token_rates.told[other_script]
+        seen = self.traffic.seen(lineup.ids, session, now)
+        headroom, cooling = self.keys.left(lineup, now)
+        unwell = self.breakers.unwell(lineup.deployments, monotonic())
         if cooling:
             unwell = _with_cooling(unwell, cooling, now)
         return Snapshot(
             now,
-            self.budgets.rooms(spending, [(item.provider, item.model) for item in candidates], now),
-            self.keys.free_quotas(names, now),
+            self.budgets.rooms(spending, lineup.places, now),
+            self.keys.free_quotas(lineup.names, now),
             dict(self.surcharges) if self.surcharges else {},
             seen.latency_ms,
             seen.in_flight,
@@ -140,9 +139,7 @@ class Accounts:
             seen.session_on,
             unwell.seconds,
             unwell.last_resorts,
-            {item.model: rates[item.model] for item in candidates if item.model in rates}
-            if rates
-            else {},
+            {name: rate for name, rate in rates.items() if name in lineup.models} if rates else {},
         )
 
     def hear(self, record: Record, now: float) -> None:

@@ -49,10 +49,13 @@ def decide(
     book: Book, accounts: Accounts, asked: Asked, spending: Spending, now: float
 ) -> tuple[Plan, Snapshot]:
     """Plan a call at a time, in seconds since the epoch; there may be no route in it."""
-    candidates = book.candidates(asked.choice)
     named = asked.features.session
     session = None if named is None else (spending.names[0], asked.choice.serves, named)
     snapshot = accounts.snapshot(
-        spending, candidates, now, session, other_script=asked.features.other_script
+        spending,
+        book.candidates(asked.choice),
+        now,
+        session,
+        other_script=asked.features.other_script,
     )
     return make_plan(book, asked.choice, asked.features, snapshot), snapshot

@@ -8,7 +8,7 @@ slow or gone once is tried again.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from msgspec import Struct
@@ -48,26 +48,36 @@ class Traffic:
     """Estimates and counters of all deployments that calls went to."""
 
     def __init__(self) -> None:
-        self._latency: dict[str, tuple[float, float]] = {}
+        # When each was last timed, the estimate, and the same as it is told.
+        self._latency: dict[str, tuple[float, float, int]] = {}
         self._in_flight: dict[str, int] = {}
         self._gone: dict[str, tuple[float, str]] = {}
         self._sessions: OrderedDict[Session, tuple[float, str]] = OrderedDict()
 
-    def seen(self, deployments: Iterable[str], session: Session | None, now: float) -> Seen:
+    def seen(self, deployments: Collection[str], session: Session | None, now: float) -> Seen:
         """Return what is known of some deployments, and where a session was last."""
         if not (self._latency or self._in_flight or self._gone or self._sessions):
             return NOTHING
-        latency_ms, in_flight, gone = {}, {}, {}
-        for name in deployments:
-            known = self._latency.get(name)
-            if known is not None and now - known[0] < LATENCY_SECONDS:
-                latency_ms[name] = round(known[1])
-            busy = self._in_flight.get(name)
-            if busy:
-                in_flight[name] = busy
-            if self._gone and name in self._gone and now - self._gone[name][0] < GONE_SECONDS:
-                gone[name] = self._gone[name][1]
-        return Seen(latency_ms, in_flight, gone, self._session(session, now))
+        since = now - LATENCY_SECONDS
+        latency_ms = {
+            name: milliseconds
+            for name, (at, _, milliseconds) in self._latency.items()
+            if name in deployments and at > since
+        }
+        in_flight = {name: busy for name, busy in self._in_flight.items() if name in deployments}
+        gone = {}
+        if self._gone:
+            gone = {
+                name: why
+                for name, (at, why) in self._gone.items()
+                if name in deployments and now - at < GONE_SECONDS
+            }
+        return Seen(
+            latency_ms,
+            in_flight,
+            gone,
+            None if session is None else self._session(session, now),
+        )
 
     def forget_gone(self) -> None:
         """Ask again for what was gone: addresses and keys may be others now."""
@@ -117,14 +127,13 @@ class Traffic:
 
     def _time(self, deployment: str, microseconds: int, now: float) -> None:
         milliseconds = microseconds / 1000
-        at, before = self._latency.get(deployment, (0.0, milliseconds))
+        at, before, _ = self._latency.get(deployment, (0.0, milliseconds, 0))
         if now - at >= LATENCY_SECONDS:
             before = milliseconds
-        self._latency[deployment] = now, before + NEWEST_COUNTS * (milliseconds - before)
+        estimate = before + NEWEST_COUNTS * (milliseconds - before)
+        self._latency[deployment] = now, estimate, round(estimate)
 
-    def _session(self, session: Session | None, now: float) -> str | None:
-        if session is None:
-            return None
+    def _session(self, session: Session, now: float) -> str | None:
         at, deployment = self._sessions.get(session, (0.0, None))
         return deployment if now - at < SESSION_SECONDS else None
 

@@ -187,7 +187,7 @@ def test_rooms_are_what_a_decision_sees() -> None:
     )
     held(made, 10)
     rooms = made.rooms(
-        spender(), [("openai", "gpt"), ("mistral", "gpt"), ("mistral", "large")], NOW
+        spender(), (("mistral", "gpt"), ("mistral", "large"), ("openai", "gpt")), NOW
     )
     seen = {(room.budget, room.unit, room.provider, room.model): room.held for room in rooms}
     assert seen == {
@@ -222,7 +222,7 @@ def test_who_is_only_refused_is_forgotten_too() -> None:
     made = budgets(all=Budget(dollars=0), users=Budget(each="user", dollars=1))
     for number in range(30_000):
         one = spender(user=f"u{number}")
-        made.rooms(one, [], NOW)
+        made.rooms(one, (), NOW)
         refused(made, 1, one)
     assert len(made._meters) < 20_000
 

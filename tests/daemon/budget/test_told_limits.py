@@ -5,6 +5,7 @@ from __future__ import annotations
 from routerd.budget.key import Key, KeyLimits
 from routerd.budget.keys import KeyHold, Keys
 from routerd.errors import ErrorClass
+from routerd.models.lineup import Lineup
 from routerd.providers.rate_limits import LimitLeft
 from tests.daemon.budget.tiers import deployment
 
@@ -24,7 +25,7 @@ def two_keys() -> Keys:
 
 
 def headroom_of(keys: Keys, now: float = NOW) -> int | None:
-    found, _ = keys.left([SMALL], now)
+    found, _ = keys.left(Lineup.of([SMALL]), now)
     return found.get(SMALL.id)
 
 
@@ -44,7 +45,7 @@ def test_where_no_key_has_anything_left_the_first_that_will_serves() -> None:
     first.hear((NONE_LEFT,), NOW)
     second.hear((LimitLeft("requests", "calls", 0, 500, 5.0),), NOW)
     assert not keys.is_ready(SMALL.id, "vendor", 10, NOW)
-    _, cooling = keys.left([SMALL], NOW)
+    _, cooling = keys.left(Lineup.of([SMALL]), NOW)
     because = "its provider says that its rate limit is used up"
     assert cooling["vendor"] == (NOW + 5, because, False)
     # It is not refused: the provider may know better by now.
@@ -58,11 +59,11 @@ def test_what_a_provider_named_is_waited_for_and_a_guess_is_not() -> None:
     key = hold(keys)
     key.failed(ErrorClass.RATE_LIMIT, None, NOW)
     assert keys.named_wait(*asked) == 0.0
-    assert keys.left([SMALL], NOW)[1]["vendor"].is_guess
+    assert keys.left(Lineup.of([SMALL]), NOW)[1]["vendor"].is_guess
     key.failed(ErrorClass.RATE_LIMIT, 2.0, NOW)
     assert keys.named_wait(*asked) == 2.0
-    assert not keys.left([SMALL], NOW)[1]["vendor"].is_guess
-    assert keys.left([SMALL], NOW + 2.5)[1]["vendor"].is_guess
+    assert not keys.left(Lineup.of([SMALL]), NOW)[1]["vendor"].is_guess
+    assert keys.left(Lineup.of([SMALL]), NOW + 2.5)[1]["vendor"].is_guess
     key.hear((NONE_LEFT,), NOW)
     assert keys.named_wait(*asked) == 30.0
     # With another key there is nothing to wait for.
@@ -80,17 +81,17 @@ def test_an_answer_to_what_was_asked_since_ends_a_rate_limit() -> None:
     assert keys.named_wait(*asked) == 60.0
     hold(keys, now=NOW + 1).answered()
     assert keys.named_wait(*asked) == 0.0
-    assert keys.left([SMALL], NOW)[1] == {}
+    assert keys.left(Lineup.of([SMALL]), NOW)[1] == {}
     # Who has no account has none, whatever was answered.
     hold(keys).failed(ErrorClass.QUOTA, None, NOW)
     hold(keys, now=NOW + 1).answered()
-    assert "vendor" in keys.left([SMALL], NOW)[1]
+    assert "vendor" in keys.left(Lineup.of([SMALL]), NOW)[1]
 
 
 def test_a_key_that_is_refused_for_good_is_no_guess() -> None:
     keys = Keys({}, [SMALL])
     hold(keys).failed(ErrorClass.AUTH, None, NOW)
-    assert not keys.left([SMALL], NOW)[1]["vendor"].is_guess
+    assert not keys.left(Lineup.of([SMALL]), NOW)[1]["vendor"].is_guess
 
 
 def test_a_later_answer_takes_it_back() -> None:

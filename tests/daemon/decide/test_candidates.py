@@ -155,7 +155,7 @@ def test_the_state_of_every_possible_candidate_is_asked_for(target: str) -> None
         [Shortcut(name="job", description="", candidates=("a",), degraded="fast")],
     )
     made_book = book(known)
-    asked = [item.id for item in made_book.candidates(made_book.choose(target, PLAIN, NOBODY))]
+    asked = list(made_book.candidates(made_book.choose(target, PLAIN, NOBODY)).names)
     assert sorted(asked) == [f"p/{name}" for name in "abcde"]
     plan = plan_call(made_book, target, PLAIN, NOBODY, NOW)
     assert route_ids(plan) == ["p/c", "p/e"]
