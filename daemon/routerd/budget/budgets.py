@@ -8,6 +8,7 @@ asked for: there is no moment in which it has no counters.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import compress
 from operator import itemgetter
 from typing import Any, Final
 
@@ -23,8 +24,10 @@ from routerd.telemetry.events import BudgetNearlySpent, Event
 
 __all__ = ["Budgets", "Charge", "Seed"]
 
-# With more counters than this, empty ones are looked for; no more look-ups than this are kept.
+# With more counters than this, empty ones are looked for.
 MANY: Final = 4096
+# Look-ups kept, of budgets by who spends: as many as a company has tenants, or users at work.
+MOST_FOUND: Final = 20_000
 AT_A_TIME: Final = 32
 # More do not help a person, and would not fit into a frame.
 MOST_ROWS: Final = 1000
@@ -86,10 +89,10 @@ class Budgets:
     def rooms(self, spending: Spending, places: Places, now: float) -> tuple[BudgetRoom, ...]:
         """Return what every cap leaves for a call; `places` are those of its candidates, sorted."""
         self._forget_some(now)
-        key = (spending.names, places if self._by_route else ())
+        key = (tuple(compress(spending.names, self._asks)), places if self._by_route else ())
         capping = self._capping.get(key)
         if capping is None:
-            if len(self._capping) >= MANY:
+            if len(self._capping) >= MOST_FOUND:
                 self._capping.clear()
             capping = self._capping[key] = tuple(self._find_capping(spending, places))
         rooms: list[BudgetRoom] = []
@@ -274,6 +277,10 @@ class Budgets:
         """Put the budgets where a call finds those that may concern it, however many there are."""
         self._forget_found()
         self._by_route = any(budget.of_route for budget in self.definitions)
+        # Of a call's names, whether any budget asks for it: who differs in the others is alike.
+        self._asks = [
+            any(budget.looks_at(dimension) for budget in self.definitions) for dimension in CALLERS
+        ]
         # By their first filter, None for those without one; each with its place in the order.
         self._sorted: dict[tuple[str, str | None] | None, list[tuple[int, Definition, bool]]] = {}
         for place, budget in enumerate(self.definitions):
@@ -289,10 +296,10 @@ class Budgets:
         """Return the budgets that concern a call at a place; without one, those of any place."""
         if not self._by_route:
             place = (None, None)
-        key = (spending.names, place)
+        key = (tuple(compress(spending.names, self._asks)), place)
         lines = self._found.get(key)
         if lines is None:
-            if len(self._found) >= MANY:
+            if len(self._found) >= MOST_FOUND:
                 self._found.clear()
             lines = self._found[key] = tuple(self._find(spending.names, place))
         return lines

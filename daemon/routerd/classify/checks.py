@@ -7,6 +7,7 @@ some models cannot take (an image, a tool) is not refused here: the plan drops t
 from __future__ import annotations
 
 import re
+from operator import attrgetter
 from typing import Any, Final
 
 from routerd.classify.schemas import check_plain_data, check_schema, refusal
@@ -36,8 +37,20 @@ ALLOWED_PARTS: Final[dict[str, tuple[type, ...]]] = {
     "tool": (ToolResult,),
 }
 NAMES: Final = ("tenant", "team", "agent", "user", "feature", "task", "region", "session")
+_names_in: Final = attrgetter(*NAMES)
+ASKING: Final = frozenset({"user", "tool"})
+_role_of: Final = attrgetter("role")
 MOST_FLAGS: Final = 32
 MOST_ALTERNATIVES: Final = 20  # the most that any vendor gives
+RANGES: Final = (
+    ("max_output_tokens", 1, 10_000_000),
+    ("temperature", 0, 2),
+    ("top_p", 0, 1),
+    ("logprobs", 0, MOST_ALTERNATIVES),
+    ("max_cost_cents", 0, 100_000_000),
+    ("latency", 1, 86_400_000),  # or a word
+)
+_numbers_in: Final = attrgetter(*[name for name, _, _ in RANGES])
 TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
@@ -45,11 +58,12 @@ def check_request(messages: list[Message], options: CallOptions, *, is_copy: boo
     """Raise CallRefused for the first thing that cannot be meant; `is_copy`: a shadow's call."""
     if not messages:
         raise refusal("messages", "is empty; expected at least one user message")
-    if not any(message.role in ("user", "tool") for message in messages):
+    if ASKING.isdisjoint(map(_role_of, messages)):
         raise refusal("messages", "has no user message; there is nothing to answer")
     open_calls: set[str] = set()
     for index, message in enumerate(messages):
-        _check_message(message, f"messages[{index}]", open_calls)
+        if message.role == "tool" or not message.content or not isinstance(message.content, str):
+            _check_message(message, f"messages[{index}]", open_calls)
     check_options(options)
     if not is_copy and (options.feature or "").startswith(SHADOW_PREFIX):
         raise refusal("options.feature", f"begins with {SHADOW_PREFIX}, which is for shadows")
@@ -107,18 +121,10 @@ def _check_media(part: Image | Document, at: str) -> None:
 
 def check_options(options: CallOptions) -> None:
     """Raise CallRefused for the first option that cannot be meant, whatever kind of call it is."""
-    for name in NAMES:
-        value = getattr(options, name)
-        if value is not None and not 0 < len(value) <= MAX_NAME_CHARACTERS:
-            raise refusal(f"options.{name}", f"expected 1 to {MAX_NAME_CHARACTERS} characters")
-    _check_range("max_output_tokens", options.max_output_tokens, 1, 10_000_000)
-    _check_range("temperature", options.temperature, 0, 2)
-    _check_range("top_p", options.top_p, 0, 1)
-    _check_range("logprobs", options.logprobs, 0, MOST_ALTERNATIVES)
-    _check_range("max_cost_cents", options.max_cost_cents, 0, 100_000_000)
-    if not isinstance(options.latency, str):
-        _check_range("latency", options.latency, 1, 86_400_000)
-    _check_flags(options.flags)
+    _check_names(options)
+    _check_numbers(options)
+    if options.flags:
+        _check_flags(options.flags)
     if options.timeout is not None and not options.timeout > 0:
         raise refusal("options.timeout", "is not above 0 seconds")
     if not all(options.stop):
@@ -128,6 +134,24 @@ def check_options(options: CallOptions) -> None:
         check_schema(options.output_schema, "options.output_schema")
     if options.raw:
         _check_raw(options.raw)
+
+
+def _check_names(options: CallOptions) -> None:
+    names = _names_in(options)
+    if names.count(None) == len(names):
+        return
+    for name, text in zip(NAMES, names, strict=True):
+        if text is not None and not 0 < len(text) <= MAX_NAME_CHARACTERS:
+            raise refusal(f"options.{name}", f"expected 1 to {MAX_NAME_CHARACTERS} characters")
+
+
+def _check_numbers(options: CallOptions) -> None:
+    numbers = _numbers_in(options)
+    if numbers.count(None) == len(numbers):
+        return  # nearly always
+    for (name, low, high), value in zip(RANGES, numbers, strict=True):
+        if value is not None and not isinstance(value, str) and not low <= value <= high:
+            raise refusal(f"options.{name}", f"is {value}; expected {low} to {high}")
 
 
 def _check_raw(raw: dict[str, dict[str, Any]]) -> None:
@@ -142,6 +166,8 @@ def _check_raw(raw: dict[str, dict[str, Any]]) -> None:
 
 
 def _check_tools(options: CallOptions) -> None:
+    if not options.tools and options.tool_choice is None:
+        return
     names = {tool.name for tool in options.tools}
     for index, tool in enumerate(options.tools):
         _check_tool(tool, f"options.tools[{index}]")
@@ -159,11 +185,6 @@ def _check_flags(flags: list[str]) -> None:
         raise refusal("options.flags", f"holds more than {MOST_FLAGS} flags")
     if not all(0 < len(flag) <= MAX_NAME_CHARACTERS for flag in flags):
         raise refusal("options.flags", f"expected flags of 1 to {MAX_NAME_CHARACTERS} characters")
-
-
-def _check_range(name: str, value: float | None, low: float, high: float) -> None:
-    if value is not None and not low <= value <= high:
-        raise refusal(f"options.{name}", f"is {value}; expected {low} to {high}")
 
 
 def _check_tool(tool: Tool, at: str) -> None:

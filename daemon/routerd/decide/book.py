@@ -226,22 +226,29 @@ class Book:
         self, choice: Choice, features: Features, snapshot: Snapshot, day: int
     ) -> Prepared:
         """Return the same for calls that met another choice, or deployments that are gone."""
-        key = (
+        policy = choice.policy.name
+        rest = (
             choice.resolution.name,
-            choice.policy.name,
             features.sensitivity,
             features.kind,
             choice.boundary,
             choice.is_copy,
             tuple(snapshot.gone.items()) if snapshot.gone else (),
         )
-        kept = self._prepared.get(key)
-        if kept is None or not kept[0] <= day < kept[1]:
+        # There may be a policy for each tenant: those that choose alike have the same candidates,
+        # unless a reason names the policy.
+        alike = ("", self.policies.chooses_as[policy], *rest)
+        for key in (alike, (policy, *rest)):
+            kept = self._prepared.get(key)
+            if kept is not None and kept[0] <= day < kept[1]:
+                break
+        else:
             if len(self._prepared) >= MOST_PREPARED:
                 self._prepared.clear()
             prepared = self._prepare(choice, features, snapshot, _date(day))
             until = NEVER if prepared.until is None else prepared.until.toordinal() - EPOCH
-            kept = self._prepared[key] = (day, until, prepared)
+            kept = (day, until, prepared)
+            self._prepared[(policy, *rest) if prepared.names_policy else alike] = kept
         if not snapshot.gone:
             choice.prepared[features.sensitivity, features.kind] = kept
         return kept[2]

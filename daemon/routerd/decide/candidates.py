@@ -30,6 +30,8 @@ __all__ = [
     "candidate_of",
 ]
 
+# Reasons with the name of the policy in them.
+NAMES_POLICY: Final = frozenset({"policy", "moving_alias"})
 # Larger than any window: stands for one that nobody knows.
 NO_LIMIT: Final = 2**62
 # Stands for a price that nobody knows: all others come first.
@@ -142,6 +144,11 @@ class Prepared(Struct, frozen=True, eq=False):
     groups: tuple[Group, ...]
     near_cap: tuple[Group, ...]
     until: date | None
+
+    @property
+    def names_policy(self) -> bool:
+        """Whether a reason against somebody names the policy."""
+        return any(item.code in NAMES_POLICY for group in self.groups for item in group.dropped)
 
 
 def _blended(deployment: Deployment) -> int:

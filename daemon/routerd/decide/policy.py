@@ -18,6 +18,16 @@ from routerd.settings import BALANCE, Balance, PolicySettings
 __all__ = ["DEFAULT", "Policies", "Policy", "PolicyMistake"]
 
 DEFAULT: Final = "default"
+# What of a policy says who may serve, and in what order while nothing moves.
+CHOOSING: Final = (
+    "classes",
+    "models",
+    "without",
+    "moving_aliases",
+    "private_reaches",
+    "prefer",
+    "balance",
+)
 # Who a policy is for; not inherited.
 MEMBERS: Final = ("tenants", "teams", "agents")
 # How precisely a policy names a call: an agent counts for more than any team, and so on.
@@ -74,12 +84,21 @@ class _Members(NamedTuple):
 
 
 class Policies:
-    """All policies, joined with what they inherit; PolicyMistake where that cannot be."""
+    """All policies, joined with what they inherit; PolicyMistake where that cannot be.
+
+    `chooses_as` names for each the first that has the same candidates in the same order.
+    """
 
     def __init__(self, settings: Mapping[str, PolicySettings]) -> None:
         self._settings = {DEFAULT: PolicySettings(), **settings}
         self.by_name = {name: self._joined(name) for name in self._settings}
         self._default = self.by_name[DEFAULT]
+        # Of each the first that chooses among candidates as it does.
+        first: dict[tuple[Any, ...], str] = {}
+        self.chooses_as = {
+            name: first.setdefault(tuple([getattr(policy, field) for field in CHOOSING]), name)
+            for name, policy in self.by_name.items()
+        }
         self._members = [
             _Members(
                 name,
