@@ -68,12 +68,16 @@ class NoJournal:
     """A journal that keeps nothing: what is written down is measured elsewhere."""
 
     bounds: Final[dict[str, int]] = {}
+    token_rates: Final[dict[tuple[str, bool], int]] = {}
 
     def intend(self, _intent: Intent) -> bool:
         """Take an intent."""
         return True
 
     def learn_bound(self, deployment: str, thousandths: int) -> None:
+        """Keep nothing."""
+
+    def learn_token_rate(self, model: str, thousandths: int, *, other_script: bool) -> None:
         """Keep nothing."""
 
 
