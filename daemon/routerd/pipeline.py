@@ -14,11 +14,12 @@ from routerd.cache import Answers, Collected, WaitedTooLong
 from routerd.classify.checks import check_request
 from routerd.classify.search import check_search
 from routerd.errors import CallRefused
-from routerd.execute.accounts import Accounts, Purse
+from routerd.execute.accounts import Accounts
 from routerd.execute.delivery import Delivery, Sink
 from routerd.execute.in_flight import CallsInFlight, SentOnceMore
 from routerd.execute.keeping import give_kept, keep_answer
 from routerd.execute.places import Places
+from routerd.execute.purse import Purse
 from routerd.execute.recording import (
     begin_record,
     finish_record,

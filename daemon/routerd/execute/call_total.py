@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from routerd.domain import Attempt, Dropped, Route
-from routerd.execute.accounts import NoRoom
+from routerd.execute.purse import NoRoom
 from routerd.models.pricing import format_dollars
 
 __all__ = ["check_total"]

@@ -12,7 +12,7 @@ from msgspec import structs
 
 from routerd.domain import Attempt, Call, Dropped
 from routerd.errors import Failure
-from routerd.execute.accounts import NoRoom
+from routerd.execute.purse import NoRoom
 from routerd.models.rooms import facts_of
 from routerd_proto.errors import ErrorInfo, error_info
 

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from routerd.budget.holds import Hold
 from routerd.domain import Attempt, Kind, Route
 from routerd.errors import Failure
-from routerd.execute.accounts import Opened, Purse
 from routerd.execute.pieces import Piece
 from routerd.execute.places import Place
+from routerd.execute.purse import Opened, Purse
 from routerd.execute.target import Target
 from routerd.providers.base import AnswerDecoder, EncodedRequest, Wire
 from routerd.providers.request import refusal

@@ -26,7 +26,6 @@ from routerd.domain import (
     Usage,
 )
 from routerd.errors import AttemptFailed, CallRefused, Failure
-from routerd.execute.accounts import NoRoom, Purse
 from routerd.execute.asking import Asking, Asks
 from routerd.execute.attempt import Deadline, run_attempt, settle_attempt
 from routerd.execute.call_total import check_total
@@ -42,6 +41,7 @@ from routerd.execute.failover import (
     next_step,
     refuses_for_now,
 )
+from routerd.execute.purse import NoRoom, Purse
 from routerd.execute.target import Target
 from routerd.models.amounts import NANODOLLARS_PER_CENT
 from routerd.providers.base import Outcome

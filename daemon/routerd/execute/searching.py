@@ -18,11 +18,11 @@ from msgspec import Struct, structs
 
 from routerd.classify.search import kind_of
 from routerd.domain import Attempt, Call, Dropped, Part, Plan, Route, Usage
-from routerd.execute.accounts import Purse
 from routerd.execute.delivery import Delivery
 from routerd.execute.piece import PieceAsking, PiecePurse, Reserve, limits_of
 from routerd.execute.pieces import Piece, cut, joined_ranking, moved, part_of_route
 from routerd.execute.places import Place
+from routerd.execute.purse import Purse
 from routerd.execute.routes import Execution
 from routerd.execute.target import Target
 from routerd.providers.base import Outcome

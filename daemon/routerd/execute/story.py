@@ -17,12 +17,13 @@ from routerd.classify.search import measure_search
 from routerd.decide import Book, refusal
 from routerd.domain import Attempt, Call, Latency, Plan, Record
 from routerd.errors import CallRefused
-from routerd.execute.accounts import Accounts, Purse
+from routerd.execute.accounts import Accounts
 from routerd.execute.deciding import Asked, decide, understand
 from routerd.execute.delivery import Delivery, Sink
 from routerd.execute.fair_queue import BATCH, CRITICAL, ORDINARY
 from routerd.execute.keeping import KeptTexts
 from routerd.execute.places import Place, Places
+from routerd.execute.purse import Purse
 from routerd.execute.recording import caller_of, continue_record
 from routerd.execute.routes import Execution
 from routerd.execute.searching import Searching

@@ -7,8 +7,9 @@ from typing import Any
 from routerd.budget.budgets import Budgets
 from routerd.budget.keys import Keys
 from routerd.domain import Attempt, Intent
-from routerd.execute.accounts import Accounts, Purse
+from routerd.execute.accounts import Accounts
 from routerd.execute.delivery import Delivery
+from routerd.execute.purse import Purse
 from routerd.execute.recording import begin_record
 from routerd.execute.routes import Execution
 from routerd.execute.target import Target

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from routerd.domain import Attempt, Route
-from routerd.execute.accounts import NoRoom
 from routerd.execute.call_total import check_total
+from routerd.execute.purse import NoRoom
 from tests.daemon.execute.run import Run
 from tests.daemon.execute.scripted import Exchange, Vendor, answer, cut, failing, vanishing, whole
 
