@@ -148,10 +148,12 @@ def _by_latency(equals: Equals, state: State) -> Sequence[bool]:
     """
     if state.is_batch:
         return ()  # nobody waits for it
-    times = list(map(state.snapshot.latency_ms.get, equals.ids, equals.expected_ms))
-    known = [item for item in times if item is not None]
-    if not known:
-        return ()
+    times: list[Any] = list(map(state.snapshot.latency_ms.get, equals.ids, equals.expected_ms))
+    known = times
+    if None in times:
+        known = [item for item in times if item is not None]
+        if not known:
+            return ()
     fastest = min(known)
     if max(known) * ALIKE <= fastest:
         return ()

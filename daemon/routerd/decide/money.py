@@ -60,27 +60,24 @@ class Funds:
         self._of_some: list[BudgetRoom] = []
         self._of_all: list[BudgetRoom] = []
         self._is_plain = not (snapshot.free or snapshot.surcharges)
-        for room in snapshot.rooms:
+        rooms = snapshot.rooms
+        if features.max_nanodollars is not None:
+            rooms = (*rooms, _own_cap(features.max_nanodollars, snapshot.now))
+        for room in rooms:
             if room.provider or room.model:
                 self._of_some.append(room)
                 self._is_plain = False
-            else:
-                self._look_at(room)
-        if features.max_nanodollars is not None:
-            self._look_at(_own_cap(features.max_nanodollars, snapshot.now))
-
-    def _look_at(self, room: BudgetRoom) -> None:
-        """Reckon with a cap that holds whoever serves."""
-        self._of_all.append(room)
-        left = room.limit - room.spent - room.held
-        if room.unit == "nanodollars":
-            if self._money is None or left < self._money:
-                self._money = left
-        elif room.unit == "tokens":
-            if self._tokens is None or left < self._tokens:
-                self._tokens = left
-        elif left < 1:
-            self._is_plain = False
+                continue
+            self._of_all.append(room)
+            unit, left = room.unit, room.limit - room.spent - room.held
+            if unit == "nanodollars":
+                if self._money is None or left < self._money:
+                    self._money = left
+            elif unit == "tokens":
+                if self._tokens is None or left < self._tokens:
+                    self._tokens = left
+            elif left < 1:
+                self._is_plain = False
 
     def terms_for(self, candidate: Candidate) -> Terms | Dropped:
         """Return the terms on which a candidate may serve, or the reason why no budget lets it."""
@@ -114,7 +111,9 @@ class Funds:
             limit = self._policy.output_tokens
             if limit > output:  # noqa: PLR1730 - see above
                 limit = output
-            limit = output = self._behind_the_prompt(candidate, limit)
+            if limit + features.input_tokens > candidate.window or self._snapshot.token_rates:
+                limit = self._behind_the_prompt(candidate, limit)
+            output = limit
         cost = -(-(tokens * input_rate + output * output_rate) // TOKENS_PER_RATE)
         tokens += output
         if (money is not None and cost > money and cost) or (

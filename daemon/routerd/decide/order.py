@@ -105,7 +105,7 @@ class Line:
         # What was worked out of a group holds where all of it stand in line.
         self._equals: dict[int, Equals] | None = None
         self._beyond: Sequence[Dropped] | None = None
-        if state.is_sorted:
+        if state.is_sorted and len(self._waiting) > 1:  # one alone is moved by nothing
             self._waiting = self._sorted_out(self._waiting)
         elif self._waiting is group.candidates and not is_new:
             self._equals, self._beyond = group.equals, group.each_beyond

@@ -237,6 +237,19 @@ def test_a_policy_that_prefers_latency_goes_by_what_is_known_before_the_first_ca
 # --- who waits -----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("wanted", "more"),
+    [
+        (Features(1, latency=100), {"latency_ms": {"a/m": 5_000}}),
+        (PLAIN, {"latency_ms": {"a/m": 5_000}, "prefer": "latency"}),
+        (PLAIN, {"session_on": "a/m"}),
+        (PLAIN, {"in_flight": {"a/m": 7}}),
+    ],
+)
+def test_one_alone_is_moved_by_nothing(wanted: Features, more: dict[str, Any]) -> None:
+    assert first(plan(hosts(a={}), wanted, **more)) == ("a/m", "order", "")
+
+
 @pytest.mark.parametrize(("latency", "limit"), [("interactive", 3_000), (800, 800)])
 def test_who_is_slower_than_the_call_waits_comes_behind_and_is_not_dropped(
     latency: Any, limit: int
