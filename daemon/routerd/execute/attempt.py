@@ -108,7 +108,7 @@ async def run_attempt(  # noqa: PLR0913 - the last ones by name
     finally:
         attempt.sent = exchange.was_sent
         note_other_model(exchange.answer.outcome, target.provider_model, target.model)
-        _note_outcome(attempt, exchange.answer.outcome)
+        _note_outcome(attempt, exchange.answer.outcome, keeps_long=encoded.keeps_long)
 
 
 def settle_attempt(
@@ -339,13 +339,18 @@ class _Exchange:
         return "content"
 
 
-def _note_outcome(attempt: Attempt, outcome: Outcome) -> None:
+def _note_outcome(attempt: Attempt, outcome: Outcome, *, keeps_long: bool) -> None:
     attempt.finish = outcome.finish
     attempt.usage = outcome.usage
     if outcome.queries is not None:
         attempt.queries = outcome.queries
     if outcome.usage is None and outcome.early_usage is not None:
         attempt.usage, attempt.cost_basis = outcome.early_usage, "estimated"
+    usage = attempt.usage
+    if keeps_long and usage is not None and not usage.cache_write_long_tokens:
+        attempt.usage = structs.replace(
+            usage, cache_write_tokens=0, cache_write_long_tokens=usage.cache_write_tokens
+        )
     attempt.answered_model = as_code(outcome.model)
     attempt.fingerprint = as_code(outcome.fingerprint)
     attempt.response_id = as_code(outcome.response_id)

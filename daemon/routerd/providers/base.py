@@ -74,7 +74,8 @@ class EncodedRequest(Struct, frozen=True):
     """A request ready to send: `path` is joined to the provider's base address.
 
     `notes` says, for the record, what was left out or changed because the model cannot take it.
-    `max_output_tokens` is the bound that was really sent, None if none was.
+    `max_output_tokens` is the bound that was really sent, None if none was. `keeps_long`: what is
+    written to the cache is for the longer lifetime, where the answer does not tell.
     """
 
     path: str
@@ -82,6 +83,7 @@ class EncodedRequest(Struct, frozen=True):
     body: bytes
     notes: list[str] = []
     max_output_tokens: int | None = None
+    keeps_long: bool = False
 
 
 class Repair(Struct, frozen=True):

@@ -55,7 +55,7 @@ class UsageReader:
             input_tokens=counts.get("input_tokens", 0) + extra.input_tokens,
             cache_read_tokens=counts.get("cache_read_input_tokens", 0) + extra.cache_read_tokens,
             cache_write_tokens=written - long + extra.cache_write_tokens,
-            cache_write_long_tokens=long,
+            cache_write_long_tokens=long + extra.cache_write_long_tokens,
             output_tokens=output + extra.output_tokens,
             reasoning_tokens=None if self._thinking is None else min(self._thinking, output),
         )
@@ -65,7 +65,7 @@ class UsageReader:
 
         An advisor is another model with its own price: it can only be pointed out.
         """
-        extra = {"input": 0, "read": 0, "write": 0, "output": 0}
+        extra = {"input": 0, "read": 0, "write": 0, "long": 0, "output": 0}
         for entry in iterations:
             if not isinstance(entry, dict):
                 continue
@@ -76,13 +76,19 @@ class UsageReader:
             counts = counts_in(entry)
             extra["input"] += counts.get("input_tokens", 0)
             extra["read"] += counts.get("cache_read_input_tokens", 0)
-            extra["write"] += counts.get("cache_creation_input_tokens", 0)
+            lifetimes = counts_in(entry.get("cache_creation"))
+            long = lifetimes.get("ephemeral_1h_input_tokens", 0)
+            short = lifetimes.get("ephemeral_5m_input_tokens", 0)
+            written = max(counts.get("cache_creation_input_tokens", 0), long + short)
+            extra["write"] += written - long
+            extra["long"] += long
             extra["output"] += counts.get("output_tokens", 0)
-            self.absurd = self.absurd or is_absurd(entry)
+            self.absurd = self.absurd or is_absurd(entry) or is_absurd(entry.get("cache_creation"))
         self.absurd = self.absurd or sum(extra.values()) > MAX_COUNT
         self._extra = Usage(
             input_tokens=extra["input"],
             cache_read_tokens=extra["read"],
             cache_write_tokens=extra["write"],
+            cache_write_long_tokens=extra["long"],
             output_tokens=extra["output"],
         )

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 from routerd.providers.request import Notes
-from routerd_proto.content import Content, Document, Image, Text
+from routerd_proto.content import Content, Document, Image, Message, Text
 
-__all__ = ["any_marked", "keep_last_marks", "marked"]
+__all__ = ["any_marked", "asks_for_long", "keep_last_marks", "marked"]
 
 Json = dict[str, Any]
 
@@ -25,6 +25,16 @@ MOST_MARKS: Final = 4
 def any_marked(parts: Sequence[Content]) -> bool:
     """Return whether one of the parts asks to be cached."""
     return any(isinstance(part, Text | Image | Document) and part.cache for part in parts)
+
+
+def asks_for_long(messages: Sequence[Message]) -> bool:
+    """Return whether anything is to be kept for the longer lifetime, which costs more to write."""
+    return any(
+        getattr(part, "cache", None) == "1h"
+        for message in messages
+        if not isinstance(message.content, str)
+        for part in message.content
+    )
 
 
 def marked(part: Json, cache: Literal["5m", "1h"] | None) -> Json:

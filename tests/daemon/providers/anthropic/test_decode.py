@@ -204,6 +204,21 @@ def test_a_compaction_is_billed_on_top() -> None:
     assert outcome.finish == "length"
 
 
+def test_what_a_compaction_keeps_for_an_hour_is_priced_as_that() -> None:
+    lifetimes = {"ephemeral_1h_input_tokens": 70, "ephemeral_5m_input_tokens": 30}
+    compaction = {
+        "type": "compaction",
+        "input_tokens": 5,
+        "cache_creation_input_tokens": 100,
+        "cache_creation": lifetimes,
+    }
+    usage = {"input_tokens": 1, "output_tokens": 2, "iterations": [compaction]}
+    body = event("message_start", message={"usage": {"input_tokens": 1}})
+    body += event("message_delta", delta={"stop_reason": "end_turn"}, usage=usage) + STOP
+    _, outcome = decode(ANTHROPIC, [body])
+    assert outcome.usage == Usage(6, 0, 30, 70, 2, None)
+
+
 def test_a_plain_answer_with_every_block() -> None:
     parts, outcome = decode(ANTHROPIC, [fixture("anthropic/tools.json")], stream=False)
     assert parts == [

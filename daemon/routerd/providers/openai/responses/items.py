@@ -60,13 +60,13 @@ def kept_of(item: Json) -> Json:
 
 
 class ItemWriter:
-    """Write the items of one conversation."""
+    """Write the items of one conversation; `takes_marks`: the model takes marks of its cache."""
 
     def __init__(self, request: ChatRequest, dialect: ResponsesDialect, notes: Notes) -> None:
         self._request = request
         self._dialect = dialect
         self._notes = notes
-        self._marks = bool(
+        self.takes_marks = bool(
             dialect.cache_marks and re.search(dialect.cache_marks, request.model_id.lower())
         )
 
@@ -142,7 +142,7 @@ class ItemWriter:
     def _mark(self, cache: CacheLifetime | None) -> Json | None:
         if cache is None:
             return None
-        if not self._marks:
+        if not self.takes_marks:
             self._notes.add(MARKS_NOTE)
             return None
         return {"mode": "explicit", "ttl": LIFETIMES[cache]}
