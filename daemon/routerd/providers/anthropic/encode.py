@@ -82,14 +82,14 @@ def _check_prefill(turns: list[Json], request: ChatRequest, notes: Notes) -> Non
     if turns[-1]["role"] != "assistant":
         return
     refuse_continuing(request)
-    last = turns[-1]["content"][-1]
-    if last["type"] == "text" and last["text"] != last["text"].rstrip():
-        last["text"] = last["text"].rstrip()
+    blocks = turns[-1]["content"]
+    while blocks and blocks[-1]["type"] == "text" and (text := blocks[-1]["text"])[-1:].isspace():
         notes.add("white space at the end of the last message was left out")
-        if not last["text"]:
-            turns[-1]["content"].pop()
-            if not turns[-1]["content"]:
-                turns.pop()
+        blocks[-1]["text"] = text.rstrip()
+        if not blocks[-1]["text"]:
+            blocks.pop()
+    if not blocks:
+        turns.pop()
 
 
 def _add_thinking(body: Json, request: ChatRequest, generation: Generation, notes: Notes) -> int:

@@ -79,7 +79,9 @@ def limit_cache_marks(body: Json, notes: Notes) -> None:
     """Keep the last four cache marks: they cover the longest prefixes."""
     blocks = [*body["system"]] if isinstance(body.get("system"), list) else []
     for turn in body["messages"]:
-        blocks += turn["content"]
+        for block in turn["content"]:
+            inner = block.get("content")  # of the result of a tool
+            blocks += [*inner, block] if isinstance(inner, list) else [block]
     marked = [block for block in blocks if "cache_control" in block]
     for block in marked[:-MAX_CACHE_MARKS]:
         del block["cache_control"]

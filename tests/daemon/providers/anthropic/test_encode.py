@@ -494,6 +494,20 @@ def test_only_the_last_four_cache_marks_are_sent() -> None:
     assert notes == []
 
 
+def test_marks_inside_the_results_of_tools_are_counted_too() -> None:
+    calls, names = [Tool("f")], [f"call-{number}" for number in range(6)]
+    chat = [
+        Message("user", "Go on"),
+        Message("assistant", [ToolCall(name, "f") for name in names]),
+        Message("tool", [ToolResult(name, [Text("r", cache="1h")]) for name in names]),
+    ]
+    body, notes = both(messages=chat, tools=calls)
+    results = body["messages"][2]["content"]
+    marked = ["cache_control" in result["content"][0] for result in results]
+    assert marked == [False] * 2 + [True] * 4
+    assert notes == ["only the last 4 cache marks were sent"]
+
+
 def test_going_on_from_the_assistants_words() -> None:
     chat = [Message("user", "Count"), Message("assistant", "One, ")]
     body, notes = both(messages=chat)
@@ -502,6 +516,10 @@ def test_going_on_from_the_assistants_words() -> None:
     with pytest.raises(CallRefused) as refused:
         both(messages=chat, capabilities=able(prefill=False))
     assert refused.value.info.code == "invalid_request"
+    parts = [Message("user", "Count"), Message("assistant", [Text("One, "), Text("  ")])]
+    body, notes = both(messages=parts)
+    assert body["messages"][1]["content"] == [{"type": "text", "text": "One,"}]
+    assert len(notes) == 1
     blank = [Message("user", "Count"), Message("assistant", " ")]
     assert [turn["role"] for turn in body_of(messages=blank)["messages"]] == ["user"]
 
