@@ -103,8 +103,11 @@ def _queries(query: float, documents: Sequence[bytes]) -> int:
 
 
 def tokens_of_text(text: str) -> int:
-    """Return the tokens of a text, rather too many than too few: a limit is not to be passed."""
-    return len(_encoded(text)) // 2 + MOST_PER_TEXT
+    """Return the most tokens that a text can have: a limit is not to be passed.
+
+    No vocabulary makes more of them than there are bytes, and of digits or Amharic nearly as many.
+    """
+    return len(_encoded(text)) + MOST_PER_TEXT
 
 
 def _encoded(text: str) -> bytes:

@@ -70,6 +70,14 @@ def test_every_text_is_in_one_piece_and_in_its_place(
         )
 
 
+# Of each, one byte in the worst vocabulary is a token, or nearly.
+@pytest.mark.parametrize("text", ["1 2 " * 500, "\u12a0\u121b " * 300, "\x00\x01" * 900])
+def test_texts_of_many_tokens_stay_below_a_providers_limit(text: str) -> None:
+    pieces = cut(embed([text] * 1_000), [SearchLimits(2048, 300_000)])
+    assert len(pieces) > 1
+    assert max(len(text.encode()) * piece.texts for piece in pieces) <= 300_000
+
+
 @given(texts=TEXTS, limits=LIMITS, is_embedding=st.booleans(), bound=st.integers(0, 10**9))
 def test_the_shares_of_all_pieces_are_the_whole_bound(
     texts: list[str], limits: list[SearchLimits], bound: int, *, is_embedding: bool
