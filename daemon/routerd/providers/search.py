@@ -174,17 +174,19 @@ def bad_answer(why: str) -> Failure:
     return Failure(ErrorClass.BAD_ANSWER, f"the provider's answer makes no sense: {why}")
 
 
-# What a name may have behind it that says which release it is, or when it was made.
-RELEASE: Final = re.compile(r"(?:-v?\d+(?:\.\d+)*)+")
+# What a name may have behind it that says when the model was made: 2312, 20240115, 2024-01-15.
+MADE_ON: Final = re.compile(r"-(?:\d{4}|\d{6}|\d{8}|\d{4}-\d{2}-\d{2})")
+# What OpenAI calls the one model that goes by two names.
+BOTH_NAMES: Final = {"text-embedding-ada-002", "text-embedding-ada-002-v2"}
 OTHER_MODEL: Final = "other_model"
 
 
 def of_another_model(request: EmbedRequest, answered: str | None) -> Failure | None:
     """Return the failure of vectors that another model gave than was asked; None where none did.
 
-    A vendor's prefix, a file's path and how weights are packed do not count, nor does a release
-    that only one of the names has: `nomic-embed-text` and `nomic-embed-text:latest`,
-    `mistral-embed` and `mistral-embed-2312`. Who does not say which model it was is believed.
+    A vendor's prefix, a file's path and how weights are packed do not count, nor does a date that
+    only one of the names has: `mistral-embed` and `mistral-embed-2312`. A version does:
+    `e5-large-v2` is no `e5-large`. Who does not say which model it was is believed.
     """
     if not answered or not request.model_id:
         return None
@@ -192,8 +194,10 @@ def of_another_model(request: EmbedRequest, answered: str | None) -> Failure | N
     for name in (request.model_id, request.model):
         wanted = strip_format(normalise(name))
         shorter, longer = sorted((wanted, given), key=len)
-        release = longer.removeprefix(shorter)
-        if shorter and (longer == shorter or (release != longer and RELEASE.fullmatch(release))):
+        date = longer.removeprefix(shorter)
+        if shorter and (longer == shorter or (date != longer and MADE_ON.fullmatch(date))):
+            return None
+        if {shorter, longer} == BOTH_NAMES:
             return None
     named = as_code(answered) or "a model with no readable id"
     return Failure(

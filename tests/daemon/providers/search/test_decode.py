@@ -43,7 +43,7 @@ def items(*, in_base64: bool = False, order: tuple[int, ...] = (0, 1)) -> list[d
 OPENAI = {
     "object": "list",
     "data": items(),
-    "model": "m-2",
+    "model": "m-2312",
     "usage": {"prompt_tokens": 7, "total_tokens": 7},
 }
 COHERE = {
@@ -111,7 +111,7 @@ def test_vectors_come_in_the_order_of_the_texts_wherever_the_answer_is_cut(adapt
         assert parts == [FOUND]
         assert (outcome.complete, outcome.finish, outcome.failure) == (True, "stop", None)
         assert outcome.usage == Usage(input_tokens=7)
-    assert outcome.model == (None if adapter in ("cohere", "gemini") else "m-2")
+    assert outcome.model == (None if adapter in ("cohere", "gemini") else "m-2312")
 
 
 @pytest.mark.parametrize("adapter", RANKINGS)
