@@ -34,6 +34,9 @@ Shape = TypeVar("Shape", bound=Struct)
 
 END_OF_STREAM: Final = b"[DONE]"
 LONGEST_START: Final = 6  # of what a stream of any framing begins with
+# A line of an event behind what looked like a plain answer: no JSON has one, nor a web page.
+FIRST_EVENT: Final = re.compile(rb"[\r\n](?:data|event):[ \t]*[\w{\[]")
+LONGEST_MARK: Final = 64
 ERROR_NAME: Final = b"error"
 # Where JSON may begin in lines that are none of an event, and how many such places are looked at.
 PLAIN_JSON: Final = re.compile(rb"^[ \t]*(?=[{\[]\s*[{\"])", re.MULTILINE)
@@ -88,6 +91,7 @@ class BodyDecoder(AnswerTeller, Generic[Shape]):
         self._expects_stream = stream
         self._is_stream: bool | None = None  # as long as that is not known
         self._plain = bytearray()
+        self._searched = 0  # of it, for an event
         self._joiner: SurrogateJoiner | None = None
         self._ended = False
         self._fed_bytes = 0
@@ -169,6 +173,10 @@ class BodyDecoder(AnswerTeller, Generic[Shape]):
                 self._is_stream = not self._plain.startswith((b"{", b"[", b"<"))
             elif len(self._plain) >= LONGEST_START:
                 self._is_stream = False
+        if self._is_stream is False and self._expects_stream and not self._plain.startswith(b"<"):
+            # Gateways write lines of their own before a stream.
+            self._is_stream = FIRST_EVENT.search(self._plain, self._searched) is not None
+            self._searched = max(0, len(self._plain) - LONGEST_MARK)
         if not self._is_stream and len(self._plain) > self._max_body_bytes:
             self._plain.clear()
             self._fail(f"the answer is larger than {self._max_body_bytes} bytes")

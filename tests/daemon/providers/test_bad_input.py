@@ -210,6 +210,24 @@ def test_every_end_of_a_line(wire: Wire, end: bytes) -> None:
     assert outcome.malformed_events == 0
 
 
+@every_wire_of_lines
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b'{"status": "queued"}\n\n',
+        b"{}\r\n",
+        b"[]\n",
+        b"upstream is busy\n\n",
+        b'[{"x": 1}, null]\n: wait\n\n',
+        b'{\n  "data": "not an event"\n}\n' * 20,
+    ],
+)
+def test_what_a_gateway_writes_before_a_stream_costs_no_text(wire: Wire, garbage: bytes) -> None:
+    text, outcome = whole(wire, garbage + wire.body(wire.events(*SAID)))
+    assert (text, outcome.complete, outcome.finish) == ("Hello", True, "stop")
+    assert outcome.failure is None
+
+
 @every_wire
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("body", [b"", b"\n\n", GATEWAY, b"upstream connect error", b"\xff\xfe"])
