@@ -4,13 +4,16 @@ Rules of this file: runs in one thread of its own and touches nothing of the eve
 written is committed before anybody is told so. What the disk does not take is kept in order and
 tried again; what no disk would take is given up and counted, so that it cannot hold back the rest.
 Records wait a moment for others to be committed with them, unless somebody waits for them: until
-then the journal has what they cost.
+then the journal has what they cost. Where both threads want one core the calls go first, at three
+to one: often enough for the writer to keep up, which needs a seventh of what the calls do.
 """
 
 from __future__ import annotations
 
+import os
 import queue
 import sqlite3
+import sys
 import threading
 import time
 from collections import deque
@@ -42,6 +45,8 @@ from routerd.telemetry.events import (
 __all__ = ["Writer", "WriterSettings"]
 
 KNOWN_BOUNDS: Final = "SELECT deployment, surcharge_thousandths FROM bounds"
+# On the kernel's scale, where 0 is the daemon's own: a third of its share of a core.
+NICENESS: Final = 5
 KNOWN_RATES: Final = "SELECT model, other_script, thousandths FROM token_rates"
 
 
@@ -105,6 +110,7 @@ class Writer:
 
     def run(self, opened: Callable[[Exception | None], None]) -> None:
         """Open the ledger, tell `opened` how that went, and write until Stop."""
+        _stand_back()
         try:
             ledger, batches = self._open()
         except Exception as error:  # noqa: BLE001 - raised again where the start waits for it
@@ -279,6 +285,13 @@ class Writer:
             self.journal.close()
         with suppress(sqlite3.Error):
             ledger.close()
+
+
+def _stand_back() -> None:
+    """Let the calls go first; only Linux has that for one thread of a process."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 def _is_of_the_disk(error: Exception) -> bool:
