@@ -17,7 +17,9 @@ from routerd.providers.failure import FailureRules
 from routerd.providers.json_text import encode_json, text_of
 from routerd.providers.openai.failure import stream_failure
 from routerd.providers.openai.logprobs import read_logprobs
-from routerd.providers.openai.responses.output import Extra, OutputReader
+from routerd.providers.openai.responses.contents import Extra, text_in
+from routerd.providers.openai.responses.output import OutputReader
+from routerd.providers.openai.responses.told import TextKind
 from routerd.providers.openai.responses.usage import read_usage
 from routerd.providers.openai.responses.wire import EVENTS, ResponseEvent
 from routerd.providers.sse import DEFAULT_MAX_EVENT_BYTES
@@ -31,6 +33,14 @@ REASONING_DELTAS: Final = {
     "response.reasoning_summary.delta": "summary",
     "response.reasoning_text.delta": "content",
     "response.reasoning.delta": "content",
+}
+# The ends of the same; each text of a summary may also end as a part.
+REASONING_ENDS: Final = {
+    kind.replace(".delta", ".done"): told for kind, told in REASONING_DELTAS.items()
+}
+PART_ENDS: Final = {
+    "response.content_part.done": "content",
+    "response.reasoning_summary_part.done": "summary",
 }
 FINAL_EVENTS: Final = {
     "response.completed": "completed",
@@ -94,12 +104,11 @@ class ResponsesDecoder(BodyDecoder[ResponseEvent]):
         if kind == "response.function_call_arguments.delta":
             output.take_arguments(index, item_id, event.delta, parts)
         elif kind in REASONING_DELTAS:
-            reasoning = REASONING_DELTAS[kind]
-            place = event.summary_index if reasoning == "summary" else event.content_index
-            output.take_reasoning(reasoning, index, item_id, place, event.delta, parts)
+            shown = REASONING_DELTAS[kind]
+            place = _place_of(shown, event)
+            output.take_reasoning(shown, index, item_id, place, event.delta, parts)
         elif kind == "response.refusal.delta":
-            place = event.content_index
-            output.take_text(index, item_id, place, event.delta, parts, refused=True)
+            output.take_refusal(index, item_id, event.content_index, event.delta, parts)
         elif kind in FINAL_EVENTS:
             answer = event.response if isinstance(event.response, dict) else {}
             self._take_final(FINAL_EVENTS[kind], answer, parts)
@@ -110,20 +119,24 @@ class ResponsesDecoder(BodyDecoder[ResponseEvent]):
         return True
 
     def _take_step(self, kind: str, event: ResponseEvent, parts: list[Part]) -> bool:
-        """Read the beginnings and ends of items and parts; return False for any other event."""
+        """Read the beginnings and ends of items; return False for any other event."""
         output, index, item_id = self._output, event.output_index, event.item_id
-        place = event.content_index
         if kind == "response.output_item.added":
             output.start(index, event.item, parts)
         elif kind == "response.output_item.done":
             self._take_extras(output.finish(index, event.item, parts), parts)
         elif kind == "response.output_text.done":
-            if output.whole_text(index, item_id, place, event.text, parts, refused=False):
-                self._take_extras([("logprobs", event.logprobs)], parts)
+            self._take_whole_text("text", event, event.text, event.logprobs, parts)
         elif kind == "response.refusal.done":
-            output.whole_text(index, item_id, place, event.refusal, parts, refused=True)
+            self._take_whole_text("refusal", event, event.refusal, None, parts)
         elif kind == "response.function_call_arguments.done":
             output.whole_arguments(index, item_id, event.arguments, parts)
+        elif kind in REASONING_ENDS:
+            shown = REASONING_ENDS[kind]
+            place = _place_of(shown, event)
+            output.whole_reasoning(shown, index, item_id, place, event.text, parts)
+        elif kind in PART_ENDS and isinstance(event.part, dict):
+            self._take_part(PART_ENDS[kind], event, event.part, parts)
         elif kind == "response.output_text.annotation.added":
             self._take_extras([("citation", event.annotation)], parts)
         elif isinstance(event.response, dict):
@@ -131,6 +144,24 @@ class ResponsesDecoder(BodyDecoder[ResponseEvent]):
         else:
             return False
         return True
+
+    def _take_part(
+        self, shown: str, event: ResponseEvent, part: dict[str, Any], parts: list[Part]
+    ) -> None:
+        """Read a whole part of an item: of a message, or of what is shown of reasoning."""
+        if part.get("type") in ("summary_text", "reasoning_text"):
+            index, item_id, place = event.output_index, event.item_id, _place_of(shown, event)
+            self._output.whole_reasoning(shown, index, item_id, place, part.get("text"), parts)
+        else:
+            kind, text = text_in(part)
+            self._take_whole_text(kind, event, text, part.get("logprobs"), parts)
+
+    def _take_whole_text(
+        self, kind: TextKind, event: ResponseEvent, text: Any, logprobs: Any, parts: list[Part]
+    ) -> None:
+        output, place = self._output, event.content_index
+        if output.whole_text(kind, event.output_index, event.item_id, place, text, parts):
+            self._take_extras([("logprobs", logprobs)], parts)
 
     def _take_extras(self, extras: Iterable[Extra], parts: list[Part]) -> None:
         """Give out what comes with a text; a source may come by itself and with its text again."""
@@ -172,6 +203,11 @@ class ResponsesDecoder(BodyDecoder[ResponseEvent]):
 
     def _note_error(self, value: Any) -> None:
         self._note_failure(stream_failure(value, self._rules))
+
+
+def _place_of(shown: str, event: ResponseEvent) -> Any:
+    """Return where a text of reasoning stands in its item."""
+    return event.summary_index if shown == "summary" else event.content_index
 
 
 def _fields_of(event: ResponseEvent) -> dict[str, Any]:

@@ -1,43 +1,46 @@
 """The output items of one Responses answer, turned into parts as they come.
 
 Rules of this file: an item is told apart by its place in the output, or by its id where it has no
-place; ids may change from event to event. What came in deltas is not said again when the whole item
-comes; what did not is taken from there. Items of the vendor's own tools are not the caller's, and
-are skipped. A block of reasoning without visible text is held back until content follows it, so
-that an answer that fails before that can still be had elsewhere unnoticed.
+place; ids may change from event to event. Whatever came is given out once: of a part, an item or an
+output that comes whole, what its pieces did not bring. Where they brought something else nothing
+more is given out, and a note says so. Items of the vendor's own tools are not the caller's, and are
+skipped. A block of reasoning without visible text is held back until content follows it, so that an
+answer that fails before that can still be had elsewhere unnoticed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final, Literal
-
-from msgspec import Struct, field
+from typing import Any, Final
 
 from routerd.domain import Part
 from routerd.providers.bounds import TOO_LARGE_NOTE, can_be_carried
-from routerd.providers.json_text import text_of
+from routerd.providers.json_text import encode_json, text_of
+from routerd.providers.openai.responses.contents import (
+    BETWEEN_SUMMARIES,
+    Extra,
+    kind_of,
+    said_in,
+    thoughts_in,
+)
 from routerd.providers.openai.responses.items import PHASES, can_go_back, kept_of
+from routerd.providers.openai.responses.open_items import OpenItem, OpenItems
+from routerd.providers.openai.responses.told import (
+    OTHER_TEXT_NOTE,
+    Rest,
+    TextKind,
+    Told,
+    units_of,
+)
 from routerd.providers.tool_calls import Function, ToolCallAssembler, ToolCallFragment
 from routerd_proto.frames import ReasoningDelta, ReasoningEnded, RefusalDelta, TextDelta
 
-__all__ = ["Extra", "OutputReader"]
+__all__ = ["OutputReader"]
 
-# What comes with a text: where it is from, or how likely its tokens were.
-Extra = tuple[Literal["citation", "logprobs"], Any]
-
-ALL: Final = -1
-BETWEEN_SUMMARIES: Final = "\n\n"
-
-
-class OpenItem(Struct):
-    """One item that has begun; `number` counts them. `told` are the parts of it that came."""
-
-    number: int
-    told: set[int] = field(default_factory=set)
-    has_name: bool = False
-    reasoning: str = ""
-    ended: bool = False
+LATE_REASONING_NOTE: Final = "reasoning that only came behind the content was left out"
+# So many pieces are counted at a time: most are a word, and counting has a price of its own.
+PIECES: Final = 64
+NOWHERE: Final = object()
 
 
 class OutputReader:
@@ -49,14 +52,17 @@ class OutputReader:
         self._vendor = vendor
         self._notes = notes
         self._calls = ToolCallAssembler()
-        self._items: dict[int | str, OpenItem] = {}
+        self._items = OpenItems()
         self._call_items: dict[str, OpenItem] = {}
-        self._opened = 0
-        self._last: OpenItem | None = None
+        self._told: dict[TextKind, Told] = {}
         self._thinking: OpenItem | None = None
         self._held: list[Part] = []
-        self._has_text = False
         self._has_reasoning = False
+        # Where the text is that goes on, what is counted for it, and the pieces to be counted.
+        self._at: object = NOWHERE
+        self._place: Any = None
+        self._counted: tuple[Told, ...] = ()
+        self._pieces: list[str] = []
 
     @property
     def has_calls(self) -> bool:
@@ -65,19 +71,34 @@ class OutputReader:
 
     # --- deltas -----------------------------------------------------------------------------------
 
-    def take_text(
-        self,
-        index: Any,
-        item_id: Any,
-        place: Any,
-        text: Any,
-        parts: list[Part],
-        *,
-        refused: bool = False,
+    def take_text(self, index: Any, item_id: Any, place: Any, text: Any, parts: list[Part]) -> None:
+        """Give out a piece of text; `place` is that of the content part."""
+        if type(text) is not str or not text:
+            return
+        key = item_id if index is None else index
+        if key == self._at and place == self._place:  # what nearly every piece is
+            pieces = self._pieces
+            pieces.append(text)
+            if len(pieces) >= PIECES:
+                self._count_pieces()
+            parts.append(TextDelta(text))
+            return
+        self._settle()
+        item = self._items.of(index, item_id)
+        part = item.part(place)
+        self._say(item, "text", part, text, parts)
+        if key is not None:
+            self._at, self._place = key, place
+            self._counted = (part, item.count("text"), self._count("text"))
+
+    def take_refusal(
+        self, index: Any, item_id: Any, place: Any, text: Any, parts: list[Part]
     ) -> None:
-        """Give out a piece of text, or of a refusal; `place` is that of the content part."""
+        """Give out a piece of a refusal."""
         if type(text) is str and text:
-            self._say(self._item(index, item_id), place, text, parts, refused=refused)
+            self._settle()
+            item = self._items.of(index, item_id)
+            self._say(item, "refusal", item.part(place), text, parts)
 
     def take_reasoning(
         self, kind: str, index: Any, item_id: Any, place: Any, text: Any, parts: list[Part]
@@ -89,104 +110,173 @@ class OutputReader:
         if isinstance(text, dict):
             text = text.get("text")
         if isinstance(text, str) and text:
-            item = self._item(index, item_id)
+            self._settle()
+            item = self._items.of(index, item_id)
             if item.reasoning in ("", kind) and not item.ended:
-                self._think(item, kind, place if type(place) is int else 0, text, parts)
+                self._think_at(item, kind, place, text, parts)
 
     def take_arguments(self, index: Any, item_id: Any, text: Any, parts: list[Part]) -> None:
         """Give out a piece of a call's arguments."""
         if isinstance(text, str) and text:
-            item = self._item(index, item_id)
-            item.told.add(0)
-            self._speak(parts)
-            self._take_call(item, parts, arguments=text)
+            self._settle()
+            self._argue(self._items.of(index, item_id), text, parts)
 
     # --- whole parts and items --------------------------------------------------------------------
 
     def whole_text(
-        self, index: Any, item_id: Any, place: Any, text: Any, parts: list[Part], *, refused: bool
+        self, kind: TextKind, index: Any, item_id: Any, place: Any, text: Any, parts: list[Part]
     ) -> bool:
-        """Give out a text at its end, if no piece of it came; return whether that was so."""
-        if type(text) is not str or not text:
+        """Give out what no piece brought of a text at its end; return whether that is all of it."""
+        item = self._whole(kind, index, item_id, text)
+        if item is None:
             return False
-        item = self._item(index, item_id)
-        if (place if type(place) is int else ALL) in item.told or ALL in item.told:
-            return False
-        self._say(item, place, text, parts, refused=refused)
-        return True
+        part = item.whole_part(place)
+        is_new = not part.length
+        if rest := self._rest(part, text):
+            self._say(item, kind, part, rest, parts)
+        return is_new
+
+    def whole_reasoning(
+        self, kind: str, index: Any, item_id: Any, place: Any, text: Any, parts: list[Part]
+    ) -> None:
+        """Give out what no piece brought of a part of reasoning."""
+        item = self._whole("reasoning", index, item_id, text)
+        if item is not None and item.reasoning in ("", kind) and not item.ended:
+            told = item.parts.get(place if type(place) is int else 0, Told())
+            if rest := self._rest(told, text):
+                self._think_at(item, kind, place, rest, parts)
 
     def whole_arguments(self, index: Any, item_id: Any, text: Any, parts: list[Part]) -> None:
-        """Give out a call's arguments at their end, if no piece of them came."""
-        if not self._item(index, item_id).told:
-            self.take_arguments(index, item_id, text, parts)
+        """Give out what no piece brought of a call's arguments."""
+        if (item := self._whole("arguments", index, item_id, text)) is not None:
+            self._fill_call(item, text, parts)
 
     def start(self, index: Any, fields: Any, parts: list[Part]) -> None:
         """Take the beginning of an item."""
+        self._settle()
         if not isinstance(fields, dict):
             return
-        item = self._open(index, fields.get("id"))
+        item = self._items.open(index, fields.get("id"))
         if fields.get("type") == "function_call":
             self._begin_call(item, fields, parts)
 
     def finish(self, index: Any, fields: Any, parts: list[Part]) -> Iterator[Extra]:
         """Take a whole item; yields what comes with its text."""
+        self._settle()
         if not isinstance(fields, dict):
             return
-        item = self._item(index, fields.get("id"))
-        if not item.ended:
+        item = self._items.ending(index, fields.get("id"), kind_of(fields))
+        if item is None or (item.ended and self._lacks(item, fields)):
+            self._note(OTHER_TEXT_NOTE)
+        elif not item.ended:
             yield from self._end(item, fields, parts)
 
     def take_output(self, output: Any, parts: list[Part]) -> Iterator[Extra]:
         """Take the whole output at the end, for what no event before told of."""
-        lacks_text, lacks_reasoning = not self._has_text, not self._has_reasoning
-        told_calls = dict(self._call_items)
-        for fields in output if isinstance(output, list) else ():
-            if not isinstance(fields, dict):
-                continue
-            kind = fields.get("type")
-            if kind == "function_call":
-                known = told_calls.get(text_of(fields.get("call_id")) or "")
-                if known is not None:
-                    self._fill_call(known, fields, parts)
-                    continue
-            elif not (lacks_text if kind == "message" else lacks_reasoning):
-                continue
-            yield from self._end(self._open(None, None), fields, parts)
+        self._settle()
+        items = [fields for fields in _list(output) if isinstance(fields, dict)]
+        messages = [fields for fields in items if kind_of(fields) == "text"]
+        rest = self._rest_of_messages(self._told, messages)
+        told_calls, lacks_reasoning = dict(self._call_items), not self._has_reasoning
+        for index, fields in enumerate(items):
+            kind = kind_of(fields)
+            known = self._items.known(index, fields.get("id"))
+            if kind == "text":
+                yield from self._finish_message(self._items.open(None, None), fields, rest, parts)
+            elif kind == "arguments":
+                call = told_calls.get(text_of(fields.get("call_id")) or "")
+                if call is None and known is not None and not known.has_name:
+                    call = known if "arguments" in known.told else None
+                yield from self._end(call or self._items.open(None, None), fields, parts)
+            elif kind == "reasoning" and lacks_reasoning:
+                yield from self._end(self._items.open(None, None), fields, parts)
+            elif kind == "reasoning" and known is not None and known is self._thinking:
+                yield from self._end(known, fields, parts)
+        if not lacks_reasoning:
+            self._look_for_late_reasoning(items)
 
     def close(self, parts: list[Part]) -> None:
         """End what is open, at the end of a complete answer."""
+        self._settle()
         self._speak(parts)
         self._calls.close(self.response_id, parts)
 
     # --- inside -----------------------------------------------------------------------------------
 
-    def _item(self, index: Any, item_id: Any) -> OpenItem:
-        """Return the item that an event is about: one that was begun, or a new one."""
-        key = index if type(index) is int else item_id if type(item_id) is str else None
-        item = self._last if key is None else self._items.get(key)
-        if item is None and type(item_id) is str:
-            item = self._items.get(item_id)
+    def _note(self, note: str) -> None:
+        if note not in self._notes:
+            self._notes.append(note)
+
+    def _count_pieces(self) -> None:
+        units = units_of("".join(self._pieces))
+        self._pieces.clear()
+        for told in self._counted:
+            told.add(units)
+
+    def _settle(self) -> None:
+        """Count what was given out of the text that went on so far: something else comes."""
+        if self._pieces:
+            self._count_pieces()
+        self._at = NOWHERE
+
+    def _count(self, kind: TextKind) -> Told:
+        return self._told.setdefault(kind, Told())
+
+    def _add(self, item: OpenItem, kind: TextKind, part: Told | None, text: str) -> None:
+        """Count what is given out for the answer, its item and, if it is of one, its part."""
+        units = units_of(text)
+        for told in (self._count(kind), item.count(kind), part):
+            if told is not None:
+                told.add(units)
+
+    def _rest(self, told: Told, whole: str) -> str:
+        rest = told.rest_of(whole)
+        if rest is None:
+            self._note(OTHER_TEXT_NOTE)
+        return rest or ""
+
+    def _whole(self, kind: TextKind, index: Any, item_id: Any, text: Any) -> OpenItem | None:
+        """Return the item that a whole text is of; None where it says nothing, or nobody knows."""
+        self._settle()
+        if type(text) is not str or not text:
+            return None
+        item = self._items.ending(index, item_id, kind)
         if item is None:
-            item = self._open(index, item_id)
+            self._note(OTHER_TEXT_NOTE)
         return item
 
-    def _open(self, index: Any, item_id: Any) -> OpenItem:
-        item = self._last = OpenItem(self._opened)
-        self._opened += 1
-        if type(index) is int:
-            self._items[index] = item
-        if type(item_id) is str:
-            self._items[item_id] = item
-        return item
+    def _rest_of_messages(self, told: dict[TextKind, Told], messages: list[dict[str, Any]]) -> Rest:
+        said = [(kind, text) for fields in messages for kind, text, _ in said_in(fields)]
+        rest = Rest(told, said)
+        if rest.differs:
+            self._note(OTHER_TEXT_NOTE)
+        return rest
+
+    def _lacks(self, item: OpenItem, fields: dict[str, Any]) -> bool:
+        """Return whether what comes for an item that has ended says more than the item did."""
+        rest = self._rest_of_messages(item.told, [fields])
+        return any(rest.take(kind, text) for kind, text, _ in said_in(fields))
+
+    def _look_for_late_reasoning(self, items: list[dict[str, Any]]) -> None:
+        """Note reasoning that can no longer be given out: content stands behind it."""
+        thoughts = [fields for fields in items if kind_of(fields) == "reasoning"]
+        told = self._count("reasoning")
+        wholes = {
+            whole
+            for kind in ("", "summary", "content")
+            if (whole := "".join(thoughts_in(fields, kind)[1] for fields in thoughts))
+        }
+        if wholes and all(told.rest_of(whole) != "" for whole in wholes):
+            self._note(LATE_REASONING_NOTE)
 
     def _end(self, item: OpenItem, fields: dict[str, Any], parts: list[Part]) -> Iterator[Extra]:
-        item.ended = True
-        kind = fields.get("type")
-        if kind == "message":
-            yield from self._finish_message(item, fields, parts)
-        elif kind == "function_call":
+        item.ended, kind = True, kind_of(fields)
+        if kind == "text":
+            rest = self._rest_of_messages(item.told, [fields])
+            yield from self._finish_message(item, fields, rest, parts)
+        elif kind == "arguments":
             self._begin_call(item, fields, parts)
-            self._fill_call(item, fields, parts)
+            self._fill_call(item, fields.get("arguments"), parts)
         elif kind == "reasoning":
             self._finish_reasoning(item, fields, parts)
 
@@ -200,22 +290,33 @@ class OutputReader:
             self._held.clear()
 
     def _say(
-        self, item: OpenItem, place: Any, text: str, parts: list[Part], *, refused: bool
+        self, item: OpenItem, kind: TextKind, part: Told, text: str, parts: list[Part]
     ) -> None:
-        item.told.add(place if type(place) is int else ALL)
-        if self._held or self._thinking is not None:
-            self._speak(parts)
-        self._has_text = True
-        parts.append(RefusalDelta(text) if refused else TextDelta(text))
+        self._speak(parts)
+        self._add(item, kind, part, text)
+        parts.append(RefusalDelta(text) if kind == "refusal" else TextDelta(text))
 
-    def _think(self, item: OpenItem, kind: str, place: int, text: str, parts: list[Part]) -> None:
+    def _think_at(
+        self, item: OpenItem, kind: str, place: Any, text: str, parts: list[Part]
+    ) -> None:
+        place = place if type(place) is int else 0
+        if item.parts and place not in item.parts:
+            self._think(item, kind, None, BETWEEN_SUMMARIES, parts)
+        self._think(item, kind, item.part(place), text, parts)
+
+    def _think(
+        self, item: OpenItem, kind: str, part: Told | None, text: str, parts: list[Part]
+    ) -> None:
         if self._thinking is not item:
             self._speak(parts)
-        if item.told and place not in item.told:
-            text = BETWEEN_SUMMARIES + text
-        item.told.add(place)
+        self._add(item, "reasoning", part, text)
         item.reasoning, self._thinking, self._has_reasoning = kind, item, True
         parts.append(ReasoningDelta(text))
+
+    def _argue(self, item: OpenItem, text: str, parts: list[Part]) -> None:
+        self._speak(parts)
+        self._add(item, "arguments", None, text)
+        self._take_call(item, parts, arguments=text)
 
     def _begin_call(self, item: OpenItem, fields: dict[str, Any], parts: list[Part]) -> None:
         name = text_of(fields.get("name"))
@@ -227,12 +328,12 @@ class OutputReader:
         self._speak(parts)
         self._take_call(item, parts, name=name, call_id=call_id)
 
-    def _fill_call(self, item: OpenItem, fields: dict[str, Any], parts: list[Part]) -> None:
-        arguments = fields.get("arguments")
-        if not item.told and arguments:
-            item.told.add(0)
-            self._speak(parts)
-            self._take_call(item, parts, arguments=arguments)
+    def _fill_call(self, item: OpenItem, arguments: Any, parts: list[Part]) -> None:
+        if not arguments:
+            return
+        whole = arguments if isinstance(arguments, str) else encode_json(arguments).decode()
+        if rest := self._rest(item.count("arguments"), whole):
+            self._argue(item, rest, parts)
 
     def _take_call(
         self,
@@ -241,27 +342,21 @@ class OutputReader:
         *,
         name: str | None = None,
         call_id: str | None = None,
-        arguments: Any = None,
+        arguments: str | None = None,
     ) -> None:
         function = Function(name=name, arguments=arguments)
         fragment = ToolCallFragment(index=item.number, id=call_id, function=function)
         self._calls.take(fragment, self.response_id, parts)
 
     def _finish_message(
-        self, item: OpenItem, fields: dict[str, Any], parts: list[Part]
+        self, item: OpenItem, fields: dict[str, Any], rest: Rest, parts: list[Part]
     ) -> Iterator[Extra]:
-        content = fields.get("content")
-        if isinstance(content, str):
-            content = [{"type": "output_text", "text": content}]
-        for place, part in enumerate(content if isinstance(content, list) else ()):
-            if not isinstance(part, dict):
-                continue
-            refused = part.get("type") == "refusal"
-            text = part.get("refusal") if refused else part.get("text")
-            is_new = place not in item.told and ALL not in item.told
-            if is_new and type(text) is str and text:
-                self._say(item, place, text, parts, refused=refused)
-                yield "logprobs", part.get("logprobs")
+        """Give out what is left of a message, and what comes with it."""
+        for place, (kind, text, part) in enumerate(said_in(fields)):
+            if left := rest.take(kind, text):
+                self._say(item, kind, item.part(place), left, parts)
+                if left == text:
+                    yield "logprobs", part.get("logprobs")
             if isinstance(annotations := part.get("annotations"), list):
                 yield from (("citation", annotation) for annotation in annotations)
         if (phase := fields.get("phase")) in PHASES and item.told:
@@ -269,11 +364,9 @@ class OutputReader:
 
     def _finish_reasoning(self, item: OpenItem, fields: dict[str, Any], parts: list[Part]) -> None:
         self._has_reasoning = True
-        if not item.told:
-            for kind in ("summary", "content"):
-                for place, text in enumerate(_texts_in(fields.get(kind))):
-                    if item.reasoning in ("", kind):
-                        self._think(item, kind, place, text, parts)
+        kind, whole = thoughts_in(fields, item.reasoning)
+        if rest := self._rest(item.count("reasoning"), whole):
+            self._think(item, kind, None, rest, parts)
         data = self._kept(fields)
         if self._thinking is item:
             self._thinking = None
@@ -290,14 +383,9 @@ class OutputReader:
             data["model"] = self.model
         if can_be_carried(data):
             return data
-        if TOO_LARGE_NOTE not in self._notes:
-            self._notes.append(TOO_LARGE_NOTE)
+        self._note(TOO_LARGE_NOTE)
         return {}
 
 
-def _texts_in(value: Any) -> list[str]:
-    """Return the texts of a summary, or of the content of a reasoning item."""
-    if not isinstance(value, list):
-        value = [{"text": value}]
-    found = [item.get("text") for item in value if isinstance(item, dict)]
-    return [text for text in found if isinstance(text, str) and text]
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

@@ -27,6 +27,7 @@ class ResponseEvent(Struct, gc=False):
     content_index: Any = None
     summary_index: Any = None
     item: Any = None
+    part: Any = None
     response: Any = None
     annotation: Any = None
     logprobs: Any = None

@@ -1,0 +1,108 @@
+"""Which item of a Responses answer an event is about.
+
+Rules of this file: an item is told apart by its place in the output, or by its id where it has no
+place; ids may change from event to event. An event that names nothing is about the last item. One
+that ends something that nobody began may mean what is open under another id: where that could be
+several, nobody can tell.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from msgspec import Struct, field
+
+from routerd.providers.openai.responses.told import TextKind, Told
+
+__all__ = ["OpenItem", "OpenItems"]
+
+UNPLACED: Final = -1
+"""The place of all text that comes without one."""
+NOT_ENDED: Final = object()
+SAID: Final[frozenset[TextKind]] = frozenset({"text", "refusal"})
+
+
+class OpenItem(Struct):
+    """One item that has begun; `number` counts them.
+
+    `told` is what was given out of it, `parts` of each of its parts, `last` of the latest of them.
+    `reasoning` is which of its two texts a reasoning item shows.
+    """
+
+    number: int
+    told: dict[TextKind, Told] = field(default_factory=dict)
+    parts: dict[int, Told] = field(default_factory=dict)
+    last: Told = field(default_factory=Told)
+    ended_part: Any = NOT_ENDED  # where the text without a place has ended
+    has_name: bool = False
+    reasoning: str = ""
+    ended: bool = False
+
+    def part(self, place: Any) -> Told:
+        """Return the part that a piece belongs to."""
+        if type(place) is not int:
+            place = UNPLACED
+            if self.ended_part is not NOT_ENDED:
+                self.ended_part = NOT_ENDED
+                self.parts[place] = Told()
+        told = self.last = self.parts.setdefault(place, Told())
+        return told
+
+    def whole_part(self, place: Any) -> Told:
+        """Return the part that a whole text belongs to; its pieces may have come without place."""
+        unplaced = self.parts.get(UNPLACED)
+        if type(place) is not int:
+            place, told = None, self.last
+        elif place not in self.parts and unplaced and self.ended_part in (NOT_ENDED, None, place):
+            told = unplaced
+        else:
+            told = self.last = self.parts.setdefault(place, Told())
+        self.ended_part = place
+        return told
+
+    def count(self, kind: TextKind) -> Told:
+        """Return what was given out of one kind of text."""
+        return self.told.setdefault(kind, Told())
+
+
+class OpenItems:
+    """The items of one answer, by where they stand and what they are called."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[int | str, OpenItem] = {}
+        self._all: list[OpenItem] = []
+
+    def open(self, index: Any, item_id: Any) -> OpenItem:
+        """Begin an item."""
+        item = OpenItem(len(self._all))
+        self._all.append(item)
+        if type(index) is int:
+            self._by_key[index] = item
+        if type(item_id) is str:
+            self._by_key[item_id] = item
+        return item
+
+    def known(self, index: Any, item_id: Any) -> OpenItem | None:
+        """Return the item of a place, or of an id; None where there is no such item."""
+        item = self._by_key.get(index) if type(index) is int else None
+        if item is None and type(item_id) is str:
+            item = self._by_key.get(item_id)
+        return item
+
+    def of(self, index: Any, item_id: Any) -> OpenItem:
+        """Return the item that a piece is of: one that was begun, or a new one."""
+        item = self.known(index, item_id)
+        if item is None and self._all and type(index) is not int and type(item_id) is not str:
+            item = self._all[-1]
+        return item or self.open(index, item_id)
+
+    def ending(self, index: Any, item_id: Any, kind: TextKind | None) -> OpenItem | None:
+        """Return the item that an end is of; None where it could be one of several."""
+        item = self.known(index, item_id)
+        if item is not None or type(index) is int or type(item_id) is not str:
+            return item or self.of(index, item_id)
+        kinds = SAID if kind in SAID else {kind}
+        meant = [item for item in self._all if not item.ended and kinds & item.told.keys()]
+        if not meant:
+            return self.open(index, item_id)
+        return meant[0] if len(meant) == 1 else None

@@ -1,0 +1,90 @@
+"""What was given out of a text so far, so that its end can be compared with it.
+
+Rules of this file: pure, and no event of the wire. A text comes in pieces, and at its end often
+once more as a whole: of the whole only what did not come before may be given out. Nothing of a long
+answer is kept for that, only its length and a checksum. Both are of UTF-16, where a character is
+the same whether it came whole or in two halves.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Mapping
+from typing import Final, Literal
+
+from msgspec import Struct
+
+__all__ = ["OTHER_TEXT_NOTE", "Rest", "TextKind", "Told", "units_of"]
+
+TextKind = Literal["text", "refusal", "reasoning", "arguments"]
+
+OTHER_TEXT_NOTE: Final = "the provider's whole text is another than the pieces that it sent before"
+
+CODEC: Final = "utf-16-le"
+UNIT_BYTES: Final = 2
+
+
+def units_of(text: str) -> bytes:
+    """Return a text in UTF-16; halves of characters stay what they are."""
+    return text.encode(CODEC, "surrogatepass")
+
+
+class Told(Struct):
+    """A text as far as it was given out: its length in bytes of UTF-16, and their checksum."""
+
+    length: int = 0
+    checksum: int = 0
+
+    def add(self, units: bytes) -> None:
+        """Count a piece that was given out."""
+        self.length += len(units)
+        self.checksum = zlib.crc32(units, self.checksum)
+
+    def rest_of(self, whole: str) -> str | None:
+        """Return what of a whole text was not given out; None where it begins otherwise.
+
+        An empty one says nothing, and lacks nothing.
+        """
+        if not self.length or not whole:
+            return whole
+        units = units_of(whole)
+        if len(units) < self.length or zlib.crc32(units[: self.length]) != self.checksum:
+            return None
+        return _text_of(units[self.length :])
+
+
+class Rest:
+    """What is still to be given out of whole texts that follow each other.
+
+    `told` is what was given out of them together, `texts` are all of them in order. `differs` says
+    that what was given out is none of their beginnings: then there is no rest.
+    """
+
+    def __init__(
+        self, told: Mapping[TextKind, Told], texts: Iterable[tuple[TextKind, str]]
+    ) -> None:
+        self.differs = False
+        self._left: dict[TextKind, int] = {}  # of what was given out, in bytes
+        wholes: dict[TextKind, list[str]] = {}
+        for kind, text in texts:
+            wholes.setdefault(kind, []).append(text)
+        for kind, pieces in wholes.items():
+            before, whole = told.get(kind, Told()), "".join(pieces)
+            if before.rest_of(whole) is None:
+                self.differs = True
+                self._left[kind] = len(units_of(whole))
+            else:
+                self._left[kind] = before.length
+
+    def take(self, kind: TextKind, text: str) -> str:
+        """Return what of the next text was not given out yet."""
+        left = self._left[kind]
+        if not left:
+            return text
+        units = units_of(text)
+        self._left[kind] = max(0, left - len(units))
+        return _text_of(units[left:])
+
+
+def _text_of(units: bytes) -> str:
+    return units.decode(CODEC, "surrogatepass")
