@@ -39,6 +39,17 @@ FINISHES: Final[dict[str, FinishReason]] = {
     "pause_turn": "pause",
     "refusal": "content_filter",
 }
+# The pieces of content, and the field that each comes in.
+PIECES: Final = {
+    "text_delta": "text",
+    "thinking_delta": "thinking",
+    "input_json_delta": "partial_json",
+    "signature_delta": "signature",
+    "citations_delta": "citation",
+}
+# What some servers call them: as the block that they belong to. The field tells a block likewise.
+SHORT_KINDS: Final = {"text": "text_delta", "thinking": "thinking_delta"}
+NAMELESS_NOTE: Final = "the arguments of a tool call were left out: its name never came"
 
 
 class Block(Struct):
@@ -63,7 +74,9 @@ class MessagesDecoder(BodyDecoder[MessagesEvent]):
 
     def _take(self, name: bytes, event: MessagesEvent, parts: list[Part]) -> bool:
         if event.type != "content_block_delta":
-            return self._take_other(event.type or name.decode("utf-8", "replace"), event, parts)
+            kind = event.type or name.decode("utf-8", "replace") or _kind_of(event)
+            if kind != "content_block_delta":
+                return self._take_other(kind, event, parts)
         delta = event.delta
         if delta is not None:
             if delta.type == "text_delta" and type(delta.text) is str:
@@ -128,42 +141,56 @@ class MessagesDecoder(BodyDecoder[MessagesEvent]):
         return usage.usage()
 
     def _take_delta(self, index: Any, delta: ContentDelta, parts: list[Part]) -> None:
-        kind = delta.type
-        if kind == "thinking_delta":
-            if isinstance(delta.thinking, str) and delta.thinking:
-                parts.append(ReasoningDelta(delta.thinking))
-        elif kind == "input_json_delta":
-            self._take_arguments(index, delta.partial_json, parts)
-        elif kind == "signature_delta":
-            block = self._block(index)
-            if block is not None and isinstance(delta.signature, str):
-                block.signature += delta.signature
-        elif kind == "citations_delta":
-            self._cite(delta.citation, parts)
+        """Read any piece; by what it holds where it does not say what it is."""
+        told = text_of(delta.type)
+        for kind in list(PIECES) if told is None else [SHORT_KINDS.get(told, told)]:
+            field = PIECES.get(kind)
+            if field is None:
+                self._note(f"content of kind {kind[:40]!r} was left out")
+            elif piece := getattr(delta, field):
+                self._take_piece(index, kind, piece, parts)
 
-    def _take_arguments(self, index: Any, text: Any, parts: list[Part]) -> None:
-        block = self._block(index)
+    def _take_piece(self, index: Any, kind: str, piece: Any, parts: list[Part]) -> None:
+        if kind == "citations_delta":
+            self._cite(piece, parts)
+        elif not isinstance(piece, str):
+            self.outcome.malformed_events += 1
+        elif kind == "text_delta":
+            parts.append(TextDelta(piece))
+        elif kind == "input_json_delta":
+            self._take_arguments(index, piece, parts)
+        else:
+            self._take_thought(index, kind, piece, parts)
+
+    def _take_thought(self, index: Any, kind: str, piece: str, parts: list[Part]) -> None:
+        block = self._blocks.get(_place(index))
+        if block is None:  # its beginning was lost, and it is to end as any other
+            block = self._blocks[_place(index)] = Block("thinking")
+        if kind == "thinking_delta":
+            parts.append(ReasoningDelta(piece))
+        else:
+            block.signature += piece
+
+    def _take_arguments(self, index: Any, text: str, parts: list[Part]) -> None:
+        block = self._blocks.get(_place(index))
         if block is None:
             self.outcome.malformed_events += 1
-        elif block.tool >= 0 and isinstance(text, str) and text:
+            self._note(NAMELESS_NOTE)
+        elif block.tool >= 0:
             block.has_arguments = True
             parts.append(ToolCallDelta(block.tool, text))
 
-    def _block(self, index: Any) -> Block | None:
-        return self._blocks.get(index) if isinstance(index, int) else None
-
     def _start_block(self, index: Any, fields: Any, parts: list[Part]) -> None:
-        if not isinstance(fields, dict) or not isinstance(index, int):
+        if isinstance(fields, str):
+            fields = {"text": fields}
+        if not isinstance(fields, dict):
             self.outcome.malformed_events += 1
             return
-        kind = fields.get("type")
-        block = self._blocks[index] = Block(str(kind))
+        self._stop_block(index, parts)  # of another one there, whose end was lost
+        kind = fields.get("type") or next((kind for kind in SHORT_KINDS if kind in fields), None)
+        block = self._blocks[_place(index)] = Block(str(kind))
         if kind == "text":
-            citations = fields.get("citations")
-            for citation in citations if isinstance(citations, list) else ():
-                self._cite(citation, parts)
-            if isinstance(text := fields.get("text"), str) and text:
-                parts.append(TextDelta(text))
+            self._start_text(fields, parts)
         elif kind == "thinking":
             if isinstance(text := fields.get("thinking"), str) and text:
                 parts.append(ReasoningDelta(text))
@@ -179,8 +206,15 @@ class MessagesDecoder(BodyDecoder[MessagesEvent]):
             name = text_of(fields.get("name")) or ""
             parts.append(ToolCallStarted(block.tool, call_id, name))
 
+    def _start_text(self, fields: dict[str, Any], parts: list[Part]) -> None:
+        citations = fields.get("citations")
+        for citation in citations if isinstance(citations, list) else ():
+            self._cite(citation, parts)
+        if isinstance(text := fields.get("text"), str) and text:
+            parts.append(TextDelta(text))
+
     def _stop_block(self, index: Any, parts: list[Part]) -> None:
-        block = self._blocks.pop(index, None) if isinstance(index, int) else None
+        block = self._blocks.pop(_place(index), None)
         if block is None:
             return
         if block.kind == "thinking":
@@ -211,3 +245,16 @@ class MessagesDecoder(BodyDecoder[MessagesEvent]):
 
     def _note_error(self, value: Any) -> None:
         self._note_failure(stream_failure(value))
+
+
+def _kind_of(event: MessagesEvent) -> str:
+    """Return what an event is that does not say it, if it adds anything."""
+    delta = event.delta
+    if delta is None:
+        return ""
+    return "message_delta" if delta.stop_reason else "content_block_delta"
+
+
+def _place(index: Any) -> int:
+    """Return where a block stands; what has no place has one of its own."""
+    return index if isinstance(index, int) else -1

@@ -7,7 +7,7 @@ still decodes. A plain answer has the shape of the `message` inside `message_sta
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from msgspec import Struct
 
@@ -18,6 +18,8 @@ __all__ = ["EVENTS", "ContentDelta", "MessagesEvent"]
 
 class ContentDelta(Struct, gc=False):
     """What an event adds to a block, or to the message."""
+
+    BARE: ClassVar = "text"
 
     type: Any = None
     text: Any = None

@@ -341,3 +341,72 @@ def test_what_no_frame_can_carry_is_left_out_with_a_note() -> None:
     ]
     assert outcome.complete
     assert len(outcome.notes) == 2
+
+
+TEXT = {"text": "ab"}
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        {"delta": TEXT},
+        {"index": 0, "delta": TEXT},
+        {"index": 7, "delta": TEXT},
+        {"index": 0, "delta": {"type": None, **TEXT}},
+        {"index": 0, "delta": {"type": "text", **TEXT}},
+        {"index": 0, "delta": "ab"},
+        {"index": 0, "delta": {"text": "ab", "thinking": None, "partial_json": ""}},
+    ],
+)
+@pytest.mark.parametrize("begun", [True, False])
+def test_text_that_does_not_say_what_it_is(piece: dict[str, Any], begun: bool) -> None:
+    start = block(0, type="text", text="") if begun else b""
+    for body in (
+        event("content_block_delta", **piece),
+        b"data: " + json.dumps(piece).encode() + b"\n\n",  # nor what kind of event it is
+    ):
+        parts, outcome = decode(ANTHROPIC, [start + body + STOP])
+        assert (parts, outcome.notes) == ([TextDelta("ab")], [])
+        assert (outcome.complete, outcome.malformed_events) == (True, 0)
+
+
+def test_thinking_that_never_began_ends_with_its_signature() -> None:
+    pieces = delta(3, "thinking_delta", thinking="Hm") + delta(3, "", signature="c2ln")
+    parts, outcome = decode(ANTHROPIC, [pieces + delta(4, "text_delta", text="Yes") + STOP])
+    assert parts == [
+        ReasoningDelta("Hm"),
+        TextDelta("Yes"),
+        ReasoningEnded("anthropic", {"signature": "c2ln"}),
+    ]
+    assert (outcome.complete, outcome.notes) == (True, [])
+
+
+def test_a_block_that_begins_where_one_never_ended_ends_it() -> None:
+    start = block(0, type="thinking", thinking="")
+    body = start + delta(0, "thinking_delta", thinking="Hm") + delta(0, "", signature="c2ln")
+    parts, _ = decode(ANTHROPIC, [body + block(0, type="text", text="Yes") + STOP])
+    assert parts == [
+        ReasoningDelta("Hm"),
+        ReasoningEnded("anthropic", {"signature": "c2ln"}),
+        TextDelta("Yes"),
+    ]
+
+
+def test_blocks_that_do_not_say_what_they_are() -> None:
+    answer = {"content": ["a", {"text": "b"}, {"thinking": "Hm", "signature": "c2ln"}]}
+    parts, outcome = decode(ANTHROPIC, [json.dumps(answer).encode()])
+    assert parts == [
+        TextDelta("ab"),
+        ReasoningDelta("Hm"),
+        ReasoningEnded("anthropic", {"signature": "c2ln"}),
+    ]
+    assert outcome.complete
+
+
+def test_content_that_cannot_be_given_out_is_noted() -> None:
+    body = delta(0, "input_json_delta", partial_json='{"a":1}')
+    parts, outcome = decode(ANTHROPIC, [body + delta(1, "novel_delta", novel="It was") + STOP])
+    assert (parts, outcome.malformed_events) == ([], 1)
+    assert len(outcome.notes) == 2
+    assert "novel_delta" in outcome.notes[1]
+    assert "It was" not in str(outcome.notes)
