@@ -1,11 +1,11 @@
 """The reading of one answer's body, whatever the vendor: find its shape, hand on its events.
 
-Rules of this file: no vendor. A server that was asked for a stream may answer plainly, and the
-other way round, so the first bytes decide. A decoder on top of this never raises: what cannot be
-read is counted in `outcome.malformed_events`. An event is read by the book, and only what typed
-decoding refuses is read again as plain data. An error is looked for in everything that says nothing
-the wire knows. Every part that leaves here fits a frame: long texts in several parts, a vendor's
-own data not at all where it does not.
+Rules of this file: no vendor. Whether a body is a stream its beginning says, whatever was asked for
+(see `opening`). A decoder on top of this never raises: what cannot be read is counted in
+`outcome.malformed_events`. An event is read by the book, and only what typed decoding refuses is
+read again as plain data. An error is looked for in everything that says nothing the wire knows.
+Every part that leaves here fits a frame: long texts in several parts, a vendor's own data not
+at all where it does not.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from routerd.providers.cut_json import whole_items
 from routerd.providers.excerpt import BLANKS, is_html, text_excerpt
 from routerd.providers.json_text import JSON_ERRORS, read_json, read_json_strictly
 from routerd.providers.loose import JsonShape
+from routerd.providers.opening import Opening
 from routerd.providers.sse import DEFAULT_MAX_EVENT_BYTES, Event, SseParser
 from routerd.providers.surrogates import SurrogateJoiner
 from routerd.providers.telling import AnswerTeller
@@ -33,10 +34,6 @@ __all__ = ["BodyDecoder"]
 Shape = TypeVar("Shape", bound=Struct)
 
 END_OF_STREAM: Final = b"[DONE]"
-LONGEST_START: Final = 6  # of what a stream of any framing begins with
-# A line of an event behind what looked like a plain answer: no JSON has one, nor a web page.
-FIRST_EVENT: Final = re.compile(rb"[\r\n](?:data|event):[ \t]*[\w{\[]")
-LONGEST_MARK: Final = 64
 ERROR_NAME: Final = b"error"
 # Where JSON may begin in lines that are none of an event, and how many such places are looked at.
 PLAIN_JSON: Final = re.compile(rb"^[ \t]*(?=[{\[]\s*[{\"])", re.MULTILINE)
@@ -88,10 +85,8 @@ class BodyDecoder(AnswerTeller, Generic[Shape]):
         self._read = events.read
         self._parser = SseParser(max_body_bytes) if parser is None else parser
         self._max_body_bytes = max_body_bytes
-        self._expects_stream = stream
-        self._is_stream: bool | None = None  # as long as that is not known
-        self._plain = bytearray()
-        self._searched = 0  # of it, for an event
+        self._opening = Opening(self._parser.starts, expects_stream=stream, lines=parser is None)
+        self._is_stream = False  # as far as that is known
         self._joiner: SurrogateJoiner | None = None
         self._ended = False
         self._fed_bytes = 0
@@ -129,11 +124,10 @@ class BodyDecoder(AnswerTeller, Generic[Shape]):
         """Return the parts that `data` completes, in order."""
         self._fed_bytes += len(data)
         if not self._is_stream:
-            self._plain += data
-            if not self._begins_stream():
+            if (begun := self._opening.take(data)) is None:
+                self._check_size()
                 return []
-            data = bytes(self._plain)
-            self._plain.clear()
+            data, self._is_stream = begun, True
         parts: list[Part] = []
         parser = self._parser
         self._take_events(parser.feed(data), parts)
@@ -163,28 +157,13 @@ class BodyDecoder(AnswerTeller, Generic[Shape]):
             parts = self._joiner.join(parts) + self._joiner.end()
         return self._bounded(parts)
 
-    def _begins_stream(self) -> bool:
-        """Decide by the first bytes whether a stream was begun, once there are enough of them."""
-        if self._is_stream is None:
-            self._plain = self._plain.lstrip(BLANKS)
-            if self._plain.startswith(self._parser.starts):
-                self._is_stream = True
-            elif self._plain and self._expects_stream:
-                self._is_stream = not self._plain.startswith((b"{", b"[", b"<"))
-            elif len(self._plain) >= LONGEST_START:
-                self._is_stream = False
-        if self._is_stream is False and self._expects_stream and not self._plain.startswith(b"<"):
-            # Gateways write lines of their own before a stream.
-            self._is_stream = FIRST_EVENT.search(self._plain, self._searched) is not None
-            self._searched = max(0, len(self._plain) - LONGEST_MARK)
-        if not self._is_stream and len(self._plain) > self._max_body_bytes:
-            self._plain.clear()
+    def _check_size(self) -> None:
+        if len(self._opening) > self._max_body_bytes:
+            self._opening.whole()
             self._fail(f"the answer is larger than {self._max_body_bytes} bytes")
-        return bool(self._is_stream)
 
     def _read_plain(self, parts: list[Part]) -> None:
-        body = bytes(self._plain).strip(BLANKS)
-        self._plain.clear()
+        body = self._opening.whole().strip(BLANKS)
         if self.outcome.failure is not None:
             return
         if not body:

@@ -228,6 +228,44 @@ def test_what_a_gateway_writes_before_a_stream_costs_no_text(wire: Wire, garbage
     assert outcome.failure is None
 
 
+@every_wire_of_lines
+@pytest.mark.parametrize(
+    "banner",
+    [
+        b"<!-- served by the edge -->\n",
+        b"<!-- served by the edge -->",
+        b'\xef\xbb\xbf\r\n<!---->\xef\xbb\xbf<!-- data: {"not": 1}\ndata: x -->\n\n',
+        b"<br />\n<b>Warning</b>: slow upstream in <b>proxy</b> on line <b>12</b><br />\n",
+    ],
+)
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_a_banner_before_a_stream_costs_no_text(wire: Wire, banner: bytes, size: int) -> None:
+    events = wire.events(*SAID, "<html>")  # what the model writes is no page
+    parts, outcome = read(wire, banner + wire.body(events), size)
+    assert (text_in(parts), outcome.complete) == ("Hello<html>", True)
+    assert outcome.failure is None
+
+
+PAGES = [
+    b'<!DOCTYPE html>\n<script>\nvar x = {\ndata: {"choices": []}\n\n}</script>',
+    b'<!-- c -->\n<HTML>\nevent: ping\ndata: {"choices": []}\n\n',
+    b'<h1>Bad gateway</h1>\n<script async>\ndata: {"choices": []}\n\n</script>',
+    b'<h1>Bad gateway</h1>\n<p>in data: {"choices": []}\nevent: x\ndata: none\n</p>',
+    b'<!-- data: {"choices": []}\ndata: {"choices": []}\n\n',  # a remark without an end
+]
+
+
+@every_wire
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_a_page_is_no_stream_whatever_is_in_it(wire: Wire, page: bytes, size: int) -> None:
+    parts, outcome = read(wire, page, size)
+    assert (parts, outcome.complete) == ([], False)
+    assert outcome.failure is not None
+    assert outcome.failure.error_class is ErrorClass.BAD_ANSWER
+    assert "web page" in outcome.failure.message
+
+
 @every_wire
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("body", [b"", b"\n\n", GATEWAY, b"upstream connect error", b"\xff\xfe"])
