@@ -42,6 +42,7 @@ __all__ = [
     "arguments_object",
     "base64_text",
     "cache_of",
+    "end_mark",
     "fit_effort",
     "fit_output_limit",
     "fit_sampling",
@@ -163,8 +164,27 @@ def split_system(messages: list[Message]) -> tuple[list[Message], list[Message]]
 
 
 def cache_of(part: Content) -> CacheLifetime | None:
-    """Return for how long the prompt is to be cached up to this part, None where it is not."""
-    return None if isinstance(part, Reasoning | ToolCall) else part.cache
+    """Return for how long the prompt is to be cached up to this part, None where it is not.
+
+    Of the marks on and inside the result of a tool it is the longest.
+    """
+    if isinstance(part, Reasoning | ToolCall):
+        return None
+    if not isinstance(part, ToolResult) or isinstance(part.content, str):
+        return part.cache
+    marks = {part.cache, *(item.cache for item in part.content)}
+    return "1h" if "1h" in marks else "5m" if "5m" in marks else None
+
+
+def end_mark(part: Content, notes: Notes) -> CacheLifetime | None:
+    """Return the mark behind a part, for a wire that has none inside the result of a tool.
+
+    What is marked inside is cached with the rest of the result: that is more, and never less.
+    """
+    content = part.content if isinstance(part, ToolResult) else ""
+    if not isinstance(content, str) and any(item.cache for item in content[:-1]):
+        notes.add("a cache mark inside the result of a tool was sent at its end")
+    return cache_of(part)
 
 
 def note_cache_marks(messages: Sequence[Message], notes: Notes) -> None:

@@ -19,11 +19,12 @@ from routerd.providers.request import (
     ToolIdRule,
     arguments_object,
     base64_text,
+    cache_of,
+    end_mark,
     parts_of,
     refusal,
 )
 from routerd_proto.content import (
-    CacheLifetime,
     Content,
     Document,
     Image,
@@ -68,7 +69,7 @@ def encode_system(messages: list[Message], habits: Habits, notes: Notes) -> list
     for message in messages:
         for part in parts_of(message):
             if isinstance(part, Text) and part.text.strip():
-                blocks += [{"text": part.text}, *_mark(part.cache, habits, notes)]
+                blocks += [{"text": part.text}, *_mark(part, habits, notes)]
     return blocks
 
 
@@ -84,7 +85,7 @@ def encode_turns(messages: list[Message], habits: Habits, notes: Notes) -> list[
         for part in parts_of(message):
             block = _block(part, role, titles, habits, notes)
             if block is not None:
-                mark = _mark(getattr(part, "cache", None), habits, notes)
+                mark = _mark(part, habits, notes)
                 groups.append([block, *mark])
         if not groups:
             continue
@@ -122,11 +123,13 @@ def _in_order(groups: list[list[Json]], notes: Notes) -> list[Json]:
     return blocks
 
 
-def _mark(asked: CacheLifetime | None, habits: Habits, notes: Notes) -> list[Json]:
-    if asked is None:
-        return []
+def _mark(part: Content, habits: Habits, notes: Notes) -> list[Json]:
+    """Write the mark behind a part: inside the result of a tool the format has none."""
     if not habits.lifetimes:
-        notes.add(MARKS_NOTE)
+        if cache_of(part) is not None:
+            notes.add(MARKS_NOTE)
+        return []
+    if (asked := end_mark(part, notes)) is None:
         return []
     if asked not in habits.lifetimes:
         notes.add(f"a cache mark of {asked} was sent as {habits.lifetimes[0]}")

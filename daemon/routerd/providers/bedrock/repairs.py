@@ -16,7 +16,8 @@ from routerd.errors import ErrorClass, Failure
 from routerd.providers.base import ChatRequest, Repair
 from routerd.providers.claude_repairs import repair_request as repair_thinking
 from routerd.providers.claude_repairs import without_reasoning
-from routerd_proto.content import Content, Message
+from routerd.providers.request import cache_of
+from routerd_proto.content import Content, Message, ToolResult
 
 __all__ = ["repair_request"]
 
@@ -79,4 +80,8 @@ def _without_marks(message: Message) -> Message:
 
 
 def _unmarked(part: Content) -> Content:
-    return replace(part, cache=None) if getattr(part, "cache", None) is not None else part
+    if cache_of(part) is None:
+        return part
+    if isinstance(part, ToolResult) and not isinstance(part.content, str):
+        part = replace(part, content=[replace(item, cache=None) for item in part.content])
+    return replace(part, cache=None)

@@ -8,10 +8,10 @@ prefix; the caller's are rounded up to one. Source: the types of openai-python 3
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from routerd.providers.request import Notes
-from routerd_proto.content import Content, Document, Image, Message, Text
+from routerd.providers.request import Notes, cache_of
+from routerd_proto.content import CacheLifetime, Content, Document, Image, Message, Text
 
 __all__ = ["any_marked", "asks_for_long", "keep_last_marks", "marked"]
 
@@ -30,27 +30,28 @@ def any_marked(parts: Sequence[Content]) -> bool:
 def asks_for_long(messages: Sequence[Message]) -> bool:
     """Return whether anything is to be kept for the longer lifetime, which costs more to write."""
     return any(
-        getattr(part, "cache", None) == "1h"
+        cache_of(part) == "1h"
         for message in messages
         if not isinstance(message.content, str)
         for part in message.content
     )
 
 
-def marked(part: Json, cache: Literal["5m", "1h"] | None) -> Json:
+def marked(part: Json, cache: CacheLifetime | None) -> Json:
     """Return the part, marked where that is asked for."""
     if cache is not None:
         part[FIELD] = {"mode": "explicit", "ttl": LIFETIMES[cache]}
     return part
 
 
-def keep_last_marks(messages: list[Json], notes: Notes) -> None:
-    """Take away all marks but the last ones."""
+def keep_last_marks(turns: list[Json], notes: Notes) -> None:
+    """Take away all marks but the last ones, of messages or of items with their results."""
     parts = [
         part
-        for message in messages
-        if isinstance(message.get("content"), list)
-        for part in message["content"]
+        for turn in turns
+        for content in (turn.get("content"), turn.get("output"))
+        if isinstance(content, list)
+        for part in content
         if FIELD in part
     ]
     for part in parts[:-MOST_MARKS]:

@@ -27,10 +27,12 @@ from routerd.providers.request import (
     Notes,
     base64_text,
     cache_of,
+    end_mark,
     parts_of,
     refusal,
 )
 from routerd_proto.content import (
+    CacheLifetime,
     Content,
     Document,
     Image,
@@ -67,8 +69,8 @@ def encode_messages(
         results = [part for part in parts if isinstance(part, ToolResult)]
         for result in results:
             encoded.append(_tool_result(result, dialect, notes, pictures))
-            if marks and result.cache is not None:
-                _mark_result(encoded[-1], result)
+            if marks and (mark := end_mark(result, notes)) is not None:
+                _mark_result(encoded[-1], result, pictures, mark)
         others: list[Content] = [part for part in parts if not isinstance(part, ToolResult)]
         if pictures and (others or message is messages[-1]):
             encoded.append({"role": "user", "content": pictures})
@@ -158,10 +160,17 @@ def _tool_result(result: ToolResult, dialect: Dialect, notes: Notes, pictures: l
     }
 
 
-def _mark_result(message: Json, result: ToolResult) -> None:
+def _mark_result(
+    message: Json, result: ToolResult, pictures: list[Json], mark: CacheLifetime
+) -> None:
+    """Mark the end of a result: the last of its pictures, if one is marked and they come behind."""
+    inside = () if isinstance(result.content, str) else result.content
+    if pictures and any(isinstance(part, Image) and part.cache for part in inside):
+        marked(pictures[-1], mark)
+        return
     if isinstance(message["content"], str):
         message["content"] = [{"type": "text", "text": message["content"]}]
-    marked(message["content"][-1], result.cache)
+    marked(message["content"][-1], mark)
 
 
 def _assistant(

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from routerd.errors import CallRefused
+from routerd.errors import CallRefused, ErrorClass, Failure
 from routerd.providers.bedrock import BedrockAdapter
 from routerd.providers.bedrock.tools import ANSWER_TOOL
 from routerd_proto.content import (
@@ -190,6 +190,30 @@ def test_at_most_four_cache_marks() -> None:
     kinds = [next(iter(block)) for block in body["messages"][0]["content"]]
     assert kinds == ["text", "text", *["cachePoint", "text"] * 3, "cachePoint"]
     assert notes == ["only the last 4 cache marks were sent"]
+
+
+def test_marks_inside_results_are_sent_behind_them() -> None:
+    inside = [Text("a", cache="1h"), Text("b", cache="5m")]
+    said = [
+        user(Text("Hi")),
+        Message("assistant", [ToolCall("c1", "look"), ToolCall("c2", "look")]),
+        Message("tool", [ToolResult("c1", inside), ToolResult("c2", [Text("c", cache="5m")])]),
+    ]
+    body, notes = encoded(BEDROCK, request(CLAUDE, said))
+    results = body["messages"][2]["content"]
+    assert [next(iter(block)) for block in results] == ["toolResult", "cachePoint"] * 2
+    assert results[0]["toolResult"]["content"] == [{"text": "a"}, {"text": "b"}]
+    assert [block["cachePoint"].get("ttl") for block in results[1::2]] == ["1h", None]
+    assert notes[0] == "a cache mark inside the result of a tool was sent at its end"
+    body, notes = encoded(BEDROCK, request("meta.llama3-1-8b-instruct-v1:0", said))
+    assert "cachePoint" not in str(body)
+    assert notes[0] == "cache marks were left out: this provider or model takes none"
+    refused = Failure(
+        ErrorClass.BAD_REQUEST, "Invalid cache point: cachePoint is not supported", status=400
+    )
+    repair = BEDROCK.repair(request(CLAUDE, said), refused)
+    assert repair is not None
+    assert "cachePoint" not in str(encoded(BEDROCK, repair.request)[0])
 
 
 def test_blank_text_and_the_first_turn() -> None:

@@ -431,6 +431,10 @@ def test_cache_marks_are_left_out_with_a_note() -> None:
     body, notes = sent(chat("5m"))
     assert body == sent(chat(None))[0]
     assert notes == ["cache marks were left out: this provider or model takes none"]
+    answer = Message("assistant", [ToolCall("c1", "weather")])
+    result = Message("tool", [ToolResult("c1", [Text("a", cache="1h"), Text("b")])])
+    _, notes = sent([Message("user", "a"), answer, result])
+    assert "cache marks were left out: this provider or model takes none" in notes
 
 
 def test_a_failed_tool_is_told_by_its_words() -> None:

@@ -216,6 +216,10 @@ def test_cache_marks_are_left_out_with_a_note() -> None:
     body, notes = sent(messages=chat("1h"))
     assert body == sent(messages=chat(None))[0]
     assert notes == ["cache marks were left out: this provider or model takes none"]
+    answer = Message("assistant", [ToolCall("c1", "weather")])
+    result = Message("tool", [ToolResult("c1", [Text("a", cache="1h"), Text("b")])])
+    _, notes = sent(messages=[Message("user", "a"), answer, result])
+    assert "cache marks were left out: this provider or model takes none" in notes
 
 
 def test_parallel_tool_calls_cannot_be_forbidden() -> None:

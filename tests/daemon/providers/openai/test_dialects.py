@@ -557,6 +557,24 @@ class TestCacheMarks:
         assert marks == [False, False, True, True, True, True]
         assert notes == ["only the last 4 cache marks were sent"]
 
+    def test_marks_inside_results_are_sent_at_their_ends(self) -> None:
+        picture = Image(data=b"a", cache="1h")
+        inside = [Text("a", cache="5m"), Text("b")]
+        results = [ToolResult("call_1", inside), ToolResult("call_2", [Text("c"), picture])]
+        calls = [ToolCall("call_1", "look"), ToolCall("call_2", "look")]
+        said = [Message("user", "Look."), Message("assistant", calls), Message("tool", results)]
+        body, notes = sent("openai", "gpt-6-luna", messages=said)
+        first, second, pictures = body["messages"][2:]
+        assert first["content"] == [
+            {"type": "text", "text": "a\n\nb", "prompt_cache_breakpoint": SHORT}
+        ]
+        assert second["content"] == "c"
+        assert [part.get("prompt_cache_breakpoint") for part in pictures["content"]] == [None, LONG]
+        assert notes[0] == "a cache mark inside the result of a tool was sent at its end"
+        assert len(notes) == 2
+        _, notes = sent("openai", "gpt-5.5-2026-04-23", messages=said)
+        assert "cache marks were left out: this provider or model takes none" in notes
+
     def test_an_answer_has_no_place_for_one(self) -> None:
         said = [Message("user", "a"), Message("assistant", [Text("b", cache="5m")])]
         body, notes = sent("openai", "gpt-6-luna", messages=[*said, Message("user", "c")])

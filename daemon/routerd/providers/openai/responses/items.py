@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from routerd.providers.base import ChatRequest
 from routerd.providers.chat_shapes import ERROR_NOTE, image_part, text_document, titled_text
+from routerd.providers.openai.cache_marks import keep_last_marks, marked
 from routerd.providers.openai.responses.dialects import ResponsesDialect
 from routerd.providers.request import (
     ANSWER_MARK_NOTE,
@@ -41,8 +42,6 @@ __all__ = ["ItemWriter", "can_go_back", "kept_of"]
 Json = dict[str, Any]
 
 TOOL_IDS: Final = ToolIdRule(r"[!-~]{1,64}", "call_", 29)
-# The lifetimes that a caller can ask for, and the least that is as long here.
-LIFETIMES: Final = {"5m": "30m", "1h": "12h"}
 PHASES: Final = ("commentary", "final_answer")
 MAKER: Final = re.compile(r"[a-z]+")
 
@@ -78,6 +77,7 @@ class ItemWriter:
                 items += self._assistant(message)
             else:
                 items += self._turn(message)
+        keep_last_marks(items, self._notes)
         return items
 
     def _turn(self, message: Message) -> list[Json]:
@@ -101,7 +101,7 @@ class ItemWriter:
         return items
 
     def _content(self, role: str, parts: list[Content]) -> str | list[Json]:
-        texts = [part for part in parts if isinstance(part, Text) and not self._mark(part.cache)]
+        texts = [part for part in parts if isinstance(part, Text) and not self._takes(part.cache)]
         if len(texts) == len(parts) and (len(texts) == 1 or role != "user"):
             return "\n\n".join(part.text for part in texts)
         return [self._part(part) for part in parts]
@@ -139,18 +139,14 @@ class ItemWriter:
             param="messages",
         )
 
-    def _mark(self, cache: CacheLifetime | None) -> Json | None:
-        if cache is None:
-            return None
-        if not self.takes_marks:
+    def _takes(self, cache: CacheLifetime | None) -> bool:
+        """Return whether a mark is asked for and can be sent."""
+        if cache is not None and not self.takes_marks:
             self._notes.add(MARKS_NOTE)
-            return None
-        return {"mode": "explicit", "ttl": LIFETIMES[cache]}
+        return cache is not None and self.takes_marks
 
     def _marked(self, part: Json, cache: CacheLifetime | None) -> Json:
-        if (mark := self._mark(cache)) is not None:
-            part["prompt_cache_breakpoint"] = mark
-        return part
+        return marked(part, cache) if self._takes(cache) else part
 
     def _result(self, result: ToolResult) -> Json:
         content = result.content
@@ -162,7 +158,7 @@ class ItemWriter:
             output = "error" if result.is_error else ""
             if isinstance(content, str) and content:
                 output = content
-            if self._mark(result.cache):
+            if self._takes(result.cache):
                 output = [self._marked({"type": "input_text", "text": output}, result.cache)]
         if result.is_error and content:
             self._notes.add(ERROR_NOTE)

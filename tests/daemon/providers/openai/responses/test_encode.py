@@ -295,6 +295,21 @@ def test_an_answer_goes_back_as_it_came(name: str) -> None:
     assert notes == []
 
 
+def test_at_most_four_cache_marks_inside_results_too() -> None:
+    result = ToolResult("c", [Text("a", cache="5m"), PIXEL, Text("b", cache="5m")], cache="5m")
+    said = [user(Text("1", cache="5m"), Text("2", cache="5m")), Message("tool", [result])]
+    body, notes = both(messages=[*said, user(Text("3", cache="1h"))])
+    first, second, third = body["input"]
+    marks = [
+        "prompt_cache_breakpoint" in part
+        for part in [*first["content"], *second["output"], *third["content"]]
+    ]
+    assert marks == [False, True, True, False, True, True]
+    assert notes == ["only the last 4 cache marks were sent"]
+    _, notes = both(OLD_MODEL, messages=[Message("tool", [result]), user(Text("3"))])
+    assert notes == ["cache marks were left out: this provider or model takes none"]
+
+
 def test_cache_marks_where_models_take_them() -> None:
     parts: list[Content] = [
         Text("a", cache="5m"),
