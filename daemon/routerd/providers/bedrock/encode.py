@@ -16,8 +16,9 @@ from routerd.providers.bedrock.messages import (
     encode_turns,
     limit_cache_marks,
 )
+from routerd.providers.bedrock.past_calls import in_words
 from routerd.providers.bedrock.reasoning import add_reasoning, thinking_kind
-from routerd.providers.bedrock.tools import add_schema, add_tools
+from routerd.providers.bedrock.tools import add_schema, add_tools, names_tools
 from routerd.providers.json_text import encode_json
 from routerd.providers.request import (
     Notes,
@@ -42,6 +43,8 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
     notes = Notes()
     habits = habits_of(request.model_id)
     system, messages = split_system(request.messages)
+    if not names_tools(request, habits):
+        messages = in_words(messages, notes, signed=habits.signs is not False)
     body: Json = {"messages": encode_turns(messages, habits, notes)}
     if prompt := encode_system(system, habits, notes):
         body["system"] = prompt

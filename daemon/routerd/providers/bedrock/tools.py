@@ -1,8 +1,8 @@
 """The tools of a Converse request, and the schema of its answer.
 
-Rules of this file: the API knows no tool choice `none`, and refuses a history with calls where no
-tools are named. A model that cannot be bound to a schema is given one more tool with it, whose
-arguments are the answer: the decoder reads a call of `ANSWER_TOOL` as text.
+Rules of this file: the API knows no tool choice `none`: where none may be called none is named. A
+model that cannot be bound to a schema is given one more tool with it, whose arguments are the
+answer: the decoder reads a call of `ANSWER_TOOL` as text.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from routerd.providers.json_text import encode_json
 from routerd.providers.request import Notes, fit_tool_choice, is_forced, refusal
 from routerd_proto.content import Tool, ToolChoice, ToolName
 
-__all__ = ["ANSWER_TOOL", "TOOL_NAME", "add_schema", "add_tools"]
+__all__ = ["ANSWER_TOOL", "TOOL_NAME", "add_schema", "add_tools", "names_tools"]
 
 Json = dict[str, Any]
 
@@ -26,14 +26,18 @@ TOOL_NAME: Final = r"[a-zA-Z0-9_-]{1,64}"
 ANSWER_TOOL: Final = "routerd_answer_as_json"
 
 
+def names_tools(request: ChatRequest, habits: Habits) -> bool:
+    """Return whether the request names any tool, without which it may not hold earlier calls."""
+    answers_by_tool = request.options.output_schema is not None and not habits.has_schemas
+    return _may_call(request) or answers_by_tool
+
+
 def add_tools(body: Json, request: ChatRequest, habits: Habits, notes: Notes) -> None:
-    """Offer the caller's tools, or at least name those of earlier turns."""
+    """Offer the caller's tools, if any may be called."""
     options = request.options
-    able = request.capabilities.tools and options.tool_choice != "none"
-    tools = [_tool(tool, habits, notes) for tool in options.tools] if able else []
-    if not tools:
-        _add_past_tools(body, request, habits, notes)
+    if not _may_call(request):
         return
+    tools = [_tool(tool, habits, notes) for tool in options.tools]
     config: Json = {"tools": tools}
     choice = _choice(body, request, notes)
     if isinstance(choice, ToolName):
@@ -69,7 +73,7 @@ def _add_answer_tool(body: Json, request: ChatRequest, schema: Json, notes: Note
             param="options.output_schema",
         )
     options = request.options
-    may_call = bool(options.tools) and options.tool_choice != "none"
+    may_call = _may_call(request)
     if may_call and is_forced(options.tool_choice):
         notes.add("the output schema was left out: the model is made to call a tool instead")
         return
@@ -86,6 +90,11 @@ def _add_answer_tool(body: Json, request: ChatRequest, schema: Json, notes: Note
     )
     config["toolChoice"] = {"any": {}} if may_call else {"tool": {"name": ANSWER_TOOL}}
     notes.add("the output schema was sent as a tool that the model is made to answer by")
+
+
+def _may_call(request: ChatRequest) -> bool:
+    options = request.options
+    return bool(options.tools) and request.capabilities.tools and options.tool_choice != "none"
 
 
 def _choice(body: Json, request: ChatRequest, notes: Notes) -> ToolChoice | None:
@@ -117,17 +126,3 @@ def _tool(tool: Tool, habits: Habits, notes: Notes) -> Json:
         else:
             notes.add("strict was left out of a tool: its schema is open or has optional fields")
     return {"toolSpec": encoded}
-
-
-def _add_past_tools(body: Json, request: ChatRequest, habits: Habits, notes: Notes) -> None:
-    """Name the tools of earlier turns: the API refuses a history with calls of unknown tools."""
-    offered = {tool.name: tool for tool in request.options.tools}
-    blocks = [block for turn in body["messages"] for block in turn["content"]]
-    names = dict.fromkeys(block["toolUse"]["name"] for block in blocks if "toolUse" in block)
-    if not names and any("toolResult" in block for block in blocks):
-        names = {"unknown": None}
-    if not names:
-        return
-    tools = [_tool(offered.get(name) or Tool(name), habits, notes) for name in names]
-    body["toolConfig"] = {"tools": tools}
-    notes.add("tools of earlier turns were named, which this provider asks for and may call")

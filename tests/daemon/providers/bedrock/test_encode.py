@@ -132,21 +132,77 @@ def test_tool_choice(choice: Any, sent: dict[str, Any]) -> None:
     assert body["toolConfig"]["toolChoice"] == sent
 
 
-def test_tools_of_earlier_turns_are_named() -> None:
-    history = [
-        Message("user", "Weather?"),
-        Message("assistant", [ToolCall("t", "get_weather")]),
-        Message("tool", [ToolResult("t", "", is_error=True)]),
+CALLED = [
+    Message("user", "Weather?"),
+    Message(
+        "assistant",
+        [
+            Reasoning("Hm", "bedrock", {"signature": "S"}),
+            Text("Looking."),
+            ToolCall("a", "get_weather", '{"city":"Paris"}'),
+            ToolCall("b", "look", ""),
+            ToolCall("c", "wait"),
+        ],
+    ),
+    Message("tool", [ToolResult("b", [Text("seen"), Image(data=b"x")], cache="1h")]),
+    Message("user", [ToolResult("a", "no city", is_error=True), Text("Well?")]),
+]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"tools": [WEATHER], "tool_choice": "none"}, {}, {"tools": [WEATHER], "unable": True}],
+)
+def test_calls_of_earlier_turns_are_told_in_words_where_none_may_be_made(options: Any) -> None:
+    able = msgspec.structs.replace(ABLE, tools=not options.pop("unable", False))
+    if not able.tools:
+        options["tool_choice"] = "none"
+    body, notes = encoded(BEDROCK, request(CLAUDE, CALLED, capabilities=able, **options))
+    assert "toolConfig" not in body
+    picture = {"format": "png", "source": {"bytes": base64.b64encode(b"x").decode()}}
+    assert body["messages"] == [
+        {"role": "user", "content": [{"text": "Weather?"}]},
+        {"role": "assistant", "content": [{"text": "Looking."}]},
+        {
+            "role": "user",
+            "content": [
+                {"text": "The tool look was called with {}. It answered:\n\nseen"},
+                {"image": picture},
+                {"cachePoint": {"type": "default", "ttl": "1h"}},
+                {
+                    "text": 'The tool get_weather was called with {"city":"Paris"}. '
+                    "It failed:\n\nno city"
+                },
+                {"text": "The tool wait was called with {}. It gave no answer."},
+                {"text": "Well?"},
+            ],
+        },
     ]
-    body, notes = encoded(BEDROCK, request(CLAUDE, history, tools=[WEATHER], tool_choice="none"))
-    assert [tool["toolSpec"]["name"] for tool in body["toolConfig"]["tools"]] == ["get_weather"]
-    assert "toolChoice" not in body["toolConfig"]
-    assert body["messages"][2]["content"] == [
-        {"toolResult": {"toolUseId": "t", "content": [], "status": "error"}}
-    ]
-    assert len(notes) == 1
+    assert len(notes) == 2
+    assert "in words" in notes[0]
+    assert "reasoning" in notes[1]
+
+
+def test_calls_stay_what_they_are_where_a_tool_is_named() -> None:
+    for options in ({"tools": [WEATHER]}, {"tools": [Tool("other", "words")]}):
+        body, _ = encoded(BEDROCK, request(CLAUDE, CALLED, **options))
+        assert "toolUse" in body["messages"][1]["content"][-1]
+        results = [block["toolResult"] for block in body["messages"][2]["content"][::2]]
+        assert [result.get("status") for result in results] == [None, "error"]
+    nova = request("amazon.nova-pro-v1:0", CALLED, output_schema={"type": "object"})
+    body, _ = encoded(BEDROCK, nova)
+    assert [tool["toolSpec"]["name"] for tool in body["toolConfig"]["tools"]] == [ANSWER_TOOL]
+    assert "toolUse" in body["messages"][1]["content"][-1]
     body, _ = encoded(BEDROCK, request(CLAUDE, tools=[WEATHER], tool_choice="none"))
     assert "toolConfig" not in body
+
+
+def test_unanswered_calls_and_results_of_none_are_told_too() -> None:
+    said = [Message("user", "a"), Message("tool", [ToolResult("x", "")]), *CALLED[1:2]]
+    body, _ = encoded(BEDROCK, request("us.meta.llama4-scout-17b-instruct-v1:0", said))
+    assert [turn["role"] for turn in body["messages"]] == ["user", "assistant", "user"]
+    assert body["messages"][0]["content"][1] == {"text": "A tool was called. It answered."}
+    assert len(body["messages"][2]["content"]) == 3
 
 
 def test_images_and_documents() -> None:
@@ -199,13 +255,13 @@ def test_marks_inside_results_are_sent_behind_them() -> None:
         Message("assistant", [ToolCall("c1", "look"), ToolCall("c2", "look")]),
         Message("tool", [ToolResult("c1", inside), ToolResult("c2", [Text("c", cache="5m")])]),
     ]
-    body, notes = encoded(BEDROCK, request(CLAUDE, said))
+    body, notes = encoded(BEDROCK, request(CLAUDE, said, tools=[WEATHER]))
     results = body["messages"][2]["content"]
     assert [next(iter(block)) for block in results] == ["toolResult", "cachePoint"] * 2
     assert results[0]["toolResult"]["content"] == [{"text": "a"}, {"text": "b"}]
     assert [block["cachePoint"].get("ttl") for block in results[1::2]] == ["1h", None]
     assert notes[0] == "a cache mark inside the result of a tool was sent at its end"
-    body, notes = encoded(BEDROCK, request("meta.llama3-1-8b-instruct-v1:0", said))
+    body, notes = encoded(BEDROCK, request("meta.llama3-1-8b-instruct-v1:0", said, tools=[WEATHER]))
     assert "cachePoint" not in str(body)
     assert notes[0] == "cache marks were left out: this provider or model takes none"
     refused = Failure(

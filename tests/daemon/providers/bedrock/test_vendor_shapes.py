@@ -155,7 +155,7 @@ def test_calls_and_their_results_have_the_same_ids(made: list[ToolCall]) -> None
         Message("assistant", made),
         Message("tool", [ToolResult(call.id, "done") for call in made]),
     ]
-    _, answer, told = check(request(MODELS[0], said))["messages"]
+    _, answer, told = check(request(MODELS[0], said, tools=[Tool("a", "words")]))["messages"]
     called = [block["toolUse"]["toolUseId"] for block in answer["content"]]
     assert called == [block["toolResult"]["toolUseId"] for block in told["content"]]
     assert len(set(called)) == len(made)
