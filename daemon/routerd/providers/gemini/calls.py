@@ -12,7 +12,7 @@ import re
 from itertools import pairwise
 from typing import Any, Final
 
-from routerd.providers.json_text import encode_json
+from routerd.providers.json_text import JSON_ERRORS, encode_json, read_json
 
 __all__ = ["GrowingCall"]
 
@@ -36,8 +36,13 @@ class GrowingCall:
 
     def add(self, call: dict[str, Any]) -> bool:
         """Take one part of the call; return whether more is to come."""
-        if isinstance(whole := call.get("args"), dict):
+        whole = call.get("args")
+        if isinstance(whole, str):  # some gateways write them as others do
+            whole = _object_in(whole)
+        if isinstance(whole, dict):
             self._arguments.update(whole)
+        elif whole is not None:
+            self.wrong_pieces += 1
         pieces = call.get("partialArgs")
         for piece in pieces if isinstance(pieces, list) else ():
             if not (isinstance(piece, dict) and self._place(piece)):
@@ -68,6 +73,13 @@ class GrowingCall:
                 self._goes_on = path
         holder[last] = value
         return True
+
+
+def _object_in(text: str) -> Any:
+    try:
+        return read_json(text.encode("utf-8", "replace"))
+    except JSON_ERRORS:
+        return text if text.strip() else None
 
 
 def _value(piece: dict[str, Any]) -> Any:

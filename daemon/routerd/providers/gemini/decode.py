@@ -167,29 +167,45 @@ class GenerateDecoder(BodyDecoder[Answer]):
         text = part.text if type(part.text) is str else ""
         signature = None if part.thought_signature is None else text_of(part.thought_signature)
         if part.thought is True:
-            if text:
-                self._reasons = True
-                parts.append(ReasoningDelta(text))
-            if signature is not None:
-                self._give_back({"on": "thought", "signature": signature}, parts)
+            self._take_thought(part, text, signature, parts)
         elif part.function_call is not None:
+            if text:
+                self._take_text(text, None, parts)
             self._take_call(part.function_call, signature, parts)
         elif text:
-            if self._reasons:
-                self._end_open({}, parts)
-            parts.append(TextDelta(text))
-            if signature is not None:
-                self._give_back({"on": "text", "signature": signature}, parts)
+            self._take_text(text, signature, parts)
         else:
             self._take_odd_part(part, signature, parts)
+
+    def _take_text(self, text: str, signature: str | None, parts: list[Part]) -> None:
+        if self._reasons:
+            self._end_open({}, parts)
+        parts.append(TextDelta(text))
+        if signature is not None:
+            self._give_back({"on": "text", "signature": signature}, parts)
+
+    def _take_thought(
+        self, part: AnswerPart, text: str, signature: str | None, parts: list[Part]
+    ) -> None:
+        """Read a part of the thinking; what it calls is a call, and not only thought of."""
+        if text:
+            self._reasons = True
+            parts.append(ReasoningDelta(text))
+        if part.function_call is not None:
+            self._take_call(part.function_call, signature, parts)
+        elif not text and (signature is None or _own_part(part)):
+            self._take_odd_part(part, signature, parts)
+        elif signature is not None:
+            self._give_back({"on": "thought", "signature": signature}, parts)
 
     def _take_odd_part(self, part: AnswerPart, signature: str | None, parts: list[Part]) -> None:
         """Read what is neither text nor a call: it cannot be shown, but goes back."""
         if own := _own_part(part):
             self._note(f"a part of the answer is not shown, and goes back: {', '.join(own)}")
             self._end_open({}, parts)
+            told = {"thought": True} if part.thought is True else {}
             signed = {"signature": signature} if signature is not None else {}
-            self._give_back({"on": "part", "part": own, **signed}, parts)
+            self._give_back({"on": "part", "part": own, **told, **signed}, parts)
         elif signature is not None:
             self._end_open({}, parts)
             self._give_back({"on": "empty", "signature": signature}, parts)

@@ -168,7 +168,8 @@ class TurnWriter:
         signed = {"thoughtSignature": signature} if isinstance(signature, str) else {}
         own = part.data.get("part") if on == "part" else None
         if isinstance(own, dict) and len(own) == 1 and own.keys() <= OWN_PARTS.keys():
-            parts.append({**own, **signed})
+            thought = {"thought": True} if part.data.get("thought") is True else {}
+            parts.append({**own, **thought, **signed})
         if part.text:
             with_thought = signed if on == "thought" else {}
             parts.append({"text": part.text, "thought": True, **with_thought})

@@ -248,6 +248,53 @@ def test_parts_of_the_vendors_own_tools_go_back_as_they_came() -> None:
     assert notes == []
 
 
+CALL = {"functionCall": {"name": "get_weather", "args": {"city": "Paris"}}}
+PICTURE = {"inlineData": {"mimeType": "image/png", "data": "YQ=="}}
+
+
+def test_what_a_thought_calls_is_a_call_and_what_it_holds_goes_back() -> None:
+    thoughts = [
+        {"text": "Hm.", "thought": True},
+        {**PICTURE, "thought": True, "thoughtSignature": "cGlj"},
+        {**CALL, "thought": True, "thoughtSignature": "Y2FsbA=="},
+        {"thought": True, "novelThing": {}},
+    ]
+    parts, outcome = decode(ADAPTER, [events(chunk(*thoughts, finish="STOP"))])
+    assert [(name, json.loads(given)) for _, name, given in calls_in(parts)] == [
+        ("get_weather", {"city": "Paris"})
+    ]
+    assert (outcome.finish, outcome.malformed_events) == ("tool_calls", 0)
+    assert len(outcome.notes) == 2
+    assert "inlineData" in outcome.notes[0]
+    [call_id] = [call_id for call_id, *_ in calls_in(parts)]
+    history = [Message("user", "Hi"), answer_message(parts)]
+    body, _ = encoded(ADAPTER, request("gemini-4-argon", history))
+    sent = {"id": call_id, **CALL["functionCall"]}
+    assert body["contents"][1]["parts"] == [
+        {"text": "Hm.", "thought": True},
+        {**PICTURE, "thought": True, "thoughtSignature": "cGlj"},
+        {"functionCall": sent, "thoughtSignature": "Y2FsbA=="},
+    ]
+
+
+def test_a_text_beside_a_call_is_said() -> None:
+    part = {"text": "Looking.", **CALL}
+    parts, outcome = decode(ADAPTER, [events(chunk(part, finish="STOP"))])
+    assert (text_in(parts), len(calls_in(parts))) == ("Looking.", 1)
+    assert outcome.notes == []
+
+
+@pytest.mark.parametrize(
+    ("args", "given", "wrong"),
+    [('{"city": "Paris"}', {"city": "Paris"}, 0), ("", {}, 0), ("Paris", {}, 1), (["a"], {}, 1)],
+)
+def test_arguments_that_are_no_object(args: Any, given: Any, wrong: int) -> None:
+    part = {"functionCall": {"name": "get_weather", "args": args}}
+    parts, outcome = decode(ADAPTER, [events(chunk(part, finish="STOP"))])
+    assert [json.loads(arguments) for *_, arguments in calls_in(parts)] == [given]
+    assert outcome.malformed_events == wrong
+
+
 def test_a_part_of_an_unknown_kind_is_noted() -> None:
     _, outcome = decode(ADAPTER, [events(chunk({"hologram": 1}, {"text": ""}, finish="STOP"))])
     assert outcome.notes == ["a part of the answer was left out: it is of an unknown kind"]
