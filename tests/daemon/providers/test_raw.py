@@ -14,6 +14,7 @@ from routerd.errors import CallRefused
 from routerd.providers.base import ChatRequest, EncodedRequest
 from routerd.providers.raw import forbidden_parameter, with_raw
 from routerd.providers.registry import ADAPTERS, build_adapter
+from routerd_proto.content import Tool
 from tests.daemon.providers.drive import request
 
 WIRES = [(name, dialect) for name, dialects in ADAPTERS.items() for dialect in (None, *dialects)]
@@ -44,6 +45,11 @@ def sent(
         ("anthropic", {"top_k": 5, "metadata": {"user_id": "u"}, "service_tier": "standard_only"}),
         ("gemini", {"safetySettings": [{"category": "C", "threshold": "BLOCK_NONE"}]}),
         ("bedrock", {"guardrailConfig": {"guardrailIdentifier": "g", "guardrailVersion": "1"}}),
+        ("bedrock", {"performanceConfig": {"latency": "standard"}}),
+        ("gemini", {"tools": [{"computer_use": {}}]}),
+        ("openai", {"modalities": ["text"], "stream_options": None}),
+        ("anthropic", {"inference_geo": "global", "tools": [{"type": "memory_20250818"}]}),
+        ("anthropic", {"context_management": {"edits": [{"type": "clear_thinking_20251015"}]}}),
         ("cohere", {"priority": 1, "safety_mode": "OFF", "k": 5}),
         ("openai-responses", {"truncation": "auto", "prompt_cache_key": "p"}),
     ],
@@ -99,6 +105,45 @@ def test_holders_of_parameters_are_joined_and_values_are_replaced_whole() -> Non
     assert body["thinking"] == thinking
 
 
+BASH = {"type": "bash_20250124", "name": "bash"}
+OWN_TOOL = Tool("look", parameters={"type": "object"})
+
+
+def test_the_vendors_tools_that_a_caller_runs_join_the_callers_own() -> None:
+    without, _ = sent("anthropic", {}, tools=[OWN_TOOL])
+    body, notes = sent("anthropic", {"anthropic": {"tools": [BASH, BASH]}}, tools=[OWN_TOOL])
+    assert body == {**without, "tools": [*without["tools"], BASH, BASH]}
+    assert notes == []
+    body, _ = sent("anthropic", {"anthropic": {"tools": [BASH]}})
+    assert body["tools"] == [BASH]
+    screen = {"computerUse": {"environment": "ENVIRONMENT_BROWSER"}}
+    body, _ = sent("gemini", {"gemini": {"tools": [screen]}}, tools=[OWN_TOOL])
+    assert list(map(list, body["tools"])) == [["functionDeclarations"], ["computerUse"]]
+    fields = {"additionalModelRequestFields": {"tools": [BASH]}}
+    assert sent("bedrock", {"bedrock": fields})[0]["additionalModelRequestFields"] == {
+        "tools": [BASH]
+    }
+
+
+def test_lists_of_what_is_to_come_are_joined() -> None:
+    more = ["message.input_image.image_url", "reasoning.encrypted_content"]
+    body, notes = sent("openai-responses", {"openai-responses": {"include": more}})
+    assert sorted(body["include"]) == sorted(more)
+    assert notes == []
+    with pytest.raises(CallRefused):
+        sent("openai-responses", {"openai-responses": {"include": "all"}})
+
+
+def test_what_is_said_of_the_stream_keeps_the_usage() -> None:
+    raw = {"openai": {"stream_options": {"include_obfuscation": False}}}
+    chat = request("a-model", stream=True)
+    encoded = with_raw(build_adapter("openai").encode(chat), raw, ("openai",))
+    assert msgspec.json.decode(encoded.body)["stream_options"] == {
+        "include_usage": True,
+        "include_obfuscation": False,
+    }
+
+
 def test_what_is_said_of_the_text_keeps_the_schema_of_the_answer() -> None:
     schema = {"type": "object", "properties": {}}
     raw = {"openai-responses": {"text": {"verbosity": "low"}}}
@@ -118,15 +163,33 @@ def test_what_is_said_of_the_text_keeps_the_schema_of_the_answer() -> None:
         ({"system": "You are"}, "system"),
         ({"system_instruction": {}}, "system_instruction"),
         ({"stream": False}, "stream"),
-        ({"stream_options": {"include_usage": False}}, "stream_options"),
+        ({"stream_options": {"include_usage": False}}, "stream_options.include_usage"),
         ({"max_tokens": 1}, "max_tokens"),
         ({"Max-Completion-Tokens": 1}, "Max-Completion-Tokens"),
         ({"generationConfig": {"maxOutputTokens": 1}}, "generationConfig.maxOutputTokens"),
         ({"generation_config": {"candidate_count": 2}}, "generation_config.candidate_count"),
         ({"options": {"num_predict": -1}}, "options.num_predict"),
-        ({"additionalModelRequestFields": {"tools": []}}, "additionalModelRequestFields.tools"),
+        (
+            {"additionalModelRequestFields": {"max_tokens": 9}},
+            "additionalModelRequestFields.max_tokens",
+        ),
         ({"n": 2}, "n"),
-        ({"tools": [{"type": "web_search_20250305"}]}, "tools"),
+        ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools"),
+        ({"tools": [{"googleSearch": {}}]}, "tools"),
+        ({"tools": [{"type": "bash_20250124", "name": "bash"}, {"type": "mcp"}]}, "tools"),
+        ({"tools": [{"type": "function", "function": {"name": "a"}}]}, "tools"),
+        ({"tools": [{"name": "a", "input_schema": {}}]}, "tools"),
+        ({"tools": [{"functionDeclarations": []}]}, "tools"),
+        ({"tools": [7]}, "tools"),
+        ({"tools": {}}, "tools"),
+        ({"toolConfig": {"tools": [{"toolSpec": {"name": "a"}}]}}, "toolConfig.tools"),
+        ({"performanceConfig": {"latency": "optimized"}}, "performanceConfig"),
+        ({"inference_geo": "us"}, "inference_geo"),
+        ({"modalities": ["text", "audio"]}, "modalities"),
+        ({"modalities": "audio"}, "modalities"),
+        ({"context_management": {"edits": [{"type": "compact_20260112"}]}}, "context_management"),
+        ({"context_management": [{"type": "compaction"}]}, "context_management"),
+        ({"web_search_options": {}}, "web_search_options"),
         ({"service_tier": "priority"}, "service_tier"),
         ({"service_tier": {"auto": 1}}, "service_tier"),
         ({"serviceTier": "PRIORITY"}, "serviceTier"),

@@ -1,0 +1,173 @@
+"""What of a caller's own parameters for a vendor is routerd's, whatever the vendor.
+
+Rules of this file: pure. Names are compared as all wires spell them once case, `_` and `-` are
+taken away. A parameter is refused where routing, the reading of the answer or money hang on it. For
+money: before a call an upper bound of what it can cost is set aside, and no cap holds without it.
+So what a vendor does on its own behalf is refused, since nobody can say before how much it reads
+and takes for it: searches, code it runs, servers it asks. Tools of a vendor's own that the caller
+runs bring calls like any other, and are sent. Prices: the vendors' lists; a latency or a tier that
+is not the usual one has a price of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from routerd.telemetry.plain import as_code
+
+__all__ = ["HOLDERS", "forbidden_parameter", "plain_name", "shown_name"]
+
+TOO_DEAR: Final = "can cost more than was set aside for the call"
+FORBIDDEN: Final[dict[str, str]] = {
+    **dict.fromkeys(
+        ("model", "models", "modelid", "route"),
+        "is routerd's to choose; ask for a model or a shortcut",
+    ),
+    **dict.fromkeys(
+        (
+            *("messages", "message", "chathistory", "input", "inputs", "contents", "prompt"),
+            *("system", "systeminstruction", "instructions", "preamble", "cachedcontent"),
+            *("previousresponseid", "conversation", "conversationid"),
+        ),
+        "is part of what is said; put it into the messages",
+    ),
+    **dict.fromkeys(
+        ("stream", "includeusage", "background"),
+        "is how routerd reads the answer, and cannot be changed",
+    ),
+    **dict.fromkeys(
+        (
+            *("maxtokens", "maxcompletiontokens", "maxoutputtokens", "maxnewtokens"),
+            *("maxtokenstosample", "numpredict", "npredict"),
+        ),
+        "bounds what the call costs; use the option max_output_tokens",
+    ),
+    **dict.fromkeys(
+        ("functions", "functioncall"),
+        "is what the model may call; use the option tools",
+    ),
+    **dict.fromkeys(
+        ("n", "candidatecount", "bestof", "numgenerations", "numreturnsequences", "usebeamsearch"),
+        "asks for several answers: each is paid, and one is read",
+    ),
+    **dict.fromkeys(
+        (
+            *("websearchoptions", "searchparameters", "plugins", "mcpservers", "connectors"),
+            *("container", "prediction", "audio"),
+        ),
+        TOO_DEAR,
+    ),
+}
+# Objects that hold parameters, not one value: the same names are looked for inside of them.
+HOLDERS: Final = frozenset(
+    {
+        "generationconfig",
+        "inferenceconfig",
+        "toolconfig",
+        "additionalmodelrequestfields",
+        "options",
+        "parameters",
+        "extrabody",
+        "streamoptions",
+        "text",
+    }
+)
+MOST_DEPTH: Final = 8
+DEAR: Final = "may cost more than the listed price, by which the call is bounded"
+PLAIN_TIERS: Final = frozenset({"auto", "default", "standard", "standard_only", "flex"})
+FUNCTION: Final = "offers a function; use the option tools"
+AT_VENDOR: Final = (
+    "offers a tool that the vendor runs: what it reads and takes for it can cost more than was set "
+    "aside for the call"
+)
+# Anthropic's tools that the caller runs, by their type, as in bash_20250124.
+RUN_BY_CALLER: Final = re.compile(r"(?:bash|text_editor|computer|memory)_\d{8}")
+FUNCTION_FIELDS: Final = frozenset(
+    {"function", "inputschema", "parameters", "functiondeclarations", "toolspec"}
+)
+
+
+def forbidden_parameter(parameters: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return the path of the first parameter that is routerd's own, and what to do about it."""
+    return next(_forbidden(parameters, "", 0), None)
+
+
+def plain_name(name: str) -> str:
+    """Return a name as all wires spell it."""
+    return name.replace("_", "").replace("-", "").lower()
+
+
+def shown_name(name: str) -> str:
+    """Return a caller's name for something if it looks like one: it may be any text."""
+    return as_code(name) or "(unreadable)"
+
+
+def _forbidden(parameters: Mapping[str, Any], path: str, depth: int) -> Iterator[tuple[str, str]]:
+    for name, value in parameters.items():
+        plain, at = plain_name(name), path + shown_name(name)
+        if plain in FORBIDDEN:
+            yield at, FORBIDDEN[plain]
+        elif plain in HOLDERS and isinstance(value, dict) and depth < MOST_DEPTH:
+            yield from _forbidden(value, f"{at}.", depth + 1)
+        elif plain in JUDGED and value is not None and (why := JUDGED[plain](value)) is not None:
+            yield at, why
+
+
+def _judge_tools(tools: Any) -> str | None:
+    if not isinstance(tools, list):
+        return "must be a list"
+    return next((why for tool in tools if (why := _judge_tool(tool)) is not None), None)
+
+
+def _judge_tool(tool: Any) -> str | None:
+    if not isinstance(tool, dict):
+        return "must hold objects"
+    kind, names = tool.get("type"), {plain_name(name) for name in tool if isinstance(name, str)}
+    if kind in ("function", "custom") or names & FUNCTION_FIELDS:
+        return FUNCTION
+    is_callers = isinstance(kind, str) and RUN_BY_CALLER.fullmatch(kind)
+    return None if is_callers or names == {"computeruse"} else AT_VENDOR
+
+
+def _judge_tier(tier: Any) -> str | None:
+    return None if isinstance(tier, str) and tier in PLAIN_TIERS else DEAR
+
+
+def _judge_latency(settings: Any) -> str | None:
+    return None if settings == {"latency": "standard"} else DEAR
+
+
+def _judge_place(place: Any) -> str | None:
+    return None if place == "global" else DEAR
+
+
+def _judge_kinds(kinds: Any) -> str | None:
+    listed = kinds if isinstance(kinds, list) else [None]
+    is_text = all(isinstance(kind, str) and kind.lower() == "text" for kind in listed)
+    return None if is_text else "asks for what is no text: it cannot be read, and has other prices"
+
+
+def _judge_editing(settings: Any) -> str | None:
+    """Let a vendor leave parts of the prompt out, but not sum them up, which is paid."""
+    edits = settings.get("edits") if isinstance(settings, dict) else None
+    kinds = [
+        edit.get("type") if isinstance(edit, dict) else None
+        for edit in (edits if isinstance(edits, list) else [None])
+    ]
+    clears = all(isinstance(kind, str) and kind.startswith("clear_") for kind in kinds)
+    return None if clears else TOO_DEAR
+
+
+# What is refused for some of its values.
+JUDGED: Final[dict[str, Callable[[Any], str | None]]] = {
+    "tools": _judge_tools,
+    "servicetier": _judge_tier,
+    "speed": _judge_tier,
+    "performanceconfig": _judge_latency,
+    "inferencegeo": _judge_place,
+    "modalities": _judge_kinds,
+    "responsemodalities": _judge_kinds,
+    "contextmanagement": _judge_editing,
+}
