@@ -184,8 +184,8 @@ def test_calls_of_earlier_turns_are_told_in_words_where_none_may_be_made(options
 
 
 def test_calls_stay_what_they_are_where_a_tool_is_named() -> None:
-    for options in ({"tools": [WEATHER]}, {"tools": [Tool("other", "words")]}):
-        body, _ = encoded(BEDROCK, request(CLAUDE, CALLED, **options))
+    for tool in (WEATHER, Tool("other", "words")):
+        body, _ = encoded(BEDROCK, request(CLAUDE, CALLED, tools=[tool]))
         assert "toolUse" in body["messages"][1]["content"][-1]
         results = [block["toolResult"] for block in body["messages"][2]["content"][::2]]
         assert [result.get("status") for result in results] == [None, "error"]

@@ -31,7 +31,7 @@ from tests.daemon.providers.openai.responses.test_decode import (
 )
 
 OPENAI = ResponsesAdapter()
-PLACE = {"output_index": 0, "content_index": 0}
+PLACE: dict[str, Any] = {"output_index": 0, "content_index": 0}
 CUT = {"reason": "max_output_tokens"}
 
 
