@@ -1,7 +1,9 @@
 """Vertex AI's embeddings: embedContent for its newer models, predict for those before.
 
 Rules of this file: one text a request, which every model takes. A text that is too long is cut
-unasked by predict, so it is always told whether it may.
+unasked, so it is always told whether it may. What is asked of a vector stands in
+`embedContentConfig`, in whose place fields beside the content are deprecated. Source: the types and
+the requests of google-genai 2.
 """
 
 from __future__ import annotations
@@ -67,21 +69,18 @@ class VertexEmbedding:
         notes, model = Notes(), request.model_id.rpartition("/")[2]
         before, task = task_of(model, request.purpose)
         note_length(request, model, notes)
+        parameters: dict[str, Any] = {"autoTruncate": request.truncate}
+        if request.dimensions is not None:
+            parameters["outputDimensionality"] = request.dimensions
         body: dict[str, Any]
         if _is_newer(request):
             method = "embedContent"
             [text] = request.inputs
-            body = {"content": {"parts": [{"text": before + text}]}}
-            if request.dimensions is not None:
-                body["outputDimensionality"] = request.dimensions
-            if request.truncate:
-                notes.add("truncate was left out: this model has no such parameter")
+            content = {"parts": [{"text": before + text}]}
+            body = {"content": content, "embedContentConfig": parameters}
         else:
             method = "predict"
             told = {} if task is None else {"task_type": task}
-            parameters: dict[str, Any] = {"autoTruncate": request.truncate}
-            if request.dimensions is not None:
-                parameters["outputDimensionality"] = request.dimensions
             instances = [{"content": text, **told} for text in request.inputs]
             body = {"instances": instances, "parameters": parameters}
         path = f"{VERTEX.models}{quote(model, safe='')}:{method}"

@@ -25,6 +25,14 @@ class Content(msgspec.Struct):
     parts: list[dict[str, Any]] = []
 
 
+class Config(msgspec.Struct, frozen=True, rename="camel"):
+    """What is asked of a vector, as Vertex takes it."""
+
+    task_type: str | None = None
+    output_dimensionality: int | None = None
+    auto_truncate: bool = True
+
+
 class EmbedRequest(msgspec.Struct, rename="camel"):
     """One request, alone or in a batch."""
 
@@ -32,6 +40,12 @@ class EmbedRequest(msgspec.Struct, rename="camel"):
     model: str = ""
     task_type: str | None = None
     output_dimensionality: int | None = None
+    embed_content_config: Config = Config()
+
+    def dimensions(self) -> int | None:
+        """Return the length that is asked for, wherever it is said."""
+        told = self.embed_content_config.output_dimensionality
+        return self.output_dimensionality if told is None else told
 
 
 class BatchRequest(msgspec.Struct):
@@ -84,7 +98,7 @@ def read_search(method: str, data: bytes, model: str) -> Question:
     if method == BATCH and any(one.model != f"models/{model}" for one in requests):
         raise invalid("* BatchEmbedContentsRequest.requests[].model: must match the parent's")
     texts = [text_of(one.content) for one in requests]
-    search = Search(texts=tuple(texts), dimensions=requests[0].output_dimensionality, shape=method)
+    search = Search(texts=tuple(texts), dimensions=requests[0].dimensions(), shape=method)
     return Question(model=model, said="", prompt=b"", search=search)
 
 

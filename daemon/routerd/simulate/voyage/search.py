@@ -22,7 +22,7 @@ class EmbeddingRequest(msgspec.Struct, forbid_unknown_fields=True):
     input_type: str | None = None
     truncation: bool | None = True
     output_dimension: int | None = None
-    output_dtype: str = "float"
+    output_dtype: str | None = "float"
     encoding_format: str | None = None
 
 

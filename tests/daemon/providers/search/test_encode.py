@@ -113,7 +113,10 @@ def test_vertex_is_asked_for_one_text_in_the_words_of_its_model() -> None:
     path, body, notes = sent(of, newer)
     text = "task: search result | query: a rose"
     assert (path, notes) == (f"{models}gemini-embedding-2:embedContent", [])
-    assert body == {"content": {"parts": [{"text": text}]}, "outputDimensionality": 256}
+    config: dict[str, Any] = {"autoTruncate": False, "outputDimensionality": 256}
+    assert body == {"content": {"parts": [{"text": text}]}, "embedContentConfig": config}
+    _, body, notes = sent(of, EmbedRequest("gemini-embedding-2", ["a rose"], truncate=True))
+    assert (body["embedContentConfig"], notes) == ({"autoTruncate": True}, [])
     older = EmbedRequest("gemini-embedding-001", ["a rose"], None, "query", truncate=True)
     path, body, notes = sent(of, older)
     assert (path, notes) == (f"{models}gemini-embedding-001:predict", [])
