@@ -31,12 +31,14 @@ from routerd.execute.shadows import Copy, Shadows
 from routerd.execute.story import Rules, Story, join_earlier, place_of
 from routerd.ledger import Ledger
 from routerd.telemetry.events import BugSeen, CallFinished, Events
+from routerd.telemetry.recent import Recent
 from routerd_proto.errors import ErrorInfo, error_info
 from routerd_proto.frames import CallRequested
 from routerd_proto.search import SearchRequested
 
 __all__ = ["Pipeline"]
 
+OVERHEADS_KEPT = 4096
 HUNG_UP = "the caller hung up before the answer was complete"
 WAITED = "the time is over, and the identical call that was waited for has not ended"
 
@@ -57,6 +59,7 @@ class Pipeline:
         self.shadows: Shadows | None = None
         self.stories: set[Story] = set()
         self.served = 0
+        self.overheads = Recent(OVERHEADS_KEPT)
 
     def replace(self, rules: Rules, accounts: Accounts, answers: Answers) -> None:
         """Serve the calls that come from now on by these; those that run end as they began."""
@@ -69,11 +72,15 @@ class Pipeline:
         sink: Sink,
         peer_uid: int | None,
         copy: Copy | None = None,
+        read_at: float | None = None,
     ) -> None:
-        """Answer one call; on every end a record is written and a last frame is sent."""
+        """Answer one call; on every end a record is written and a last frame is sent.
+
+        `read_at` is when its last byte was read, on the monotonic clock; None for now.
+        """
         rules = self.rules
         latency = rules.latency_of(request.target, request.options)
-        call = read_call(request, peer_uid, rules.timeouts_of(latency).total)
+        call = read_call(request, peer_uid, rules.timeouts_of(latency).total, read_at)
         record = begin_record(call, simulated=rules.simulated, copy=copy)
         delivery = Delivery(sink, call.received_at)
         place = place_of(call, record, latency, self.places)
@@ -117,8 +124,14 @@ class Pipeline:
         """Fill in the record and send the last frame."""
         record = story.record
         try:
-            finish_record(record, story.execution, story.delivery, error)
-            record.queued_us += story.place.queued_us
+            finish_record(
+                record,
+                story.execution,
+                story.delivery,
+                error,
+                queued_us=story.place.queued_us,
+                shared_us=story.turn.waited_us if story.turn is not None else 0,
+            )
             sink.send((last_frame(record, error),))
         except Exception as bug:  # noqa: BLE001 - the call has its end and its record all the same
             void_record(record)
@@ -127,7 +140,9 @@ class Pipeline:
 
     def _write(self, story: Story) -> None:
         """Hand the record on; nothing changes it any more."""
-        self.served += story.copy is None
+        if story.copy is None:
+            self.served += 1
+            self.overheads.add(story.record.overhead_us or 0)
         self._ledger.write(story.record)
         story.accounts.hear(story.record, time())
         if story.texts is not None:
@@ -140,7 +155,8 @@ class Pipeline:
         check_request(call.messages, call.options, is_copy=story.copy is not None)
         asked = story.understand()
         waits = story.leaves_place_for(key := story.key(asked))
-        async with answers.share(key, call.deadline - monotonic()) as turn:
+        turn = story.turn = answers.share(key, call.deadline - monotonic())
+        async with turn:
             if turn.answer is not None:
                 story.tell_started(sink)
                 give_kept(turn.answer, record, story.delivery)

@@ -98,6 +98,8 @@ async def test_a_call_is_a_server_span_and_an_attempt_a_client_span(
     assert value_of(call, "routerd.tenant") == "acme"
     assert value_of(call, "routerd.cost_nanodollars") == reply.cost_nanodollars
     assert value_of(call, "routerd.simulated") is True
+    took_us = (call.end_time_unix_nano - call.start_time_unix_nano) // 1000
+    assert 0 < value_of(call, "routerd.overhead_us") < took_us
     assert value_of(call, "gen_ai.usage.input_tokens") is None  # or tokens would count twice
     assert value_of(attempt, "gen_ai.operation.name") == "chat"
     assert value_of(attempt, "gen_ai.provider.name") == reply.provider

@@ -12,6 +12,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Sequence
+from time import monotonic
 from typing import Final, Protocol, cast
 
 import anyio
@@ -79,6 +80,8 @@ class Connection(asyncio.Protocol):
         self.ended: ErrorInfo | None = None
         self.busy = False
         self._unread = 0
+        # When the last byte of the request that is next was read, on the monotonic clock.
+        self.read_at = 0.0
         self._held = bytearray()
         # When the state that a time limit watches began, on the loop's clock.
         self.since = self._loop.time()
@@ -101,6 +104,8 @@ class Connection(asyncio.Protocol):
         """Read frames; a broken one ends the connection with the reason."""
         if self.closing:
             return
+        if not self.busy:
+            self.read_at = monotonic()
         continued = self._reader.unfinished
         try:
             # One after the other: a hello of another version is answered as such, whatever follows.
@@ -147,6 +152,8 @@ class Connection(asyncio.Protocol):
                     request = await self._next_request()
                     await serve(request, self)
                     self.busy = bool(self._requests)
+                    if self.busy:  # what came behind another request has waited for that
+                        self.read_at = monotonic()
                     self.since = self._loop.time()
         finally:
             self.busy = False

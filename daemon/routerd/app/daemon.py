@@ -40,6 +40,7 @@ from routerd.pipeline import Pipeline
 from routerd.providers.transport import Transport
 from routerd.settings import ledger_path
 from routerd.telemetry.events import DaemonStarted, DaemonStopped, DaemonStopping, Events
+from routerd.telemetry.lag import LoopLag
 from routerd_proto.frames import CallRequested
 from routerd_proto.search import SearchRequested
 
@@ -76,7 +77,9 @@ async def run_daemon(
         kept = KeptTrips(ledger.path.parent, events.emit)
         await kept.read_into(pipeline.accounts.breakers.trips)
         reloader = Reloader(made)
-        status = Status(listener.path, reloader, pipeline, ledger)
+        # How late it is stands beside what calls took: a loop that is held up begins them late.
+        lag = stack.enter_context(LoopLag())
+        status = Status(listener.path, reloader, pipeline, ledger, lag)
         server = _server(listener, reloader, pipeline, status, ledger, events, kept)
         breakers = pipeline.accounts.breakers
         # Connections that nobody used for a while would be closed by the provider.
@@ -179,7 +182,7 @@ def _server(
     def serve_call(
         request: CallRequested | SearchRequested, sink: Connection
     ) -> Coroutine[None, None, None]:
-        return pipeline.serve(request, sink, sink.peer_uid)
+        return pipeline.serve(request, sink, sink.peer_uid, read_at=sink.read_at)
 
     server = Server(
         listener,

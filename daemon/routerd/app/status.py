@@ -15,6 +15,7 @@ from routerd.app.providers import LiveProvider
 from routerd.app.reloading import Reloader
 from routerd.ledger import Ledger
 from routerd.pipeline import Pipeline
+from routerd.telemetry.lag import LoopLag
 
 __all__ = ["Status"]
 
@@ -28,6 +29,7 @@ class Status:
         reloader: Reloader,
         pipeline: Pipeline,
         ledger: Ledger,
+        lag: LoopLag,
     ) -> None:
         self.socket = socket
         self.ready = False
@@ -35,6 +37,7 @@ class Status:
         self._reloader = reloader
         self._pipeline = pipeline
         self._ledger = ledger
+        self._lag = lag
         self._started = time.monotonic()
 
     @property
@@ -68,6 +71,8 @@ class Status:
             "calls_waiting": self._pipeline.places.waiting,
             "places": self._pipeline.places.report(),
             "calls_served": self._pipeline.served,
+            "overhead": self._pipeline.overheads.report(),
+            "loop_lag": self._lag.report(),
             "providers": [
                 {
                     "name": name,

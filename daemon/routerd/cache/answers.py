@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from copy import copy
+from time import monotonic
 from types import TracebackType
 from typing import Final, Self
 
@@ -108,15 +109,17 @@ def _kept_shortcuts(settings: Caching) -> Mapping[str, CachedShortcut]:
 class Turn:
     """One call's turn: `answer` is what it gets; None means that it has to ask.
 
-    While it asks, identical calls wait for what it will `keep`.
+    While it asks, identical calls wait for what it will `keep`. `waited_us` is how long it waited
+    for one itself.
     """
 
-    __slots__ = ("_end", "_key", "_leaders", "_leads", "_seconds", "_store", "answer")
+    __slots__ = ("_end", "_key", "_leaders", "_leads", "_seconds", "_store", "answer", "waited_us")
 
     def __init__(
         self, key: Key | None, seconds: float | None, store: AnswerStore, leaders: Leaders
     ) -> None:
         self.answer: KeptAnswer | None = None
+        self.waited_us = 0
         self._key = key
         self._seconds = seconds
         self._store = store
@@ -133,10 +136,13 @@ class Turn:
         if self._key is not None:
             self.answer = self._store.find(self._key)
             if self.answer is None:
+                waits, since = self._leaders.is_led(self._key), monotonic()
                 try:
                     found = await self._leaders.lead(self._key, self._seconds)
                 except TimeoutError:
                     raise WaitedTooLong from None
+                finally:
+                    self.waited_us = int((monotonic() - since) * 1_000_000) if waits else 0
                 if isinstance(found, Role):
                     self._leads = found is Role.LEADS
                 else:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from msgspec import structs
 
-from routerd.cli.tables import dimmed, milliseconds, print_json, print_table
+from routerd.cli.tables import dimmed, milliseconds, print_json, print_table, spread_text
 from routerd.errors import StartError
 from routerd_client import Client, DaemonUnavailable, Reply, RouterdError
 
@@ -218,6 +218,8 @@ def _print_status(report: dict[str, Any]) -> None:
         f"{report['connections']} connections, {ledger['records_lost']} records lost, "
         f"{ledger['intents_lost']} intents lost"
     )
+    print(f"overhead       {spread_text(report['overhead'], 'calls')}")
+    print(f"loop lag       {spread_text(report['loop_lag'], 'looks')}")
     print()
     places = {row["provider"]: row for row in report["places"]["providers"]}
     rows = [

@@ -144,12 +144,10 @@ def _print_record(record: dict[str, Any]) -> None:
         print(f"rule       {rule_text(plan)}")
     print(f"end        {_end(record)}")
     print(f"cost       {cost_text(record)} ({record['cost_basis']})")
-    waited_us = record["waited_us"] + record["queued_us"]
-    own_us = record["total_us"] - record["upstream_us"] - waited_us
     print(
         f"time       first content {milliseconds(record['first_content_us'])}, "
         f"total {milliseconds(record['total_us'])}, of it "
-        f"{milliseconds(own_us)} in routerd"
+        f"{milliseconds(record['overhead_us'])} in routerd"
     )
     _print_room(record)
     if record["cached"]:
@@ -170,9 +168,15 @@ def _print_record(record: dict[str, Any]) -> None:
 
 
 def _print_room(record: dict[str, Any]) -> None:
-    """Print how long a call waited for a place, and which routes had no room for it."""
-    if record["queued_us"]:
-        print(f"queue      waited {milliseconds(record['queued_us'])} for a place")
+    """Print what a call waited for beside its providers, and which routes had no room for it."""
+    waits = (
+        ("queue", "queued_us", "for a place"),
+        ("pause", "waited_us", "before another attempt, or for an identical call"),
+        ("reader", "reader_us", "until its caller had read"),
+    )
+    for label, name, why in waits:
+        if record[name]:
+            print(f"{label:<11}waited {milliseconds(record[name])} {why}")
     for item in record["skipped"]:
         print(f"skipped    {printable(item['deployment'])}: {printable(item['detail'])}")
 
@@ -210,11 +214,12 @@ def _print_attempts(attempts: list[dict[str, Any]]) -> None:
             milliseconds(attempt["started_us"]),
             milliseconds(attempt["first_content_us"]),
             milliseconds(attempt["ended_us"]),
+            milliseconds(attempt["waited_us"]),
         )
         for number, attempt in enumerate(attempts, 1)
     ]
     headings = ("#", "attempt", "deployment", "status", "end", "held", "cost")
-    print_table((*headings, "started", "first", "ended"), rows)
+    print_table((*headings, "started", "first", "ended", "waited"), rows)
     for number, attempt in enumerate(attempts, 1):
         told = _told_text(attempt)
         if told:

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 import msgspec
 
-__all__ = ["dimmed", "milliseconds", "print_json", "print_table", "printable"]
+__all__ = ["dimmed", "milliseconds", "print_json", "print_table", "printable", "spread_text"]
 
 GAP = "  "
 
@@ -48,3 +48,11 @@ def dimmed(text: str, stream: TextIO) -> str:
 def milliseconds(microseconds: int | None) -> str:
     """Write a duration for a person."""
     return "-" if microseconds is None else f"{microseconds / 1000:.1f} ms"
+
+
+def spread_text(numbers: dict[str, int | None], of: str) -> str:
+    """Write how microseconds are spread that the daemon gathered; `of` names what it looked at."""
+    if not numbers["count"]:
+        return "-"
+    spread = [f"{name} {(numbers[f'{name}_us'] or 0) / 1000:.2f}" for name in ("p50", "p99", "max")]
+    return f"{', '.join(spread)} ms, of the last {numbers['count']} {of}"

@@ -22,7 +22,9 @@ class Attempt(Struct, kw_only=True):
     `request_id` is the provider's own for the request, `took_ms` what it says it took for it in
     milliseconds, `headroom` the thousandths that it says are left of the nearest of its limits;
     None where it does not say.
-    `streamed` says that it was asked for in parts, whatever the caller asked for.
+    `streamed` says that it was asked for in parts, whatever the caller asked for. `waited_us` is
+    the part of its time in which nothing of the answer was there to hand on: a token was fetched, a
+    connection made, the request sent, or the provider wrote.
     """
 
     deployment: str
@@ -58,6 +60,7 @@ class Attempt(Struct, kw_only=True):
     took_ms: int | None = None
     headroom: int | None = None
     streamed: bool = False
+    waited_us: int = 0
 
 
 class Intent(Struct, frozen=True, kw_only=True):
@@ -98,14 +101,17 @@ class Intent(Struct, frozen=True, kw_only=True):
 class Record(Struct, kw_only=True):
     """What happened to one call: one row of the ledger, and all that `explain` needs.
 
-    `upstream_us` is the time of all attempts together, `waited_us` that between attempts, spent
-    waiting before a second one on the same route, `queued_us` that in the queue for a place; the
-    rest of `total_us` is routerd's own. A call that was sent again has one record with the attempts
-    of all its copies; `sends` is that of the last. `skipped` are routes that a budget or a full
-    provider did not let be tried. `directory_hash` and `policy_hash` name what was decided by, as
-    the ledger keeps it. `cached` says that the answer is that of an earlier identical call. `arm`,
-    `gate` and `feedback` are for the experiment, the judgement of the answer and what the app said
-    of it.
+    `upstream_us` is the time of all attempts together, routerd's work on them included.
+    `overhead_us` is what routerd added: the part of `total_us`, from the request read to the last
+    part handed to the socket, in which it waited for nobody. Waits are `waited_us` of the attempts
+    (of pieces beside each other, only the row of them that waited longest); `waited_us`, before a
+    second attempt on the same route and for an identical call; `queued_us`, in the queue for a
+    place; and `reader_us`, until the caller had read. It is None where an earlier version wrote the
+    record. A call that was sent again has one record with the attempts of all its copies; `sends`
+    is that of the last. `skipped` are routes that a budget or a full provider did not let be tried.
+    `directory_hash` and `policy_hash` name what was decided by, as the ledger keeps it. `cached`
+    says that the answer is that of an earlier identical call. `arm`, `gate` and `feedback` are for
+    the experiment, the judgement of the answer and what the app said of it.
     """
 
     decision_id: str
@@ -150,3 +156,5 @@ class Record(Struct, kw_only=True):
     feedback: str | None = None
     shadow_of: str | None = None
     queued_us: int = 0
+    reader_us: int = 0
+    overhead_us: int | None = None

@@ -107,6 +107,7 @@ async def run_attempt(  # noqa: PLR0913 - the last ones by name
         raise AttemptFailed(redacted(failed.failure, channel)) from failed.__cause__
     finally:
         attempt.sent = exchange.was_sent
+        attempt.waited_us = exchange.waited_us()
         note_other_model(exchange.answer.outcome, target.provider_model, target.model)
         _note_outcome(attempt, exchange.answer.outcome, keeps_long=encoded.keeps_long)
 
@@ -220,6 +221,11 @@ class _Exchange:
     def was_sent(self) -> bool:
         """Whether the provider may have seen the request."""
         return self._sending.started
+
+    def waited_us(self) -> int:
+        """End the counting of how long the provider was waited for, and return it."""
+        self._sending.go_on()
+        return int(self._sending.waited * 1_000_000)
 
     async def run(self) -> Outcome:
         """Return how the answer ended; AttemptFailed where it is not a whole one."""

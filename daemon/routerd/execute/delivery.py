@@ -68,17 +68,21 @@ class Delivery:
     """What the caller has been given so far.
 
     `held` is the attempt whose parts the caller has, None before the first; `cut_by` is why it got
-    no further, once it is known that it will not. What is in `listeners` hears of all parts too.
+    no further, once it is known that it will not. `reader_us` is how long the caller was waited
+    for, `set_back_us` how much earlier an earlier copy of the call came. What is in `listeners`
+    hears of all parts too.
     """
 
     def __init__(self, sink: Sink, received_at: float) -> None:
         self._sink = sink
         self._received_at = received_at
+        self.set_back_us = 0
         self.committed = False
         self.first_content_us: int | None = None
         self.output_bytes = 0
         self.held: Attempt | None = None
         self.cut_by: Failure | None = None
+        self.reader_us = 0
         self.listeners: list[Listener] = []
         self._running: Attempt | None = None
 
@@ -89,6 +93,7 @@ class Delivery:
     def set_back(self, seconds: float) -> None:
         """Count time from so much earlier: from an earlier copy of the call."""
         self._received_at -= seconds
+        self.set_back_us += int(seconds * 1_000_000)
 
     def elapsed_us(self) -> int:
         """Return the microseconds since the request was read."""
@@ -106,13 +111,17 @@ class Delivery:
 
     async def drain(self) -> None:
         """Wait until the caller has read enough."""
-        await self._sink.drain()
+        since = monotonic()
+        try:
+            await self._sink.drain()
+        finally:
+            self.reader_us += int((monotonic() - since) * 1_000_000)
 
     async def deliver(self, parts: list[Part]) -> None:
         """Send parts to the caller, and wait if it reads too slowly."""
         self.send(parts)
         if self._sink.congested:
-            await self._sink.drain()
+            await self.drain()
 
     def send(self, parts: list[Part], *, are_last: bool = False) -> None:
         """Send parts to the caller without waiting; the last ones with the end of the call."""

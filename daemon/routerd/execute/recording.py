@@ -63,15 +63,22 @@ _dice: Final = _Dice()
 
 
 def read_call(
-    request: CallRequested | SearchRequested, peer_uid: int | None, longest_seconds: float
+    request: CallRequested | SearchRequested,
+    peer_uid: int | None,
+    longest_seconds: float,
+    read_at: float | None = None,
 ) -> Call:
     """Give a request its decision id and its deadline.
 
     The id is the time in milliseconds and 80 random bits, in 32 hex digits: it sorts by time and is
-    a valid trace id.
+    a valid trace id. `read_at` is when its last byte was read, on the monotonic clock: now, where
+    it is None.
     """
     now_ns = time.time_ns()
     received_at = time.monotonic()
+    if read_at is not None:
+        now_ns -= int((received_at - read_at) * 1_000_000_000)
+        received_at = read_at
     wanted = request.options.timeout
     messages: list[Message] = []
     search, stream = None, False
@@ -151,6 +158,8 @@ def continue_record(record: Record, earlier: Record) -> None:
     record.attempts = list(earlier.attempts)
     record.waited_us = earlier.waited_us
     record.queued_us = earlier.queued_us
+    record.reader_us = earlier.reader_us
+    record.overhead_us = earlier.overhead_us
     record.skipped = list(earlier.skipped)
 
 
@@ -159,14 +168,24 @@ def finish_record(
     execution: Execution | Searching | None,
     delivery: Delivery,
     error: ErrorInfo | None,
+    *,
+    queued_us: int = 0,
+    shared_us: int = 0,
 ) -> None:
-    """Fill in how a call ended."""
-    record.total_us = delivery.elapsed_us()
+    """Fill in how a call ended; `shared_us` is how long it waited for an identical one."""
+    record.total_us = total_us = delivery.elapsed_us()
+    own_us = total_us - delivery.set_back_us - queued_us - shared_us - delivery.reader_us
+    record.queued_us += queued_us
+    record.waited_us += shared_us
+    record.reader_us += delivery.reader_us
     record.first_content_us = delivery.first_content_us
     if execution is not None:
+        own_us -= execution.idle_us
         record.waited_us += execution.waited_us
         record.attempts = [*record.attempts, *execution.attempts]
         record.skipped = [*record.skipped, *execution.skipped]
+    # Rounded down, each of them, and so a microsecond apart.
+    record.overhead_us = (record.overhead_us or 0) + max(own_us, 0)
     if record.attempts:
         _add_attempts(record, execution)
     else:

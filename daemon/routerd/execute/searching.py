@@ -89,7 +89,7 @@ class Searching:
         self.error: ErrorInfo | None = None
         self.held: Attempt | None = None
         self.usage: Usage | None = None
-        self.waited_us = 0
+        self.waited_us = self.idle_us = 0
         self._call, self._search, self._options = call, search, options
         self._delivery, self._timeouts, self._purse = delivery, timeouts, purse
         self._made_before, self._failover = made_before, failover
@@ -142,7 +142,7 @@ class Searching:
         place: Place | None,
     ) -> None:
         """Run one piece after the other, until none waits or one has failed."""
-        is_first = place is self._purse.place
+        is_first, idle_us = place is self._purse.place, 0
         while self._waiting and not self._failed:
             number = self._waiting.popleft()
             execution, inbox = self._begin(number, reserve, place)
@@ -153,6 +153,9 @@ class Searching:
                 await execution.run(structs.replace(plan, routes=shares), targets)
             finally:
                 self.waited_us += execution.waited_us
+                # Rows of pieces run beside each other: who waited longest hides the others' waits.
+                idle_us += execution.idle_us
+                self.idle_us = max(self.idle_us, idle_us)
                 self.skipped += [item for item in execution.skipped if item not in self.skipped]
             error = execution.error
             if error is None:

@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from routerd.cache import Answers, Key
+from routerd.cache import Answers, Key, Turn
 from routerd.classify.features import measure
 from routerd.classify.search import measure_search
 from routerd.decide import Book, refusal
@@ -98,7 +98,8 @@ class Story(Struct, eq=False):
 
     `rules`, `accounts` and `answers` are those of the moment in which it came in, so that a reload
     does not touch a call that has begun. `place` is what it has of the places there are. `copy`
-    says which call it copies, if it is a shadow's.
+    says which call it copies, if it is a shadow's. `turn` is its turn among identical calls, once
+    it has come so far.
     """
 
     call: Call
@@ -112,6 +113,7 @@ class Story(Struct, eq=False):
     execution: Execution | Searching | None = None
     texts: KeptTexts | None = None
     made_before: int = 0
+    turn: Turn | None = None
 
     @property
     def keeps_texts(self) -> bool:

@@ -191,6 +191,7 @@ def _call_attributes(record: Record) -> Attributes:
             "routerd.degraded": record.degraded,
             "routerd.simulated": record.simulated,
             "routerd.cached": record.cached or None,
+            "routerd.overhead_us": record.overhead_us,
         }
     )
 

@@ -37,7 +37,8 @@ async def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> AsyncIterat
         keep(ledger, rules, 3, plan=altered)
         keep(ledger, rules, 4, plan=None, snapshot=None, error_code="invalid_request")
         full = Dropped("p/a", "busy", "1 of its 1 places are taken (max_in_flight)")
-        keep(ledger, rules, 5, queued_us=1_500_000, total_us=2_000_000, skipped=[full])
+        waits = {"queued_us": 1_500_000, "waited_us": 200_000, "reader_us": 100_000}
+        keep(ledger, rules, 5, total_us=2_000_000, overhead_us=1_400, skipped=[full], **waits)
 
     async with house(tmp_path, capsys, prepare=write, decided_by=rules_of) as made:
         yield made
@@ -65,8 +66,12 @@ async def test_who_waited_for_a_place_is_told_how_long_and_why(run: Run) -> None
     lines = out.splitlines()
     assert "queue      waited 1500.0 ms for a place" in lines
     assert "skipped    p/a: 1 of its 1 places are taken (max_in_flight)" in lines
+    assert "pause      waited 200.0 ms before another attempt, or for an identical call" in lines
+    assert "reader     waited 100.0 ms until its caller had read" in lines
     # Waiting is not what routerd itself took.
-    assert any(line.startswith("time") and "500.0 ms in routerd" in line for line in lines)
+    assert any(
+        line.startswith("time") and line.endswith(" of it 1.4 ms in routerd") for line in lines
+    )
 
 
 async def test_json_has_all_of_it(run: Run) -> None:

@@ -182,7 +182,7 @@ async def house(
     made = House(pipeline, ledger, told)
 
     async def serve_call(request: CallRequested, sink: Connection) -> None:
-        await pipeline.serve(request, sink, sink.peer_uid)
+        await pipeline.serve(request, sink, sink.peer_uid, read_at=sink.read_at)
 
     async with anyio.create_task_group() as copies:
         pipeline.shadows = Shadows(pipeline.serve, copies.start_soon)

@@ -17,6 +17,7 @@ from routerd.execute.delivery import Delivery
 from routerd.execute.watchdog import Watchdog
 from routerd.providers.openai import OpenAIAdapter
 from routerd.providers.transport.httpx_engine import HttpxAnswer
+from routerd.providers.transport.sending import Sending
 from routerd.settings import Timeouts
 from routerd_proto.frames import Usage
 from tests.daemon.execute.run import SOON, Run
@@ -231,7 +232,7 @@ async def test_bytes_that_come_in_the_turn_in_which_time_is_over_do_not_commit()
         with watchdog:
             watchdog.expect("first_content", 3600)
             answer = httpx.Response(200, stream=body)
-            await reader.read(HttpxAnswer(answer, "provider.test"))
+            await reader.read(HttpxAnswer(answer, "provider.test", Sending()))
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(read)

@@ -114,14 +114,14 @@ class Channel:
             sending.started = True
             return answer
         sending.awaits_token = True
-        added = await self._proof("POST", path, headers, body)
+        added = await self._proof_for(sending, path, headers, body)
         sending.awaits_token = False
         request = self._post(path, [*headers, *added], body, timeouts, sending)
         answer = await self._transport.send(request)
         sending.started = True
         if self._may_prove_better(answer, added):
             try:
-                added = await self._proof("POST", path, headers, body)
+                added = await self._proof_for(sending, path, headers, body)
             except TokenUnavailable:
                 return answer  # the refusal stands
             await answer.aclose()
@@ -160,6 +160,16 @@ class Channel:
         with contextlib.suppress(TokenUnavailable):
             headers = [*headers, *await self._proof("GET", path, [], b"")]
         return await warm(self._transport, self.url(path), headers, connections, timeout_seconds)
+
+    async def _proof_for(
+        self, sending: Sending, path: str, headers: Headers, body: bytes
+    ) -> Headers:
+        """Return the proof for a post; who gives out tokens is waited for, a signature is not."""
+        if self._tokens is not None:
+            sending.wait()
+        added = await self._proof("POST", path, headers, body)
+        sending.go_on()
+        return added
 
     async def _proof(self, method: str, path: str, headers: Headers, body: bytes) -> Headers:
         """Return what shows now who asks, beside the prebuilt headers; may raise TokenUnavailable.

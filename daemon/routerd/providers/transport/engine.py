@@ -114,6 +114,7 @@ class AiohttpTransport:
     ) -> AiohttpAnswer:
         head, body = place.head(request.method, request.headers), request.body or b""
         timeouts = request.timeouts or self._timeouts
+        sending.wait()
         try:
             connection = await connector.connect(
                 place, [], self._client_timeout(timeouts.connect, timeouts.read)
@@ -124,10 +125,12 @@ class AiohttpTransport:
         if not isinstance(carrier, Carrier):
             connection.close()
             raise TypeError("the connector made a connection of its own kind")
+        if carrier.is_new:  # to take one that is there is no wait
+            sending.go_on()
         parser = AnswerParser(
             self._max_header_bytes, self._max_headers, has_body=request.method != "HEAD"
         )
-        answer = AiohttpAnswer(connection, carrier, parser, place.host, self._open)
+        answer = AiohttpAnswer(connection, carrier, parser, place.host, self._open, sending)
         try:
             carrier.carry(answer, at_least_shortest(timeouts.read))
             seconds = at_least_shortest(timeouts.write)

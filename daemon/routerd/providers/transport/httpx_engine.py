@@ -26,11 +26,15 @@ CLOSE_SECONDS = 2.0
 
 
 class HttpxAnswer:
-    """An answer in httpx's types, as answers are here; its errors quote nothing of it."""
+    """An answer in httpx's types, as answers are here; its errors quote nothing of it.
 
-    def __init__(self, response: httpx.Response, host: str) -> None:
+    `sending` counts how long it is waited for, the engine's own work included.
+    """
+
+    def __init__(self, response: httpx.Response, host: str, sending: Sending) -> None:
         self._response = response
         self._host = host
+        self._sending = sending
 
     @property
     def status_code(self) -> int:
@@ -63,11 +67,17 @@ class HttpxAnswer:
         stream = self._response.stream
         if not isinstance(stream, httpx.AsyncByteStream):
             raise TypeError("this answer was not read through an async transport")
+        sending = self._sending
+        sending.wait()
         try:
             async for data in stream:
+                sending.go_on()
                 yield data
+                sending.wait()
         except httpx.TransportError as error:
             raise without_quotes(error, self._host) from root_cause(error)
+        finally:
+            sending.go_on()
 
     async def aclose(self) -> None:
         """Give the connection back, or up if the body was not read to its end.
@@ -125,8 +135,11 @@ class HttpxTransport:
         extensions: dict[str, Any] = {
             "timeout": (request.timeouts or self._timeouts).as_extension()
         }
-        if request.sending is not None:
-            extensions["trace"] = noting(request.sending)
+        sending = request.sending
+        if sending is None:
+            sending = Sending()
+        else:
+            extensions["trace"] = noting(sending)
         asked = httpx.Request(
             request.method,
             url,
@@ -136,12 +149,15 @@ class HttpxTransport:
             extensions=extensions,
         )
         pool = self._pools[self._proxies.choose(url.scheme, url.host, url.port)]
+        sending.wait()
         try:
             response = await pool.handle_async_request(asked)
         except httpx.TransportError as error:
             raise without_quotes(error, url.host) from root_cause(error)
+        finally:
+            sending.go_on()
         response.request = asked
-        return HttpxAnswer(response, url.host)
+        return HttpxAnswer(response, url.host, sending)
 
     async def aclose(self) -> None:
         """Close every connection."""

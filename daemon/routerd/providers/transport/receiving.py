@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
+from time import monotonic
 from typing import Any, Final, Protocol
 
 import aiohttp
@@ -21,6 +22,7 @@ from multidict import CIMultiDict
 
 from routerd.providers.transport.failures import as_httpx_error, root_cause
 from routerd.providers.transport.http_answer import AnswerParser, BrokenBodyError, BrokenHeadError
+from routerd.providers.transport.sending import Sending
 
 __all__ = ["Abortable", "AiohttpAnswer", "Carrier"]
 
@@ -41,15 +43,18 @@ class Carrier(ResponseHandler):
     """A connection: it hands what comes to the answer that it carries at the moment.
 
     Without one it is idle, or a proxy's that is still asked for a tunnel; that aiohttp reads.
+    `is_new` until it carries its first answer.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop=loop)
         self._answer: AiohttpAnswer | None = None
+        self.is_new = True
 
     def carry(self, answer: AiohttpAnswer, read_seconds: float | None) -> None:
         """Carry an answer from now on; no byte for so long ends it, once reading was begun."""
         self._answer = answer
+        self.is_new = False
         self._read_timeout = read_seconds
         # What aiohttp would queue its own answers in, kept for nothing by every connection.
         self._buffer = NO_QUEUE
@@ -101,7 +106,8 @@ class AiohttpAnswer:
     """An answer, from the moment on that its request has a connection.
 
     `writer` is the task that writes a large request, None where all of it is written. `open_parts`
-    holds the answer for as long as it has a connection, so that the transport can end it.
+    holds the answer for as long as it has a connection, so that the transport can end it. `sending`
+    counts how long it is waited for.
     """
 
     __slots__ = (
@@ -114,6 +120,7 @@ class AiohttpAnswer:
         "_open_parts",
         "_parser",
         "_paused",
+        "_sending",
         "_waiter",
         "writer",
     )
@@ -125,12 +132,14 @@ class AiohttpAnswer:
         parser: AnswerParser,
         host: str,
         open_parts: set[Abortable],
+        sending: Sending,
     ) -> None:
         self._connection: Connection | None = connection
         self._carrier = carrier
         self._parser = parser
         self._host = host
         self._open_parts = open_parts
+        self._sending = sending
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[None] | None = None
         self._failure: Exception | None = None
@@ -145,6 +154,7 @@ class AiohttpAnswer:
         while not self._parser.status:
             if self._failure is not None:
                 raise self._failure
+            self._sending.waits_since = monotonic()
             waiter = self._waiter = self._loop.create_future()
             try:
                 await waiter
@@ -196,8 +206,10 @@ class AiohttpAnswer:
                 raise StopAsyncIteration
             if self._waiter is not None:
                 raise RuntimeError("two tasks read the same answer")
+            # Here and not in functions of their own: each part of a stream comes this way.
+            self._sending.waits_since = monotonic()
             waiter = self._waiter = self._loop.create_future()
-            try:  # here and not in a function of its own: each part of a stream comes this way
+            try:
                 await waiter
             finally:
                 self._waiter = None
@@ -214,7 +226,11 @@ class AiohttpAnswer:
     # --- what its connection calls ------------------------------------------------------------
 
     def take(self, data: bytes) -> None:
-        """Take what came."""
+        """Take what came; from here on it is the router that takes time."""
+        sending = self._sending
+        if sending.waits_since:
+            sending.waited += monotonic() - sending.waits_since
+            sending.waits_since = 0.0
         parser = self._parser
         try:
             parser.feed(data)

@@ -1,4 +1,4 @@
-"""A request on its way out: when its first byte left, and how long its body may take.
+"""A request on its way out: when its first byte left, how long its body may take, what it waits.
 
 aiohttp has no time-out for writing: a server that takes the connection but not the body would hold
 a call for ever. So large bodies are written in slices, each under the write time-out, by a task of
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from time import monotonic
 from typing import Final
 
 import aiohttp
@@ -23,12 +24,27 @@ class Sending:
 
     `started`: its head and first bytes were handed to a connection. Until then the provider
     certainly saw nothing of it. `awaits_token`: it cannot be sent before there is an access token.
+    `waited` counts the seconds in which others were waited for: for a token, for a connection that
+    is made, from the request written to the first bytes of the answer read, and for more of them
+    while there was nothing to hand on. `waits_since` is when such a wait began, on the monotonic
+    clock, and 0 outside of one.
     """
 
-    __slots__ = ("awaits_token", "started")
+    __slots__ = ("awaits_token", "started", "waited", "waits_since")
 
     def __init__(self) -> None:
         self.started = self.awaits_token = False
+        self.waited = self.waits_since = 0.0
+
+    def wait(self) -> None:
+        """Begin a wait."""
+        self.waits_since = monotonic()
+
+    def go_on(self) -> None:
+        """End a wait, if one has begun."""
+        if self.waits_since:
+            self.waited += monotonic() - self.waits_since
+            self.waits_since = 0.0
 
 
 def write_request(

@@ -236,7 +236,8 @@ class Provider:
         told = dict(request.headers).get(b"authorization", b"").decode()
         self.seen.append(told)
         status = 401 if told in self.refused else 200
-        return HttpxAnswer(httpx.Response(status, text=f"I saw {told}"), "provider.test")
+        response = httpx.Response(status, text=f"I saw {told}")
+        return HttpxAnswer(response, "provider.test", Sending())
 
     async def aclose(self) -> None:
         """Have nothing to close."""
