@@ -22,8 +22,6 @@ CONDITIONS: Final = ("tasks", "flags", "words", "code", "reasoning", "tools", "i
 # Those that are so or not so. Nearly every call brings none of them, so that it brings none says
 # hardly anything.
 SWITCHES: Final = ("code", "reasoning", "tools", "images")
-# Of sets of rules whose words stood in a call; most calls of an app find the same.
-MOST_FINDINGS: Final = 1_000
 
 
 class _Names(NamedTuple):
@@ -42,8 +40,6 @@ class Rules:
         self._flags = _names([rule.flags for rule in listed])
         # A rule that looks for words asks for its own name among those that found one.
         self._words = _names([[name] if rule.words else [] for name, rule in self._rules])
-        # By the names of the rules that found a word, all that then come into question.
-        self._seen: dict[tuple[str, ...], int] = {}
         # One target and one task: those who ask for it, and those who ask for none.
         self._any_target, self._targets = _one_of(_names([rule.targets for rule in listed]))
         self._any_task, self._tasks = _one_of(_names([rule.tasks for rule in listed]))
@@ -65,8 +61,6 @@ class Rules:
         for name in features.flags:
             if name in asking:
                 flags |= asking[name]
-        found = features.text_rules
-        words = self._finding(found) if found else self._words.unasked
         facts = (
             features.code
             | features.reasoning << 1
@@ -75,28 +69,23 @@ class Rules:
         )
         met = (
             flags
-            & words
             & self._targets.get(target, self._any_target)
             & self._tasks.get(caller.task, self._any_task)
             & self._switches[facts]
             & self._of_size[bisect_right(self._sizes, features.input_tokens)]
         )
+        # What was found costs most to go through, and is asked of whoever is left.
+        if met and met & ~self._words.unasked:
+            met &= self._finding(features.text_rules)
         # Of all bits the lowest.
         return self._rules[(met & -met).bit_length() - 1] if met else None
 
     def _finding(self, found: Mapping[str, bool]) -> int:
         """Return the rules that look for no words, or whose words were found."""
-        names = tuple(found)
-        words = None if False in found.values() else self._seen.get(names)
-        if words is None:
-            words, looking = self._words
-            for name, is_found in found.items():
-                if is_found and name in looking:
-                    words |= looking[name]
-            if False not in found.values():
-                if len(self._seen) >= MOST_FINDINGS:
-                    self._seen.clear()
-                self._seen[names] = words
+        words, looking = self._words
+        for name, is_found in found.items():
+            if is_found and name in looking:
+                words |= looking[name]
         return words
 
 

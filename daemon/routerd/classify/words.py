@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 from routerd.settings import Rule
-from routerd_proto.content import Message, Text
+from routerd_proto.content import Content, Message, Text
 
 __all__ = ["LOOKED_AT", "WordRules", "holds_code", "texts_of"]
 
@@ -59,9 +61,12 @@ FENCE: Final = "```"
 ENOUGH: Final = 2
 
 Word = str | bytes
+# The words of a text that any rule looks for.
+Finding = frozenset[Word]
+NOTHING: Final[Finding] = frozenset()
 
 
-class Texts(NamedTuple):
+class Texts(Struct, frozen=True):
     """The text of a call that rules look at, cut."""
 
     system: str
@@ -80,32 +85,35 @@ class WordRules:
         self._question = _Index(rules, "question")
         # What was found in system prompts, which are nearly always the same, by their hash.
         self._found: dict[tuple[int, int], tuple[str, ...]] = {}
-        # What was returned before: most calls of an app find the same.
-        self._results: dict[tuple[tuple[str, ...], tuple[str, ...]], dict[str, bool]] = {}
+        # What was returned before, by what was found: most calls of an app find the same.
+        self._results: dict[tuple[tuple[str, ...], Finding], dict[str, bool]] = {}
 
     def results(self, texts: Texts) -> dict[str, bool]:
         """Return the names of the rules that find one of their words, each with True.
 
         It is nobody's to change: other calls have the same.
         """
-        met = self._in_system(texts.system), self._question.rules_met(texts.question)
-        result = self._results.get(met)
-        if result is None:
+        in_system = self._in_system(texts.system) if self._system.looks else ()
+        found, words = self._question.find(texts.question)
+        result = self._results.get((in_system, found))
+        if result is not None:
+            return result
+        met, is_settled = self._question.met(found, words)
+        result = dict.fromkeys([*in_system, *met], True)
+        if is_settled:
             if len(self._results) >= MOST_FINDINGS:
                 self._results.clear()
-            result = self._results[met] = dict.fromkeys([*met[0], *met[1]], True)
+            self._results[in_system, found] = result
         return result
 
     def _in_system(self, text: str) -> tuple[str, ...]:
-        if not text:
-            return ()
         # Python's hash has a secret of this process in it: nobody can aim at another's prompt.
         key = (hash(text), len(text))
         met = self._found.get(key)
         if met is None:
             if len(self._found) >= MOST_PROMPTS:
                 self._found.clear()
-            met = self._found[key] = self._system.rules_met(text)
+            met = self._found[key] = tuple(self._system.met(*self._system.find(text))[0])
         return met
 
 
@@ -120,31 +128,32 @@ class _Index:
         for name, rule in rules.items():
             if rule.look_in in (look_in, "either"):
                 for text in rule.words:
-                    self._add(name, list(map(_as_text, _words(text))))
-        self._known: frozenset[Word] = frozenset((*self._words, *self._phrases))
-        self._known_ascii = frozenset(
+                    self._add(name, text.lower().translate(SPACES).split())
+        self._known: Finding = frozenset((*self._words, *self._phrases))
+        self._known_ascii: Finding = frozenset(
             map(str.encode, filter(str.isascii, self._words | self._phrases))
         )
-        # By the words that were found, where these alone settle it.
-        self._settled: dict[frozenset[Word], tuple[str, ...]] = {}
+        self.looks = bool(self._known or self._anywhere)
 
-    def rules_met(self, text: str) -> tuple[str, ...]:
-        """Return the names of the rules whose words stand in a text."""
-        if not text or not (self._known or self._anywhere):
-            return ()
-        words = _words(text)
-        known: frozenset[Word] = self._known_ascii if text.isascii() else self._known
-        found = known.intersection(words)
-        settled = self._settled.get(found)
-        if settled is not None:
-            return settled
+    def find(self, text: str) -> tuple[Finding, Sequence[Word]]:
+        """Return which words of the rules stand in a text, and all of its words in order."""
+        if not (text and self.looks):
+            return NOTHING, ()
+        if text.isascii():
+            # Bytes are made, and looked up, in two thirds of the time.
+            words: Sequence[Word] = text.encode().translate(ASCII_LOWER).split()
+            return self._known_ascii.intersection(words), words
+        words = text.lower().translate(SPACES).split()
+        return self._known.intersection(words), words
+
+    def met(self, found: Finding, words: Sequence[Word]) -> tuple[list[str], bool]:
+        """Return the names of the rules whose words stand in a text, by what `find` returned.
+
+        Beside them whether every text of these findings means the same rules.
+        """
         hits = frozenset(map(_as_text, found))
-        met = tuple(self._rules_of(hits, list(map(_as_text, words))))
-        if not self._anywhere and self._phrases.keys().isdisjoint(hits):
-            if len(self._settled) >= MOST_FINDINGS:
-                self._settled.clear()
-            self._settled[found] = met
-        return met
+        met = self._rules_of(hits, list(map(_as_text, words)))
+        return met, not self._anywhere and self._phrases.keys().isdisjoint(hits)
 
     def _rules_of(self, hits: frozenset[str], words: list[str]) -> list[str]:
         met: list[str] = []
@@ -170,16 +179,6 @@ class _Index:
             self._phrases.setdefault(parts[0], []).append((f" {line} ", name))
 
 
-def _words(text: str) -> Sequence[Word]:
-    """Split a text into its words, in lower case: bytes where all of it is ASCII.
-
-    These are made, and looked up, in two thirds of the time.
-    """
-    if text.isascii():
-        return text.encode().translate(ASCII_LOWER).split()
-    return text.lower().translate(SPACES).split()
-
-
 def _as_text(word: Word) -> str:
     return word if isinstance(word, str) else word.decode()
 
@@ -187,16 +186,19 @@ def _as_text(word: Word) -> str:
 def texts_of(messages: Sequence[Message]) -> Texts:
     """Return what is looked at of the system prompt and of the last user message."""
     system: list[str] = []
-    question: Message | None = None
+    last: str | Sequence[Content] = ""
     for message in messages:
         role = message.role
         if role == "user":
-            question = message
+            last = message.content
         elif role == "system":
-            system.append(_text(message))
+            content = message.content
+            system.append(content if isinstance(content, str) else _text(content))
+    prompt = system[0] if len(system) == 1 else "\n".join(system)
+    question = last if isinstance(last, str) else _text(last)
     return Texts(
-        _cut(system[0] if len(system) == 1 else "\n".join(system)),
-        _cut(_text(question)) if question is not None else "",
+        prompt if len(prompt) <= LOOKED_AT else _ends(prompt),
+        question if len(question) <= LOOKED_AT else _ends(question),
     )
 
 
@@ -211,14 +213,9 @@ def holds_code(question: str) -> bool:
     return found >= ENOUGH
 
 
-def _text(message: Message) -> str:
-    content = message.content
-    if isinstance(content, str):
-        return content
-    return "\n".join(part.text for part in content if isinstance(part, Text))
+def _text(content: Sequence[Content]) -> str:
+    return "\n".join([part.text for part in content if isinstance(part, Text)])
 
 
-def _cut(text: str) -> str:
-    if len(text) <= LOOKED_AT:
-        return text
+def _ends(text: str) -> str:
     return f"{text[: LOOKED_AT // 2]}\n{text[-LOOKED_AT // 2 :]}"

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routerd.classify.features import measure
-from routerd.classify.words import LOOKED_AT, WordRules, holds_code, texts_of
+from routerd.classify.words import LOOKED_AT, Texts, WordRules, holds_code, texts_of
 from routerd.settings import Rule
 from routerd_proto.content import Image, Message, Text
 from routerd_proto.frames import CallOptions
@@ -147,8 +147,8 @@ def test_the_question_is_the_last_message_of_the_user() -> None:
             Message("assistant", "begun"),
         ]
     )
-    assert texts == ("one\ntwo", "of\nparts")
-    assert texts_of([Message("assistant", "alone")]) == ("", "")
+    assert texts == Texts("one\ntwo", "of\nparts")
+    assert texts_of([Message("assistant", "alone")]) == Texts("", "")
 
 
 def test_words_of_two_messages_are_no_phrase_of_one() -> None:
@@ -192,7 +192,7 @@ def test_the_ends_of_a_long_text_are_no_neighbours() -> None:
 def test_however_long_a_text_is_so_much_is_looked_at(text: str, times: int) -> None:
     long = text * times
     texts = texts_of([Message("system", long), Message("system", long), Message("user", long)])
-    for cut in texts:
+    for cut in (texts.system, texts.question):
         assert len(cut) <= LOOKED_AT + 1
     if len(long) <= LOOKED_AT:
         assert texts.question == long
