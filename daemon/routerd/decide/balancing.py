@@ -16,7 +16,7 @@ from routerd.decide.candidates import Candidate, Equals, Group, Placed
 from routerd.decide.policy import Policy
 from routerd.domain import Features, Snapshot
 
-__all__ = ["State", "balanced"]
+__all__ = ["State", "balanced", "leaves"]
 
 # A tenth of a rate limit is what a burst needs; whoever has less left comes behind.
 LEAST_HEADROOM: Final = 100
@@ -40,28 +40,34 @@ class State:
         self.snapshot = snapshot
         self.policy = policy
         self.draw = draw
-        self.is_batch = is_batch = features.latency == "batch"
-        self.is_sorted = (
-            snapshot.session_on is not None
-            or policy.prefer == "latency"
-            or (features.latency is not None and not is_batch)
-        )
-        self.is_moving = bool(
-            snapshot.in_flight
-            or snapshot.latency_ms
-            or snapshot.headroom
-            or snapshot.free
-            or is_batch
-            or "weights" in policy.balance
-        )
-
-    def leaves(self, group: Group) -> bool:
-        """Say whether all of a group stand as they were settled."""
-        return not (self.is_sorted or (group.has_equals and self.is_moving))
+        self.is_batch = features.latency == "batch"
+        self.is_sorted = policy.prefer == "latency" or _is_sorted(features, snapshot)
+        self.is_moving = "weights" in policy.balance or _is_moving(features, snapshot)
 
     def latency_of(self, candidate: Candidate) -> int | None:
         """Return the milliseconds to its first content, as seen here, else as somebody measured."""
         return self.snapshot.latency_ms.get(candidate.id, candidate.expected_ms)
+
+
+def leaves(group: Group, features: Features, snapshot: Snapshot) -> bool:
+    """Say whether all of a group stand as they were settled, if its policy moves nothing."""
+    return not (
+        _is_sorted(features, snapshot) or (group.has_equals and _is_moving(features, snapshot))
+    )
+
+
+def _is_sorted(features: Features, snapshot: Snapshot) -> bool:
+    return snapshot.session_on is not None or features.latency not in {None, "batch"}
+
+
+def _is_moving(features: Features, snapshot: Snapshot) -> bool:
+    return bool(
+        snapshot.in_flight
+        or snapshot.latency_ms
+        or snapshot.headroom
+        or snapshot.free
+        or features.latency == "batch"
+    )
 
 
 def balanced(equals: Equals, state: State) -> list[Placed]:

@@ -118,10 +118,14 @@ class Book:
 
     def choose(self, target: str, features: Features, caller: Caller) -> Choice:
         """Say who is to serve a call; CallRefused where no such name exists."""
-        is_copy = features.policy is not None
-        policy = self.policies.by_name.get(features.policy or "") or self.policies.of(caller)
-        # A shadow says whom its copies go to, whoever is copied: no rule.
-        hit = None if is_copy else self._rules.first(target, features, caller)
+        of, hit, is_copy = features.policy, None, False
+        if of is None:
+            policy = self.policies.of(caller)
+            hit = self._rules.first(target, features, caller)
+        else:
+            # A shadow says whom its copies go to, whoever is copied: no rule.
+            policy = self.policies.by_name.get(of) or self.policies.of(caller)
+            is_copy = True
         key = (target, policy.name, hit and hit[0], is_copy)
         choice = self._chosen.get(key)
         if choice is None:

@@ -13,15 +13,15 @@ from typing import Final
 
 from msgspec import Struct, structs
 
-from routerd.decide.candidates import WIDEST_WINDOW, Candidate
+from routerd.decide.candidates import WIDEST_WINDOW, Candidate, Placed
 from routerd.decide.reasons import expected_tokens
-from routerd.domain import BudgetRoom, Dropped, Features, FreeQuota, Snapshot
+from routerd.domain import BudgetRoom, Dropped, Features, FreeQuota, Route, Snapshot
 from routerd.models.pricing import TOKENS_PER_RATE, Price, cost_bound, largest_output
 from routerd.models.rooms import amount_text, lacking, left_in
 from routerd.models.schema import Deployment
 from routerd.settings import Budgeting
 
-__all__ = ["MONEY", "Funds", "Terms", "blocking_room"]
+__all__ = ["MONEY", "Funds", "blocking_room"]
 
 # Reasons that more money, or another time, would remove.
 MONEY: Final = frozenset({"budget", "unknown_price"})
@@ -47,28 +47,36 @@ class Terms(Struct, frozen=True):
 class Funds:
     """What there is to spend on one call: asked for candidate after candidate."""
 
+    # The least that any cap leaves, in dollars and in tokens; None where nothing caps it.
+    _money: int | None = None
+    _tokens: int | None = None
+    # Those of one provider or model concern its candidates alone.
+    _of_some: Sequence[BudgetRoom] = ()
+    _of_all: Sequence[BudgetRoom] = ()
+
     def __init__(self, features: Features, snapshot: Snapshot, policy: Budgeting) -> None:
         self._features = features
         self._snapshot = snapshot
         self._policy = policy
         # What any candidate may write: nothing where the call asks for no text.
         self._wanted = features.max_output_tokens if features.kind == "chat" else 0
-        # The least that any cap leaves, in dollars and in tokens; None where nothing caps it.
-        self._money: int | None = None
-        self._tokens: int | None = None
-        # Those of one provider or model concern its candidates alone.
-        self._of_some: list[BudgetRoom] = []
-        self._of_all: list[BudgetRoom] = []
         self._is_plain = not (snapshot.free or snapshot.surcharges)
-        rooms = snapshot.rooms
-        if features.max_nanodollars is not None:
-            rooms = (*rooms, _own_cap(features.max_nanodollars, snapshot.now))
+        if snapshot.rooms or features.max_nanodollars is not None:
+            self._count(snapshot.rooms)
+
+    def _count(self, rooms: Sequence[BudgetRoom]) -> None:
+        """Find out what the caps leave, that of the call itself among them."""
+        most = self._features.max_nanodollars
+        if most is not None:
+            rooms = (*rooms, _own_cap(most, self._snapshot.now))
+        of_all: list[BudgetRoom] = []
+        of_some: list[BudgetRoom] = []
         for room in rooms:
             if room.provider or room.model:
-                self._of_some.append(room)
+                of_some.append(room)
                 self._is_plain = False
                 continue
-            self._of_all.append(room)
+            of_all.append(room)
             unit, left = room.unit, room.limit - room.spent - room.held
             if unit == "nanodollars":
                 if self._money is None or left < self._money:
@@ -78,49 +86,73 @@ class Funds:
                     self._tokens = left
             elif left < 1:
                 self._is_plain = False
+        self._of_some, self._of_all = of_some, of_all
 
-    def terms_for(self, candidate: Candidate) -> Terms | Dropped:
-        """Return the terms on which a candidate may serve, or the reason why no budget lets it."""
-        if self._is_plain and candidate.rates is not None:
-            terms = self._plain_terms(candidate, candidate.rates)
-            if terms is not None:
-                return terms
-        return self._careful_terms(candidate)
+    def route_for(self, placed: Placed, because: str = "") -> Route | Dropped:
+        """Return a candidate as a route on its terms, or the reason why no budget lets it serve."""
+        for route in self.plain_routes((placed,), because):
+            return route
+        terms = self._careful_terms(placed.candidate)
+        return terms if isinstance(terms, Dropped) else _route(placed, terms, because)
 
-    def _plain_terms(self, candidate: Candidate, rates: tuple[int, int]) -> Terms | None:
-        """Return what `_careful_terms` would, in a fifth of its time; None where it must be asked.
+    def plain_routes(self, placed: Iterable[Placed], because: str = "") -> list[Route]:
+        """Return candidates as routes, up to the first whose terms have to be weighed with care.
 
-        Nearly all candidates have a plain price and fit into every cap. A test compares the two.
+        It says what `_careful_terms` would, in a fifth of its time: nearly all candidates have a
+        plain price and fit into every cap. A test compares the two.
         """
-        features, money, most_tokens = self._features, self._money, self._tokens
+        routes: list[Route] = []
+        if not self._is_plain:
+            return routes
+        features, wanted = self._features, self._wanted
+        money, most_tokens, told = self._money, self._tokens, features.input_tokens_bound
         # Comparisons: calls of `min` would cost as much as the rest together.
-        # Each text of an embedding or a ranking has a window of its own.
-        tokens, bound = candidate.most_prompt * features.texts, features.input_tokens_bound
-        if bound is not None:
-            bound += candidate.more_tokens + features.images * candidate.more_an_image
-            if bound < tokens:  # noqa: PLR1730 - see above
-                tokens = bound
-        if tokens > candidate.rates_until:
-            return None
-        input_rate, output_rate = rates
-        output, limit, wanted = candidate.most_output, None, self._wanted
-        if wanted is not None:
-            if wanted < output:  # noqa: PLR1730 - see above
-                output = wanted
-        elif most_tokens is not None or (money is not None and output_rate):
-            limit = self._policy.output_tokens
-            if limit > output:  # noqa: PLR1730 - see above
-                limit = output
-            if limit + features.input_tokens > candidate.window or self._snapshot.token_rates:
-                limit = self._behind_the_prompt(candidate, limit)
-            output = limit
-        cost = -(-(tokens * input_rate + output * output_rate) // TOKENS_PER_RATE)
-        tokens += output
-        if (money is not None and cost > money and cost) or (
-            most_tokens is not None and tokens > most_tokens
-        ):
-            return None
-        return Terms(cost, tokens, limit)
+        for item in placed:
+            candidate = item.candidate
+            # Each text of an embedding or a ranking has a window of its own.
+            tokens = candidate.most_prompt * features.texts
+            if told is not None:
+                bound = told + candidate.more_tokens + features.images * candidate.more_an_image
+                if bound < tokens:  # noqa: PLR1730 - see above
+                    tokens = bound
+            if candidate.rates is None or tokens > candidate.rates_until:
+                break
+            input_rate, output_rate = candidate.rates
+            output, limit = candidate.most_output, None
+            if wanted is not None:
+                if wanted < output:  # noqa: PLR1730 - see above
+                    output = wanted
+            elif most_tokens is not None or (money is not None and output_rate):
+                output = limit = self._limit_of(candidate)
+            cost = -(-(tokens * input_rate + output * output_rate) // TOKENS_PER_RATE)
+            tokens += output
+            if (money is not None and cost > money and cost) or (
+                most_tokens is not None and tokens > most_tokens
+            ):
+                break
+            degraded = candidate.degraded
+            routes.append(
+                Route(
+                    candidate.id,
+                    candidate.model,
+                    candidate.provider,
+                    because + degraded if because and degraded else degraded,
+                    cost,
+                    tokens,
+                    limit,
+                    None,
+                    False,
+                    THOUSAND,
+                    item.code,
+                    item.detail,
+                )
+            )
+        return routes
+
+    def _limit_of(self, candidate: Candidate) -> int:
+        """Return the longest answer that is asked for where a cap counts it and the caller not."""
+        limit = min(self._policy.output_tokens, candidate.most_output)
+        return self._behind_the_prompt(candidate, limit)
 
     def _behind_the_prompt(self, candidate: Candidate, limit: int) -> int:
         """Return a limit that fits behind the prompt: an answer that does not is refused, not cut.
@@ -189,7 +221,7 @@ class Funds:
             return min(wanted, most), None
         if not (rooms or quotas) or not self._is_counted(offer, rooms, quotas):
             return most, None
-        limit = self._behind_the_prompt(candidate, min(self._policy.output_tokens, most))
+        limit = self._limit_of(candidate)
         return limit, limit
 
     def _is_counted(
@@ -327,6 +359,25 @@ def blocking_room(snapshot: Snapshot, dropped: Iterable[Dropped]) -> BudgetRoom 
     caps = {(item.budget, item.unit) for item in dropped if item.code == "budget"}
     rooms = [room for room in snapshot.rooms if (room.budget, room.unit) in caps]
     return max(rooms, key=lambda room: (room.spent + room.held) / max(1, room.limit), default=None)
+
+
+def _route(placed: Placed, terms: Terms, because: str) -> Route:
+    candidate = placed.candidate
+    degraded = candidate.degraded
+    return Route(
+        candidate.id,
+        candidate.model,
+        candidate.provider,
+        because + degraded if because and degraded else degraded,
+        terms.bound_nanodollars,
+        terms.bound_tokens,
+        terms.max_output_tokens,
+        terms.lowered_by,
+        terms.free,
+        terms.surcharge,
+        placed.code,
+        placed.detail,
+    )
 
 
 def _refused(deployment: Deployment, room: BudgetRoom, needed: int | None) -> Dropped:

@@ -34,6 +34,8 @@ def settled(group: Group, policy: Policy) -> Group:
         equals=_equals_among(placed) if group.has_equals else {},
         each_beyond=tuple([item.candidate.beyond for item in placed]),
     )
+    if policy.prefer == "latency" or "weights" in policy.balance:
+        return group  # something always moves
     line, used = Line(structs.replace(group, has_equals=False), state), set[str]()
     first: list[Placed] = []
     for item in line.turns(used):
@@ -41,7 +43,10 @@ def settled(group: Group, policy: Policy) -> Group:
         first.append(item)
         if len(first) == MAX_ROUTES:
             break
-    return structs.replace(group, first=tuple(first), beyond=tuple(line.beyond()))
+    if len(first) < MAX_ROUTES or len(used) == 1:
+        return group  # the next one has its say
+    beyond = (*group.dropped, *line.beyond())
+    return structs.replace(group, first=tuple(first), beyond=beyond)
 
 
 def _equals_among(placed: Sequence[Placed]) -> dict[int, Equals]:

@@ -13,13 +13,19 @@ from collections.abc import Container, Sequence
 from math import ceil
 from typing import Final
 
-from routerd.decide.balancing import State
+from routerd.decide.balancing import State, leaves
 from routerd.decide.book import Book, Choice
 from routerd.decide.candidates import Group, Placed
-from routerd.decide.money import Funds, Terms
+from routerd.decide.money import Funds
 from routerd.decide.order import Line, elsewhere
 from routerd.decide.policy import Policy
-from routerd.decide.reasons import INCAPABLE, UNHEALTHY, needs_of, reason_against
+from routerd.decide.reasons import (
+    INCAPABLE,
+    UNHEALTHY,
+    all_may_serve,
+    needs_of,
+    reason_against,
+)
 from routerd.decide.resolving import filled
 from routerd.domain import (
     MAX_ROUTES,
@@ -54,29 +60,43 @@ def make_plan(book: Book, choice: Choice, features: Features, snapshot: Snapshot
     A route that is not of what was asked for says so in `degraded`. What would only be fallen back
     to beyond the third route is not looked at, and so not among the dropped.
     """
-    prepared = book.prepared(choice, features, snapshot)
-    policy = choice.policy
-    nearly = _nearly_spent(snapshot.rooms, policy) if snapshot.rooms else ()
-    planning = _Planning(book, choice, features, snapshot)
-    full = _full(snapshot.rooms) if policy.at_cap == "refuse" and snapshot.rooms else None
-    mark = next((room for room in nearly if _is_money_of_all(room)), None) if nearly else None
-    stays = features.critical or choice.is_copy or policy.near_cap == "same"
-    if full is not None:
-        planning.refuse(prepared.groups, full)
-    elif mark is not None and not stays:
-        planning.take_cheaper_first(prepared.near_cap, mark)
-    else:
-        planning.take(prepared.groups)
-    if not planning.routes:
-        planning.take_least_bad()
-    elif snapshot.last_resorts:
-        planning.take_last_resorts()
+    prepared, policy, rooms = (
+        book.prepared(choice, features, snapshot),
+        choice.policy,
+        snapshot.rooms,
+    )
+    nearly: Sequence[BudgetRoom] = ()
+    full: BudgetRoom | None = None
+    mark: BudgetRoom | None = None
+    if rooms:
+        nearly = _nearly_spent(rooms, policy)
+        full = _full(rooms) if policy.at_cap == "refuse" else None
+        if not (features.critical or choice.is_copy or policy.near_cap == "same"):
+            mark = next((room for room in nearly if _is_money_of_all(room)), None)
+    funds = Funds(features, snapshot, book.budgeting)
+    routes: Sequence[Route] = ()
+    dropped: Sequence[Dropped] = prepared.groups[0].beyond
+    if full is None and mark is None:
+        routes = _usual_routes(prepared.groups[0], funds, choice, features, snapshot)
+    if not routes:
+        planning = _Planning(choice, funds, features, snapshot)
+        if full is not None:
+            planning.refuse(prepared.groups, full)
+        elif mark is not None:
+            planning.take_cheaper_first(prepared.near_cap, mark)
+        else:
+            planning.take(prepared.groups)
+        if not planning.routes:
+            planning.take_least_bad()
+        elif snapshot.last_resorts:
+            planning.take_last_resorts()
+        routes, dropped = planning.routes, planning.dropped
     return Plan(
         choice.target,
         choice.rule,
         choice.resolution.model_class,
-        tuple(planning.routes),
-        tuple(planning.dropped),
+        tuple(routes),
+        tuple(dropped),
         tuple([room.budget for room in nearly]) if nearly else (),
         choice.serves,
         policy.name,
@@ -86,10 +106,33 @@ def make_plan(book: Book, choice: Choice, features: Features, snapshot: Snapshot
     )
 
 
+def _usual_routes(
+    group: Group, funds: Funds, choice: Choice, features: Features, snapshot: Snapshot
+) -> Sequence[Route]:
+    """Take those that come first where nothing moves, if they make a whole plan; else nobody.
+
+    The same as a `_Planning` would find, in a third of its time: nearly all calls meet nothing
+    else. What is then said of all others was worked out beforehand.
+    """
+    if (
+        group.first
+        and leaves(group, features, snapshot)
+        and all_may_serve(
+            group, needs_of(features), features, features.region or choice.policy.region, snapshot
+        )
+    ):
+        routes = funds.plain_routes(group.first)
+        if len(routes) == MAX_ROUTES:
+            return routes
+    return ()
+
+
 class _Planning:
     """A plan as it grows."""
 
-    def __init__(self, book: Book, choice: Choice, features: Features, snapshot: Snapshot) -> None:
+    def __init__(
+        self, choice: Choice, funds: Funds, features: Features, snapshot: Snapshot
+    ) -> None:
         self.routes: list[Route] = []
         self.dropped: list[Dropped] = []
         self._used: set[str] = set()
@@ -99,7 +142,7 @@ class _Planning:
         self._features = features
         self._snapshot = snapshot
         self._state = State(features, snapshot, choice.policy, choice.draw)
-        self._funds = Funds(features, snapshot, book.budgeting)
+        self._funds = funds
         self._needs = needs_of(features)
         self._region = features.region or choice.policy.region
 
@@ -117,30 +160,9 @@ class _Planning:
             if self.dropped and self._asks_too_much():
                 return
             self._leave(group)
-            capable = self._capable(group)
-            is_as_prepared = (
-                capable is group.candidates and not self.routes and self._state.leaves(group)
-            )
-            if not (is_as_prepared and self._take_prepared(group)):
-                line = Line(group, self._state, capable)
-                self._take_from(line, "")
-                self.dropped += line.beyond()
-
-    def _take_prepared(self, group: Group) -> bool:
-        """Take those that come first where nothing moves, if there is room for all of them.
-
-        The same as `_take_from` would, in half of its time: nearly all calls meet nothing else.
-        """
-        routes, terms_for = self.routes, self._funds.terms_for
-        for item in group.first:
-            terms = terms_for(item.candidate)
-            if isinstance(terms, Dropped):
-                routes.clear()
-                return False
-            routes.append(_route(item, terms, ""))
-        self._used.update([route.provider for route in routes])
-        self.dropped += group.beyond
-        return True
+            line = Line(group, self._state, self._capable(group))
+            self._take_from(line, "")
+            self.dropped += line.beyond()
 
     def _take_elsewhere(self, line: Line) -> None:
         """Put the first at another provider in the place of the last route."""
@@ -148,11 +170,11 @@ class _Planning:
             if found.candidate.provider in self._used:
                 self.dropped.append(found.candidate.beyond)
                 continue
-            terms = self._funds.terms_for(found.candidate)
-            if isinstance(terms, Dropped):
-                self.dropped.append(terms)
+            route = self._funds.route_for(elsewhere(found))
+            if isinstance(route, Dropped):
+                self.dropped.append(route)
                 continue
-            last, self.routes[-1] = self.routes[-1], _route(elsewhere(found), terms, "")
+            last, self.routes[-1] = self.routes[-1], route
             self._used.add(found.candidate.provider)
             self.dropped.append(_one_provider(last))
             break
@@ -229,13 +251,13 @@ class _Planning:
 
     def _take_unwell(self, item: Placed, reason: Dropped, code: str) -> bool:
         """Take one in spite of its health, if there is the money."""
-        terms = self._funds.terms_for(item.candidate)
+        route = self._funds.route_for(Placed(item.candidate, code, reason.detail))
         self.dropped.remove(reason)
-        if isinstance(terms, Dropped):
-            self.dropped.append(terms)
+        if isinstance(route, Dropped):
+            self.dropped.append(route)
             return False
-        self._used.add(item.candidate.provider)
-        self.routes.append(_route(Placed(item.candidate, code, reason.detail), terms, ""))
+        self._used.add(route.provider)
+        self.routes.append(route)
         return True
 
     def _able(self, group: Group) -> Line:
@@ -252,17 +274,9 @@ class _Planning:
 
     def _capable(self, group: Group) -> Sequence[Placed]:
         features = self._features
-        # Of many texts each has a window of its own.
-        tokens = features.longest_text or features.input_tokens
-        wanted = features.max_output_tokens or 0
-        if rates := self._snapshot.token_rates:
-            tokens = tokens * max(1000, *rates.values()) // 1000  # for any of them
-        if (
-            not (self._needs & ~group.all_can or self._region or self._snapshot.unhealthy)
-            and tokens <= group.least_input
-            and tokens + wanted <= group.least_window
-        ):
+        if all_may_serve(group, self._needs, features, self._region, self._snapshot):
             return group.candidates
+        wanted = features.max_output_tokens or 0
         kept: list[Placed] = []
         for item in group.candidates:
             reason = reason_against(
@@ -281,25 +295,25 @@ class _Planning:
 
         Money is looked at last, and only for those that would be taken; the others stay in line.
         """
-        routes, used, terms_for = self.routes, self._used, self._funds.terms_for
+        routes, used, route_for = self.routes, self._used, self._funds.route_for
         if len(routes) == MAX_ROUTES:
             return
         for found in line.turns(used):
-            terms = terms_for(found.candidate)
-            if isinstance(terms, Dropped):
-                self.dropped.append(terms)
+            route = route_for(found, because)
+            if isinstance(route, Dropped):
+                self.dropped.append(route)
                 continue
-            used.add(found.candidate.provider)
-            routes.append(_route(found, terms, because))
+            used.add(route.provider)
+            routes.append(route)
             if len(routes) == MAX_ROUTES:
                 return
 
     def _judge_money(self, placed: list[Placed], room: BudgetRoom | None) -> None:
         """Drop those for whom there is no place: for their money, for the room, or as too many."""
         for item in placed:
-            terms = self._funds.terms_for(item.candidate)
-            if isinstance(terms, Dropped):
-                self.dropped.append(terms)
+            found = self._funds.route_for(item)
+            if isinstance(found, Dropped):
+                self.dropped.append(found)
             elif room is None:
                 self.dropped.append(item.candidate.beyond)
             else:
@@ -317,25 +331,6 @@ class _Planning:
             and bool(self.dropped)
             and all(item.code in NOT_MEANT for item in self.dropped)
         )
-
-
-def _route(placed: Placed, terms: Terms, because: str) -> Route:
-    candidate = placed.candidate
-    degraded = candidate.degraded
-    return Route(
-        candidate.id,
-        candidate.model,
-        candidate.provider,
-        because + degraded if because and degraded else degraded,
-        terms.bound_nanodollars,
-        terms.bound_tokens,
-        terms.max_output_tokens,
-        terms.lowered_by,
-        terms.free,
-        terms.surcharge,
-        placed.code,
-        placed.detail,
-    )
 
 
 def _one_provider(last: Route) -> Dropped:

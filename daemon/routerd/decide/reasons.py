@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Final
 from routerd.domain import Dropped, Features, Snapshot
 
 if TYPE_CHECKING:
-    from routerd.decide.candidates import Candidate
+    from routerd.decide.candidates import Candidate, Group
 
 __all__ = [
     "CAN",
     "INCAPABLE",
     "NOT_HERE",
     "UNHEALTHY",
+    "all_may_serve",
     "expected_tokens",
     "needs_of",
     "reason_against",
@@ -73,6 +74,17 @@ NOT_HERE: Final = frozenset(
 
 def needs_of(features: Features) -> int:
     """Return the capabilities a call needs, as bits."""
+    if not (
+        features.images
+        or features.tools
+        or features.forced_tool
+        or features.output_schema
+        or features.prefill
+        or features.document_files
+        or features.document_urls
+        or features.logprobs
+    ):
+        return 0  # as nearly every call
     return (
         (1 if features.images else 0)
         | (2 if features.tools else 0)
@@ -83,6 +95,23 @@ def needs_of(features: Features) -> int:
         | (64 if features.document_urls else 0)
         | (128 if features.logprobs else 0)
     )
+
+
+def all_may_serve(
+    group: Group, needs: int, features: Features, region: str | None, snapshot: Snapshot
+) -> bool:
+    """Say whether nothing speaks against any of a group, by what the weakest of it can and takes.
+
+    Where that says no, each is to be asked for its own reason, and some may have none.
+    """
+    if needs & ~group.all_can or region or snapshot.unhealthy:
+        return False
+    # Of many texts each has a window of its own.
+    tokens = features.longest_text or features.input_tokens
+    if rates := snapshot.token_rates:
+        tokens = tokens * max(1000, *rates.values()) // 1000  # for any of them
+    wanted = features.max_output_tokens or 0
+    return tokens <= group.least_input and tokens + wanted <= group.least_window
 
 
 def reason_against(

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from routerd.decide import Book, Policy, filled
-from routerd.decide.money import Funds
-from routerd.domain import MAX_ROUTES, Caller, Features, Plan, Snapshot
+from routerd.decide.money import Funds, _route
+from routerd.domain import MAX_ROUTES, Caller, Dropped, Features, Plan, Snapshot
 from routerd.models.directory import Resolution
 from routerd.models.schema import Deployment
 from tests.daemon.decide.known import TODAY
@@ -203,9 +203,10 @@ def test_the_plain_way_to_the_terms_of_a_candidate_is_the_careful_one(world: Wor
     for group in book.prepared(choice, features, snapshot).groups:
         for item in group.candidates:
             if item.candidate.rates is not None:
-                plain = funds._plain_terms(item.candidate, item.candidate.rates)
+                plain = funds.plain_routes([item])
                 careful = funds._careful_terms(item.candidate)
-                if plain is not None:
-                    assert plain == careful
+                if plain:
+                    assert not isinstance(careful, Dropped)
+                    assert plain == [_route(item, careful, "")]
                 elif not rooms and features.max_nanodollars is None:
                     assert features.input_tokens_bound is None or item.candidate.rates_until < 2**62
