@@ -8,8 +8,6 @@ function, is left to one ratio of CPU times with a wide margin (see there), and 
 from __future__ import annotations
 
 import http.client
-import os
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
@@ -18,16 +16,14 @@ import msgspec
 import pytest
 
 from bench.counted_daemon import CallCounter
-from bench.drivers import TARGET, behaviour_of, complete_blocking, messages
 from bench.fake_provider import Counters
+from bench.functions import CALLS, PARTS, in_daemon, make_calls, read_stream
 from bench.machine import choose_cores, cpu_seconds, reference_cpu_seconds, write_calls
 from bench.money_holds import STEPS, Money
 from bench.systems import RunningDaemon, daemon, fake_provider
 from routerd.settings import Egress
-from routerd_client import Client, TextDelta
+from routerd_client import Client
 
-CALLS = 200
-PARTS = 1000
 # On Python 3.11 there are 840 and 20; the limits are a little above. They go down with the code,
 # and up by decision only. There were 1,198 and 40 while calls went through aiohttp's session,
 # httpx's types and structlog.
@@ -73,18 +69,6 @@ def counters(provider: int) -> Iterator[Callable[[], Counters]]:
         yield read
 
 
-def call(client: Client, times: int) -> None:
-    said = messages()
-    for _ in range(times):
-        complete_blocking(client, said)
-
-
-def read_stream(client: Client, parts: int) -> None:
-    """Read a stream that the provider sends in one piece."""
-    stream = client.stream(TARGET, messages(behaviour_of(parts, 0)))
-    assert sum(type(part) is TextDelta for part in stream) == parts
-
-
 def test_no_call_waits_for_a_connection(
     start: StartDaemon, counters: Callable[[], Counters]
 ) -> None:
@@ -92,7 +76,7 @@ def test_no_call_waits_for_a_connection(
     with start() as running, Client(running.path) as client:
         warm = counters()
         assert warm.accepted - own == Egress().warm_connections
-        call(client, CALLS)
+        make_calls(client, CALLS)
         after = counters()
     assert after.requests - warm.requests == CALLS
     assert after.accepted == warm.accepted
@@ -113,28 +97,14 @@ def test_parts_that_come_together_leave_together(start: StartDaemon) -> None:
     assert written_for_all - written_for_one < PARTS / FEWEST_PARTS_A_WRITE
 
 
-def counted(start: StartDaemon, folder: Path, load: Callable[[Client], None]) -> int:
-    """Count the functions that the daemon's event loop calls during a load."""
-    file = folder / "count"
-    with (
-        start("-m", "bench.counted_daemon", str(file)) as running,
-        Client(running.path) as client,
-    ):
-        load(client)  # what happens once only is not counted
-        os.kill(running.pid, signal.SIGUSR1)
-        load(client)
-        os.kill(running.pid, signal.SIGUSR2)
-    return int(file.read_text())
+def test_a_call_takes_no_detour(provider: int, tmp_path: Path) -> None:
+    functions = in_daemon(choose_cores(), tmp_path, provider, lambda each: make_calls(each, CALLS))
+    assert functions / CALLS < MOST_FUNCTIONS_A_CALL
 
 
-def test_a_call_takes_no_detour(start: StartDaemon, tmp_path: Path) -> None:
-    functions = counted(start, tmp_path, lambda client: call(client, CALLS)) / CALLS
-    assert functions < MOST_FUNCTIONS_A_CALL
-
-
-def test_a_part_takes_no_detour(start: StartDaemon, tmp_path: Path) -> None:
-    functions = counted(start, tmp_path, lambda client: read_stream(client, PARTS)) / PARTS
-    assert functions < MOST_FUNCTIONS_A_PART
+def test_a_part_takes_no_detour(provider: int, tmp_path: Path) -> None:
+    functions = in_daemon(choose_cores(), tmp_path, provider, lambda each: read_stream(each, PARTS))
+    assert functions / PARTS < MOST_FUNCTIONS_A_PART
 
 
 @pytest.mark.parametrize(
@@ -165,10 +135,10 @@ def test_a_call_takes_no_more_cpu_than_before(start: StartDaemon) -> None:
     """
     daemon_cpu, reference_cpu = [], []
     with start() as running, Client(running.path) as client:
-        call(client, CALLS)
+        make_calls(client, CALLS)
         for _ in range(5):
             before = cpu_seconds(running.pid)
-            call(client, CALLS)
+            make_calls(client, CALLS)
             daemon_cpu.append((cpu_seconds(running.pid) - before) / CALLS)
             reference_cpu.append(reference_cpu_seconds())
     assert min(daemon_cpu) / min(reference_cpu) < MOST_CPU_A_CALL
