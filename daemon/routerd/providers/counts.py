@@ -31,7 +31,13 @@ def counts_in(value: Any) -> dict[str, int]:
     """Return the counts of an object by name; empty where it is no object."""
     if not isinstance(value, dict):
         return {}
-    return {name: count for name, item in value.items() if (count := count_of(item)) is not None}
+    return {
+        name: count
+        for name, item in value.items()
+        # What is a count already needs no call, and nearly all are.
+        if (count := item if type(item) is int and 0 <= item <= MAX_COUNT else count_of(item))
+        is not None
+    }
 
 
 def is_absurd(usage: Any) -> bool:

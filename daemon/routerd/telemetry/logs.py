@@ -46,7 +46,7 @@ from routerd.telemetry.events import (
 )
 from routerd.telemetry.library_logs import LibraryLogs
 from routerd.telemetry.lines import LineWriter
-from routerd.telemetry.plain import as_code, as_name, code_place
+from routerd.telemetry.plain import as_code, code_place
 from routerd_proto.errors import CODES
 
 __all__ = ["Logs", "configure_logs"]
@@ -181,9 +181,10 @@ def _call_level(record: Record) -> str:
 
 
 def _call_line(record: Record) -> CallLine:
+    # The names a caller chose are cut in the record already.
     line = CallLine(
         record.decision_id,
-        as_name(record.target),
+        record.target,
         record.model or None,
         record.deployment or None,
         record.provider or None,
@@ -195,11 +196,11 @@ def _call_line(record: Record) -> CallLine:
         _milliseconds(record.first_content_us),
         _milliseconds(record.total_us),
         _milliseconds(record.upstream_us),
-        as_name(record.tenant),
-        as_name(record.team),
-        as_name(record.agent),
-        as_name(record.feature),
-        as_name(record.task),
+        record.tenant,
+        record.team,
+        record.agent,
+        record.feature,
+        record.task,
         record.arm,
         record.shadow_of,
         record.degraded,

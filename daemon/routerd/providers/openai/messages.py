@@ -63,14 +63,14 @@ def encode_messages(
     encoded: list[Json] = []
     pictures: list[Json] = []
     for message in messages:
+        content = message.content
+        if isinstance(content, str) and message.role != "assistant" and not pictures:
+            encoded.append({"role": message.role, "content": content})  # as nearly all are
+            continue
         parts = parts_of(message)
-        if parts is message.content and not (marks and message.role != "assistant"):
+        if parts is content and not (marks and message.role != "assistant"):
             _note_marks(parts, notes, ANSWER_MARK_NOTE if marks else MARKS_NOTE)
-        results = [part for part in parts if isinstance(part, ToolResult)]
-        for result in results:
-            encoded.append(_tool_result(result, dialect, notes, pictures))
-            if marks and (mark := end_mark(result, notes)) is not None:
-                _mark_result(encoded[-1], result, pictures, mark)
+        _add_results(parts, encoded, pictures, dialect, notes, marks=marks)
         others: list[Content] = [part for part in parts if not isinstance(part, ToolResult)]
         if pictures and (others or message is messages[-1]):
             encoded.append({"role": "user", "content": pictures})
@@ -86,6 +86,23 @@ def encode_messages(
     if marks:
         keep_last_marks(encoded, notes)
     return encoded
+
+
+def _add_results(
+    parts: Sequence[Content],
+    encoded: list[Json],
+    pictures: list[Json],
+    dialect: Dialect,
+    notes: Notes,
+    *,
+    marks: bool,
+) -> None:
+    """Write what tools returned, each a message of its own; pictures come behind all of them."""
+    for part in parts:
+        if isinstance(part, ToolResult):
+            encoded.append(_tool_result(part, dialect, notes, pictures))
+            if marks and (mark := end_mark(part, notes)) is not None:
+                _mark_result(encoded[-1], part, pictures, mark)
 
 
 def _note_marks(parts: Sequence[Content], notes: Notes, note: str) -> None:

@@ -18,8 +18,6 @@ __all__ = ["read_usage", "split_output"]
 TOTAL_FIELDS: Final = frozenset(
     {"prompt_tokens", "completion_tokens", "total_tokens", "prompt_cache_miss_tokens"}
 )
-# OpenAI has them in the details, HF's upstreams, Mistral and DeepSeek beside the totals.
-CACHED_FIELDS: Final = ("cached_tokens", "num_cached_tokens", "prompt_cache_hit_tokens")
 
 
 def read_usage(value: Any) -> Usage | None:
@@ -28,7 +26,13 @@ def read_usage(value: Any) -> Usage | None:
     if is_absurd(value) or TOTAL_FIELDS.isdisjoint(counts):
         return None
     details = counts_in(value.get("prompt_tokens_details"))
-    cached = max(details.get("cached_tokens", 0), *(counts.get(name, 0) for name in CACHED_FIELDS))
+    # OpenAI has them in the details, HF's upstreams, Mistral and DeepSeek beside the totals.
+    cached = max(
+        details.get("cached_tokens", 0),
+        counts.get("cached_tokens", 0),
+        counts.get("num_cached_tokens", 0),
+        counts.get("prompt_cache_hit_tokens", 0),
+    )
     prompt = counts.get("prompt_tokens")
     if prompt is None:
         prompt = cached + counts.get("prompt_cache_miss_tokens", 0)
