@@ -1,9 +1,12 @@
 """Token usage of Chat, in disjoint buckets.
 
 Rules of this file: one parser for streams and plain answers. `billed_units` is what is paid for,
-all of it at one price, and counts. `tokens` holds the vendor's own prompt too (recorded: 69 against
-7 billed), and `cached_tokens` is a part of those: they count only where nothing is said to be
-billed. How many tokens were thought is not told.
+and counts. `tokens` holds the vendor's own prompt too (recorded: 69 against 7 billed), and
+`cached_tokens` is a part of those: they count only where nothing is said to be billed. Beside what
+is billed they are no cache read: how many of the billed tokens they are is not told, no price list
+has a rate for them, and tokens without a rate would leave the cost of the call unknown, where the
+vendor's bill is the billed units at the one rate of the input. How many tokens were thought is not
+told.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import pytest
 
 from routerd.domain import Usage
 from routerd.errors import ErrorClass
+from routerd.models import cost, load_directory
 from routerd.providers.cohere import CohereAdapter
 from routerd_proto.frames import (
     CitationAdded,
@@ -236,6 +237,18 @@ def test_an_answer_that_is_none_never_looks_complete(body: bytes, stream: bool) 
     parts, outcome = decode(ADAPTER, [body], stream=stream)
     assert (parts, outcome.complete) == ([], False)
     assert stream or outcome.failure is not None
+
+
+def test_what_is_billed_is_priced_whatever_was_cached() -> None:
+    price = load_directory().deployments["cohere/command-a-03-2025"].price
+    usage = {
+        "billed_units": {"input_tokens": 1000, "output_tokens": 10},
+        "tokens": {"input_tokens": 1062, "output_tokens": 10},
+        "cached_tokens": 1040,
+    }
+    _, outcome = decode(ADAPTER, [said("a") + ended(finish_reason="COMPLETE", usage=usage)])
+    assert outcome.usage is not None
+    assert cost(price, outcome.usage) == 1000 * 2_500 + 10 * 10_000
 
 
 @pytest.mark.parametrize(
