@@ -208,6 +208,54 @@ async def test_what_was_paid_for_is_given_though_the_call_failed(
     ]  # fmt: skip
 
 
+async def test_texts_that_are_too_many_at_once_are_asked_for_in_halves(
+    start: Start, searcher: Simulator
+) -> None:
+    searcher.script.replace([Fault(kind="status", status=413, times=3)])
+    daemon = await start("openai", more='[budgets.whole]\ndollars = "1"\n')
+    texts = MANY[:8]
+    async with daemon.client() as client:
+        found = await client.aembed(MODEL, texts)
+        record = await explain(client, found.decision_id)
+        row = await budget_row(client, "whole")
+    assert [list(vector) for vector in found.vectors] == vectors(MODEL, texts)
+    assert found.missing == []
+    outcomes = [one.outcome for one in searcher.account.attempts]
+    assert outcomes == ["refused"] * 3 + ["completed"] * 4  # of 8, 4 and 2; of 1, 1, 2 and 4
+    assert [attempt.status for attempt in record.attempts] == [413] * 3 + [200] * 4
+    assert record.finish == "stop"
+    assert record.cost_nanodollars == searcher.account.total.billed_nanodollars
+    whole, half, quarter, *rest = [attempt.held_nanodollars or 0 for attempt in record.attempts]
+    assert whole > half > quarter > rest[0] > 0
+    assert whole <= sum(rest) <= 2 * whole
+    assert (row["spent"], row["held"]) == (record.cost_nanodollars, 0)
+
+
+@pytest.mark.parametrize(("texts", "made"), [(64, 6), (4, 3), (1, 1)])
+async def test_texts_are_not_halved_without_end(
+    start: Start, searcher: Simulator, texts: int, made: int
+) -> None:
+    searcher.script.replace([parse_fault("status:413")])
+    daemon = await start("openai")
+    async with daemon.client() as client:
+        with pytest.raises(CallerError) as caught:
+            await client.aembed(MODEL, MANY[:texts])
+        record = await explain(client, caught.value.decision_id)
+    assert len(record.attempts) == made
+    assert caught.value.details["status"] == 413
+    assert searcher.account.total.billed_nanodollars == 0
+
+
+async def test_a_ranking_is_not_halved(start: Start, searcher: Simulator) -> None:
+    searcher.script.replace([parse_fault("status:413")])
+    daemon = await start("cohere")
+    async with daemon.client() as client:
+        with pytest.raises(CallerError) as caught:
+            await client.arerank("rerank-v4.0-pro", "a query", MANY[:8])
+        record = await explain(client, caught.value.decision_id)
+    assert len(record.attempts) == 1
+
+
 async def test_a_request_that_fails_is_made_again_and_the_others_are_not(
     start: Start, searcher: Simulator
 ) -> None:

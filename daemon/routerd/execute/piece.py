@@ -6,7 +6,7 @@ begun takes its share out of it in the same step, so that no other call gets in 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from routerd.budget.holds import Hold
 from routerd.domain import Attempt, Kind, Route
@@ -79,11 +79,11 @@ class PieceAsking:
 
 
 class Reserve:
-    """What is set aside for the pieces that are not begun; `shares` are their routes, by number."""
+    """What is set aside for the pieces that are not begun; `shares` are their routes, by start."""
 
-    def __init__(self, purse: Purse, target: Target, shares: Sequence[Route]) -> None:
+    def __init__(self, purse: Purse, target: Target, shares: Mapping[int, Route]) -> None:
         self._purse, self._target = purse, target
-        self._shares = dict(enumerate(shares))
+        self._shares = dict(shares)
         # One piece alone is held by its attempt.
         self._hold: Hold | None = None
         if len(shares) > 1:
@@ -100,9 +100,15 @@ class Reserve:
         if hold is not None:
             hold.release()
 
-    def begin(self, number: int) -> None:
+    def add(self, shares: Mapping[int, Route]) -> None:
+        """Set aside what more is to begin, with all that waits."""
+        self.release()
+        self._shares.update(shares)
+        self.hold()
+
+    def begin(self, start: int) -> None:
         """Leave out a piece: what it takes is held by its own attempt from now on."""
-        self._shares.pop(number, None)
+        self._shares.pop(start, None)
 
     @property
     def is_used(self) -> bool:
@@ -113,10 +119,10 @@ class Reserve:
 class PiecePurse(Purse):
     """The money of one piece: what it opens comes out of what is set aside for all of them."""
 
-    def __init__(self, purse: Purse, place: Place | None, reserve: Reserve, number: int) -> None:
+    def __init__(self, purse: Purse, place: Place | None, reserve: Reserve, start: int) -> None:
         super().__init__(purse.accounts, purse.record, place)
         self.spending = purse.spending
-        self._reserve, self._number = reserve, number
+        self._reserve, self._start = reserve, start
 
     def open(
         self, route: Route, target: Target, attempt: Attempt, *, forced: bool = False
@@ -128,7 +134,7 @@ class PiecePurse(Purse):
         reserve.release()
         try:
             opened = super().open(route, target, attempt, forced=forced)
-            reserve.begin(self._number)
+            reserve.begin(self._start)
         finally:
             reserve.hold()
         return opened

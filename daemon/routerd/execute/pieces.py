@@ -7,7 +7,8 @@ takes, so that a piece can go to any of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from msgspec import Struct, structs
@@ -17,9 +18,18 @@ from routerd.domain import Part, Route
 from routerd.providers.ranking import best_first
 from routerd.providers.search import EmbedRequest, RankRequest, SearchLimits, SearchRequest
 from routerd.providers.vectors import FLOAT_BYTES
+from routerd_proto.errors import ErrorInfo
 from routerd_proto.search import EmbedRequested, RankingAdded, SearchRequested, VectorsAdded
 
-__all__ = ["Piece", "cut", "joined_ranking", "moved", "part_of_route"]
+__all__ = [
+    "Piece",
+    "asks_for_less",
+    "cut",
+    "halved",
+    "joined_ranking",
+    "moved",
+    "part_of_route",
+]
 
 # Reading one answer keeps all other calls waiting: so many numbers for some hundredths of a
 # second.
@@ -28,6 +38,13 @@ MOST_NUMBERS: Final = 2_000_000
 USUAL_DIMENSIONS: Final = 3_072
 # No frame is larger than this, so that a client needs room for few vectors at once.
 MOST_FRAME_BYTES: Final = 1024 * 1024
+REFUSED_AS: Final = ("bad_request", "context_length")
+TOO_LARGE: Final = 413
+TOKENS_PER_REQUEST: Final = "max_tokens_per_request"
+TOO_MUCH: Final = re.compile(
+    r"\bbatch|\bper request\b|too many (?:tokens overall|texts|inputs|items|requests in)"
+    r"|(?:number|amount) of (?:texts|inputs|items)|\bat most \d+ (?:texts|inputs|items|requests)"
+)
 # What is sold by the hundred is not cut in between.
 RANKED_BY: Final = 100
 
@@ -106,7 +123,33 @@ def _piece(search: SearchRequested, texts: Sequence[str], start: int, end: int) 
     )
 
 
-def part_of_route(route: Route, piece: Piece, pieces: Sequence[Piece]) -> Route:
+def halved(piece: Piece) -> tuple[Piece, Piece]:
+    """Return the two halves of a piece of several texts to embed."""
+    search = piece.search
+    texts = search.inputs if isinstance(search, EmbedRequested) else search.documents
+    middle = len(texts) // 2
+    halves = (_piece(search, texts, 0, middle), _piece(search, texts, middle, len(texts)))
+    first, second = (structs.replace(half, start=piece.start + half.start) for half in halves)
+    return first, second
+
+
+def asks_for_less(error: ErrorInfo) -> bool:
+    """Return whether a provider refused a request for how much it holds, and not for one text.
+
+    Its own code says so (OpenAI), the status (TEI, gateways), or its words (Cohere, Gemini,
+    Mistral, Voyage), of which all name the batch, the request or the number of the texts.
+    """
+    if error.code not in REFUSED_AS:
+        return False
+    details = error.details
+    return (
+        details.get("status") == TOO_LARGE
+        or details.get("code") == TOKENS_PER_REQUEST
+        or TOO_MUCH.search(error.message.lower()) is not None
+    )
+
+
+def part_of_route(route: Route, piece: Piece, pieces: Collection[Piece]) -> Route:
     """Return a route with the share of its bounds that is a piece's, rounded up."""
     if len(pieces) == 1:
         return route

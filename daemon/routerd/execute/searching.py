@@ -3,8 +3,8 @@
 Rules of this file: a piece is an `Execution` of its own, with the same retries, holds and records.
 All pieces together are set aside before the first is sent, and with nothing awaited since the plan.
 Once one has failed for good no other is begun, but what was sent is waited for: it is paid for, and
-is given to the caller. Whatever a call gets is of one model: vectors and scores of two cannot be
-compared.
+is given to the caller. Texts to embed that are too many at once for their provider are asked for in
+halves. Whatever a call gets is of one model: vectors and scores of two cannot be compared.
 """
 
 from __future__ import annotations
@@ -20,7 +20,15 @@ from routerd.classify.search import kind_of
 from routerd.domain import Attempt, Call, Dropped, Part, Plan, Route, Usage
 from routerd.execute.delivery import Delivery
 from routerd.execute.piece import PieceAsking, PiecePurse, Reserve, limits_of
-from routerd.execute.pieces import Piece, cut, joined_ranking, moved, part_of_route
+from routerd.execute.pieces import (
+    Piece,
+    asks_for_less,
+    cut,
+    halved,
+    joined_ranking,
+    moved,
+    part_of_route,
+)
 from routerd.execute.places import Place
 from routerd.execute.purse import Purse
 from routerd.execute.routes import Execution
@@ -35,6 +43,8 @@ __all__ = ["Searching"]
 
 # More would only wait for each other at the provider, and take its rate limit at one go.
 AT_ONCE: Final = 8
+# A request too large by more than this power of two was cut by wrong limits: no size will do.
+MOST_HALVINGS: Final = 5
 
 
 class _Inbox:
@@ -94,7 +104,9 @@ class Searching:
         self._delivery, self._timeouts, self._purse = delivery, timeouts, purse
         self._made_before, self._failover = made_before, failover
         self._kind = kind_of(search)
-        self._pieces: list[Piece] = []
+        # By the first of their texts, in their order.
+        self._pieces: dict[int, Piece] = {}
+        self._halvings: dict[int, int] = {}
         self._waiting: deque[int] = deque()
         self._answers: dict[int, Part] = {}
         self._failed: dict[int, ErrorInfo] = {}
@@ -106,16 +118,17 @@ class Searching:
         """Ask for all pieces; the result is left in the attributes."""
         routes = self._routes(plan, targets)
         plan = structs.replace(plan, routes=routes)
-        self._pieces = cut(self._search, limits_of(routes, targets, self._kind))
-        self._waiting.extend(range(len(self._pieces)))
-        shares = [part_of_route(routes[0], piece, self._pieces) for piece in self._pieces]
+        pieces = cut(self._search, limits_of(routes, targets, self._kind))
+        self._pieces = {piece.start: piece for piece in pieces}
+        self._waiting.extend(self._pieces)
+        shares = {piece.start: part_of_route(routes[0], piece, pieces) for piece in pieces}
         reserve = Reserve(self._purse, targets[routes[0].deployment], shares)
         try:
-            if len(self._pieces) == 1:
+            if len(pieces) == 1:
                 await self._work(plan, targets, reserve, self._purse.place)
             else:
                 async with anyio.create_task_group() as tasks:
-                    for _ in range(min(AT_ONCE, len(self._pieces)) - 1):
+                    for _ in range(min(AT_ONCE, len(pieces)) - 1):
                         place = _beside(self._purse.place)
                         tasks.start_soon(self._work, plan, targets, reserve, place)
                     await self._work(plan, targets, reserve, self._purse.place)
@@ -144,10 +157,11 @@ class Searching:
         """Run one piece after the other, until none waits or one has failed."""
         is_first, idle_us = place is self._purse.place, 0
         while self._waiting and not self._failed:
-            number = self._waiting.popleft()
-            execution, inbox = self._begin(number, reserve, place)
+            start = self._waiting.popleft()
+            piece = self._pieces[start]
+            execution, inbox = self._begin(piece, reserve, place)
             shares = tuple(
-                part_of_route(route, self._pieces[number], self._pieces) for route in plan.routes
+                part_of_route(route, piece, self._pieces.values()) for route in plan.routes
             )
             try:
                 await execution.run(structs.replace(plan, routes=shares), targets)
@@ -159,26 +173,47 @@ class Searching:
                 self.skipped += [item for item in execution.skipped if item not in self.skipped]
             error = execution.error
             if error is None:
-                self._take(number, execution, inbox)
+                self._take(start, execution, inbox)
                 await self._give()
             elif not (is_first or execution.attempts) and error.code == "router_overloaded":
                 # No room beside the others: whoever has the call's own place goes on with it.
-                self._waiting.appendleft(number)
+                self._waiting.appendleft(start)
                 return
+            elif self._can_be_halved(piece, error):
+                self._halve(piece, plan.routes[0], reserve)
             else:
-                self._failed[number] = error
+                self._failed[start] = error
+
+    def _can_be_halved(self, piece: Piece, error: ErrorInfo) -> bool:
+        return (
+            self._kind == "embedding"
+            and piece.texts > 1
+            and self._halvings.get(piece.start, 0) < MOST_HALVINGS
+            and asks_for_less(error)
+        )
+
+    def _halve(self, piece: Piece, first: Route, reserve: Reserve) -> None:
+        """Put the halves of a piece in its place, as what is asked for next."""
+        halves = halved(piece)
+        times = self._halvings.get(piece.start, 0) + 1
+        self._pieces.update((half.start, half) for half in halves)
+        self._pieces = dict(sorted(self._pieces.items()))
+        self._halvings.update((half.start, times) for half in halves)
+        self._waiting.extendleft(half.start for half in reversed(halves))
+        whole = self._pieces.values()
+        reserve.add({half.start: part_of_route(first, half, whole) for half in halves})
 
     def _begin(
-        self, number: int, reserve: Reserve, place: Place | None
+        self, piece: Piece, reserve: Reserve, place: Place | None
     ) -> tuple[Execution, _Inbox]:
-        piece, inbox = self._pieces[number], _Inbox()
+        inbox = _Inbox()
         execution = Execution(
             self._call,
             self._options,
             piece.input_tokens,
             self._delivery.beside(inbox),
             self._timeouts,
-            PiecePurse(self._purse, place, reserve, number),
+            PiecePurse(self._purse, place, reserve, piece.start),
             made_before=self._made_before,
             failover=self._failover,
             asks=lambda route, target: PieceAsking(piece, self._kind, route, target),
@@ -187,7 +222,7 @@ class Searching:
         )
         return execution, inbox
 
-    def _take(self, number: int, execution: Execution, inbox: _Inbox) -> None:
+    def _take(self, start: int, execution: Execution, inbox: _Inbox) -> None:
         """Keep the answer to a piece; vectors of another length than the others' are none."""
         held = execution.held
         part = inbox.parts[0]
@@ -196,10 +231,10 @@ class Searching:
             if part.dimensions != self._dimensions:
                 lengths = f"{self._dimensions} and of {part.dimensions} numbers"
                 why = f"{self._call.target} gives vectors of {lengths} for one call"
-                self._failed[number] = error_info("bad_answer", why)
+                self._failed[start] = error_info("bad_answer", why)
                 return
         if isinstance(part, VectorsAdded | RankingAdded):
-            self._answers[number] = part
+            self._answers[start] = part
         self.held = self.held or held
         self.outcome = self.outcome or execution.outcome
         if held is not None and held.usage is not None:
@@ -211,15 +246,15 @@ class Searching:
     async def _give(self, *, all_of_them: bool = False) -> None:
         """Give the caller the vectors that are next in order, or all that there are."""
         async with self._giving:
-            while self._next < len(self._pieces):
+            while (piece := self._pieces.get(self._next)) is not None:
                 part = self._answers.get(self._next)
                 if isinstance(part, RankingAdded) or (part is None and not all_of_them):
                     return
                 if isinstance(part, VectorsAdded):
-                    for frame in moved(part, self._pieces[self._next].start):
+                    for frame in moved(part, piece.start):
                         await self._delivery.deliver([frame])
                     del self._answers[self._next]
-                self._next += 1
+                self._next += piece.texts
 
     async def _finish(self, first: Route) -> None:
         """Give what is left to give, and say what is missing."""
@@ -228,8 +263,8 @@ class Searching:
             self.error = self._why(first)
         elif isinstance(search, RerankRequested):
             found = [
-                (self._pieces[number].start, part)
-                for number, part in sorted(self._answers.items())
+                (start, part)
+                for start, part in sorted(self._answers.items())
                 if isinstance(part, RankingAdded)
             ]
             self._delivery.send([joined_ranking(found, search.top)])
@@ -257,19 +292,19 @@ class Searching:
 
     @property
     def _texts(self) -> int:
-        return sum(piece.texts for piece in self._pieces)
+        return sum(piece.texts for piece in self._pieces.values())
 
     def _missing(self) -> list[tuple[int, int]]:
         """Return which texts have no answer, as spans: the first, and the one behind the last."""
         spans: list[tuple[int, int]] = []
-        for number, piece in enumerate(self._pieces):
-            if number in self._answers or (number < self._next and number not in self._failed):
+        for start, piece in self._pieces.items():
+            if start in self._answers or (start < self._next and start not in self._failed):
                 continue
-            end = piece.start + piece.texts
-            if spans and spans[-1][1] == piece.start:
+            end = start + piece.texts
+            if spans and spans[-1][1] == start:
                 spans[-1] = (spans[-1][0], end)
             else:
-                spans.append((piece.start, end))
+                spans.append((start, end))
         return spans
 
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from routerd.classify.search import measure_search, tokens_of_text
 from routerd.domain import Route
+from routerd.errors import ErrorClass, Failure
 from routerd.execute.pieces import (
     MOST_FRAME_BYTES,
     MOST_NUMBERS,
+    TOKENS_PER_REQUEST,
     Piece,
+    asks_for_less,
     cut,
+    halved,
     joined_ranking,
     moved,
     part_of_route,
@@ -68,6 +74,49 @@ def test_every_text_is_in_one_piece_and_in_its_place(
         assert piece.texts == 1 or all(
             item.tokens is None or tokens <= item.tokens for item in limits
         )
+
+
+@given(texts=TEXTS, limits=LIMITS)
+def test_halves_are_the_whole_in_its_place(texts: list[str], limits: list[SearchLimits]) -> None:
+    for piece in cut(embed(texts), limits):
+        if piece.texts > 1:
+            first, second = halved(piece)
+            assert texts_in(first) + texts_in(second) == texts_in(piece)
+            assert (first.start, second.start) == (piece.start, piece.start + first.texts)
+            assert 0 <= second.texts - first.texts <= 1
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "details"),
+    [
+        ("bad_request", "Requested 300001 tokens", {"status": 400, "code": TOKENS_PER_REQUEST}),
+        ("context_length", "Payload too large", {"status": 413}),
+        ("bad_request", "batch size 33 > maximum allowed batch size 32", {"status": 422}),
+        ("bad_request", "Too many tokens overall, split into more batches.", {}),
+        ("context_length", "Too many inputs in request, split into more batches.", {}),
+        ("bad_request", "the total number of texts must be at most 96, received 97", {}),
+        ("bad_request", "The max allowed tokens per submitted batch is 120000.", {}),
+        ("bad_request", "at most 100 requests can be in one batch", {}),
+    ],
+)
+def test_a_request_that_holds_too_much(code: str, message: str, details: dict[str, Any]) -> None:
+    failure = Failure(ErrorClass(code), message, **details)
+    assert asks_for_less(failure.info())
+    busy = structs.replace(failure, error_class=ErrorClass.RATE_LIMIT)
+    assert not asks_for_less(busy.info())
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "This model's maximum context length is 8192 tokens, however you requested 9000",
+        "too many tokens in the text at index 3",
+        "dimensions must be at most 1024",
+        "input cannot be an empty string",
+    ],
+)
+def test_what_less_would_not_help(message: str) -> None:
+    assert not asks_for_less(Failure(ErrorClass.BAD_REQUEST, message, status=400).info())
 
 
 # Of each, one byte in the worst vocabulary is a token, or nearly.
