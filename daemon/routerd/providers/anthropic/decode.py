@@ -7,6 +7,7 @@ answer was cut. Blocks of the vendor's own tools are not the caller's, and are s
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from msgspec import Struct
@@ -19,6 +20,7 @@ from routerd.providers.body import BodyDecoder
 from routerd.providers.counts import ABSURD_NOTE
 from routerd.providers.json_text import encode_json, text_of
 from routerd.providers.sse import DEFAULT_MAX_EVENT_BYTES
+from routerd_proto.codec import repair_text
 from routerd_proto.frames import (
     ReasoningDelta,
     RefusalDelta,
@@ -49,6 +51,10 @@ PIECES: Final = {
 }
 # What some servers call them: as the block that they belong to. The field tells a block likewise.
 SHORT_KINDS: Final = {"text": "text_delta", "thinking": "thinking_delta"}
+# Blocks of the vendor's own tools and of what it does with the prompt.
+VENDORS_OWN: Final = re.compile(
+    r"(?:server|mcp)_tool_use|[a-z_]+_tool_result|compaction|container_upload"
+)
 NAMELESS_NOTE: Final = "the arguments of a tool call were left out: its name never came"
 
 
@@ -74,7 +80,8 @@ class MessagesDecoder(BodyDecoder[MessagesEvent]):
 
     def _take(self, name: bytes, event: MessagesEvent, parts: list[Part]) -> bool:
         if event.type != "content_block_delta":
-            kind = event.type or name.decode("utf-8", "replace") or _kind_of(event)
+            told = event.type if isinstance(event.type, str) else ""
+            kind = told or name.decode("utf-8", "replace") or _kind_of(event)
             if kind != "content_block_delta":
                 return self._take_other(kind, event, parts)
         delta = event.delta
@@ -146,7 +153,7 @@ class MessagesDecoder(BodyDecoder[MessagesEvent]):
         for kind in list(PIECES) if told is None else [SHORT_KINDS.get(told, told)]:
             field = PIECES.get(kind)
             if field is None:
-                self._note(f"content of kind {kind[:40]!r} was left out")
+                self._note_kind(kind)
             elif piece := getattr(delta, field):
                 self._take_piece(index, kind, piece, parts)
 
@@ -179,6 +186,8 @@ class MessagesDecoder(BodyDecoder[MessagesEvent]):
         elif block.tool >= 0:
             block.has_arguments = True
             parts.append(ToolCallDelta(block.tool, text))
+        elif VENDORS_OWN.fullmatch(block.kind) is None:
+            self.outcome.malformed_events += 1
 
     def _start_block(self, index: Any, fields: Any, parts: list[Part]) -> None:
         if isinstance(fields, str):
@@ -205,6 +214,11 @@ class MessagesDecoder(BodyDecoder[MessagesEvent]):
             call_id = self._own_id(text_of(fields.get("id")), made)
             name = text_of(fields.get("name")) or ""
             parts.append(ToolCallStarted(block.tool, call_id, name))
+        elif VENDORS_OWN.fullmatch(block.kind) is None:
+            self._note_kind(block.kind)
+
+    def _note_kind(self, kind: str) -> None:
+        self._note(f"content of kind {repair_text(kind[:40])!r} was left out")
 
     def _start_text(self, fields: dict[str, Any], parts: list[Part]) -> None:
         citations = fields.get("citations")
@@ -251,7 +265,7 @@ def _kind_of(event: MessagesEvent) -> str:
     """Return what an event is that does not say it, if it adds anything."""
     delta = event.delta
     if delta is None:
-        return ""
+        return "content_block_start" if event.content_block is not None else ""
     return "message_delta" if delta.stop_reason else "content_block_delta"
 
 

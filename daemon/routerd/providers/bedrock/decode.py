@@ -235,6 +235,10 @@ class ConverseDecoder(BodyDecoder[ConverseEvent]):
         tool = start.get("toolUse")
         if not isinstance(tool, dict) or tool.get("type") == "server_tool_use":
             block.is_foreign = True
+            if tool is None and start:
+                self._note_kind(start)
+            elif not isinstance(tool, dict):
+                self.outcome.malformed_events += 1
             return
         if tool.get("name") == ANSWER_TOOL:
             block.is_answer = self._answered = True

@@ -34,6 +34,9 @@ class OpenItem(Struct):
     parts: dict[int, Told] = field(default_factory=dict)
     last: Told = field(default_factory=Told)
     ended_part: Any = NOT_ENDED  # where the text without a place has ended
+    begun: bool = False
+    again: bool = False  # what comes of it was there before
+    named: bool = False  # by an id
     has_name: bool = False
     reasoning: str = ""
     ended: bool = False
@@ -72,15 +75,29 @@ class OpenItems:
         self._by_key: dict[int | str, OpenItem] = {}
         self._all: list[OpenItem] = []
 
+    def begin(self, index: Any, item_id: Any) -> OpenItem:
+        """Begin an item, or take up the one that pieces came of before its beginning."""
+        item = self.known(index, item_id)
+        if item is not None and item.ended and self.is_sure(item, item_id):
+            item.again = True
+        elif item is None or item.ended or (item.begun and not self.is_sure(item, item_id)):
+            item = self.open(index, item_id)
+        elif type(item_id) is str:
+            self._name(item, item_id)
+        item.begun = True
+        return item
+
+    def is_sure(self, item: OpenItem, item_id: Any) -> bool:
+        """Return whether an event is about this very item, and not only one in its place."""
+        return item.again or (type(item_id) is str and self._by_key.get(item_id) is item)
+
     def open(self, index: Any, item_id: Any) -> OpenItem:
-        """Begin an item."""
+        """Begin a new item."""
         item = OpenItem(len(self._all))
         self._all.append(item)
         if type(index) is int:
             self._by_key[index] = item
-        if type(item_id) is str:
-            self._by_key[item_id] = item
-        return item
+        return self._name(item, item_id) if type(item_id) is str else item
 
     def known(self, index: Any, item_id: Any) -> OpenItem | None:
         """Return the item of a place, or of an id; None where there is no such item."""
@@ -91,18 +108,31 @@ class OpenItems:
 
     def of(self, index: Any, item_id: Any) -> OpenItem:
         """Return the item that a piece is of: one that was begun, or a new one."""
-        item = self.known(index, item_id)
-        if item is None and self._all and type(index) is not int and type(item_id) is not str:
-            item = self._all[-1]
-        return item or self.open(index, item_id)
+        item, last = self.known(index, item_id), self._all[-1] if self._all else None
+        if item is not None:
+            return item
+        if last is not None and not last.ended and type(index) is not int:
+            if type(item_id) is not str:
+                return last
+            if last.begun and not (last.named or last.told):  # its beginning did not say its id
+                return self._name(last, item_id)
+        return self.open(index, item_id)
 
     def ending(self, index: Any, item_id: Any, kind: TextKind | None) -> OpenItem | None:
         """Return the item that an end is of; None where it could be one of several."""
         item = self.known(index, item_id)
-        if item is not None or type(index) is int or type(item_id) is not str:
-            return item or self.of(index, item_id)
+        if item is not None or type(index) is int:
+            return item or self.open(index, item_id)
         kinds = SAID if kind in SAID else {kind}
+        if type(item_id) is not str:
+            last = self._all[-1] if self._all else None
+            is_last = last is not None and (not last.ended or kinds & last.told.keys())
+            return last if is_last else self.open(index, item_id)
         meant = [item for item in self._all if not item.ended and kinds & item.told.keys()]
         if not meant:
-            return self.open(index, item_id)
+            return self.of(index, item_id)
         return meant[0] if len(meant) == 1 else None
+
+    def _name(self, item: OpenItem, item_id: str) -> OpenItem:
+        self._by_key[item_id], item.named = item, True
+        return item

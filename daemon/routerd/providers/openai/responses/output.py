@@ -37,6 +37,7 @@ from routerd_proto.frames import ReasoningDelta, ReasoningEnded, RefusalDelta, T
 
 __all__ = ["OutputReader"]
 
+LATE_PIECE_NOTE: Final = "a piece that only came behind the end of its text was left out"
 LATE_REASONING_NOTE: Final = "reasoning that only came behind the content was left out"
 # So many pieces are counted at a time: most are a word, and counting has a price of its own.
 PIECES: Final = 64
@@ -86,6 +87,8 @@ class OutputReader:
         self._settle()
         item = self._items.of(index, item_id)
         part = item.part(place)
+        if self._is_late(item, item_id, part):
+            return
         self._say(item, "text", part, text, parts)
         if key is not None:
             self._at, self._place = key, place
@@ -98,7 +101,9 @@ class OutputReader:
         if type(text) is str and text:
             self._settle()
             item = self._items.of(index, item_id)
-            self._say(item, "refusal", item.part(place), text, parts)
+            part = item.part(place)
+            if not self._is_late(item, item_id, part):
+                self._say(item, "refusal", part, text, parts)
 
     def take_reasoning(
         self, kind: str, index: Any, item_id: Any, place: Any, text: Any, parts: list[Part]
@@ -119,7 +124,9 @@ class OutputReader:
         """Give out a piece of a call's arguments."""
         if isinstance(text, str) and text:
             self._settle()
-            self._argue(self._items.of(index, item_id), text, parts)
+            item = self._items.of(index, item_id)
+            if not self._is_late(item, item_id, item.count("arguments")):
+                self._argue(item, text, parts)
 
     # --- whole parts and items --------------------------------------------------------------------
 
@@ -156,7 +163,7 @@ class OutputReader:
         self._settle()
         if not isinstance(fields, dict):
             return
-        item = self._items.open(index, fields.get("id"))
+        item = self._items.begin(index, fields.get("id"))
         if fields.get("type") == "function_call":
             self._begin_call(item, fields, parts)
 
@@ -230,10 +237,20 @@ class OutputReader:
                 told.add(units)
 
     def _rest(self, told: Told, whole: str) -> str:
+        """Return what is to be given out of a whole text."""
         rest = told.rest_of(whole)
         if rest is None:
             self._note(OTHER_TEXT_NOTE)
+        elif whole:
+            told.whole = True
         return rest or ""
+
+    def _is_late(self, item: OpenItem, item_id: Any, told: Told) -> bool:
+        """Return whether a piece comes behind the end of its text, which had it already."""
+        if not (told.whole and self._items.is_sure(item, item_id)):
+            return False
+        self._note(LATE_PIECE_NOTE)
+        return True
 
     def _whole(self, kind: TextKind, index: Any, item_id: Any, text: Any) -> OpenItem | None:
         """Return the item that a whole text is of; None where it says nothing, or nobody knows."""

@@ -30,10 +30,14 @@ def units_of(text: str) -> bytes:
 
 
 class Told(Struct):
-    """A text as far as it was given out: its length in bytes of UTF-16, and their checksum."""
+    """A text as far as it was given out: its length in bytes of UTF-16, and their checksum.
+
+    `whole`: its end came, and nothing of it is missing.
+    """
 
     length: int = 0
     checksum: int = 0
+    whole: bool = False
 
     def add(self, units: bytes) -> None:
         """Count a piece that was given out."""

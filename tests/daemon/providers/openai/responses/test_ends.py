@@ -253,6 +253,59 @@ def test_a_long_text_is_compared_whole(count: int) -> None:
     assert (text_in(parts), outcome.notes) == ("".join(words), [OTHER_TEXT_NOTE])
 
 
+def test_a_beginning_that_comes_late_begins_nothing_new() -> None:
+    body = delta("a", item_id="m") + added(0, message()) + delta("b", item_id="m")
+    parts, outcome = decode(OPENAI, [body + done(0, message("ab")) + completed()])
+    assert (text_in(parts), outcome.notes) == ("ab", [])
+    pieces_first = event("response.function_call_arguments.delta", item_id="fc_0", delta='{"a":1}')
+    for body in (
+        pieces_first + event("response.output_item.added", item=call(0, "")),
+        pieces_first + added(0, call(0, "")) + done(0, call(0, '{"a":1}')),
+    ):
+        parts, outcome = decode(OPENAI, [body + completed(output=[call(0, '{"a":1}')])])
+        assert calls_in(parts) == [("call_0", "tool_0", '{"a":1}')]
+        assert outcome.notes == []
+
+
+def test_what_names_nothing_belongs_to_no_item_that_has_ended() -> None:
+    item = {"type": "reasoning", "id": "rs", "summary": [{"type": "summary_text", "text": "Hm."}]}
+    thought_of = event("response.output_item.done", item=item)
+    body = thought_of + event("response.output_text.delta", delta="a")
+    body += event("response.output_text.done", text="ab")
+    body += event("response.output_item.done", item=message("abc"))
+    body += event("response.function_call_arguments.delta", delta='{"a"')
+    body += event("response.output_item.done", item=call(0, '{"a":1}'))
+    whole = completed(output=[item, message("abc"), call(0, '{"a":1}')])
+    parts, outcome = decode(OPENAI, [body + whole])
+    assert (text_in(parts), outcome.notes) == ("abc", [])
+    assert calls_in(parts) == [("call_0", "tool_0", '{"a":1}')]
+    assert text_in(decode(OPENAI, [thought_of + event("response.output_text.done", text="x")])[0])
+
+
+def test_a_beginning_without_an_id_is_that_of_the_pieces_behind_it() -> None:
+    body = event("response.output_item.added", item={**call(0, ""), "id": None})
+    body += event("response.function_call_arguments.delta", item_id="fc_0", delta='{"a":1}')
+    parts, _ = decode(OPENAI, [body + completed(output=[call(0, '{"a":1}')])])
+    assert calls_in(parts) == [("call_0", "tool_0", '{"a":1}')]
+
+
+@pytest.mark.parametrize("name", ["text.sse", "tools_parallel.sse", "refusal.sse"])
+def test_events_that_are_sent_again_say_nothing_twice(name: str) -> None:
+    *before, last = events_of(name)
+    once, _ = decode(OPENAI, [b"".join(before) + last])
+    parts, outcome = decode(OPENAI, [b"".join(before) * 2 + last])
+    assert said(parts) == said(once)
+    assert outcome.complete
+
+
+def test_another_item_in_the_place_of_one_that_ended_is_given_out() -> None:
+    body = delta("a", item_id="x") + done(0, message("a", id="x"))
+    body += delta("b", item_id="y") + done(0, message("b", id="y"))
+    body += added(0, message(id="z")) + delta("c", item_id="z")
+    parts, _ = decode(OPENAI, [body + completed()])
+    assert text_in(parts) == "abc"
+
+
 def events_of(name: str) -> list[bytes]:
     body = fixture(f"openai-responses/{name}")
     return [block + b"\n\n" for block in body.split(b"\n\n") if block.strip()]
