@@ -15,7 +15,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -73,11 +73,19 @@ def in_thread(load: Callable[[], None]) -> int:
     return counter.count
 
 
-def in_daemon(cores: Cores, folder: Path, port: int, load: Callable[[Client], None]) -> int:
-    """Count what the event loop of a new daemon calls during a load."""
+def in_daemon(
+    cores: Cores,
+    folder: Path,
+    port: int,
+    load: Callable[[Client], None],
+    *,
+    what: str = "functions",
+    program: Sequence[str] = ("bench.counted_daemon",),
+) -> int:
+    """Count what the event loop of a new daemon calls, or what it runs, during a load."""
     file = folder / "count"
-    program = ("-m", "bench.counted_daemon", str(file))
-    with daemon(cores, folder, port, program) as running, Client(running.path) as client:
+    counted = ("-m", *program, what, str(file))
+    with daemon(cores, folder, port, counted) as running, Client(running.path) as client:
         load(client)
         os.kill(running.pid, signal.SIGUSR1)
         load(client)
