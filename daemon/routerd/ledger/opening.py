@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-import time
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,8 +25,7 @@ __all__ = ["DAMAGED", "OpenLedger", "cannot_open", "open_for_writing"]
 
 BUSY_MILLISECONDS: Final = 5000
 JOURNAL_BYTES: Final = 16 * 1024 * 1024
-# How many of SQLite's steps run between two looks at the clock.
-STEPS_BETWEEN_LOOKS: Final = 10_000
+CHECK: Final = "PRAGMA quick_check(1)"
 DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 PRAGMAS: Final = (
     "PRAGMA auto_vacuum = INCREMENTAL",  # before the first table, or never
@@ -150,18 +149,27 @@ def _recognise(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _check(connection: sqlite3.Connection, seconds: float) -> None:
-    """Look for damage for so long; a large ledger must not keep the daemon from starting."""
-    until = time.monotonic() + seconds
-    connection.set_progress_handler(lambda: time.monotonic() > until, STEPS_BETWEEN_LOOKS)
+    """Look for damage for so long; a large ledger must not keep the daemon from starting.
+
+    The whole of a table is one instruction to SQLite, between which alone its progress handler is
+    called: seconds for a million records. An interruption is seen at every page.
+    """
+    if seconds <= 0:
+        return
+    timer = threading.Timer(seconds, connection.interrupt)
+    timer.daemon = True
+    timer.start()
     try:
-        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        (verdict,) = connection.execute(CHECK).fetchone()
+        is_whole = timer.is_alive()
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
             return
         raise
     finally:
-        connection.set_progress_handler(None, 0)
-    if verdict != "ok":
+        timer.cancel()
+        timer.join()  # it must not interrupt what comes next
+    if verdict != "ok" and is_whole:
         raise Damaged(verdict)
 
 

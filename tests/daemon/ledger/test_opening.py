@@ -14,7 +14,7 @@ import pytest
 
 from routerd.domain import Record
 from routerd.errors import StartError
-from routerd.ledger import Ledger, LedgerUnreadable, WriterSettings, open_reader
+from routerd.ledger import Ledger, LedgerUnreadable, WriterSettings, open_reader, opening
 from routerd.ledger.schema import APPLICATION_ID, MIGRATIONS
 from routerd.telemetry.events import Event, LedgerMovedAside
 from tests.daemon.ledger.conftest import OpenLedger
@@ -139,10 +139,17 @@ def test_damage_inside_is_found_and_the_file_kept(path: Path) -> None:
     assert Path(event.path).read_bytes() == damaged
 
 
-def test_the_check_for_damage_gives_up_in_time(path: Path) -> None:
-    use(path, *(full_record(number) for number in range(2000)))
-    found, events = use(path, writing=WriterSettings(check_seconds=-1.0))
-    assert len(found) == 2000
+@pytest.mark.parametrize("seconds", [0.0, 0.05])
+def test_the_check_for_damage_gives_up_in_time(
+    path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    use(path, *(full_record(number) for number in range(200)))
+    for_ever = (
+        "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n"
+    )
+    monkeypatch.setattr(opening, "CHECK", for_ever)
+    found, events = use(path, writing=WriterSettings(check_seconds=seconds))
+    assert len(found) == 200
     assert events == []
 
 
