@@ -316,6 +316,18 @@ def results_in_body(value: Any) -> Iterator[Sent]:
                 yield Sent(call_id, text=_text(content))
 
 
+def signed_in(value: Any) -> Iterator[Json]:
+    """Go through what only its vendor can read: blocks of reasoning, and parts with a signature."""
+    for item in _objects(value):
+        if (
+            str(item.get("type", "")).startswith(("thinking", "redacted_thinking", "reasoning"))
+            or "reasoningContent" in item
+            or "thoughtSignature" in item
+            or item.get("thought") is True
+        ):
+            yield item
+
+
 def _objects(value: Any) -> Iterator[Json]:
     if isinstance(value, dict):
         yield value

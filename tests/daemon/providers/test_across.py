@@ -1,4 +1,8 @@
-"""A conversation crosses vendors: from A to B and back to A, arbitrary ones, over all adapters."""
+"""A conversation crosses vendors: from A to B and back to A, arbitrary ones, over all adapters.
+
+What must come back is told by what the vendor wrote, not by what was read of it: a signature that
+is lost on the way in is as lost as one that is not sent.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routerd.providers.call_ids import with_distinct_calls
+from routerd.providers.gemini.messages import STAND_IN_SIGNATURE
 from routerd.providers.registry import ADAPTERS
 from routerd_proto.content import Message, Reasoning, Text, Tool, ToolCall, ToolResult
 from tests.daemon.providers.drive import ABLE, encoded, request
@@ -27,11 +32,13 @@ from tests.daemon.providers.speaking import (
     leaves,
     name_of,
     results_in_body,
+    signed_in,
     turns_of,
 )
 
-THOUGHT = re.compile(r"<thought \d+>")
+THOUGHT, SIGNATURE = re.compile(r"<thought \d+>"), re.compile(r"<signature \d+>")
 NAMES = ("look_up", "find-it", "a")
+SIGNED = "thoughtSignature"
 LEFT_OUT = "reasoning of an earlier answer was left out"
 TOOLS = [Tool(name, parameters={"type": "object", "properties": {}}) for name in NAMES]
 # What servers of all kinds call a call: some begin anew in every answer, some write anything.
@@ -40,11 +47,19 @@ SPOKEN = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 ARGUMENTS = st.dictionaries(SPOKEN, st.integers(0, 9) | SPOKEN, max_size=2)
 
 
+class Answer(NamedTuple):
+    """An answer: who gave it, how it was written, and as what it is in the conversation."""
+
+    author: Speaker
+    written: dict[str, Any]
+    message: Message
+
+
 class Said(NamedTuple):
-    """A conversation, and who gave which of its answers."""
+    """A conversation, and the answers in it."""
 
     messages: list[Message]
-    answers: list[tuple[Speaker, Message]]
+    answers: list[Answer]
 
 
 class Counting:
@@ -97,10 +112,11 @@ def conversations(
     messages = [Message("user", counting.mark("words"))]
     if draw(st.booleans()):
         messages.insert(0, Message("system", "Be brief."))
-    answers: list[tuple[Speaker, Message]] = []
+    answers: list[Answer] = []
     for speaker in speakers:
-        answer = speaker.say(counting.blocks())
-        answers.append((speaker, answer))
+        blocks = counting.blocks()
+        answer = speaker.say(blocks)
+        answers.append(Answer(speaker, speaker.write(blocks), answer))
         messages.append(answer)
         calls = tool_calls(answer)
         if calls:
@@ -121,6 +137,25 @@ def sent(speaker: Speaker, messages: list[Message]) -> tuple[dict[str, Any], lis
     return encoded(speaker.build(), chat)
 
 
+def in_turns(*speakers: Speaker) -> Said:
+    """Have the speakers answer in turns, each time with everything that an answer may hold."""
+    messages, answers = [Message("user", "<words 0>")], list[Answer]()
+    for turn, speaker in enumerate(speakers, 1):
+        blocks: list[Block] = [
+            Thought(f"<thought {turn}1>", f"<signature {turn}1>"),
+            Thought("", f"<signature {turn}2>"),
+            Words(f"<words {turn}1>"),
+            Use("call_0", "look_up", {"turn": turn}, f"<signature {turn}3>"),
+            Use("functions.a:0", "a", {}),
+        ]
+        answer = speaker.say(blocks)
+        answers.append(Answer(speaker, speaker.write(blocks), answer))
+        calls = enumerate(tool_calls(answer), 2 * (turn - 1))
+        results = [ToolResult(call.id, f"<result {number}>") for number, call in calls]
+        messages += [answer, Message("tool", results[::-1]), Message("user", f"<words {turn}2>")]
+    return Said(messages, answers)
+
+
 few = settings(max_examples=10)  # each of them goes to every vendor
 every_speaker = pytest.mark.parametrize("speaker", SPEAKERS, ids=lambda speaker: speaker.name)
 
@@ -136,6 +171,18 @@ def test_every_adapter_speaks_here() -> None:
 
 
 @every_speaker
+def test_every_pair_from_a_to_b_to_a(speaker: Speaker) -> None:
+    for other in SPEAKERS:
+        if other != speaker:
+            said = in_turns(speaker, other, speaker)
+            for target in (speaker, other):
+                check_reasoning(target, said)
+                check_signed(target, said)
+                check_words(target, said)
+                check_calls(target, said)
+
+
+@every_speaker
 @few
 @given(st.data())
 def test_what_a_vendor_left_goes_back_to_it_and_to_nobody_else(
@@ -143,17 +190,8 @@ def test_what_a_vendor_left_goes_back_to_it_and_to_nobody_else(
 ) -> None:
     said = data.draw(a_to_b_to_a(speaker))
     for target in SPEAKERS:
-        body, notes = sent(target, said.messages)
-        found = "\n".join(leaves(turns_of(body)))
-        is_missed = False
-        for author, answer in said.answers:
-            kept = target.keeps if author == target else frozenset()
-            reasoning = [part for part in answer.content if isinstance(part, Reasoning)]
-            thoughts = [text for part in reasoning for text in THOUGHT.findall(part.text)]
-            assert_kept(found, thoughts, is_kept="text" in kept)
-            assert_kept(found, list(signatures_in(reasoning)), is_kept="data" in kept)
-            is_missed = is_missed or (bool(reasoning) and not kept)
-        assert any(LEFT_OUT in note for note in notes) == is_missed
+        check_reasoning(target, said)
+        check_signed(target, said)
 
 
 @every_speaker
@@ -163,12 +201,8 @@ def test_all_words_reach_everybody_once_and_in_their_order(
     speaker: Speaker, data: st.DataObject
 ) -> None:
     said = data.draw(a_to_b_to_a(speaker))
-    words = [text for message in said.messages for text in words_of(message)]
     for target in SPEAKERS:
-        body, _ = sent(target, said.messages)
-        found = "\n".join(leaves(turns_of(body)))
-        assert [found.count(text) for text in words] == [1] * len(words)
-        assert_kept(found, words, is_kept=True)
+        check_words(target, said)
 
 
 @every_speaker
@@ -176,20 +210,60 @@ def test_all_words_reach_everybody_once_and_in_their_order(
 @given(st.data())
 def test_calls_and_results_stay_paired(speaker: Speaker, data: st.DataObject) -> None:
     said = data.draw(a_to_b_to_a(speaker))
-    calls = [part for _, answer in said.answers for part in tool_calls(answer)]
     for target in SPEAKERS:
-        body, _ = sent(target, said.messages)
-        turns = turns_of(body)
-        given, returned = list(calls_in_body(turns)), list(results_in_body(turns))
-        assert [(one.name, one.arguments) for one in given] == [
-            (call.name, json.loads(call.arguments)) for call in calls
-        ]
-        assert len({one.id for one in given}) == len(given)
-        assert len(returned) == len(given)
-        by_id = {one.id: one for one in returned}
-        for number, one in enumerate(given):
-            assert f"<result {number}>" in by_id[one.id].text
-            assert by_id[one.id].name in (None, one.name)
+        check_calls(target, said)
+
+
+def check_reasoning(target: Speaker, said: Said) -> None:
+    """Check that reasoning is with whom it belongs to, in its order, and with nobody else."""
+    body, notes = sent(target, said.messages)
+    found = "\n".join(leaves(turns_of(body)))
+    is_missed = False
+    for author, written, message in said.answers:
+        kept = target.keeps if author == target else frozenset()
+        texts = "\n".join(leaves(written))
+        assert_kept(found, THOUGHT.findall(texts), is_kept="text" in kept)
+        assert_kept(found, SIGNATURE.findall(texts), is_kept="data" in kept)
+        reasons = any(isinstance(part, Reasoning) for part in message.content)
+        is_missed = is_missed or (reasons and not kept)
+    assert any(LEFT_OUT in note for note in notes) == is_missed
+
+
+def check_signed(target: Speaker, said: Said) -> None:
+    """Check that what only a vendor can read comes back as it wrote it, to the last byte."""
+    if "data" not in target.keeps:
+        return
+    body, _ = sent(target, said.messages)
+    found = [item for item in signed_in(turns_of(body)) if item.get(SIGNED) != STAND_IN_SIGNATURE]
+    wrote = [answer.written for answer in said.answers if answer.author == target]
+    expected = [item for written in wrote for item in signed_in(written)]
+    assert list(map(as_written, found)) == list(map(as_written, expected))
+
+
+def check_words(target: Speaker, said: Said) -> None:
+    """Check that all that was said is there once, in its order."""
+    words = [text for message in said.messages for text in words_of(message)]
+    body, _ = sent(target, said.messages)
+    found = "\n".join(leaves(turns_of(body)))
+    assert [found.count(text) for text in words] == [1] * len(words)
+    assert_kept(found, words, is_kept=True)
+
+
+def check_calls(target: Speaker, said: Said) -> None:
+    """Check that all calls are there in their order, each with its own result."""
+    calls = [part for answer in said.answers for part in tool_calls(answer.message)]
+    body, _ = sent(target, said.messages)
+    turns = turns_of(body)
+    given, returned = list(calls_in_body(turns)), list(results_in_body(turns))
+    assert [(one.name, one.arguments) for one in given] == [
+        (call.name, json.loads(call.arguments)) for call in calls
+    ]
+    assert len({one.id for one in given}) == len(given)
+    assert len(returned) == len(given)
+    by_id = {one.id: one for one in returned}
+    for number, one in enumerate(given):
+        assert f"<result {number}>" in by_id[one.id].text
+        assert by_id[one.id].name in (None, one.name)
 
 
 @every_speaker
@@ -217,9 +291,10 @@ def assert_kept(found: str, pieces: list[str], *, is_kept: bool) -> None:
     assert places == sorted(places)
 
 
-def signatures_in(reasoning: list[Reasoning]) -> Iterator[str]:
-    for part in reasoning:
-        yield from (text for text in leaves(part.data) if text.startswith("<signature"))
+def as_written(item: dict[str, Any]) -> dict[str, Any]:
+    """Return what a vendor must find as it wrote it; the ids of calls are made to differ."""
+    call = item.get("functionCall")
+    return item if call is None else {**item, "functionCall": {**call, "id": None}}
 
 
 def words_of(message: Message) -> list[str]:

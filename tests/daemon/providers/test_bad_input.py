@@ -168,6 +168,7 @@ STREAMS = (
 )
 SAID = ("Hel", "lo")
 GATEWAY = b"<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head></html>"
+PAGE = "the answer is a web page: 502 Bad Gateway"
 every_wire = pytest.mark.parametrize("wire", STREAMS, ids=lambda wire: wire.dialect or wire.adapter)
 every_wire_of_lines = pytest.mark.parametrize(
     "wire",
@@ -276,6 +277,7 @@ def test_what_is_no_answer_is_a_failure_of_the_provider(
     assert (parts, outcome.complete) == ([], False)
     if outcome.failure is not None:
         assert outcome.failure.error_class is ErrorClass.BAD_ANSWER
+        assert (outcome.failure.message == PAGE) == (body == GATEWAY)
     else:
         assert stream  # words that are no event: the stream ended without its end mark
 

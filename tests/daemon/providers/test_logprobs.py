@@ -19,7 +19,7 @@ from routerd.providers.openai import DIALECTS, OpenAIAdapter
 from routerd.providers.openai.responses import ResponsesAdapter
 from routerd.providers.registry import ADAPTERS, build_adapter
 from routerd_proto.codec import DEFAULT_MAX_FRAME_BYTES, encode_frame
-from routerd_proto.frames import LikelyToken, LogprobsAdded, TokenLogprob
+from routerd_proto.frames import LikelyToken, LogprobsAdded, TextDelta, TokenLogprob
 from tests.daemon.providers.drive import ABLE, decode, encoded, request, text_in
 
 TELLING = structs.replace(ABLE, logprobs=True)
@@ -271,5 +271,22 @@ def test_a_model_that_gives_none_is_not_asked(name: str) -> None:
     assert "a-model gives no log probabilities" in refused_by(build_adapter(name), able=False)
 
 
-def test_a_wire_that_has_none_is_not_asked_whatever_the_directory_says() -> None:
-    assert "this provider" in refused_by(build_adapter("anthropic"), able=True)
+def test_what_responses_tells_with_the_text_or_at_its_end() -> None:
+    place = {"output_index": 0, "content_index": 0, "item_id": "m"}
+    told = [{"token": "lo", "logprob": -1.0, "top_logprobs": []}]
+    delta = {"type": "response.output_text.delta", "delta": "lo", "logprobs": told, **place}
+    done = {"type": "response.output_text.done", "text": "lo", "logprobs": told, **place}
+    end = {"type": "response.completed", "response": {"id": "r", "status": "completed"}}
+    text = {"type": "output_text", "text": "lo", "logprobs": told}
+    item = {"type": "message", "id": "m", "content": [text]}
+    whole = {"id": "r", "status": "completed", "output": [item]}
+    for events in ([delta, done, end], [done, end], [{**end, "response": whole}]):
+        body = b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events)
+        parts, outcome = decode(build_adapter("openai-responses"), [body])
+        assert parts == [TextDelta("lo"), LogprobsAdded([LO])]
+        assert outcome.complete
+
+
+@pytest.mark.parametrize("name", ["anthropic", "bedrock"])
+def test_a_wire_that_has_none_is_not_asked_whatever_the_directory_says(name: str) -> None:
+    assert "this provider" in refused_by(build_adapter(name), able=True)

@@ -13,6 +13,7 @@ from routerd.providers.base import Adapter
 from routerd.providers.registry import build_adapter
 from tests.daemon.providers.bedrock import wire as frames
 from tests.daemon.providers.drive import FIXTURES, decode, text_in
+from tests.daemon.providers.test_bad_input import SAID, Wire, every_wire_of_lines, whole
 
 ADAPTERS = {
     name: build_adapter(name)
@@ -132,6 +133,17 @@ def test_an_answer_is_the_same_however_it_is_cut(adapter: Adapter, path: Any) ->
     for cut in range(1, len(body)):
         assert decode(adapter, [body[:cut], body[cut:]]) == whole, cut
     assert decode(adapter, [body[index : index + 1] for index in range(len(body))]) == whole
+
+
+@every_wire_of_lines
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_an_event_of_several_lines_is_one_wherever_it_is_cut(wire: Wire, end: bytes) -> None:
+    body = b""
+    for event in wire.events(*SAID):
+        lines = event if isinstance(event, str) else json.dumps(event, indent=1)
+        body += b"data: " + lines.encode().replace(b"\n", b"\ndata: ") + b"\n\n"
+    text, outcome = whole(wire, body.replace(b"\n", end))
+    assert (text, outcome.complete, outcome.malformed_events) == ("Hello", True, 0)
 
 
 @pytest.mark.parametrize(("adapter", "path"), READ_BY)

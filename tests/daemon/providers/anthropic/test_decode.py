@@ -47,6 +47,15 @@ def test_text_and_its_usage() -> None:
     assert (outcome.malformed_events, outcome.notes) == (0, [])
 
 
+def test_a_citation_comes_where_it_stands_in_the_stream() -> None:
+    cited = {"type": "char_location", "cited_text": "x", "document_index": 0}
+    body = block(0, type="text", text="") + delta(0, "text_delta", text="Hi")
+    body += delta(0, "citations_delta", citation=cited) + delta(0, "text_delta", text="!")
+    parts, outcome = decode(ANTHROPIC, [body + event("content_block_stop", index=0) + STOP])
+    assert parts == [TextDelta("Hi"), CitationAdded("anthropic", cited), TextDelta("!")]
+    assert (outcome.complete, outcome.notes) == (True, [])
+
+
 def test_each_text_delta_comes_out_at_once() -> None:
     decoder = ANTHROPIC.decoder(stream=True)
     assert decoder.feed(delta(0, "text_delta", text="a")) == [TextDelta("a")]

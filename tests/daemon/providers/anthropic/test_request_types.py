@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from routerd.errors import CallRefused
 from routerd.providers.anthropic import AnthropicAdapter
 from routerd_proto.content import ToolName
-from tests.daemon.providers.conversations import CONVERSATIONS, TOOLS
+from tests.daemon.providers.conversations import TOOLS, conversations
 from tests.daemon.providers.drive import ABLE, encoded, request, walked
 
 REASON = "the vendors' own clients are not installed: requirements-vendors.lock"
@@ -39,7 +39,7 @@ OPTIONS = st.fixed_dictionaries(
     },
 )
 CALLS = st.tuples(
-    CONVERSATIONS,
+    conversations(documents="anywhere"),
     OPTIONS,
     TOOLS,
     st.sampled_from([None, "auto", "none", "required", "named"]),

@@ -79,6 +79,14 @@ def test_a_whole_stream() -> None:
     assert (outcome.malformed_events, outcome.notes) == (0, [])
 
 
+def test_a_citation_comes_where_it_stands_in_the_stream() -> None:
+    cited = {"title": "A", "location": {"web": {"url": "https://example.org"}}}
+    frames = [START, delta(0, text="Hi"), delta(0, citation=cited), delta(0, text="!")]
+    parts, outcome = decode(BEDROCK, [*frames, block_stop(0), stopped(), metadata(inputTokens=1)])
+    assert parts == [TextDelta("Hi"), CitationAdded("bedrock", cited), TextDelta("!")]
+    assert (outcome.complete, outcome.notes) == (True, [])
+
+
 def test_it_is_the_same_however_it_is_split() -> None:
     expected = decode(BEDROCK, WHOLE)
     data = b"".join(WHOLE)

@@ -273,9 +273,37 @@ def test_marks_inside_results_are_sent_behind_them() -> None:
 
 
 def test_blank_text_and_the_first_turn() -> None:
-    found = turns(Message("assistant", "Hello "), Message("user", " "), Message("user", "Hi"))
-    assert [turn["role"] for turn in found] == ["user", "assistant", "user"]
-    assert found[2]["content"] == [{"text": "Hi"}]
+    said = [Message("user", text) for text in (" ", "Hi", "there")]
+    found = turns(Message("assistant", "Hello "), Message("assistant", "you"), *said)
+    assert found == [
+        {"role": "user", "content": [{"text": "."}]},
+        {"role": "assistant", "content": [{"text": "Hello "}, {"text": "you"}]},
+        {"role": "user", "content": [{"text": "Hi"}, {"text": "there"}]},
+    ]
+
+
+def test_results_open_their_turn_with_their_images_and_their_status() -> None:
+    pixel = Image(data=b"\x00", media_type="image/png")
+    found = turns(
+        Message("user", "go"),
+        Message("assistant", [ToolCall("a", "look"), ToolCall("b", "look")]),
+        Message("user", [Text("so?"), ToolResult("a", [Text("seen"), pixel])]),
+        Message("tool", [ToolResult("b", "gone", is_error=True)]),
+        tools=[Tool("look")],
+    )
+    seen = [{"text": "seen"}, {"image": {"format": "png", "source": {"bytes": "AA=="}}}]
+    gone = {"toolUseId": "b", "content": [{"text": "gone"}], "status": "error"}
+    assert found[2]["content"] == [
+        {"toolResult": {"toolUseId": "a", "content": seen}},
+        {"toolResult": gone},
+        {"text": "so?"},
+    ]
+
+
+def test_claude_gets_no_stop_sequence_of_white_space() -> None:
+    body, notes = encoded(BEDROCK, request(CLAUDE, stop=["END", "\n\n"]))
+    assert body["inferenceConfig"] == {"stopSequences": ["END"]}
+    assert notes == ["a stop sequence of white space was left out: this provider refuses it"]
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,10 @@ def test_signatures_go_back_with_the_parts_they_came_with() -> None:
     ]
     results = [part["functionResponse"] for part in body["contents"][2]["parts"]]
     assert [result["response"] for result in results] == [{"output": "22 C"}, {"output": "20 C"}]
+    assert [(result["id"], result["name"]) for result in results] == [
+        (ids[0], "weather"),
+        (ids[1], "weather"),
+    ]
     assert notes == []
 
 

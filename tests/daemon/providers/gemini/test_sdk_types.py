@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from routerd.providers.gemini import GeminiAdapter
 from routerd_proto.content import Content, Message, Reasoning, ToolCall, ToolName
-from tests.daemon.providers.conversations import CONVERSATIONS, TOOLS
+from tests.daemon.providers.conversations import TOOLS, conversations
 from tests.daemon.providers.drive import ABLE, encoded, request
 
 genai = pytest.importorskip(
@@ -112,7 +112,7 @@ def with_own(message: Message, drawn: Any) -> Message:
     return replace(message, content=content)
 
 
-@given(CONVERSATIONS, TOOLS, OPTIONS, st.sampled_from(MODELS), st.data())
+@given(conversations(documents="anywhere"), TOOLS, OPTIONS, st.sampled_from(MODELS), st.data())
 def test_every_request_is_one_that_the_client_sends_too(
     client: tuple[Any, Kept], messages: list[Message], tools: Any, options: Any, model: str,
     data: Any,

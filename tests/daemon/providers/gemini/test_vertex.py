@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from routerd.errors import CallRefused
 from routerd.providers.gemini import SERVICES, GeminiAdapter
 from routerd_proto.content import Message, Tool
-from tests.daemon.providers.conversations import CONVERSATIONS, TOOLS
+from tests.daemon.providers.conversations import TOOLS, conversations
 from tests.daemon.providers.drive import ABLE, decode, request
 from tests.daemon.providers.gemini.test_decode import GARBAGE, WEATHER, chunk, events
 
@@ -34,7 +34,7 @@ OPTIONS = st.fixed_dictionaries(
 
 
 @pytest.mark.parametrize("model", ["gemini-4-argon", "gemini-2.5-flash"])
-@given(CONVERSATIONS, TOOLS, OPTIONS)
+@given(conversations(documents="anywhere"), TOOLS, OPTIONS)
 def test_any_conversation_is_sent_alike(
     model: str, messages: list[Message], tools: list[Tool], options: dict[str, Any]
 ) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from routerd.providers.openai import DIALECTS, OpenAIAdapter
 from routerd_proto.content import Message, ToolName
-from tests.daemon.providers.conversations import CONVERSATIONS, TOOLS
+from tests.daemon.providers.conversations import TOOLS, conversations
 from tests.daemon.providers.drive import encoded, request, walked
 
 pytest.importorskip(
@@ -38,6 +38,8 @@ OWN_FIELDS = {"thinking", "prompt_mode", "random_seed", "reasoning_format", "cha
 OWN_OF_MESSAGES = {"prefix", "reasoning_content", "reasoning", "reasoning_details"}
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
 MODELS = ["gpt-6-luna", "gpt-5.1", "o3", "magistral-small", "qwen/qwen3-32b", "grok-4", "a-model"]
+# The documents that a dialect has a place for.
+DOCUMENTS: Any = {"file": "sent", "document_url": "anywhere", None: "text"}
 HINTS = typing.get_type_hints(parameters.CompletionCreateParamsStreaming)
 OPTIONS = st.fixed_dictionaries(
     {},
@@ -68,7 +70,7 @@ def check_message(message: dict[str, Any], dialect: str) -> None:
     parts = plain.get("content")
     if dialect == "mistral" and isinstance(parts, list):
         # Pictures inside results, and thinking that goes back, are Mistral's alone.
-        assert {part["type"] for part in parts} <= {"text", "image_url", "thinking"}
+        assert {part["type"] for part in parts} <= {"text", "image_url", "document_url", "thinking"}
         return
     # The types drop what they do not know, inside of parts too.
     assert walked(adapter_of("messages", message["role"]).validate_python(plain)) == plain
@@ -77,7 +79,6 @@ def check_message(message: dict[str, Any], dialect: str) -> None:
 @pytest.mark.parametrize("dialect", DIALECTS)
 @settings(max_examples=40)
 @given(
-    messages=CONVERSATIONS,
     tools=TOOLS,
     options=OPTIONS,
     stream=st.booleans(),
@@ -86,13 +87,14 @@ def check_message(message: dict[str, Any], dialect: str) -> None:
 )
 def test_every_request_is_one_that_the_client_could_have_sent(
     dialect: str,
-    messages: list[Message],
     tools: Any,
     options: Any,
     stream: bool,
     model: str,
     data: Any,
 ) -> None:
+    taken = DOCUMENTS[DIALECTS[dialect].documents]
+    messages: list[Message] = data.draw(conversations(documents=taken))
     names = [ToolName(tool.name) for tool in tools]
     choice = data.draw(
         st.sampled_from([None, "auto", "none", *(["required", *names] if tools else [])])

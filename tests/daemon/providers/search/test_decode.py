@@ -172,6 +172,20 @@ def test_vertex_predicts_vectors_and_counts_beside_them(count: Any) -> None:
 @pytest.mark.parametrize(
     ("model", "body"),
     [
+        ("gemini-embedding-2", {"embedding": {"values": VECTORS[0]}}),
+        ("gemini-embedding-001", {"predictions": [{"embeddings": {"values": VECTORS[0]}}]}),
+    ],
+)
+def test_vectors_of_vertex_of_another_length_are_refused(model: str, body: Any) -> None:
+    decoder = search_wires("gemini", "vertex")["embedding"].decoder(EmbedRequest(model, ["a"], 4))
+    assert [*decoder.feed(json.dumps(body).encode()), *decoder.end()] == []
+    assert decoder.outcome.failure is not None
+    assert "have 3 numbers, not 4" in decoder.outcome.failure.message
+
+
+@pytest.mark.parametrize(
+    ("model", "body"),
+    [
         ("gemini-embedding-2", {"embedding": {"values": []}}),
         ("gemini-embedding-2", {"embeddings": []}),
         ("gemini-embedding-2", {}),
@@ -278,9 +292,10 @@ def test_what_is_no_number_is_no_vector() -> None:
         assert "something else" in refused("openai", json.dumps({"data": data}).encode())
 
 
-def test_vectors_of_another_length_than_asked_for_are_refused() -> None:
-    request = EmbedRequest("m", ["a", "b"], 4)
-    assert "have 3 numbers, not 4" in refused("openai", json.dumps(OPENAI).encode(), request)
+@pytest.mark.parametrize("adapter", ANSWERS)
+def test_vectors_of_another_length_than_asked_for_are_refused(adapter: str) -> None:
+    request, body = EmbedRequest("m", ["a", "b"], 4), json.dumps(ANSWERS[adapter]).encode()
+    assert "have 3 numbers, not 4" in refused(adapter, body, request)
 
 
 @pytest.mark.parametrize(

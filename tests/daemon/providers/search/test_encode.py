@@ -11,6 +11,7 @@ from routerd.domain import Kind
 from routerd.errors import CallRefused
 from routerd.providers.registry import search_wires
 from routerd.providers.search import EmbedRequest, RankRequest, SearchWire
+from routerd_proto.search import Purpose
 
 TEXTS = ["a rose", "the sky"]
 
@@ -226,6 +227,33 @@ def test_documents_are_asked_for_in_each_vendors_words(
     body = {"model": "m", "query": "red?", "documents": TEXTS, **more}
     assert sent(of, RankRequest("m", "red?", TEXTS)) == (path, body, [])
     assert sent(of, RankRequest("m", "red?", TEXTS, 1)) == (path, body | top, [])
+    cut = sent(of, RankRequest("m", "red?", TEXTS, truncate=True))[1]
+    assert cut == body | ({"truncation": True} if more else {})
+
+
+@pytest.mark.parametrize("adapter", ["cohere", "gemini", "vertex"])
+@pytest.mark.parametrize(
+    ("purpose", "of_cohere", "of_google"),
+    [
+        ("document", "search_document", "RETRIEVAL_DOCUMENT"),
+        ("query", "search_query", "RETRIEVAL_QUERY"),
+        ("classification", "classification", "CLASSIFICATION"),
+        ("clustering", "clustering", "CLUSTERING"),
+    ],
+)
+def test_every_purpose_has_the_vendors_word(
+    adapter: str, purpose: Purpose, of_cohere: str, of_google: str
+) -> None:
+    dialect = ("gemini", "vertex") if adapter == "vertex" else (adapter, None)
+    request = EmbedRequest("gemini-embedding-001", ["a"], None, purpose)
+    _, body, notes = sent(wire("embedding", *dialect), request)
+    told = {
+        "cohere": lambda: (body["input_type"], of_cohere),
+        "gemini": lambda: (body["requests"][0]["taskType"], of_google),
+        "vertex": lambda: (body["instances"][0]["task_type"], of_google),
+    }[adapter]()
+    assert told[0] == told[1]
+    assert notes == []
 
 
 def test_tei_is_asked_in_its_own_words() -> None:

@@ -142,7 +142,7 @@ def checked(body: dict[str, Any]) -> None:
     choice=CHOICES,
     stream=st.booleans(),
     model=st.sampled_from(["gpt-6.1-sol", "gpt-6.1-terra", "gpt-5.2", "o3", "gpt-4.1"]),
-    dialect=st.sampled_from(["openai", "openrouter"]),
+    dialect=st.sampled_from(sorted(RESPONSES_DIALECTS)),
     sampling=st.sampled_from(["yes", "no", "without_reasoning"]),
 )
 def test_any_conversation_is_a_request_of_the_vendors_own(
