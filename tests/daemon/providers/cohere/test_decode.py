@@ -78,6 +78,24 @@ def test_a_tool_plan_and_parallel_calls() -> None:
     assert outcome.usage == Usage(input_tokens=37, output_tokens=28)
 
 
+def test_calls_that_arrive_mixed_are_kept_apart() -> None:
+    def call(number: int, kind: str, **fields: Any) -> bytes:
+        return event(kind, index=number, delta={"message": {"tool_calls": fields}})
+
+    def more(number: int, text: str) -> bytes:
+        return call(number, "tool-call-delta", function={"arguments": text})
+
+    begun = [
+        call(number, "tool-call-start", id=name, function={"name": name, "arguments": ""})
+        for number, name in enumerate("ab")
+    ]
+    pieces = [more(0, '{"x":'), more(1, '{"y":'), more(0, "1}"), more(1, "2}")]
+    ends = [event("tool-call-end", index=number) for number in (0, 1)]
+    parts, outcome = decode(ADAPTER, [*begun, *pieces, *ends, ended(finish_reason="TOOL_CALL")])
+    assert calls_in(parts) == [("a", "a", '{"x":1}'), ("b", "b", '{"y":2}')]
+    assert (outcome.complete, outcome.finish) == (True, "tool_calls")
+
+
 def test_thinking_comes_apart_from_the_answer() -> None:
     parts, outcome = decode(ADAPTER, [fixture("cohere/thinking.sse")])
     assert parts == [ReasoningDelta("Let me think."), THINKING, TextDelta("Answer")]
