@@ -15,8 +15,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import re
+import ssl
 import time
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Final, cast
 
 import msgspec
@@ -117,10 +119,15 @@ ANSWER: Final = plain(
 
 
 class Exchange(asyncio.Protocol):
-    """One kept connection: requests in, canned answers out."""
+    """One kept connection: requests in, canned answers out.
 
-    def __init__(self, counters: Counters) -> None:
+    It is closed after `idle_seconds` without a request, None for never.
+    """
+
+    def __init__(self, counters: Counters, idle_seconds: float | None = None) -> None:
         self._counters = counters
+        self._idle_seconds = idle_seconds
+        self._idle: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._received = b""
         self._timer: asyncio.TimerHandle | None = None
@@ -130,9 +137,12 @@ class Exchange(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._counters.accepted += 1
         self._counters.open += 1
+        self._rest()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._counters.open -= 1
+        if self._idle is not None:
+            self._idle.cancel()
         if self._timer is not None:
             self._timer.cancel()
             self._counters.cut += 1
@@ -147,7 +157,15 @@ class Exchange(asyncio.Protocol):
         if length is not None and len(body) < int(length[1]):
             return
         self._received = b""
+        if self._idle is not None:
+            self._idle.cancel()
         self._answer(head, body)
+        if self._timer is None:
+            self._rest()
+
+    def _rest(self) -> None:
+        if self._idle_seconds is not None:
+            self._idle = self._loop.call_later(self._idle_seconds, self._transport.close)
 
     def _answer(self, head: bytes, body: bytes) -> None:
         if head.startswith(b"GET"):
@@ -174,21 +192,35 @@ class Exchange(asyncio.Protocol):
         number += 1
         if number == len(pieces):
             self._timer = None
+            self._rest()
             return
         self._timer = self._loop.call_at(
             began_at + number * gap, self._write_piece, pieces, number, gap, began_at
         )
 
 
-async def serve(counters: Counters) -> tuple[asyncio.Server, int]:
-    """Listen on a free port of this machine; returns the server and its port."""
+async def serve(
+    counters: Counters,
+    certificate: Path | None = None,
+    idle_seconds: float | None = None,
+) -> tuple[asyncio.Server, int]:
+    """Listen on a free port of this machine; returns the server and its port.
+
+    `certificate` is a PEM file with its key in it, for TLS.
+    """
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Exchange(counters), "127.0.0.1", 0, backlog=2048)
+    context = None
+    if certificate is not None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate)
+    server = await loop.create_server(
+        lambda: Exchange(counters, idle_seconds), "127.0.0.1", 0, backlog=2048, ssl=context
+    )
     return server, server.sockets[0].getsockname()[1]
 
 
-async def main() -> None:
-    server, port = await serve(Counters())
+async def main(certificate: Path | None, idle_seconds: float | None) -> None:
+    server, port = await serve(Counters(), certificate, idle_seconds)
     print(port, flush=True)
     await server.serve_forever()
 
@@ -196,6 +228,9 @@ async def main() -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--core", type=int, required=True)
+    parser.add_argument("--certificate", type=Path)
+    parser.add_argument("--idle-seconds", type=float)
+    chosen = parser.parse_args()
     raise_open_files()
-    with pinned(parser.parse_args().core):
-        uvloop.run(main())
+    with pinned(chosen.core):
+        uvloop.run(main(chosen.certificate, chosen.idle_seconds))

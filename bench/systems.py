@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -23,7 +23,17 @@ from bench.load import Job
 from bench.machine import Cores, pinned
 from routerd_client import Client, DaemonUnavailable
 
-__all__ = ["RunningDaemon", "daemon", "fake_provider", "import_ms", "relay", "run_load"]
+__all__ = [
+    "NO_CAP",
+    "RunningDaemon",
+    "collector",
+    "daemon",
+    "distance",
+    "fake_provider",
+    "import_ms",
+    "relay",
+    "run_load",
+]
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 START_SECONDS: Final = 30.0
@@ -36,6 +46,12 @@ ONE_PROVIDER: Final = """\
 [providers.openai]
 base_url = "http://127.0.0.1:{port}/v1"
 key_file = "{key_file}"
+"""
+# In place of the cap that holds where none is configured: it has no room for very many calls.
+NO_CAP: Final = """\
+[budgets.everything]
+window = "month"
+dollars = 1_000_000
 """
 IMPORT_TIME: Final = """\
 import time, msgspec
@@ -54,9 +70,11 @@ class RunningDaemon(NamedTuple):
 
 
 @contextmanager
-def process(command: list[str], core: int, folder: Path) -> Iterator[subprocess.Popen[str]]:
+def process(
+    command: list[str], core: int, folder: Path, environ: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
     """Run a program on a core until the block is left; what it says on stderr is thrown away."""
-    environ = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+    environ = {"PATH": os.environ["PATH"], "HOME": str(folder), **(environ or {})}
     with pinned(core):
         running = subprocess.Popen(
             command,
@@ -78,13 +96,34 @@ def process(command: list[str], core: int, folder: Path) -> Iterator[subprocess.
 
 
 @contextmanager
-def fake_provider(cores: Cores, folder: Path) -> Iterator[int]:
+def fake_provider(cores: Cores, folder: Path, *options: str) -> Iterator[int]:
     """Run the provider beside the load; gives its port."""
-    command = [sys.executable, "-m", "bench.fake_provider", "--core", str(cores.load)]
+    command = [sys.executable, "-m", "bench.fake_provider", "--core", str(cores.load), *options]
     with process(command, cores.load, folder) as running:
-        if running.stdout is None:
-            raise OSError("the provider has no output")
-        yield int(running.stdout.readline())
+        yield port_of(running)
+
+
+@contextmanager
+def distance(cores: Cores, folder: Path, port: int, milliseconds: int) -> Iterator[int]:
+    """Run a long way to a port; gives the port at its beginning."""
+    command = [sys.executable, "-m", "bench.distance", str(cores.load), str(port)]
+    with process([*command, str(milliseconds)], cores.load, folder) as running:
+        yield port_of(running)
+
+
+@contextmanager
+def collector(cores: Cores, folder: Path) -> Iterator[int]:
+    """Run a collector of traces beside the load; gives its port."""
+    command = [sys.executable, "-m", "bench.collector", str(cores.load)]
+    with process(command, cores.load, folder) as running:
+        yield port_of(running)
+
+
+def port_of(running: subprocess.Popen[str]) -> int:
+    """Read the port that a server of the bench says it listens on."""
+    if running.stdout is None:
+        raise OSError("the server has no output")
+    return int(running.stdout.readline())
 
 
 @contextmanager
@@ -106,10 +145,14 @@ def daemon(
     program: Sequence[str] = ("-m", "routerd"),
     *,
     providers: str = ONE_PROVIDER,
+    more: str = "",
+    ledger: Path | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> Iterator[RunningDaemon]:
-    """Run routerd in front of the provider, with an empty ledger; gives it once it is ready.
+    """Run routerd in front of the provider; gives it once it is ready.
 
-    `providers` is TOML that names `{port}` and `{key_file}`.
+    `providers` is TOML that names `{port}` and `{key_file}`, `more` TOML as it is. The ledger is an
+    empty one, unless one is given. Nothing is in its environment but `environ`, PATH and HOME.
     """
     home = Path(folder, f"daemon-{secrets.token_hex(4)}")
     home.mkdir()
@@ -118,12 +161,12 @@ def daemon(
     key_file.chmod(0o600)
     configuration = home / "routerd.toml"
     named = providers.format(port=port, key_file=key_file)
-    configuration.write_text(CONFIGURATION + named)
+    configuration.write_text(CONFIGURATION + named + more)
     path = home / "routerd.sock"
     command = [sys.executable, *program, "serve", f"--config={configuration}"]
-    command += [f"--socket={path}", f"--ledger={home / 'ledger.db'}"]
+    command += [f"--socket={path}", f"--ledger={ledger or home / 'ledger.db'}"]
     began_at = time.perf_counter()
-    with process(command, cores.system, home) as running:
+    with process(command, cores.system, home, environ) as running:
         with Client(path, connect_patience=0.0) as client:
             wait_until(lambda: is_ready(client), running, "the daemon")
         yield RunningDaemon(running.pid, str(path), (time.perf_counter() - began_at) * 1000)

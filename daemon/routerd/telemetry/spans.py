@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from opentelemetry.context import Context
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.exporter.otlp.proto.http import trace_exporter
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -30,6 +30,7 @@ from opentelemetry.trace import (
 
 from routerd.domain import Attempt, Kind, Record
 from routerd.telemetry.events import CallFinished, Event, Hook
+from routerd.telemetry.otlp import encoded_spans
 from routerd.telemetry.plain import as_code, as_name
 from routerd.telemetry.semconv import Names, names_for, provider_name
 from routerd.telemetry.trace_ids import caller_span, tracestate_of
@@ -56,7 +57,9 @@ Attributes = dict[str, Value]
 def open_spans(environ: Mapping[str, str], version: str) -> tuple[Hook, Callable[[], None]]:
     """Return the hook that makes spans, and what ends the export of them."""
     own_timeout = not any(environ.get(name) for name in TIMEOUT_VARIABLES)
-    exporter = OTLPSpanExporter(timeout=EXPORT_SECONDS if own_timeout else None)
+    # There is no other way to have it write spans as we do: its tests would notice.
+    trace_exporter.encode_spans = encoded_spans  # type: ignore[attr-defined]
+    exporter = trace_exporter.OTLPSpanExporter(timeout=EXPORT_SECONDS if own_timeout else None)
     batch = None if environ.get(BATCH_VARIABLE) else BATCH_SPANS
     ids = CallIds()
     provider = TracerProvider(
