@@ -68,7 +68,9 @@ async def test_pieces_beside_each_other_wait_together(
     assert 1 < len(record.attempts) == simulator.account.total.requests <= AT_ONCE
     longest = max(attempt.waited_us for attempt in record.attempts)
     assert longest >= THINKS_US
-    assert record.overhead_us == record.total_us - longest - record.reader_us > 0
+    assert record.overhead_us is not None
+    # The caller may read one piece while others are waited for.
+    assert 0 < record.overhead_us <= record.total_us - longest
 
 
 async def test_a_loop_that_was_held_up_shows(daemon: Daemon) -> None:

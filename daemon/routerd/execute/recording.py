@@ -174,16 +174,18 @@ def finish_record(
 ) -> None:
     """Fill in how a call ended; `shared_us` is how long it waited for an identical one."""
     record.total_us = total_us = delivery.elapsed_us()
-    own_us = total_us - delivery.set_back_us - queued_us - shared_us - delivery.reader_us
+    own_us = total_us - delivery.set_back_us - queued_us - shared_us
     record.queued_us += queued_us
     record.waited_us += shared_us
     record.reader_us += delivery.reader_us
     record.first_content_us = delivery.first_content_us
     if execution is not None:
-        own_us -= execution.idle_us
+        own_us -= execution.idle_us  # of what runs beside each other not the sum
         record.waited_us += execution.waited_us
         record.attempts = [*record.attempts, *execution.attempts]
         record.skipped = [*record.skipped, *execution.skipped]
+    else:
+        own_us -= delivery.reader_us
     # Rounded down, each of them, and so a microsecond apart.
     record.overhead_us = (record.overhead_us or 0) + max(own_us, 0)
     if record.attempts:

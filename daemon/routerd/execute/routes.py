@@ -68,8 +68,8 @@ class Execution:
     `options` are the caller's with the shortcut's defaults filled in. What happened so far can be
     read at any time, so that a call that is cancelled keeps its attempts: `held` is the attempt
     whose answer the caller has, in part or whole, `outcome` that of a whole one; `error` is None
-    once there is one. `waited_us` is the time spent between attempts, `idle_us` that and what the
-    attempts waited. `made_before` counts the
+    once there is one. `waited_us` is the time spent between attempts, `idle_us` that, what the
+    attempts waited, and the caller's reading. `made_before` counts the
     attempts of earlier copies of the call.
     A part of a call says what it `asks`, adds to the attempts of all parts `together`, and may be
     sold by `queries`; `usage` is None where it is that of the attempt that is held.
@@ -131,7 +131,8 @@ class Execution:
     @property
     def idle_us(self) -> int:
         """How long others were waited for, in microseconds."""
-        return self.waited_us + sum([attempt.waited_us for attempt in self.attempts])
+        at_providers = sum([attempt.waited_us for attempt in self.attempts])
+        return self.waited_us + self._delivery.reader_us + at_providers
 
     @property
     def skipped(self) -> list[Dropped]:

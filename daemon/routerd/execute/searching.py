@@ -136,7 +136,9 @@ class Searching:
                 await self._work(plan, targets, reserve, self._purse.place)
         finally:
             reserve.release()
+        read_us = self._delivery.reader_us
         await self._finish(routes[0])
+        self.idle_us += self._delivery.reader_us - read_us
 
     def _routes(self, plan: Plan, targets: Mapping[str, Target]) -> tuple[Route, ...]:
         """Return the routes that may serve: of one model alone where scores are put together."""
@@ -155,7 +157,9 @@ class Searching:
         place: Place | None,
     ) -> None:
         """Run one piece after the other, until none waits or one has failed."""
-        is_first, idle_us = place is self._purse.place, 0
+        is_first = place is self._purse.place
+        # The call's own row may go on after the others.
+        idle_us = self.idle_us if is_first else 0
         while self._waiting and not self._failed:
             start = self._waiting.popleft()
             piece = self._pieces[start]
@@ -174,7 +178,10 @@ class Searching:
             error = execution.error
             if error is None:
                 self._take(start, execution, inbox)
+                read_us = self._delivery.reader_us
                 await self._give()
+                idle_us += self._delivery.reader_us - read_us
+                self.idle_us = max(self.idle_us, idle_us)
             elif not (is_first or execution.attempts) and error.code == "router_overloaded":
                 # No room beside the others: whoever has the call's own place goes on with it.
                 self._waiting.appendleft(start)
