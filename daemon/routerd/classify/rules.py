@@ -61,12 +61,14 @@ class Rules:
         for name in features.flags:
             if name in asking:
                 flags |= asking[name]
-        facts = (
-            features.code
-            | features.reasoning << 1
-            | (features.tools > 0) << 2
-            | (features.images > 0) << 3
-        )
+        facts = 0
+        if features.code or features.reasoning or features.tools or features.images:
+            facts = (
+                features.code
+                | features.reasoning << 1
+                | (features.tools > 0) << 2
+                | (features.images > 0) << 3
+            )
         met = (
             flags
             & self._targets.get(target, self._any_target)

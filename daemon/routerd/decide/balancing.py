@@ -12,11 +12,11 @@ from itertools import repeat
 from operator import truediv
 from typing import Any, Final
 
-from routerd.decide.candidates import Candidate, Equals, Group, Placed
+from routerd.decide.candidates import Candidate, Equals, Placed
 from routerd.decide.policy import Policy
 from routerd.domain import Features, Snapshot
 
-__all__ = ["State", "balanced", "leaves"]
+__all__ = ["State", "balanced", "what_moves"]
 
 # A tenth of a rate limit is what a burst needs; whoever has less left comes behind.
 LEAST_HEADROOM: Final = 100
@@ -41,32 +41,28 @@ class State:
         self.policy = policy
         self.draw = draw
         self.is_batch = features.latency == "batch"
-        self.is_sorted = policy.prefer == "latency" or _is_sorted(features, snapshot)
-        self.is_moving = "weights" in policy.balance or _is_moving(features, snapshot)
+        is_sorted, is_moving = what_moves(features, snapshot)
+        self.is_sorted = is_sorted or policy.prefer == "latency"
+        self.is_moving = is_moving or "weights" in policy.balance
 
     def latency_of(self, candidate: Candidate) -> int | None:
         """Return the milliseconds to its first content, as seen here, else as somebody measured."""
         return self.snapshot.latency_ms.get(candidate.id, candidate.expected_ms)
 
 
-def leaves(group: Group, features: Features, snapshot: Snapshot) -> bool:
-    """Say whether all of a group stand as they were settled, if its policy moves nothing."""
-    return not (
-        _is_sorted(features, snapshot) or (group.has_equals and _is_moving(features, snapshot))
-    )
-
-
-def _is_sorted(features: Features, snapshot: Snapshot) -> bool:
-    return snapshot.session_on is not None or features.latency not in {None, "batch"}
-
-
-def _is_moving(features: Features, snapshot: Snapshot) -> bool:
-    return bool(
-        snapshot.in_flight
-        or snapshot.latency_ms
-        or snapshot.headroom
-        or snapshot.free
-        or features.latency == "batch"
+def what_moves(features: Features, snapshot: Snapshot) -> tuple[bool, bool]:
+    """Say whether call and state sort models, and whether they move equals; policies may too."""
+    latency = features.latency
+    is_batch = latency == "batch"
+    return (
+        (latency is not None and not is_batch) or snapshot.session_on is not None,
+        bool(
+            snapshot.in_flight
+            or snapshot.latency_ms
+            or snapshot.headroom
+            or snapshot.free
+            or is_batch
+        ),
     )
 
 

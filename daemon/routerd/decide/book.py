@@ -66,8 +66,12 @@ class PolicyDocument(Struct, frozen=True, kw_only=True, omit_defaults=True):
     timeouts: Timeouts = Timeouts()
 
 
-# Candidates that were prepared, from one day up to another, in days since the first of 1970.
-Kept = tuple[int, int, Prepared]
+class Kept(Struct, frozen=True, eq=False):
+    """Candidates that were prepared, from one midnight up to another, in seconds since 1970."""
+
+    since: int
+    until: int
+    prepared: Prepared
 
 
 class Choice(Struct, frozen=True, eq=False):
@@ -216,19 +220,12 @@ class Book:
 
     def prepared(self, choice: Choice, features: Features, snapshot: Snapshot) -> Prepared:
         """Return the candidates of a choice, sorted as far as the call does not matter."""
-        day = int(snapshot.now) // SECONDS_A_DAY
-        if snapshot.gone:
-            return self._prepared_for(choice, features, snapshot, day)
         kept = choice.prepared.get((features.sensitivity, features.kind))
-        if kept is not None:
-            since, until, prepared = kept
-            if since <= day < until:
-                return prepared
-        return self._prepared_for(choice, features, snapshot, day)
+        if kept is not None and not snapshot.gone and kept.since <= snapshot.now < kept.until:
+            return kept.prepared
+        return self._prepared_for(choice, features, snapshot)
 
-    def _prepared_for(
-        self, choice: Choice, features: Features, snapshot: Snapshot, day: int
-    ) -> Prepared:
+    def _prepared_for(self, choice: Choice, features: Features, snapshot: Snapshot) -> Prepared:
         """Return the same for calls that met another choice, or deployments that are gone."""
         policy = choice.policy.name
         rest = (
@@ -244,18 +241,23 @@ class Book:
         alike = ("", self.policies.chooses_as[policy], *rest)
         for key in (alike, (policy, *rest)):
             kept = self._prepared.get(key)
-            if kept is not None and kept[0] <= day < kept[1]:
+            if kept is not None and kept.since <= snapshot.now < kept.until:
                 break
         else:
             if len(self._prepared) >= MOST_PREPARED:
                 self._prepared.clear()
+            day = int(snapshot.now) // SECONDS_A_DAY
             prepared = self._prepare(choice, features, snapshot, _date(day))
-            until = NEVER if prepared.until is None else prepared.until.toordinal() - EPOCH
-            kept = (day, until, prepared)
+            until = prepared.until
+            kept = Kept(
+                day * SECONDS_A_DAY,
+                NEVER if until is None else (until.toordinal() - EPOCH) * SECONDS_A_DAY,
+                prepared,
+            )
             self._prepared[(policy, *rest) if prepared.names_policy else alike] = kept
         if not snapshot.gone:
             choice.prepared[features.sensitivity, features.kind] = kept
-        return kept[2]
+        return kept.prepared
 
     def candidates(self, choice: Choice) -> Lineup:
         """Return every deployment that a plan for a choice may look at, once each."""

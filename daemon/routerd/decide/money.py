@@ -1,23 +1,23 @@
 """What a request to a candidate may cost at most, and whether the budgets have room for that.
 
-Rules of this file: pure. The bound is at the candidate's own prices, all input at the dearest rate
-that may apply. Where nothing limits the output and a cap counts what it costs, a limit is set,
-because a cap needs a bound to hold.
+Rules of this file: pure. What a candidate would take, whoever pays, is `offers`'. Where nothing
+limits the output and a cap counts what it costs, a limit is set, because a cap needs a bound to
+hold.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Final
 
-from msgspec import Struct, structs
+from msgspec import structs
 
-from routerd.decide.candidates import WIDEST_WINDOW, Candidate, Placed
+from routerd.decide.candidates import Candidate, Placed
+from routerd.decide.offers import THOUSAND, Offer, Terms
 from routerd.decide.reasons import expected_tokens
 from routerd.domain import BudgetRoom, Dropped, Features, FreeQuota, Route, Snapshot
-from routerd.models.pricing import TOKENS_PER_RATE, Price, cost_bound, largest_output
-from routerd.models.rooms import amount_text, lacking, left_in
+from routerd.models.pricing import TOKENS_PER_RATE
+from routerd.models.rooms import amount_text, lacking
 from routerd.models.schema import Deployment
 from routerd.settings import Budgeting
 
@@ -25,23 +25,13 @@ __all__ = ["MONEY", "Funds", "blocking_room"]
 
 # Reasons that more money, or another time, would remove.
 MONEY: Final = frozenset({"budget", "unknown_price"})
-THOUSAND: Final = 1000
+# Added before a division, it rounds up.
+ALL_BUT_ONE: Final = TOKENS_PER_RATE - 1
 OWN_CAP: Final = "max_cost_cents"
 # An answer cut shorter than this is none.
 LEAST_OUTPUT: Final = 256
 # How long a request whose time is over may still take until it has ended.
 ENDING_SECONDS: Final = 5.0
-
-
-class Terms(Struct, frozen=True):
-    """On what terms a candidate may serve; see `Route`."""
-
-    bound_nanodollars: int | None
-    bound_tokens: int
-    max_output_tokens: int | None = None
-    lowered_by: str | None = None
-    free: bool = False
-    surcharge: int = THOUSAND
 
 
 class Funds:
@@ -104,30 +94,34 @@ class Funds:
         routes: list[Route] = []
         if not self._is_plain:
             return routes
-        features, wanted = self._features, self._wanted
-        money, most_tokens, told = self._money, self._tokens, features.input_tokens_bound
+        features, wanted, told = self._features, self._wanted, self._features.input_tokens_bound
+        texts, images = features.texts, features.images
+        money, most_tokens = self._money, self._tokens
+        is_capped = money is not None or most_tokens is not None
         # Comparisons: calls of `min` would cost as much as the rest together.
         for item in placed:
             candidate = item.candidate
             # Each text of an embedding or a ranking has a window of its own.
-            tokens = candidate.most_prompt * features.texts
+            tokens = candidate.most_prompt * texts
             if told is not None:
-                bound = told + candidate.more_tokens + features.images * candidate.more_an_image
+                bound = told + candidate.more_tokens + images * candidate.more_an_image
                 if bound < tokens:  # noqa: PLR1730 - see above
                     tokens = bound
-            if candidate.rates is None or tokens > candidate.rates_until:
+            rates = candidate.rates
+            if rates is None or tokens > candidate.rates_until:
                 break
-            input_rate, output_rate = candidate.rates
+            input_rate, output_rate = rates
             output, limit = candidate.most_output, None
             if wanted is not None:
                 if wanted < output:  # noqa: PLR1730 - see above
                     output = wanted
-            elif most_tokens is not None or (money is not None and output_rate):
+            elif is_capped and (output_rate or most_tokens is not None):
                 output = limit = self._limit_of(candidate)
-            cost = -(-(tokens * input_rate + output * output_rate) // TOKENS_PER_RATE)
+            cost = (tokens * input_rate + output * output_rate + ALL_BUT_ONE) // TOKENS_PER_RATE
             tokens += output
-            if (money is not None and cost > money and cost) or (
-                most_tokens is not None and tokens > most_tokens
+            if is_capped and (
+                (money is not None and cost > money and cost)
+                or (most_tokens is not None and tokens > most_tokens)
             ):
                 break
             degraded = candidate.degraded
@@ -150,15 +144,14 @@ class Funds:
         return routes
 
     def _limit_of(self, candidate: Candidate) -> int:
-        """Return the longest answer that is asked for where a cap counts it and the caller not."""
-        limit = min(self._policy.output_tokens, candidate.most_output)
-        return self._behind_the_prompt(candidate, limit)
+        """Return the longest answer that is asked for where a cap counts it and the caller not.
 
-    def _behind_the_prompt(self, candidate: Candidate, limit: int) -> int:
-        """Return a limit that fits behind the prompt: an answer that does not is refused, not cut.
-
-        It is at least one token.
+        It fits behind the prompt: an answer that does not is refused, not cut. It is at least one
+        token.
         """
+        limit, most = self._policy.output_tokens, candidate.most_output
+        if limit > most:  # noqa: PLR1730 - see `plain_routes`
+            limit = most
         tokens = self._features.input_tokens
         if self._snapshot.token_rates:
             tokens = expected_tokens(tokens, candidate.model, self._snapshot)
@@ -169,7 +162,7 @@ class Funds:
         deployment = candidate.deployment
         rooms, quotas = self._rooms(deployment), self._quotas(deployment)
         duration_us = int((self._features.seconds + ENDING_SECONDS) * 1_000_000)
-        offer = _Offer(candidate, self._features, self._snapshot, duration_us, quotas)
+        offer = Offer(candidate, self._features, self._snapshot, duration_us, quotas)
         output_tokens, limit = self._most_output(candidate, offer, rooms, quotas)
         found = offer.terms(output_tokens)
         if quotas and not found.free and all(item.exhausted_means == "refused" for item in quotas):
@@ -208,7 +201,7 @@ class Funds:
     def _most_output(
         self,
         candidate: Candidate,
-        offer: _Offer,
+        offer: Offer,
         rooms: Sequence[BudgetRoom],
         quotas: Sequence[FreeQuota],
     ) -> tuple[int, int | None]:
@@ -225,7 +218,7 @@ class Funds:
         return limit, limit
 
     def _is_counted(
-        self, offer: _Offer, rooms: Sequence[BudgetRoom], quotas: Sequence[FreeQuota]
+        self, offer: Offer, rooms: Sequence[BudgetRoom], quotas: Sequence[FreeQuota]
     ) -> bool:
         """Say whether a longer answer leaves less for others."""
         if any(quota.tokens_left is not None for quota in quotas):
@@ -262,96 +255,6 @@ class Funds:
         if room.budget == OWN_CAP and self._features.max_output_tokens is None:
             return least or LEAST_OUTPUT
         return least
-
-
-class _Offer:
-    """What one candidate would take for the call."""
-
-    def __init__(
-        self,
-        candidate: Candidate,
-        features: Features,
-        snapshot: Snapshot,
-        duration_us: int,
-        quotas: Sequence[FreeQuota],
-    ) -> None:
-        deployment = candidate.deployment
-        self._candidate = candidate
-        self._prices = _prices(deployment, snapshot.now, features.seconds)
-        bound = features.input_tokens_bound
-        most = candidate.most_prompt * features.texts
-        self._queries = features.queries
-        # The prompt by its bytes and the directory's, and by what the model can read at all.
-        self._input_tokens = (
-            most
-            if bound is None
-            else min(
-                bound + candidate.more_tokens + features.images * candidate.more_an_image, most
-            )
-        )
-        self._duration_us = duration_us
-        self._surcharge = snapshot.surcharges.get(deployment.id, THOUSAND)
-        self._quotas = quotas
-
-    @property
-    def is_gratis(self) -> bool:
-        """Whether no answer, however long, costs anything."""
-        rates = self._candidate.rates
-        if rates is not None:
-            return rates[1] == 0
-        return all(
-            cost_bound(price, input_tokens=0, output_tokens=WIDEST_WINDOW) == 0
-            for price in self._prices
-        ) and bool(self._prices)
-
-    def terms(self, output: int) -> Terms:
-        """Return the terms for an answer of at most so many tokens."""
-        surcharge, bound = self._surcharge, self._bound(output)
-        tokens = self._input_tokens + output
-        if surcharge != THOUSAND:
-            tokens = tokens * surcharge // THOUSAND
-            bound = None if bound is None else bound * surcharge // THOUSAND
-        is_free = bool(self._quotas) and any(_has_room(item, tokens) for item in self._quotas)
-        return Terms(bound, tokens, None, None, is_free, surcharge)
-
-    def largest_output(self, rooms: Iterable[BudgetRoom]) -> int:
-        """Return the longest answer that all caps have room for; 0 where there is none."""
-        most = [WIDEST_WINDOW]
-        for room in rooms:
-            left = left_in(room) * THOUSAND // self._surcharge
-            if room.unit == "nanodollars":
-                most += [
-                    largest_output(price, self._input_tokens, left, duration_us=self._duration_us)
-                    or 0
-                    for price in self._prices
-                ]
-            elif room.unit == "tokens":
-                most.append(left - self._input_tokens)
-        return max(0, min(most))
-
-    def _bound(self, output_tokens: int) -> int | None:
-        """Return what a request costs at most at the dearest price, None where one is not known."""
-        candidate = self._candidate
-        if candidate.rates is not None and self._input_tokens <= candidate.rates_until:
-            # The same as below, for nearly all prices: this is asked of every candidate.
-            input_rate, output_rate = candidate.rates
-            total = self._input_tokens * input_rate + output_tokens * output_rate
-            return -(-total // TOKENS_PER_RATE)
-        most: int | None = None
-        for price in self._prices:
-            queries = 0 if price.per_query is None else self._queries
-            is_sold_by_piece = queries and price.input is None
-            bound = cost_bound(
-                price,
-                input_tokens=0 if is_sold_by_piece else self._input_tokens,
-                output_tokens=output_tokens,
-                queries=queries,
-                duration_us=self._duration_us,
-            )
-            if bound is None:
-                return None
-            most = bound if most is None or bound > most else most
-        return most
 
 
 def blocking_room(snapshot: Snapshot, dropped: Iterable[Dropped]) -> BudgetRoom | None:
@@ -394,20 +297,3 @@ def _refused(deployment: Deployment, room: BudgetRoom, needed: int | None) -> Dr
 def _own_cap(most: int, now: float) -> BudgetRoom:
     """Return what the call itself may cost, as a cap like those of budgets."""
     return BudgetRoom(OWN_CAP, "this call", "nanodollars", most, 0, 0, 0, now)
-
-
-def _has_room(quota: FreeQuota, tokens: int) -> bool:
-    return (quota.calls_left is None or quota.calls_left >= 1) and (
-        quota.tokens_left is None or quota.tokens_left >= tokens
-    )
-
-
-def _prices(deployment: Deployment, now: float, seconds: float) -> tuple[Price, ...]:
-    """Return the prices that may hold until the call is over: two where one changes meanwhile."""
-    price = deployment.price
-    if price is None:
-        return ()
-    if not price.changes:
-        return (price,)
-    days = (datetime.fromtimestamp(moment, UTC).date() for moment in (now, now + seconds))
-    return tuple(price.at(day) for day in days)
