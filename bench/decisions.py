@@ -5,8 +5,8 @@
 Rules of this file: CPU of the process, in batches, on one core; a number is the median of the
 batches, beside it half of (largest - smallest) over the median of the runs. Fifty rules hold. The
 call has the flag that half of them ask for, and a word of every second of the others; of those that
-its target and task leave, the last condition alone rules each out. How many these are stands in the
-table. Nothing is written into the checkout.
+its target and task leave, the last condition alone rules each out, or that none of their words is
+there. How many the former are stands in the table. Nothing is written into the checkout.
 """
 
 from __future__ import annotations
@@ -177,7 +177,8 @@ def rule_of(number: int) -> Rule:
     """Return a rule by a flag or by words; the call has the flag, and the words of every second.
 
     Some are for another target or task too. Only the last condition tells the others from the call:
-    code, tools, pictures, reasoning, or a size.
+    code, tools, pictures, reasoning, or a size. Those whose words are not there have none of these,
+    so that what was found has to be asked.
     """
     common = "parcel" if number % 4 == 1 else "refund"
     rule = Rule(
@@ -187,6 +188,8 @@ def rule_of(number: int) -> Rule:
         flags=[] if number % 2 else ["urgent", f"flag-{number}"],
         complexity="simple",
     )
+    if number % 4 == 3:
+        return rule
     return structs.replace(rule, **LAST_CONDITIONS[number % len(LAST_CONDITIONS)])
 
 

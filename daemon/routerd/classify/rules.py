@@ -76,7 +76,7 @@ class Rules:
             & self._switches[facts]
             & self._of_size[bisect_right(self._sizes, features.input_tokens)]
         )
-        # What was found costs most to go through, and is asked of whoever is left.
+        # What was found costs most to go through: only where somebody is left who asks for it.
         if met and met & ~self._words.unasked:
             met &= self._finding(features.text_rules)
         # Of all bits the lowest.
