@@ -353,9 +353,11 @@ def _note_outcome(attempt: Attempt, outcome: Outcome, *, keeps_long: bool) -> No
     if outcome.usage is None and outcome.early_usage is not None:
         attempt.usage, attempt.cost_basis = outcome.early_usage, "estimated"
     usage = attempt.usage
-    if keeps_long and usage is not None and not usage.cache_write_long_tokens:
+    if keeps_long and usage is not None and not outcome.tells_lifetimes:
         attempt.usage = structs.replace(
-            usage, cache_write_tokens=0, cache_write_long_tokens=usage.cache_write_tokens
+            usage,
+            cache_write_tokens=0,
+            cache_write_long_tokens=usage.cache_write_tokens + usage.cache_write_long_tokens,
         )
     attempt.answered_model = as_code(outcome.model)
     attempt.fingerprint = as_code(outcome.fingerprint)

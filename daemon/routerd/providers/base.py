@@ -100,7 +100,8 @@ class Outcome(Struct):
     an error that came inside a 200. `usage` is None where the provider did not report any.
     `early_usage` is what it reported before the answer: its input is right, its output is not yet.
     `queries` is what it bills by the piece, None where it says nothing of that. `took_ms` is the
-    time that it says it took, in milliseconds.
+    time that it says it took, in milliseconds. `tells_lifetimes`: of what was written to its cache
+    it says for how long.
     """
 
     finish: FinishReason | None = None
@@ -115,6 +116,7 @@ class Outcome(Struct):
     fingerprint: str | None = None
     queries: int | None = None
     took_ms: int | None = None
+    tells_lifetimes: bool = False
 
 
 def note_other_model(outcome: Outcome, asked: str, known: str = "") -> None:

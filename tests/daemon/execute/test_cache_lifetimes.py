@@ -9,6 +9,7 @@ from msgspec import structs
 
 from routerd.models.pricing import Price
 from routerd.providers.openai import OpenAIAdapter
+from routerd.providers.openai.responses import ResponsesAdapter
 from routerd_proto.content import Message, Text
 from routerd_proto.frames import Usage
 from tests.daemon.execute.run import Run
@@ -52,3 +53,48 @@ async def test_what_is_written_for_an_hour_costs_what_that_costs(
     [attempt] = run.attempts
     assert attempt.usage == usage
     assert attempt.cost_nanodollars == (10 + 1_000 * rate) * RATE // 1_000_000
+
+
+async def test_a_mark_that_is_not_sent_makes_nothing_dearer() -> None:
+    """Only four are: an hour asked for before them is not asked for."""
+    async with Vendor(writing, adapter=OpenAIAdapter()) as vendor:
+        target = structs.replace(vendor.target(price=PRICE), provider_model="gpt-5.6-sol")
+        messages = [Message("system", [Text("s", cache="1h")])]
+        messages += [Message("user", [Text("hello", cache="5m")])] * 4
+        run = await Run(target, stream=False, messages=messages).go()
+    [attempt] = run.attempts
+    assert attempt.usage == Usage(10, 0, 1_000, 0)
+
+
+@pytest.mark.parametrize(
+    ("told", "usage"),
+    [
+        ({"ttl_30m_tokens": 1_000, "ttl_12h_tokens": 0}, Usage(10, 0, 1_000, 0)),
+        ({"ttl_30m_tokens": 400, "ttl_12h_tokens": 600}, Usage(10, 0, 400, 600)),
+        # Where it is not told, it is as it was asked for; the dearer where both were.
+        (None, Usage(10, 0, 0, 1_000)),
+    ],
+)
+async def test_a_lifetime_that_is_told_goes_before_what_was_asked_for(
+    told: dict[str, int] | None, usage: Usage
+) -> None:
+    async def answering(exchange: Exchange) -> None:
+        text = {"type": "output_text", "text": "Hello"}
+        details: dict[str, object] = {"cached_tokens": 0, "cache_write_tokens": 1_000}
+        if told is not None:
+            details["cache_write_tokens_details"] = told
+        counts = {"input_tokens": 1_010, "output_tokens": 0, "input_tokens_details": details}
+        output = [{"type": "message", "content": [text]}]
+        answer = {"id": "r", "status": "completed", "output": output, "usage": counts}
+        await exchange.plain(200, answer)
+
+    async with Vendor(answering, adapter=ResponsesAdapter()) as vendor:
+        target = structs.replace(vendor.target(price=PRICE), provider_model="gpt-5.6-sol")
+        messages = [
+            Message("system", [Text("s", cache="1h")]),
+            Message("user", [Text("hello", cache="5m")]),
+        ]
+        run = await Run(target, stream=False, messages=messages).go()
+    [attempt] = run.attempts
+    assert attempt.usage is not None
+    assert structs.replace(attempt.usage, reasoning_tokens=None) == usage

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from routerd.providers.request import Notes, cache_of
-from routerd_proto.content import CacheLifetime, Content, Document, Image, Message, Text
+from routerd.providers.request import Notes
+from routerd_proto.content import CacheLifetime, Content, Document, Image, Text
 
-__all__ = ["any_marked", "asks_for_long", "keep_last_marks", "marked"]
+__all__ = ["any_marked", "keep_last_marks", "keeps_long", "marked"]
 
 Json = dict[str, Any]
 
@@ -27,14 +27,12 @@ def any_marked(parts: Sequence[Content]) -> bool:
     return any(isinstance(part, Text | Image | Document) and part.cache for part in parts)
 
 
-def asks_for_long(messages: Sequence[Message]) -> bool:
-    """Return whether anything is to be kept for the longer lifetime, which costs more to write."""
-    return any(
-        cache_of(part) == "1h"
-        for message in messages
-        if not isinstance(message.content, str)
-        for part in message.content
-    )
+def keeps_long(turns: list[Json]) -> bool:
+    """Return whether a mark that is sent asks for the longer lifetime, which costs more to write.
+
+    Where both are asked for and the answer tells neither, the dearer is what may be billed.
+    """
+    return any(part[FIELD]["ttl"] == LIFETIMES["1h"] for part in _marked_parts(turns))
 
 
 def marked(part: Json, cache: CacheLifetime | None) -> Json:
@@ -46,7 +44,13 @@ def marked(part: Json, cache: CacheLifetime | None) -> Json:
 
 def keep_last_marks(turns: list[Json], notes: Notes) -> None:
     """Take away all marks but the last ones, of messages or of items with their results."""
-    parts = [
+    for part in _marked_parts(turns)[:-MOST_MARKS]:
+        del part[FIELD]
+        notes.add(f"only the last {MOST_MARKS} cache marks were sent")
+
+
+def _marked_parts(turns: list[Json]) -> list[Json]:
+    return [
         part
         for turn in turns
         for content in (turn.get("content"), turn.get("output"))
@@ -54,6 +58,3 @@ def keep_last_marks(turns: list[Json], notes: Notes) -> None:
         for part in content
         if FIELD in part
     ]
-    for part in parts[:-MOST_MARKS]:
-        del part[FIELD]
-        notes.add(f"only the last {MOST_MARKS} cache marks were sent")

@@ -17,7 +17,7 @@ from routerd.providers.base import ChatRequest, EncodedRequest
 from routerd.providers.chat_shapes import function_tool
 from routerd.providers.json_schema import is_strict
 from routerd.providers.json_text import encode_json
-from routerd.providers.openai.cache_marks import asks_for_long
+from routerd.providers.openai.cache_marks import keeps_long
 from routerd.providers.openai.dialects import Dialect, ModelRule
 from routerd.providers.openai.messages import encode_messages
 from routerd.providers.openai.order import in_strict_order
@@ -79,7 +79,7 @@ def encode_request(request: ChatRequest, dialect: Dialect, rule: ModelRule) -> E
         body=encode_json(body),
         notes=list(notes),
         max_output_tokens=limit,
-        keeps_long=rule.cache_marks and asks_for_long(request.messages),
+        keeps_long=rule.cache_marks and keeps_long(body["messages"]),
     )
 
 

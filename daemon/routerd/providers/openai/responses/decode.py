@@ -20,7 +20,7 @@ from routerd.providers.openai.logprobs import read_logprobs
 from routerd.providers.openai.responses.contents import Extra, text_in
 from routerd.providers.openai.responses.output import OutputReader
 from routerd.providers.openai.responses.told import TextKind
-from routerd.providers.openai.responses.usage import read_usage
+from routerd.providers.openai.responses.usage import read_usage, tells_lifetimes
 from routerd.providers.openai.responses.wire import EVENTS, ResponseEvent
 from routerd.providers.sse import DEFAULT_MAX_EVENT_BYTES
 
@@ -174,7 +174,8 @@ class ResponsesDecoder(BodyDecoder[ResponseEvent]):
 
     def _take_final(self, status: str, answer: dict[str, Any], parts: list[Part]) -> None:
         self._identify(answer)
-        self._tell_usage(answer.get("usage"), read_usage)
+        if self._tell_usage(answer.get("usage"), read_usage):
+            self.outcome.tells_lifetimes = tells_lifetimes(answer.get("usage"))
         self._take_extras(self._output.take_output(answer.get("output"), parts), parts)
         error, details = answer.get("error"), answer.get("incomplete_details")
         if error:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from routerd.providers.base import ChatRequest, EncodedRequest
 from routerd.providers.chat_shapes import function_tool
 from routerd.providers.json_text import encode_json
-from routerd.providers.openai.cache_marks import asks_for_long
+from routerd.providers.openai.cache_marks import keeps_long
 from routerd.providers.openai.dialects import ModelRule
 from routerd.providers.openai.encode import is_strict_tool, named_schema
 from routerd.providers.openai.responses.dialects import ResponsesDialect
@@ -68,7 +68,7 @@ def encode_request(
         body=encode_json(body),
         notes=list(notes),
         max_output_tokens=limit,
-        keeps_long=writer.takes_marks and asks_for_long(request.messages),
+        keeps_long=writer.takes_marks and keeps_long(body["input"]),
     )
 
 

@@ -12,7 +12,7 @@ from routerd.domain import Usage
 from routerd.providers.counts import counts_in, is_absurd
 from routerd.providers.openai.usage import split_output
 
-__all__ = ["read_usage"]
+__all__ = ["read_usage", "tells_lifetimes"]
 
 TOTAL_FIELDS: Final = frozenset({"input_tokens", "output_tokens", "total_tokens"})
 
@@ -22,11 +22,8 @@ def read_usage(value: Any) -> Usage | None:
     counts = counts_in(value)
     if is_absurd(value) or TOTAL_FIELDS.isdisjoint(counts):
         return None
-    given = value.get("input_tokens_details")
-    details = counts_in(given)
-    lifetimes = (
-        counts_in(given.get("cache_write_tokens_details")) if isinstance(given, dict) else {}
-    )
+    details = counts_in(value.get("input_tokens_details"))
+    lifetimes = _lifetimes(value)
     prompt = counts.get("input_tokens")
     if prompt is None:
         prompt = max(counts.get("total_tokens", 0) - counts.get("output_tokens", 0), 0)
@@ -44,3 +41,13 @@ def read_usage(value: Any) -> Usage | None:
         output_tokens=output,
         reasoning_tokens=reasoning,
     )
+
+
+def tells_lifetimes(value: Any) -> bool:
+    """Return whether a usage object says for how long what was written to the cache is kept."""
+    return bool(_lifetimes(value))
+
+
+def _lifetimes(value: Any) -> dict[str, int]:
+    details = value.get("input_tokens_details") if isinstance(value, dict) else None
+    return counts_in(details.get("cache_write_tokens_details")) if isinstance(details, dict) else {}
