@@ -44,7 +44,7 @@ def encode_system(messages: list[Message]) -> str | list[Json] | None:
         part
         for message in messages
         for part in parts_of(message)
-        if isinstance(part, Text) and part.text
+        if isinstance(part, Text) and part.text.strip()
     ]
     if any(part.cache for part in texts):
         return [_text(part) for part in texts]
@@ -91,7 +91,7 @@ def limit_cache_marks(body: Json, notes: Notes) -> None:
 def _block(part: Content, role: str, notes: Notes) -> Json | None:
     match part:
         case Text():
-            return _text(part) if part.text else None
+            return _text(part) if part.text.strip() else None
         case Reasoning():
             return _thinking(part, notes)
         case ToolCall():
@@ -138,7 +138,7 @@ def _tool_result(result: ToolResult) -> Json:
         content = [
             _text(part) if isinstance(part, Text) else _image(part)
             for part in result.content
-            if not isinstance(part, Text) or part.text
+            if not isinstance(part, Text) or part.text.strip()
         ]
         if content:
             block["content"] = content

@@ -508,6 +508,20 @@ def test_marks_inside_the_results_of_tools_are_counted_too() -> None:
     assert notes == ["only the last 4 cache marks were sent"]
 
 
+def test_text_of_blanks_alone_is_left_out_everywhere() -> None:
+    """Many open models write two line ends before a call; a block without words is a 400."""
+    chat = [
+        Message("system", [Text("Be kind", cache="5m"), Text(" \n")]),
+        Message("user", "Go on"),
+        Message("assistant", [Text("\n\n"), ToolCall("call-1", "f")]),
+        Message("tool", [ToolResult("call-1", [Text(" ")])]),
+    ]
+    body, _ = both(messages=chat, tools=[Tool("f")])
+    assert [block["text"] for block in body["system"]] == ["Be kind"]
+    assert [block["type"] for block in body["messages"][1]["content"]] == ["tool_use"]
+    assert "content" not in body["messages"][2]["content"][0]
+
+
 def test_going_on_from_the_assistants_words() -> None:
     chat = [Message("user", "Count"), Message("assistant", "One, ")]
     body, notes = both(messages=chat)
