@@ -23,9 +23,14 @@ class CountingServer(web.Server):
         super().__init__(*arguments, **settings)
         self._account = account
         self._open: dict[RequestHandler, asyncio.Transport] = {}
+        self._is_over = False
 
     def abort_all(self) -> None:
-        """Drop the connections that are left, with what a slow reader has not taken."""
+        """Drop the connections that are left, with what a slow reader has not taken.
+
+        One that was accepted and is not made yet goes as soon as it is.
+        """
+        self._is_over = True
         for transport in list(self._open.values()):
             transport.abort()
 
@@ -34,6 +39,8 @@ class CountingServer(web.Server):
         self._account.connected()
         self._open[handler] = transport
         super().connection_made(handler, transport)
+        if self._is_over:
+            transport.abort()
 
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
         """Count one less."""

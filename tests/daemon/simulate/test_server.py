@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import ssl
 from typing import TYPE_CHECKING, Any, cast
 
@@ -191,6 +193,24 @@ async def test_leaving_stops_what_is_under_way(dialect: Dialect) -> None:
     writer.close()
     with pytest.raises(OSError, match=r".+"):
         await dialect.raw(simulator, stream=True)
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_connection_that_comes_as_it_leaves_is_dropped_too(turns: int) -> None:
+    """Accepted by the kernel, by the loop, or made: whoever keeps it finds nobody there."""
+    simulator = Simulator(vendors=["openai"])
+    loop = asyncio.get_running_loop()
+    with socket.socket() as late:
+        late.setblocking(False)
+        async with simulator:
+            host, _, port = simulator.base_url.removeprefix("http://").rpartition(":")
+            with contextlib.suppress(BlockingIOError):
+                late.connect((host, int(port)))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+        with contextlib.suppress(ConnectionError):
+            await loop.sock_sendall(late, b"GET /control/account HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert await loop.sock_recv(late, 1) == b""
 
 
 async def test_connections_are_counted(
