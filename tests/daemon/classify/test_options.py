@@ -38,7 +38,6 @@ LONG = "x" * (MAX_NAME_CHARACTERS + 1)
         ({"raw": {"": {}}}, "raw", "expected names of 1 to"),
         ({"raw": {LONG: {}}}, "raw", "expected names of 1 to"),
         ({"raw": {"a": {"top_k": 1}, "b": {"max_tokens": 9}}}, "raw.b.max_tokens", "the option"),
-        ({"raw": {"a": {"tools": []}}}, "raw.a.tools", "use the option tools"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_its_place(
