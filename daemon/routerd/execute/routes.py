@@ -69,8 +69,8 @@ class Execution:
     read at any time, so that a call that is cancelled keeps its attempts: `held` is the attempt
     whose answer the caller has, in part or whole, `outcome` that of a whole one; `error` is None
     once there is one. `waited_us` is the time spent between attempts, `idle_us` that, what the
-    attempts waited, and the caller's reading. `made_before` counts the
-    attempts of earlier copies of the call.
+    attempts waited, and the caller's reading. `made_before` counts the attempts of earlier copies
+    of the call.
     A part of a call says what it `asks`, adds to the attempts of all parts `together`, and may be
     sold by `queries`; `usage` is None where it is that of the attempt that is held.
     """

@@ -4,8 +4,8 @@ Rules of this file: runs in one thread of its own and touches nothing of the eve
 written is committed before anybody is told so. What the disk does not take is kept in order and
 tried again; what no disk would take is given up and counted, so that it cannot hold back the rest.
 Records wait a moment for others to be committed with them, unless somebody waits for them: until
-then the journal has what they cost. Where both threads want one core the calls go first, at three
-to one: often enough for the writer to keep up, which needs a seventh of what the calls do.
+then the journal has what they cost. Where both threads want one core the calls go first, but not
+always: a writer that fell behind would have to give records up.
 """
 
 from __future__ import annotations
@@ -45,9 +45,10 @@ from routerd.telemetry.events import (
 __all__ = ["Writer", "WriterSettings"]
 
 KNOWN_BOUNDS: Final = "SELECT deployment, surcharge_thousandths FROM bounds"
-# On the kernel's scale, where 0 is the daemon's own: a third of its share of a core.
-NICENESS: Final = 5
 KNOWN_RATES: Final = "SELECT model, other_script, thousandths FROM token_rates"
+# Linux weighs 0 with 1024 and 5 with 335 (sched_prio_to_weight): a quarter of a core that both
+# want. `bench/profile_call.py` prints what the ledger's thread needs beside the loop's.
+NICENESS: Final = 5
 
 
 class WriterSettings(Struct, frozen=True):

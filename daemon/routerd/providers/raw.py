@@ -17,8 +17,9 @@ from msgspec import structs
 
 from routerd.providers.base import EncodedRequest
 from routerd.providers.json_text import encode_json
-from routerd.providers.raw_limits import HOLDERS, forbidden_parameter, plain_name, shown_name
+from routerd.providers.raw_limits import HOLDERS, forbidden_parameter, plain_name
 from routerd.providers.request import Notes, refusal
+from routerd.telemetry.plain import shown_name
 
 __all__ = ["forbidden_parameter", "with_raw"]
 

@@ -15,9 +15,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from routerd.telemetry.plain import as_code
+from routerd.telemetry.plain import shown_name
 
-__all__ = ["HOLDERS", "forbidden_parameter", "plain_name", "shown_name"]
+__all__ = ["HOLDERS", "forbidden_parameter", "plain_name"]
 
 TOO_DEAR: Final = "can cost more than was set aside for the call"
 FORBIDDEN: Final[dict[str, str]] = {
@@ -97,11 +97,6 @@ def forbidden_parameter(parameters: Mapping[str, Any]) -> tuple[str, str] | None
 def plain_name(name: str) -> str:
     """Return a name as all wires spell it."""
     return name.replace("_", "").replace("-", "").lower()
-
-
-def shown_name(name: str) -> str:
-    """Return a caller's name for something if it looks like one: it may be any text."""
-    return as_code(name) or "(unreadable)"
 
 
 def _forbidden(parameters: Mapping[str, Any], path: str, depth: int) -> Iterator[tuple[str, str]]:

@@ -18,6 +18,7 @@ from routerd.providers.bounds import TOO_LARGE_NOTE, can_be_carried
 from routerd.providers.counts import ABSURD_NOTE, is_absurd
 from routerd.providers.failure import error_of
 from routerd.providers.logprobs import TOO_LONG_NOTE, logprob_parts
+from routerd.telemetry.plain import shown_name
 from routerd_proto.frames import CitationAdded, ReasoningEnded, TokenLogprob
 
 __all__ = ["AnswerTeller"]
@@ -38,6 +39,10 @@ class AnswerTeller(ABC):
     def _note(self, note: str) -> None:
         if note not in self.outcome.notes:
             self.outcome.notes.append(note)
+
+    def _note_kind(self, kind: str) -> None:
+        """Note that something was not read; its name is shown if it looks like one."""
+        self._note(f"content of kind {shown_name(kind)} was left out")
 
     def _fail(self, message: str) -> None:
         self._note_failure(Failure(ErrorClass.BAD_ANSWER, message))

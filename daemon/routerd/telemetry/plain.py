@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["MAX_NAME_CHARACTERS", "as_code", "as_name", "code_place"]
+__all__ = ["MAX_NAME_CHARACTERS", "as_code", "as_name", "code_place", "shown_name"]
 
 MAX_NAME_CHARACTERS: Final = 128
 MAX_FRAMES: Final = 8
@@ -19,6 +19,11 @@ CODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/@+-]{0,127}")
 def as_code(text: str | None) -> str | None:
     """Return a provider's word if it looks like a code, a model or an id; else None."""
     return text if text is not None and CODE.fullmatch(text) else None
+
+
+def shown_name(name: str) -> str:
+    """Return a stranger's name for something if it looks like one: it may be any text."""
+    return as_code(name) or "(unreadable)"
 
 
 def as_name(text: str | None) -> str | None:

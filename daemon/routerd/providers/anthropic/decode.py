@@ -20,7 +20,7 @@ from routerd.providers.body import BodyDecoder
 from routerd.providers.counts import ABSURD_NOTE
 from routerd.providers.json_text import encode_json, text_of
 from routerd.providers.sse import DEFAULT_MAX_EVENT_BYTES
-from routerd_proto.codec import repair_text
+from routerd.telemetry.plain import shown_name
 from routerd_proto.frames import (
     ReasoningDelta,
     RefusalDelta,
@@ -217,9 +217,6 @@ class MessagesDecoder(BodyDecoder[MessagesEvent]):
         elif VENDORS_OWN.fullmatch(block.kind) is None:
             self._note_kind(block.kind)
 
-    def _note_kind(self, kind: str) -> None:
-        self._note(f"content of kind {repair_text(kind[:40])!r} was left out")
-
     def _start_text(self, fields: dict[str, Any], parts: list[Part]) -> None:
         citations = fields.get("citations")
         for citation in citations if isinstance(citations, list) else ():
@@ -245,11 +242,11 @@ class MessagesDecoder(BodyDecoder[MessagesEvent]):
             return
         finish = FINISHES.get(reason)
         if finish is None:
-            self._note(f"unknown stop reason {reason[:40]!r}")
+            self._note(f"unknown stop reason: {shown_name(reason)}")
         self.outcome.finish = finish
         if reason == "refusal" and isinstance(details, dict):
             if (category := text_of(details.get("category"))) is not None:
-                self._note(f"the provider refused: category {category[:40]}")
+                self._note(f"the provider refused: category {shown_name(category)}")
             if (explanation := text_of(details.get("explanation"))) is not None:
                 parts.append(RefusalDelta(explanation))
 

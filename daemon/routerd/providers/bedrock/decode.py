@@ -26,6 +26,7 @@ from routerd.providers.counts import ABSURD_NOTE, count_of
 from routerd.providers.json_text import encode_json, text_of
 from routerd.providers.loose import loosely
 from routerd.providers.sse import DEFAULT_MAX_EVENT_BYTES
+from routerd.telemetry.plain import shown_name
 from routerd_proto.codec import repair_text
 from routerd_proto.frames import (
     ReasoningDelta,
@@ -122,7 +123,7 @@ class ConverseDecoder(BodyDecoder[ConverseEvent]):
     def _look_at_unknown(self, name: bytes, value: Any) -> None:
         """Note what kind of content a delta adds that nothing is known of."""
         del name
-        self._note_kind(_object(value).get("delta"))
+        self._note_unread(_object(value).get("delta"))
 
     def _take_answer(self, answer: dict[str, Any], parts: list[Part]) -> None:
         output = answer.get("output")
@@ -185,7 +186,7 @@ class ConverseDecoder(BodyDecoder[ConverseEvent]):
             piece = loosely(Reasoning, {**reasoning, **_object(reasoning.get("reasoningText"))})
             self._take_reasoning(index, piece or Reasoning(), parts)
         elif not self._take_delta(index, loosely(Delta, block), parts):
-            self._note_kind(block)
+            self._note_unread(block)
 
     def _take_delta(self, index: Any, delta: Delta | None, parts: list[Part]) -> bool:
         """Read what is added to a block; returns False where nothing that is known was added."""
@@ -204,10 +205,10 @@ class ConverseDecoder(BodyDecoder[ConverseEvent]):
             return False
         return True
 
-    def _note_kind(self, content: Any) -> None:
+    def _note_unread(self, content: Any) -> None:
         kinds = [kind for kind in _object(content) if kind not in PASSED_OVER]
         if kinds:
-            self._note(f"content of kind {repair_text(kinds[0][:40])!r} was left out")
+            self._note_kind(kinds[0])
 
     def _take_input(self, index: int, text: Any, parts: list[Part]) -> None:
         block = self._blocks.get(index)
@@ -236,7 +237,7 @@ class ConverseDecoder(BodyDecoder[ConverseEvent]):
         if not isinstance(tool, dict) or tool.get("type") == "server_tool_use":
             block.is_foreign = True
             if tool is None and start:
-                self._note_kind(start)
+                self._note_unread(start)
             elif not isinstance(tool, dict):
                 self.outcome.malformed_events += 1
             return
@@ -270,7 +271,7 @@ class ConverseDecoder(BodyDecoder[ConverseEvent]):
             return
         finish = FINISHES.get(reason)
         if finish is None:
-            self._note(f"unknown stop reason {repair_text(reason[:40])!r}")
+            self._note(f"unknown stop reason: {shown_name(reason)}")
         elif reason == "guardrail_intervened":
             self._note("a guardrail of the provider's stepped in")
         self.outcome.finish = finish

@@ -119,6 +119,20 @@ def test_the_vendors_own_tools_are_not_the_callers() -> None:
     assert (outcome.finish, outcome.complete, outcome.malformed_events) == ("pause", True, 0)
 
 
+@pytest.mark.parametrize(
+    ("kind", "shown"), [("unheard_of", "unheard_of"), ("the user likes roses", "(unreadable)")]
+)
+def test_a_note_names_no_more_than_a_code(kind: str, shown: str) -> None:
+    body = event("message_start", message={"usage": {"input_tokens": 1}})
+    body += event("content_block_start", index=0, content_block={"type": kind})
+    body += event("message_delta", delta={"stop_reason": kind}) + STOP
+    _, outcome = decode(ANTHROPIC, [body])
+    assert outcome.notes == [
+        f"content of kind {shown} was left out",
+        f"unknown stop reason: {shown}",
+    ]
+
+
 def test_a_refusal_names_its_category() -> None:
     parts, outcome = decode(ANTHROPIC, [fixture("anthropic/refusal.sse")])
     assert parts == [RefusalDelta("This request was declined.")]
