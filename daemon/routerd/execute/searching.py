@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from time import monotonic
 from typing import Final
 
 import anyio
@@ -178,9 +179,7 @@ class Searching:
             error = execution.error
             if error is None:
                 self._take(start, execution, inbox)
-                read_us = self._delivery.reader_us
-                await self._give()
-                idle_us += self._delivery.reader_us - read_us
+                idle_us += await self._give_next()
                 self.idle_us = max(self.idle_us, idle_us)
             elif not (is_first or execution.attempts) and error.code == "router_overloaded":
                 # No room beside the others: whoever has the call's own place goes on with it.
@@ -249,6 +248,14 @@ class Searching:
             self.usage = structs.replace(
                 before, input_tokens=before.input_tokens + held.usage.input_tokens
             )
+
+    async def _give_next(self) -> int:
+        """Give the caller what is next; returns for how many microseconds it was waited for."""
+        since, read_us = monotonic(), self._delivery.reader_us
+        await self._give()
+        # What it read before belongs to the row of pieces that gave it, and is counted at its end.
+        passed_us = int((monotonic() - since) * 1_000_000)
+        return min(self._delivery.reader_us - read_us, passed_us)
 
     async def _give(self, *, all_of_them: bool = False) -> None:
         """Give the caller the vectors that are next in order, or all that there are."""
