@@ -21,6 +21,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background job ignores Ctrl-C, and every program that is started here would too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# What its checks compared is shown where they fail, as in a test.
+pytest.register_assert_rewrite("tests.e2e.scene")
+
+
 TIME_LIMIT_SECONDS = 20
 # pytest-timeout's limit, beyond the one here: it ends the whole run, so it must come second.
 LAST_RESORT_SECONDS = 100

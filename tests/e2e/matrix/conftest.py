@@ -21,10 +21,10 @@ from tests.e2e.scene import Scene
 PATIENCE: Final = """\
 [timeouts]
 connect = 0.5
-headers = 0.3
-first_content = 0.3
-between_parts = 0.3
-whole_answer = 0.3
+headers = 0.6
+first_content = 0.6
+between_parts = 0.6
+whole_answer = 0.6
 """
 LATE: Final = """\
 [health]
