@@ -67,7 +67,8 @@ class Key:
     provider said so itself. `is_limited`: its minute has limits.
     `told` is what its provider says is left of its own limits, each with the time up to which that
     holds. By that nothing is left until `used_up_until`. `resting` are the deployments that it was
-    refused for alone.
+    refused for alone. Its `provider` is among the `stirred` ones from when any of that is first said
+    of it: the others need no look.
     """
 
     __slots__ = (
@@ -83,15 +84,25 @@ class Key:
         "is_limited",
         "name",
         "named_until",
+        "provider",
         "quotas",
         "resting",
+        "stirred",
         "told",
         "used_up_until",
     )
 
-    def __init__(self, index: int, limits: KeyLimits) -> None:
+    def __init__(
+        self,
+        index: int,
+        limits: KeyLimits,
+        provider: str = "",
+        stirred: dict[str, None] | None = None,
+    ) -> None:
         self.index = index
         self.name = limits.name
+        self.provider = provider
+        self.stirred: dict[str, None] = {} if stirred is None else stirred
         self.in_flight = 0
         self.cooling_until = self.named_until = self.cooled_at = 0.0
         self.because: ErrorClass | None = None
@@ -140,6 +151,8 @@ class Key:
         self._tiers = limits.free
         calls, tokens = limits.calls_a_minute, limits.tokens_a_minute
         self.is_limited = calls is not None or tokens is not None
+        if self.is_limited:
+            self.stirred[self.provider] = None
         if calls is None and tokens is None:
             self._minute = None
         elif self._minute is None:
@@ -177,6 +190,7 @@ class Key:
             self.named_until = max(self.named_until, until)
         if until > self.cooling_until:
             self.cooling_until, self.because = until, because
+        self.stirred[self.provider] = None
 
     def rest(self, deployment: str, rest: Rest) -> None:
         """Prefer other keys for one deployment; a time before the one already set changes nothing.
@@ -188,6 +202,7 @@ class Key:
         if known is not None and known.until >= rest.until:
             rest = known._replace(since=now)
         self.resting[deployment] = rest
+        self.stirred[self.provider] = None
 
     def rest_of(self, deployment: str, now: float) -> Rest | None:
         """Return what keeps it from a deployment, the whole key's cool-down included."""
@@ -206,6 +221,8 @@ class Key:
     def hear(self, limits: Iterable[LimitLeft], now: float) -> None:
         """Take from an answer what is left of the provider's own limits, in place of the last."""
         self.told = tuple([(limit, now + limit.seconds) for limit in limits])
+        if self.told:
+            self.stirred[self.provider] = None
         self._sent_since = 0
         self._reckon()
 

@@ -163,8 +163,12 @@ class Keys:
     def __init__(
         self, limits: Mapping[str, Sequence[KeyLimits]], deployments: Iterable[Deployment]
     ) -> None:
+        # The providers whose keys are to be looked at; shared by all `Keys` one after the other.
+        self._stirred: dict[str, None] = {}
         self._rings = {
-            provider: tuple(Key(index, item) for index, item in enumerate(items))
+            provider: tuple(
+                Key(index, item, provider, self._stirred) for index, item in enumerate(items)
+            )
             for provider, items in limits.items()
         }
         # Of all attempts that run; shared by all `Keys` one after the other.
@@ -205,13 +209,13 @@ class Keys:
         """
         deployments = tuple(deployments)
         keys = Keys({}, ())
-        keys._open = self._open
+        keys._open, keys._stirred = self._open, self._stirred
         for provider in (*limits, *(item.provider for item in deployments)):
             if provider not in keys._rings:
                 known = {key.name: key for key in self._rings.get(provider, ())}
                 ring = []
                 for index, item in enumerate(limits.get(provider, (KeyLimits(),))):
-                    key = known.get(item.name) or Key(index, item)
+                    key = known.get(item.name) or Key(index, item, provider, self._stirred)
                     key.change(index, item, is_renewed=(provider, item.name) in renewed)
                     ring.append(key)
                 keys._rings[provider] = tuple(ring)
@@ -280,15 +284,10 @@ class Keys:
         """
         headroom: dict[str, int] = {}
         cooling: dict[str, Cooling] = {}
-        rings = self._rings
-        for provider, names in lineup.by_provider:
-            ring = rings.get(provider)
-            if not ring:
+        for provider in self._stirred:
+            names, ring = lineup.by_provider.get(provider), self._rings.get(provider)
+            if names is None or not ring:
                 continue
-            if len(ring) == 1:
-                key = ring[0]
-                if not (key.told or key.is_limited or key.resting or key.cooling_until > now):
-                    continue  # nearly always
             most = look_at(provider, ring, now, cooling)
             if most is not None:
                 headroom.update(dict.fromkeys(names, most))
@@ -336,7 +335,7 @@ class Keys:
     def _ring(self, provider: str) -> tuple[Key, ...]:
         ring = self._rings.get(provider)
         if ring is None:
-            ring = self._rings[provider] = (Key(0, KeyLimits()),)
+            ring = self._rings[provider] = (Key(0, KeyLimits(), provider, self._stirred),)
         return ring
 
     def _add_quotas(self, deployment: Deployment) -> None:

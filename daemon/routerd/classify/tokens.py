@@ -9,6 +9,7 @@ What one model counts otherwise is learned from what its provider reports: `heal
 
 from __future__ import annotations
 
+from operator import mul
 from typing import Final
 
 __all__ = ["SAMPLES", "SAMPLE_BYTES", "estimate"]
@@ -42,7 +43,17 @@ OTHER_WEIGHTS: Final = (
     (b"o", 78),  # Hangul
     (b"e", 200),  # emoji, and what is rarer still
 )
-ALL_WEIGHTS: Final = ASCII_WEIGHTS + OTHER_WEIGHTS
+
+
+def _beyond_letters(weights: tuple[tuple[bytes, int], ...]) -> tuple[list[bytes], list[int]]:
+    """Return what is counted, and by how many hundredths more each weighs than a letter."""
+    counted = [(letter, weight - LETTER) for letter, weight in weights] + list(PAIR_WEIGHTS)
+    return [what for what, _ in counted], [more for _, more in counted]
+
+
+# Side by side, so that all is counted and weighed without a step of Python's for each.
+ASCII_ONLY: Final = _beyond_letters(ASCII_WEIGHTS)
+ALL: Final = _beyond_letters(ASCII_WEIGHTS + OTHER_WEIGHTS)
 # By the first byte of a character in UTF-8: which class it is of. All others of it are left out.
 FIRST_BYTES: Final = {
     "n": (0x00, 0x1F),
@@ -95,13 +106,7 @@ def estimate(data: bytes) -> tuple[float, bool]:
         taken = SAMPLE_BYTES * SAMPLES
     classes = data.translate(CLASSES, CONTINUED)
     characters = len(classes)
-    count, letters, hundredths = classes.count, characters, 0
-    for letter, weight in ASCII_WEIGHTS if characters == taken else ALL_WEIGHTS:
-        found = count(letter)
-        letters -= found
-        hundredths += weight * found
-    for pair, weight in PAIR_WEIGHTS:
-        hundredths += weight * count(pair)
-    hundredths += LETTER * letters
+    counted, weights = ASCII_ONLY if characters == taken else ALL
+    hundredths = LETTER * characters + sum(map(mul, weights, map(classes.count, counted)))
     tokens, least = hundredths * size / (100 * taken), size * LEAST_A_BYTE
     return tokens if tokens > least else least, taken > OTHER_SCRIPT_BYTES * characters  # noqa: FURB136 - no call

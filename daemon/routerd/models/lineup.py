@@ -18,7 +18,7 @@ class Lineup(Struct, frozen=True, eq=False):
     """Deployments, and what of them names something: each once.
 
     `ids` and `names` are the same, the latter in order. `places` are the pairs of provider and
-    model, sorted. `by_provider` are each provider's ids, in order.
+    model, sorted. `by_provider` are each provider's ids, in order. None of it is to be changed.
     """
 
     deployments: tuple[Deployment, ...]
@@ -26,7 +26,7 @@ class Lineup(Struct, frozen=True, eq=False):
     ids: frozenset[str]
     models: frozenset[str]
     places: tuple[tuple[str, str], ...]
-    by_provider: tuple[tuple[str, tuple[str, ...]], ...]
+    by_provider: dict[str, tuple[str, ...]]
 
     @classmethod
     def of(cls, deployments: Iterable[Deployment]) -> Lineup:
@@ -42,5 +42,5 @@ class Lineup(Struct, frozen=True, eq=False):
             frozenset(names),
             frozenset(item.model for item in deployments),
             tuple(sorted({(item.provider, item.model) for item in deployments})),
-            tuple((name, tuple(ids)) for name, ids in by_provider.items()),
+            {name: tuple(ids) for name, ids in by_provider.items()},
         )
