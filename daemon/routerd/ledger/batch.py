@@ -22,6 +22,7 @@ from routerd.ledger.rows import (
     call_row,
     insert_attempts,
     insert_calls,
+    nothing,
     read_record,
 )
 from routerd.ledger.totals import DAY_MS, Totals
@@ -29,6 +30,8 @@ from routerd.ledger.totals import DAY_MS, Totals
 __all__ = ["BatchWriter", "transaction"]
 
 Write = Callable[[sqlite3.Connection], object]
+# After so many records others may go first: they take a fifth of a millisecond.
+RECORDS_A_BREATH: Final = 4
 USED_ON: Final = "UPDATE documents SET last_day = ?1 WHERE hash = ?2 AND last_day < ?1"
 
 
@@ -47,10 +50,16 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 class BatchWriter:
-    """Write batches of records, and whatever else is to be written with them."""
+    """Write batches of records, and whatever else is to be written with them.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    `breathe` is called every fraction of a millisecond, for others who want the same lock or core.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, breathe: Callable[[], None] = nothing
+    ) -> None:
         self._connection = connection
+        self._breathe = breathe
         self._reasons = Reasons(connection)
         # The last day on which each document is known to have been used.
         self._days: dict[str, int] = {}
@@ -76,13 +85,15 @@ class BatchWriter:
         totals = Totals()
         calls: list[Row] = []
         attempts: list[Row] = []
-        for record in records:
+        for number, record in enumerate(records, 1):
             calls.append(self._call_row(record))
             attempts += attempt_rows(record)
             totals.add(record)
+            if number % RECORDS_A_BREATH == 0:
+                self._breathe()
         with transaction(self._connection):
-            insert_calls(self._connection, calls)
-            insert_attempts(self._connection, attempts)
+            insert_calls(self._connection, calls, self._breathe)
+            insert_attempts(self._connection, attempts, self._breathe)
             self._write_others(totals, writes, days)
 
     def _merge(

@@ -54,8 +54,8 @@ NICENESS: Final = 5
 class WriterSettings(Struct, frozen=True):
     """Limits of the writer; times are seconds.
 
-    A record waits `gather_seconds` for others. After `idle_seconds` with nothing to write the
-    writer does what can wait.
+    A record waits `gather_seconds` for others. A breath is as short as the kernel's timers allow.
+    After `idle_seconds` with nothing to write the writer does what can wait.
     """
 
     batch_limit: int = 256
@@ -64,6 +64,7 @@ class WriterSettings(Struct, frozen=True):
     last_retry: float = 10.0
     busy_milliseconds: int = 5000
     gather_seconds: float = 0.1
+    breath_seconds: float = 1e-6
     idle_seconds: float = 30.0
 
 
@@ -137,7 +138,7 @@ class Writer:
         """Read what the ledger knows, and charge what the process before had sent."""
         connection.execute(f"PRAGMA busy_timeout = {self._settings.busy_milliseconds}")
         try:
-            batches = BatchWriter(connection)
+            batches = BatchWriter(connection, self._breathe)
             self.bounds.update(connection.execute(KNOWN_BOUNDS).fetchall())
             for model, other_script, thousandths in connection.execute(KNOWN_RATES):
                 self.token_rates[model, bool(other_script)] = thousandths
@@ -244,6 +245,16 @@ class Writer:
         if self.degraded:
             self.degraded = False
             self._tell(LedgerRecovered())
+
+    def _breathe(self) -> None:
+        """Let the event loop go first, unless the writer falls behind.
+
+        It waits for the interpreter's lock, up to five milliseconds, since nobody has to give that
+        back before; and for the core, where there is one. To give the lock up and take it again at
+        once would not help: who sleeps has not woken up by then.
+        """
+        if self._items.qsize() < self._settings.batch_limit:
+            time.sleep(self._settings.breath_seconds)  # noqa: TID251 - in a thread of its own
 
     def _settle(self, count: int, *, is_written: bool) -> None:
         """Let go of the first that are kept; the journal forgets only what is on disk."""
