@@ -63,8 +63,9 @@ class AsyncLink(asyncio.Protocol):
             # Nothing was asked: at most this is the daemon's farewell.
             self._end(Lost("the daemon closed the idle connection"))
             return
-        self.wire.feed(data)
-        if len(self.wire.frames) > self._max_waiting and self._transport is not None:
+        wire = self.wire
+        wire.feed(data)
+        if len(wire.frames) > self._max_waiting and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()
         self._wake()
@@ -133,8 +134,10 @@ class AsyncLink(asyncio.Protocol):
 
     async def receive(self, deadline: float | None) -> None:
         """Return as soon as a frame is there. Raises Lost, ProtocolError, or TimeoutError."""
-        while not self.wire.frames:
-            self.wire.check()
+        wire = self.wire
+        while not wire.frames:
+            if wire.broken is not None:
+                raise wire.broken
             if self._ending is not None:
                 raise self._ending
             if self._waiter is not None:

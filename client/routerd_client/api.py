@@ -244,6 +244,8 @@ class Client:
 
     def _local_timeout(self, options: CallOptions) -> float | None:
         timeout = options.timeout
+        if timeout is None:
+            return None
         # One that is no number is the daemon's to refuse.
         if isinstance(timeout, int | float):
             return timeout + self._limits.timeout_grace

@@ -70,7 +70,8 @@ class BlockingLink:
         """Return as soon as a frame is there. Raises Lost, ProtocolError, or TimeoutError."""
         wire = self.wire
         while not wire.frames:
-            wire.check()
+            if wire.broken is not None:
+                raise wire.broken
             self._limit(deadline)
             try:
                 data = self._socket.recv(READ_BYTES)

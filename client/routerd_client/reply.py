@@ -142,13 +142,17 @@ class _Blocks:
 
 def assemble(parts: list[Part], ended: CallEnded, trace_id: str = "") -> Reply:
     """Put the parts of an answer together with what its last frame says."""
-    texts = [part.text for part in parts if type(part) is TextDelta]
-    text = "".join(texts)
     refusal = ""
     citations: list[dict[str, Any]] = []
     logprobs: list[TokenLogprob] = []
     content: list[Content]
-    if len(texts) == len(parts):  # most answers: text and nothing else
+    match parts:
+        case [TextDelta() as only]:  # most answers that were not streamed
+            texts = [only.text]
+        case _:
+            texts = [part.text for part in parts if type(part) is TextDelta]
+    text = "".join(texts)
+    if len(texts) == len(parts):  # text and nothing else
         content = [Text(text)] if texts else []
     else:
         blocks = _Blocks()

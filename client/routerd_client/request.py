@@ -43,6 +43,13 @@ class Request(ABC):
     `failure` says why there will be no (whole) answer.
     """
 
+    # As every request begins: set on the class, which costs a call nothing.
+    deadline: float | None = None
+    ended = False
+    failure: ErrorInfo | None = None
+    heard = False
+    resends = 0
+
     def __init__(
         self,
         frame: CallRequested | SearchRequested | CommandRequested,
@@ -50,11 +57,6 @@ class Request(ABC):
     ) -> None:
         self.frame = frame
         self.local_timeout = local_timeout
-        self.deadline: float | None = None
-        self.ended = False
-        self.failure: ErrorInfo | None = None
-        self.heard = False
-        self.resends = 0
 
     def encode(self) -> bytearray:
         """Encode the request. Raises Failed (`invalid_request`) if it holds what cannot travel."""
@@ -132,21 +134,16 @@ class ModelCall(Request):
     """What calls to a model have in common, whatever they ask for."""
 
     frame: CallRequested | SearchRequested
-
-    def __init__(
-        self, frame: CallRequested | SearchRequested, local_timeout: float | None = None
-    ) -> None:
-        super().__init__(frame, local_timeout)
-        self.decision_id = ""
-        self.trace_id = ""
-        self.end: CallEnded | None = None
+    decision_id = ""
+    trace_id = ""
+    end: CallEnded | None = None
 
     def note(self, frame: DaemonFrame) -> None:
         """Note that the call began or ended, if this says so."""
-        if isinstance(frame, CallStarted):
+        if type(frame) is CallStarted:
             self.decision_id = frame.decision_id
             self.trace_id = frame.trace_id
-        elif isinstance(frame, CallEnded):
+        elif type(frame) is CallEnded:
             self.decision_id = frame.decision_id or self.decision_id
             self.failure = frame.error
             self.end = frame
@@ -169,12 +166,12 @@ class Call(ModelCall):
     """One call to a model that writes."""
 
     frame: CallRequested
+    _restarted = False
+    _reply: Reply | None = None
 
     def __init__(self, frame: CallRequested, local_timeout: float | None = None) -> None:
         super().__init__(frame, local_timeout)
         self.parts: list[Part] = []
-        self._restarted = False
-        self._reply: Reply | None = None
 
     def take(self, frame: DaemonFrame) -> StreamPart | None:
         """Take a frame of the answer; return it if it is for the caller."""
@@ -183,7 +180,7 @@ class Call(ModelCall):
         if kind in CONTENT:
             self.parts.append(frame)  # type: ignore[arg-type]  # `in` does not narrow a union
             return frame  # type: ignore[return-value]  # the same
-        if isinstance(frame, CallRestarted):
+        if type(frame) is CallRestarted:
             return self._restart(frame)
         self.note(frame)
         return None

@@ -42,38 +42,39 @@ OF_CONNECTIONS: Final[frozenset[type]] = frozenset((DaemonHello, ConnectionEnded
 
 
 class Wire:
-    """The state of one connection, and the frames that arrived and were not looked at yet."""
+    """The state of one connection, and the frames that arrived and were not looked at yet.
+
+    `is_new`: nothing was said yet. `broken`: what arrived after those frames and was none, to be
+    raised once they were taken.
+    """
 
     __slots__ = (
         "_advance",
-        "_broken",
         "_conversation",
         "_peer_max_frame_bytes",
         "_reader",
+        "broken",
         "frames",
+        "is_new",
     )
 
     def __init__(self, max_frame_bytes: int) -> None:
         self.frames: deque[DaemonFrame] = deque()
-        self._broken: ProtocolError | None = None
+        self.is_new = True
+        self.broken: ProtocolError | None = None
         self._conversation = Conversation()
         self._advance = self._conversation.advance
         self._reader = daemon_frame_reader(max_frame_bytes)
         self._peer_max_frame_bytes = 0
 
     @property
-    def is_new(self) -> bool:
-        """Whether nothing was said yet."""
-        return self._conversation.state is State.NEW
-
-    @property
     def is_idle(self) -> bool:
         """Whether the next request may be sent: everything before it was answered."""
         return (
             self._conversation.state is State.IDLE
+            and self.broken is None
             and not self.frames
             and not self._reader.unfinished
-            and self._broken is None
         )
 
     def end_of_stream(self) -> str:
@@ -84,6 +85,7 @@ class Wire:
     def greet(self) -> bytes:
         """Return the greeting to send on its own."""
         self._advance(HELLO)
+        self.is_new = False
         return HELLO_BYTES
 
     def request(
@@ -107,18 +109,13 @@ class Wire:
         return sent
 
     def feed(self, data: bytes) -> None:
-        """Take what arrived. If some of it is no frame, `check` says so."""
-        if self._broken is not None:
+        """Take what arrived; it is `broken` if some of it is no frame."""
+        if self.broken is not None:
             return
         try:
             self.frames.extend(self._reader.read(data))
         except ProtocolError as error:
-            self._broken = error
-
-    def check(self) -> None:
-        """Raise the ProtocolError of what was no frame, after those before it were taken."""
-        if self._broken is not None:
-            raise self._broken
+            self.broken = error
 
     def take(self) -> DaemonFrame:
         """Take the next frame that arrived.

@@ -81,13 +81,13 @@ class Conversation:
 
     def advance(self, frame: msgspec.Struct) -> None:
         """Take the next frame of either side; ProtocolError if it may not come now."""
-        state = TRANSITIONS.get((self.state, type(frame)))
-        if state is None:
+        try:
+            self.state = TRANSITIONS[self.state, type(frame)]
+        except KeyError:
             raise ProtocolError(
                 error_info(
                     "protocol_error",
                     f"a {type(frame).__name__} frame may not come in state {self.state.value}",
                     details={"frame": type(frame).__name__, "state": self.state.value},
                 )
-            )
-        self.state = state
+            ) from None
