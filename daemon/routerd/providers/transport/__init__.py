@@ -6,6 +6,10 @@ engines promise the same. Everything that can go wrong on the way is an httpx.Tr
 keys, retries, redirects, cookies, `.netrc`.
 """
 
+from routerd.providers.transport import quiet_httpx  # noqa: F401 - before httpx itself
+
+# isort: split
+
 from routerd.providers.transport.addresses import as_address, plain_host
 from routerd.providers.transport.channel import Channel, TransportError
 from routerd.providers.transport.engine import AiohttpTransport
