@@ -79,7 +79,9 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     `reasoning_tokens`: 0 where no reasoning was asked; `reasoning_shown`: whether its text is sent.
     `limit`: the most output tokens. `usage_in_stream`: whether a stream tells its usage; `padded`:
     whether its events carry filler. `alternatives`: how many other tokens the logprobs of a token
-    name; None is no logprobs. `search`: it is no chat, and nothing is said or prompted.
+    name; None is no logprobs. `pauses`: the answer stops with a search of the vendor's own begun;
+    `begun`: such a search, by its id, that the answer goes on from. `search`: it is no chat, and
+    nothing is said or prompted.
     """
 
     model: str
@@ -102,6 +104,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     usage_in_stream: bool = True
     padded: bool = True
     alternatives: int | None = None
+    pauses: bool = False
+    begun: str | None = None
     search: Search | None = None
 
 

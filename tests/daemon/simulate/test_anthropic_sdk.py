@@ -125,6 +125,34 @@ async def test_thinking_and_its_way_back(simulator: Simulator, mode: str, call: 
 
 @both_ways
 @whole_or_streamed
+async def test_a_pause_goes_on_when_it_is_sent_back(
+    simulator: Simulator, mode: str, call: Any
+) -> None:
+    search: dict[str, Any] = {
+        "tools": [{"type": "web_search_20250305", "name": "web_search", "max_uses": 2}]
+    }
+    said = [{"role": "user", "content": "use web_search"}]
+    paused = await call(simulator, mode, messages=said, **search)
+    assert [block.type for block in paused.content] == ["text", "server_tool_use"]
+    assert paused.stop_reason == "pause_turn"
+    assert paused.content[1].input == {"query": "tides"}
+    answered = [*said, paused.to_param()]
+    ended = await call(simulator, mode, messages=answered, **search)
+    assert [block.type for block in ended.content] == ["web_search_tool_result", "text"]
+    assert ended.stop_reason == "end_turn"
+    assert ended.content[0].tool_use_id == paused.content[1].id
+    again = [*answered, ended.to_param(), {"role": "user", "content": SAID}]
+    assert (await call(simulator, mode, messages=again, **search)).content[0].text == TEXT
+    ended.content[0].content[0].encrypted_content += "A"
+    with pytest.raises(anthropic.BadRequestError, match="encrypted_content"):
+        await call(simulator, mode, messages=again, **search)
+    half = [*said, paused.to_param(), {"role": "user", "content": SAID}]
+    with pytest.raises(anthropic.BadRequestError, match="without `web_search_tool_result`"):
+        await call(simulator, mode, messages=half, **search)
+
+
+@both_ways
+@whole_or_streamed
 async def test_the_cache(simulator: Simulator, mode: str, call: Any) -> None:
     text = {"type": "text", "text": "Calm sea. " * 800, "cache_control": {"type": "ephemeral"}}
     first = await call(simulator, mode, system=[text])

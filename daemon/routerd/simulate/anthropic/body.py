@@ -8,7 +8,7 @@ import msgspec
 
 from routerd.simulate.anthropic.errors import invalid
 
-__all__ = ["Block", "CacheControl", "Message", "MessagesRequest", "decoded"]
+__all__ = ["Block", "CacheControl", "Message", "MessagesRequest", "OfferedTool", "decoded"]
 
 MARK_SECONDS = {"5m": 300.0, "1h": 3600.0}
 
@@ -41,6 +41,7 @@ class Block(msgspec.Struct, omit_defaults=True):
     thinking: str | None = None
     signature: str | None = None
     data: str | None = None
+    encrypted_content: str | None = None
     cache_control: CacheControl | None = None
 
 
@@ -55,6 +56,7 @@ class OfferedTool(msgspec.Struct):
     """An entry of `tools`; a vendor's own tool has a type and no schema."""
 
     name: str
+    type: str | None = None
     input_schema: dict[str, Any] | None = None
     description: str | None = None
     cache_control: CacheControl | None = None

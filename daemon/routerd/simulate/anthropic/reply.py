@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from routerd.simulate.anthropic.own_tools import SEARCH_INPUT, found_block, search_block
 from routerd.simulate.anthropic.signature import sign
 from routerd.simulate.exchange import Frame, Reply, ToolCall
 from routerd.simulate.vendor import server_sent_event
@@ -25,16 +26,20 @@ def whole_body(reply: Reply) -> bytes:
     """Write a `message`."""
     answer = reply.answer
     content: list[dict[str, Any]] = []
+    if reply.question.begun is not None:
+        content.append(found_block(reply.question.begun))
     if answer.reasoning:
         content.append(thinking_block(reply))
     if answer.text:
         content.append({"type": "text", "text": "".join(answer.text)})
     for number, call in enumerate(answer.calls):
         content.append({**tool_block(reply, number, call), "input": call.input()})
+    if reply.question.pauses:
+        content.append({**search_block(reply.id), "input": msgspec.json.decode(SEARCH_INPUT)})
     message = {
         **opened(reply),
         "content": content,
-        "stop_reason": STOP_REASONS[answer.finish],
+        "stop_reason": stop_reason(reply),
         "stop_sequence": answer.stop,
         "usage": {**usage_at_start(reply), **usage_at_end(reply)},
     }
@@ -55,7 +60,7 @@ def stream_frames(reply: Reply) -> Iterator[Frame]:
     yield frame(
         {
             "type": "message_delta",
-            "delta": {"stop_reason": STOP_REASONS[answer.finish], "stop_sequence": answer.stop},
+            "delta": {"stop_reason": stop_reason(reply), "stop_sequence": answer.stop},
             "usage": usage_at_end(reply),
         }
     )
@@ -69,6 +74,8 @@ BlockPlan = tuple[dict[str, Any], str, str, Iterable[str], list[dict[str, Any]]]
 def blocks(reply: Reply) -> Iterator[BlockPlan]:
     """Plan the content blocks in their order."""
     answer = reply.answer
+    if reply.question.begun is not None:
+        yield found_block(reply.question.begun), "", "", (), []
     if answer.reasoning:
         whole = thinking_block(reply)
         shown = answer.reasoning if whole["thinking"] else ()
@@ -80,6 +87,14 @@ def blocks(reply: Reply) -> Iterator[BlockPlan]:
     for number, call in enumerate(answer.calls):
         opening = {**tool_block(reply, number, call), "input": {}}
         yield opening, "input_json_delta", "partial_json", call.arguments, []
+    if reply.question.pauses:
+        called = [{"type": "input_json_delta", "partial_json": SEARCH_INPUT}]
+        yield search_block(reply.id), "", "", (), called
+
+
+def stop_reason(reply: Reply) -> str:
+    """Say why the answer ends."""
+    return "pause_turn" if reply.question.pauses else STOP_REASONS[reply.answer.finish]
 
 
 def block_frames(

@@ -15,6 +15,7 @@ from routerd.simulate.anthropic.body import (
     decoded,
 )
 from routerd.simulate.anthropic.errors import invalid
+from routerd.simulate.anthropic.own_tools import check_own_blocks, is_own, open_use, searches
 from routerd.simulate.anthropic.signature import signed
 from routerd.simulate.exchange import JsonSchema, Question, Tool
 from routerd.simulate.schema import loose_object
@@ -68,14 +69,18 @@ def read_question(data: bytes, version: str, *, counting: bool = False) -> Quest
     thinking_tokens, thinking_shown = thinking(body)
     choice, named = tool_choice(body)
     prompt = gathered(body, turns)
+    said = next((text for turn in reversed(turns) if (text := user_text(turn))), "")
+    tools, begun = body.tools or [], open_use(turns[-1].blocks)
     return Question(
         model=body.model,
-        said=next((text for turn in reversed(turns) if (text := user_text(turn))), ""),
+        said=said,
         prompt=prompt.data,
         borders=prompt.borders,
         marks=prompt.marks,
         stream=bool(body.stream),
-        tools=tuple(Tool(tool.name, tool.input_schema or {}) for tool in body.tools or ()),
+        tools=tuple(Tool(tool.name, tool.input_schema or {}) for tool in tools if not is_own(tool)),
+        pauses=begun is None and searches(tools, said),
+        begun=begun,
         tool_choice=choice,
         tool_named=named,
         tools_answered=any(block.type == "tool_result" for block in turns[-1].blocks),
@@ -109,13 +114,21 @@ def checked_turns(messages: list[Message] | None) -> list[Turn]:
             turns[-1].blocks.extend(blocks)
         else:
             turns.append(Turn(message.role, number, list(blocks)))
+    check_turns(turns)
+    return turns
+
+
+def check_turns(turns: list[Turn]) -> None:
+    """Check how turns begin and end, and that nothing is half in them."""
     if turns[0].role != "user":
         raise invalid('messages: first message must use the "user" role')
     check_tool_results(turns)
     last = turns[-1]
-    if last.role == "assistant" and (last.blocks[-1].text or "").rstrip() != last.blocks[-1].text:
+    for turn in turns:
+        check_own_blocks(turn.blocks, f"messages.{turn.place}", is_last=turn is last)
+    ends_in = last.blocks[-1].text or ""
+    if last.role == "assistant" and ends_in.rstrip() != ends_in:
         raise invalid("messages: final assistant content cannot end with trailing whitespace")
-    return turns
 
 
 def check_block(block: Block, role: str, place: str) -> None:
