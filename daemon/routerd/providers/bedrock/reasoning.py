@@ -1,7 +1,9 @@
 """How much a model is to reason, in the words of its maker.
 
 Rules of this file: all of it goes into `additionalModelRequestFields`. Where a model takes no such
-setting it is left out with a note; reasoning is only switched off where that was asked for.
+setting it is left out with a note; reasoning is only switched off where that was asked for. Source
+for Nova 2, whose field is `reasoningConfig`: Amazon's guide for it, "Using the Converse API" and
+"Extended thinking". `reasoning_config`, with a budget of tokens, is an older field of Claude's.
 """
 
 from __future__ import annotations
