@@ -133,7 +133,10 @@ class ReasoningDelta(Struct, array_like=True, frozen=True, tag=42, gc=False):
 
 
 class ReasoningEnded(Struct, array_like=True, frozen=True, tag=43):
-    """A block of reasoning is complete; `data` must go back with it on the next turn."""
+    """A block of reasoning is complete; `data` must go back with it on the next turn.
+
+    There may be none: then `data` is what the vendor's own tools did, or that the answer paused.
+    """
 
     vendor: str = ""
     data: dict[str, Any] = {}

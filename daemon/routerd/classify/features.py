@@ -14,6 +14,7 @@ from routerd.classify.words import WordRules, holds_code, texts_of
 from routerd.domain import MOST_PER_IMAGE, Features, Kind
 from routerd.models.amounts import NANODOLLARS_PER_CENT
 from routerd.providers.json_text import encode_json
+from routerd.providers.paused import paused_by
 from routerd_proto.content import (
     Content,
     Document,
@@ -131,7 +132,7 @@ def measure(
         tools=len(options.tools),
         forced_tool=options.tool_choice not in (None, "auto", "none"),
         output_schema=options.output_schema is not None,
-        prefill=bool(messages) and messages[-1].role == "assistant",
+        prefill=_begins_the_answer(messages),
         max_output_tokens=options.max_output_tokens,
         sensitivity=options.sensitivity or "public",
         # How many pages a document has, only its reader can tell.
@@ -152,6 +153,13 @@ def measure(
         logprobs=options.logprobs is not None,
         other_script=other_script,
     )
+
+
+def _begins_the_answer(messages: list[Message]) -> bool:
+    """Say whether the model is to go on from words of the caller's: a pause its vendor ends."""
+    if not messages or messages[-1].role != "assistant":
+        return False
+    return paused_by(messages) is None
 
 
 def _bound(counted: _Counted, messages: int, options: CallOptions) -> int:

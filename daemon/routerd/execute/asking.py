@@ -16,7 +16,9 @@ from routerd.execute.target import Target
 from routerd.providers.adjusting import adjust_prompt
 from routerd.providers.base import ChatRequest, EncodedRequest, Repair, Wire
 from routerd.providers.call_ids import SAME_ID_NOTE, with_distinct_calls
+from routerd.providers.paused import paused_by
 from routerd.providers.raw import with_raw
+from routerd.providers.request import refuse_continuing
 from routerd_proto.frames import CallOptions
 
 __all__ = ["Asking", "Asks"]
@@ -102,6 +104,8 @@ class Asking:
                 output_limit=target.output_limit,
                 model=target.model,
             )
+            if paused_by(messages) not in (None, target.adapter.name):
+                refuse_continuing(request)  # to others it is an answer begun
             self._request, self._adjusted = adjust_prompt(request, target.prompt)
             if messages is not self._call.messages:
                 self._adjusted = [*self._adjusted, SAME_ID_NOTE]

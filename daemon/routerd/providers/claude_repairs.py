@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from routerd.errors import ErrorClass, Failure
 from routerd.providers.base import ChatRequest, Repair
+from routerd.providers.own_blocks import is_no_reasoning
 from routerd_proto.content import Message, Reasoning
 
 __all__ = ["repair_request", "without_reasoning"]
@@ -37,9 +38,14 @@ def repair_request(request: ChatRequest, failure: Failure) -> Repair | None:
 
 
 def without_reasoning(message: Message) -> Message:
-    """Return a message without any reasoning in it."""
+    """Return a message without any reasoning in it; what the vendor's own tools did stays."""
     if isinstance(message.content, str):
         return message
     return replace(
-        message, content=[part for part in message.content if not isinstance(part, Reasoning)]
+        message,
+        content=[
+            part
+            for part in message.content
+            if not isinstance(part, Reasoning) or is_no_reasoning(part)
+        ],
     )

@@ -19,6 +19,7 @@ __all__ = [
     "JSON_ERRORS",
     "encode_json",
     "is_whole_json",
+    "object_in",
     "read_json",
     "read_json_strictly",
     "repaired",
@@ -41,6 +42,15 @@ def read_json(data: bytes) -> Any:
         return read_json_strictly(data)
     except JSON_ERRORS:
         return json.loads(data.decode("utf-8-sig", "replace"), strict=False)
+
+
+def object_in(text: str) -> dict[str, Any] | None:
+    """Return the object that a text of JSON is, None where it is none."""
+    try:
+        value = read_json(text.encode("utf-8", "surrogatepass"))
+    except JSON_ERRORS:
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def is_whole_json(text: str) -> bool:

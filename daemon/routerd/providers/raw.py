@@ -27,6 +27,8 @@ Json = dict[str, Any]
 
 # Lists that the caller's items are added to: in them stands what other options ask for.
 LISTS: Final = frozenset({"tools", "include"})
+# What Anthropic and Bedrock, and what OpenAI call the lifetime that costs more to write.
+LONG_LIFETIMES: Final = frozenset({"1h", "12h"})
 
 _fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -53,7 +55,19 @@ def with_raw(
         if (found := forbidden_parameter(parameters)) is not None:
             raise refusal(f"options.{at}.{found[0]} {found[1]}", param=f"options.{at}.{found[0]}")
         _join(body, parameters, at, notes)
-    return structs.replace(encoded, body=encode_json(body), notes=list(notes))
+    keeps_long = encoded.keeps_long or any(_keeps_long(parameters) for _, parameters in meant)
+    return structs.replace(
+        encoded, body=encode_json(body), notes=list(notes), keeps_long=keeps_long
+    )
+
+
+def _keeps_long(value: Any) -> bool:
+    """Say whether a mark of the caller's own asks for the longer lifetime of a cache."""
+    if isinstance(value, dict):
+        ttl = value.get("ttl")
+        is_long = isinstance(ttl, str) and ttl in LONG_LIFETIMES
+        return is_long or any(map(_keeps_long, value.values()))
+    return isinstance(value, list) and any(map(_keeps_long, value))
 
 
 def _join(fields: Json, parameters: Mapping[str, Any], at: str, notes: Notes) -> None:

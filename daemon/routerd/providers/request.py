@@ -27,6 +27,7 @@ from routerd_proto.content import (
     Reasoning,
     ReasoningEffort,
     Text,
+    Tool,
     ToolCall,
     ToolChoice,
     ToolName,
@@ -39,6 +40,7 @@ __all__ = [
     "MARKS_NOTE",
     "Notes",
     "ToolIdRule",
+    "ToolNameRule",
     "arguments_object",
     "base64_text",
     "cache_of",
@@ -99,6 +101,39 @@ class ToolIdRule(Struct, frozen=True):
             number, digit = divmod(number, 36)
             digits += "0123456789abcdefghijklmnopqrstuvwxyz"[digit]
         return self.prefix + digits
+
+
+class ToolNameRule(Struct, frozen=True):
+    """The names of tools a provider takes. What is offered is sent by its own name or not at all.
+
+    A changed name would come back with the call, and no caller knows it; so it is refused before
+    anything is sent, and another provider may be asked. `pattern` matches a good name, `words` say
+    it, `length` is the most characters.
+    """
+
+    pattern: str
+    words: str
+    length: int
+
+    def check(self, tools: Sequence[Tool], *, taken: str | None = None) -> None:
+        """Raise CallRefused for the first name it does not take; `taken` is one of routerd's."""
+        for place, tool in enumerate(tools):
+            if tool.name == taken or not re.fullmatch(self.pattern, tool.name):
+                raise refusal(
+                    f"this provider takes no tool called {tool.name[:100]!r}: rename it; expected "
+                    f"up to {self.length} {self.words}",
+                    param=f"options.tools[{place}].name",
+                )
+
+    def fit_past(self, name: str, notes: Notes) -> str:
+        """Return the name of an earlier turn's call, or a stand-in that depends on it alone.
+
+        Nobody calls by it: what another provider's tool was called need not fit this one.
+        """
+        fitted = ToolIdRule(self.pattern, "tool_", 30).fit(name)
+        if fitted != name:
+            notes.add("the name of an earlier tool call was changed to one this provider takes")
+        return fitted
 
 
 def refusal(message: str, **details: str) -> CallRefused:

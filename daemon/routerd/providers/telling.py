@@ -17,7 +17,9 @@ from routerd.providers.base import Outcome
 from routerd.providers.bounds import TOO_LARGE_NOTE, can_be_carried
 from routerd.providers.counts import ABSURD_NOTE, is_absurd
 from routerd.providers.failure import error_of
+from routerd.providers.json_text import repaired
 from routerd.providers.logprobs import TOO_LONG_NOTE, logprob_parts
+from routerd.providers.own_blocks import BLOCK, kept_note
 from routerd.telemetry.plain import shown_name
 from routerd_proto.frames import CitationAdded, ReasoningEnded, TokenLogprob
 
@@ -89,6 +91,13 @@ class AnswerTeller(ABC):
             self._note(TOO_LARGE_NOTE)
             data = {}
         parts.append(ReasoningEnded(self.vendor, data))
+
+    def _keep_block(self, kind: str, block: dict[str, Any], parts: list[Part]) -> None:
+        """Give out what the vendor's own tools did, which is not shown but goes back."""
+        if can_be_carried(block):
+            self._note(kept_note(shown_name(kind)))
+            block = repaired(block)
+        self._end_reasoning({BLOCK: block}, parts)
 
     def _tell_logprobs(self, tokens: list[TokenLogprob], parts: list[Part]) -> None:
         """Pass on how likely tokens were."""

@@ -141,6 +141,21 @@ def test_a_last_message_of_the_assistant_is_a_prefill(last: str, prefill: bool) 
     assert measure(messages, NOTHING).prefill is prefill
 
 
+@pytest.mark.parametrize(
+    ("left", "prefill"),
+    [
+        (Reasoning("", "anthropic", {"on": "pause"}), False),
+        (Reasoning("", "gemini", {"on": "pause", "token": "t"}), False),
+        (Reasoning("", "gemini", {"on": "text", "signature": "s"}), True),
+        (Reasoning("", "", {"on": "pause"}), True),  # nobody's
+    ],
+)
+def test_an_answer_that_its_vendor_paused_is_no_prefill(left: Reasoning, *, prefill: bool) -> None:
+    messages = [Message("user", "a"), Message("assistant", [Text("b"), left])]
+    assert measure(messages, NOTHING).prefill is prefill
+    assert measure([*messages, Message("user", "c")], NOTHING).prefill is False
+
+
 @given(st.text(min_size=10))
 def test_no_word_of_the_text_goes_on(text: str) -> None:
     found = measure([Message("user", text)], NOTHING)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from routerd.providers.base import Adapter
+from routerd.providers.blank_marks import BLANK_MARK_NOTE
 from routerd.providers.registry import build_adapter
 from routerd_proto.content import (
     CacheLifetime,
@@ -142,3 +143,64 @@ def test_of_six_marks_the_last_four_stay_wherever_they_are(name: str) -> None:
     marks += [mark for _, mark in marks_in(turns, wire.field)]
     assert marks == [wire.short, wire.long, wire.short, wire.long]
     assert sum("the last 4 cache marks" in note for note in notes) == 1
+
+
+BLANKS: dict[str, Callable[[CacheLifetime], list[Message]]] = {
+    "system": lambda ttl: [Message("system", [Text(MARKED), Text("", ttl)]), *said()],
+    "two system messages": lambda ttl: [
+        Message("system", MARKED),
+        Message("system", [Text(" ", ttl)]),
+        *said(),
+    ],
+    "text": lambda ttl: said(Text(MARKED), Text("\n ", ttl)),
+    "behind another blank": lambda ttl: said(Text(MARKED), Text(" "), Text("", ttl)),
+    "image": lambda ttl: said(Image(data=PIXEL, media_type="image/png"), Text("", ttl)),
+    "document": lambda ttl: said(Document(data=PIXEL), Text("", ttl)),
+    "behind a result": lambda ttl: [
+        *answered(ToolResult("call_1", MARKED))[:-1],
+        Message("user", [ToolResult("call_1", MARKED), Text("", ttl), Text("behind")]),
+    ],
+    "inside a result": lambda ttl: answered(
+        ToolResult("call_1", [Text("before"), Text(MARKED), Text("", ttl)])
+    ),
+    "first in a result": lambda ttl: answered(ToolResult("call_1", [Text("", ttl), Text(MARKED)])),
+    "a longer one is there": lambda ttl: said(Text(MARKED, ttl), Text("", "5m")),
+}
+
+
+@pytest.mark.parametrize("lifetime", ["5m", "1h"])
+@pytest.mark.parametrize("place", BLANKS)
+@pytest.mark.parametrize("name", ["anthropic", "bedrock"])
+def test_a_mark_on_an_empty_text_goes_to_the_part_before(
+    name: str, place: str, lifetime: CacheLifetime
+) -> None:
+    """Neither is sent an empty text, which cannot be marked either."""
+    wire = WIRES[name]
+    body, notes = encoded(wire.adapter, request(wire.model, BLANKS[place](lifetime)))
+    [(holder, mark)] = marks_in(body, wire.field)
+    assert mark == (wire.long if lifetime == "1h" else wire.short)
+    assert any(piece in text for text in leaves(holder) for piece in FOUND)
+    assert "behind" not in "".join(leaves(holder))
+    assert BLANK_MARK_NOTE not in notes
+
+
+@pytest.mark.parametrize("name", ["anthropic", "bedrock"])
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [Message("user", [Text("", "1h"), Text("Hi")])],
+        [Message("system", [Text(" ", "5m")]), Message("user", "Hi")],
+        [
+            Message("user", "Hi"),
+            Message("assistant", [Text("a"), ToolCall("call_1", "look"), Text("", "1h")]),
+            Message("tool", [ToolResult("call_1", "b")]),
+        ],
+    ],
+)
+def test_a_mark_on_an_empty_text_behind_nothing_is_noted(
+    name: str, messages: list[Message]
+) -> None:
+    wire = WIRES[name]
+    body, notes = encoded(wire.adapter, request(wire.model, messages))
+    assert list(marks_in(body, wire.field)) == []
+    assert notes.count(BLANK_MARK_NOTE) == 1

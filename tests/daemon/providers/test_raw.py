@@ -14,7 +14,7 @@ from routerd.errors import CallRefused
 from routerd.providers.base import ChatRequest, EncodedRequest
 from routerd.providers.raw import forbidden_parameter, with_raw
 from routerd.providers.registry import ADAPTERS, build_adapter
-from routerd_proto.content import Tool
+from routerd_proto.content import Message, Text, Tool
 from tests.daemon.providers.drive import request
 
 WIRES = [(name, dialect) for name, dialects in ADAPTERS.items() for dialect in (None, *dialects)]
@@ -230,6 +230,27 @@ def own_fields(wire: str, body: dict[str, Any]) -> Iterator[Any]:
     settings = body.get("generationConfig", {}) if wire == "gemini" else body
     for name in ("max_tokens", "max_completion_tokens", "max_output_tokens", "maxOutputTokens"):
         yield settings.get(name)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "keeps_long"),
+    [
+        ({"cache_control": {"type": "ephemeral", "ttl": "1h"}}, True),
+        ({"cache_control": {"type": "ephemeral", "ttl": "5m"}}, False),
+        ({"cache_control": {"type": "ephemeral"}}, False),
+        ({"tools": [{"type": "bash_20250124", "cache_control": {"ttl": "1h"}}]}, True),
+        ({"x": [{"ttl": ["1h"]}, "ttl", 1]}, False),
+    ],
+)
+def test_a_mark_of_the_callers_own_is_known_by_its_lifetime(
+    parameters: dict[str, Any], *, keeps_long: bool
+) -> None:
+    before = build_adapter("anthropic").encode(request("claude-opus-4-6"))
+    assert with_raw(before, {"me": parameters}, ("me",)).keeps_long is keeps_long
+    assert with_raw(before, {"other": parameters}, ("me",)).keeps_long is False
+    marked = request("claude-opus-4-6", [Message("user", [Text("Hi", cache="1h")])])
+    asked = build_adapter("anthropic").encode(marked)
+    assert with_raw(asked, {"me": parameters}, ("me",)).keeps_long is True
 
 
 @pytest.mark.parametrize(("wire", "dialect"), WIRES)

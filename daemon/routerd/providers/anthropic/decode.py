@@ -2,23 +2,25 @@
 
 Rules of this file: one event or answer in, parts out; it never raises. The blocks of a plain answer
 run through the same code as those of a stream. Only `message_stop` ends a stream: without it the
-answer was cut. Blocks of the vendor's own tools are not the caller's, and are skipped.
+answer was cut. Blocks of the vendor's own tools are not the caller's: they are given out as data
+that goes back, as is that an answer paused.
 """
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from routerd.domain import FinishReason, Part, Usage
 from routerd.providers.anthropic.failure import stream_failure
+from routerd.providers.anthropic.own_blocks import GO_BACK
 from routerd.providers.anthropic.usage import UsageReader
 from routerd.providers.anthropic.wire import EVENTS, ContentDelta, MessagesEvent
 from routerd.providers.body import BodyDecoder
 from routerd.providers.counts import ABSURD_NOTE
-from routerd.providers.json_text import encode_json, text_of
+from routerd.providers.json_text import encode_json, object_in, text_of
+from routerd.providers.paused import PAUSE
 from routerd.providers.sse import DEFAULT_MAX_EVENT_BYTES
 from routerd.telemetry.plain import shown_name
 from routerd_proto.frames import (
@@ -51,22 +53,24 @@ PIECES: Final = {
 }
 # What some servers call them: as the block that they belong to. The field tells a block likewise.
 SHORT_KINDS: Final = {"text": "text_delta", "thinking": "thinking_delta"}
-# Blocks of the vendor's own tools and of what it does with the prompt.
-VENDORS_OWN: Final = re.compile(
-    r"(?:server|mcp)_tool_use|[a-z_]+_tool_result|compaction|container_upload"
-)
 NAMELESS_NOTE: Final = "the arguments of a tool call were left out: its name never came"
 
 
 class Block(Struct):
-    """One content block that has begun. `tool` counts the answer's tool calls."""
+    """One content block that has begun. `tool` counts the answer's tool calls.
+
+    `own` is one of the vendor's own tools, and `pieces` what it is called with.
+    """
 
     kind: str
     tool: int = -1
     input: Any = None
     has_arguments: bool = False
+    is_known: bool = True
     signature: str = ""
     redacted: str | None = None
+    own: dict[str, Any] | None = None
+    pieces: list[str] = field(default_factory=list)
 
 
 class MessagesDecoder(BodyDecoder[MessagesEvent]):
@@ -76,6 +80,7 @@ class MessagesDecoder(BodyDecoder[MessagesEvent]):
         super().__init__(EVENTS, VENDOR, stream=stream, max_body_bytes=max_body_bytes)
         self._blocks: dict[int, Block] = {}
         self._tools = 0
+        self._paused = False
         self._usage = UsageReader()
 
     def _take(self, name: bytes, event: MessagesEvent, parts: list[Part]) -> bool:
@@ -112,6 +117,9 @@ class MessagesDecoder(BodyDecoder[MessagesEvent]):
     def _end_content(self, parts: list[Part]) -> bool:
         for index in list(self._blocks):
             self._stop_block(index, parts)
+        if self.outcome.finish == PAUSE and not self._paused:
+            self._paused = True
+            self._end_reasoning({"on": PAUSE}, parts)
         return self._tools > 0
 
     def _take_other(self, kind: Any, event: MessagesEvent, parts: list[Part]) -> bool:
@@ -141,6 +149,7 @@ class MessagesDecoder(BodyDecoder[MessagesEvent]):
         """Return what was used so far, by all that was counted."""
         usage = self._usage
         usage.take(value)
+        self.outcome.tells_lifetimes = usage.tells_lifetimes
         if usage.other_models:
             self._note("an advisor model was used; its tokens are not in the usage")
         if usage.absurd:
@@ -186,7 +195,9 @@ class MessagesDecoder(BodyDecoder[MessagesEvent]):
         elif block.tool >= 0:
             block.has_arguments = True
             parts.append(ToolCallDelta(block.tool, text))
-        elif VENDORS_OWN.fullmatch(block.kind) is None:
+        elif block.own is not None:
+            block.pieces.append(text)
+        elif block.is_known:
             self.outcome.malformed_events += 1
 
     def _start_block(self, index: Any, fields: Any, parts: list[Part]) -> None:
@@ -214,7 +225,10 @@ class MessagesDecoder(BodyDecoder[MessagesEvent]):
             call_id = self._own_id(text_of(fields.get("id")), made)
             name = text_of(fields.get("name")) or ""
             parts.append(ToolCallStarted(block.tool, call_id, name))
-        elif VENDORS_OWN.fullmatch(block.kind) is None:
+        elif kind in GO_BACK:
+            block.own = fields
+        else:
+            block.is_known = False
             self._note_kind(block.kind)
 
     def _start_text(self, fields: dict[str, Any], parts: list[Part]) -> None:
@@ -236,6 +250,18 @@ class MessagesDecoder(BodyDecoder[MessagesEvent]):
             # A plain answer holds the arguments whole, and a call without any sends no piece.
             whole = block.input if isinstance(block.input, dict) else {}
             parts.append(ToolCallDelta(block.tool, encode_json(whole).decode("utf-8")))
+        elif block.own is not None:
+            self._end_own(block.kind, block.own, "".join(block.pieces), parts)
+
+    def _end_own(self, kind: str, own: dict[str, Any], arguments: str, parts: list[Part]) -> None:
+        """Give out a block of the vendor's own, called with what came behind its beginning."""
+        if arguments:
+            if (given := object_in(arguments)) is None:
+                self.outcome.malformed_events += 1
+                self._note_kind(kind)
+                return
+            own = {**own, "input": given}
+        self._keep_block(kind, own, parts)
 
     def _take_stop(self, reason: Any, details: Any, parts: list[Part]) -> None:
         if not isinstance(reason, str) or not reason or self.outcome.failure is not None:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from routerd.providers.anthropic.messages import (
+    TOOL_NAMES,
+    VENDOR,
     encode_system,
     encode_turns,
     limit_cache_marks,
@@ -25,6 +27,7 @@ from routerd.providers.claude import (
 )
 from routerd.providers.json_schema import closed, is_strict
 from routerd.providers.json_text import encode_json
+from routerd.providers.paused import paused_by
 from routerd.providers.request import (
     Notes,
     fit_effort,
@@ -53,7 +56,7 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
     generation = generation_of(request.model_id, reasons=request.capabilities.reasoning)
     system, messages = split_system(request.messages)
     body: Json = {"model": request.model_id, "max_tokens": 0}
-    if (prompt := encode_system(system)) is not None:
+    if (prompt := encode_system(system, notes)) is not None:
         body["system"] = prompt
     body["messages"] = encode_turns(messages, notes)
     _check_prefill(body["messages"], request, notes)
@@ -67,21 +70,26 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
         if schema != request.options.output_schema:
             notes.add("additionalProperties: false was added to the output schema")
         body.setdefault("output_config", {})["format"] = {"type": "json_schema", "schema": schema}
-    limit_cache_marks(body, notes)
+    keeps_long = limit_cache_marks(body, notes)
     return EncodedRequest(
         path=PATH,
         headers=[(b"content-type", b"application/json")],
         body=encode_json(body),
         notes=list(notes),
         max_output_tokens=body["max_tokens"],
+        keeps_long=keeps_long,
     )
 
 
 def _check_prefill(turns: list[Json], request: ChatRequest, notes: Notes) -> None:
-    """Judge a conversation that ends with the assistant: the model is to go on from there."""
+    """Judge a conversation that ends with the assistant: the model is to go on from there.
+
+    What paused goes back to any model: only its vendor's answers are paused like this.
+    """
     if turns[-1]["role"] != "assistant":
         return
-    refuse_continuing(request)
+    if paused_by(request.messages) != VENDOR:
+        refuse_continuing(request)
     blocks = turns[-1]["content"]
     while blocks and blocks[-1]["type"] == "text" and (text := blocks[-1]["text"])[-1:].isspace():
         notes.add("white space at the end of the last message was left out")
@@ -184,6 +192,7 @@ def _add_tools(body: Json, request: ChatRequest, notes: Notes) -> None:
     if not tools:
         _add_past_tools(body, notes)
         return
+    TOOL_NAMES.check(options.tools)
     body["tools"] = tools
     choice = options.tool_choice
     if is_forced(choice):

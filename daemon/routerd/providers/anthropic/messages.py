@@ -2,17 +2,22 @@
 
 Rules of this file: turns alternate and begin with the user; leading system messages are lifted out,
 later ones become user text in their place, so that what came before stays as it was. The results
-of tool calls open their user turn. Empty text is refused by the API and left out. Thinking goes
-back only where Anthropic's own signature stands on it.
+of tool calls open their user turn. Empty text is refused by the API and left out, and a mark on it
+goes to the part before. Thinking goes back only where Anthropic's own signature stands on it, and
+what its own tools did as it came.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
+from routerd.providers.anthropic.own_blocks import in_pairs, kept_block
+from routerd.providers.blank_marks import with_marks_on_words
+from routerd.providers.own_blocks import is_no_reasoning
 from routerd.providers.request import (
     Notes,
     ToolIdRule,
+    ToolNameRule,
     arguments_object,
     base64_text,
     parts_of,
@@ -29,21 +34,30 @@ from routerd_proto.content import (
     ToolResult,
 )
 
-__all__ = ["MAX_CACHE_MARKS", "encode_system", "encode_turns", "limit_cache_marks"]
+__all__ = [
+    "MAX_CACHE_MARKS",
+    "TOOL_NAMES",
+    "VENDOR",
+    "encode_system",
+    "encode_turns",
+    "limit_cache_marks",
+]
 
 Json = dict[str, Any]
 
 MAX_CACHE_MARKS: Final = 4
 TOOL_IDS: Final = ToolIdRule(r"[a-zA-Z0-9_-]{1,64}", "toolu_", 30)
+# Source: what the API says when it refuses one, "String should match pattern".
+TOOL_NAMES: Final = ToolNameRule(r"[a-zA-Z0-9_-]{1,128}", "letters, digits, - and _", 128)
 VENDOR: Final = "anthropic"
 
 
-def encode_system(messages: list[Message]) -> str | list[Json] | None:
+def encode_system(messages: list[Message], notes: Notes) -> str | list[Json] | None:
     """Write the system prompt: one string, or blocks where a part of it is to be cached."""
+    said = [part for message in messages for part in parts_of(message)]
     texts = [
         part
-        for message in messages
-        for part in parts_of(message)
+        for part in with_marks_on_words(said, notes)
         if isinstance(part, Text) and part.text.strip()
     ]
     if any(part.cache for part in texts):
@@ -54,12 +68,14 @@ def encode_system(messages: list[Message]) -> str | list[Json] | None:
 def encode_turns(messages: list[Message], notes: Notes) -> list[Json]:
     """Write the turns, merged where one side speaks twice."""
     turns: list[Json] = []
-    for message in messages:
+    for message in in_pairs(messages, notes):
         role = "assistant" if message.role == "assistant" else "user"
         if message.role == "system":
             notes.add("a system message after the start was sent as user text")
         blocks = [
-            block for part in parts_of(message) if (block := _block(part, role, notes)) is not None
+            block
+            for part in with_marks_on_words(parts_of(message), notes)
+            if (block := _block(part, role, notes)) is not None
         ]
         if not blocks:
             continue
@@ -75,8 +91,11 @@ def encode_turns(messages: list[Message], notes: Notes) -> list[Json]:
     return turns
 
 
-def limit_cache_marks(body: Json, notes: Notes) -> None:
-    """Keep the last four cache marks: they cover the longest prefixes."""
+def limit_cache_marks(body: Json, notes: Notes) -> bool:
+    """Keep the last four cache marks: they cover the longest prefixes.
+
+    Return whether one of them asks for the longer lifetime, which costs more to write.
+    """
     blocks = [*body["system"]] if isinstance(body.get("system"), list) else []
     for turn in body["messages"]:
         for block in turn["content"]:
@@ -86,6 +105,7 @@ def limit_cache_marks(body: Json, notes: Notes) -> None:
     for block in marked[:-MAX_CACHE_MARKS]:
         del block["cache_control"]
         notes.add(f"only the last {MAX_CACHE_MARKS} cache marks were sent")
+    return any(block["cache_control"]["ttl"] == "1h" for block in marked[-MAX_CACHE_MARKS:])
 
 
 def _block(part: Content, role: str, notes: Notes) -> Json | None:
@@ -98,7 +118,7 @@ def _block(part: Content, role: str, notes: Notes) -> Json | None:
             return {
                 "type": "tool_use",
                 "id": TOOL_IDS.fit(part.id),
-                "name": part.name,
+                "name": TOOL_NAMES.fit_past(part.name, notes),
                 "input": arguments_object(part, notes),
             }
         case ToolResult():
@@ -120,7 +140,11 @@ def _text(part: Text) -> Json:
 
 
 def _thinking(part: Reasoning, notes: Notes) -> Json | None:
+    if (block := kept_block(part)) is not None:
+        return dict(block)
     if part.vendor == VENDOR:
+        if is_no_reasoning(part):
+            return None
         if isinstance(redacted := part.data.get("redacted"), str):
             return {"type": "redacted_thinking", "data": redacted}
         if isinstance(signature := part.data.get("signature"), str) and signature:

@@ -23,6 +23,7 @@ class UsageReader:
         self._lifetimes: dict[str, int] = {}
         self._thinking: int | None = None
         self._extra = Usage()
+        self._extra_told = True
         self.other_models = False
         self.absurd = False
 
@@ -40,6 +41,19 @@ class UsageReader:
         if isinstance(iterations := value.get("iterations"), list):
             self._take_iterations(iterations)
 
+    @property
+    def tells_lifetimes(self) -> bool:
+        """Whether it says of all that was written to the cache for how long that is kept."""
+        written = self._counts.get("cache_creation_input_tokens", 0)
+        return self._extra_told and sum(self._lifetimes_told) >= written
+
+    @property
+    def _lifetimes_told(self) -> tuple[int, int]:
+        return (
+            self._lifetimes.get("ephemeral_5m_input_tokens", 0),
+            self._lifetimes.get("ephemeral_1h_input_tokens", 0),
+        )
+
     def usage(self) -> Usage | None:
         """Return what was counted so far, None where nothing was, or something absurd."""
         counts = self._counts
@@ -47,8 +61,7 @@ class UsageReader:
             return None
         if "input_tokens" not in counts and "output_tokens" not in counts:
             return None
-        long = self._lifetimes.get("ephemeral_1h_input_tokens", 0)
-        short = self._lifetimes.get("ephemeral_5m_input_tokens", 0)
+        short, long = self._lifetimes_told
         written = max(counts.get("cache_creation_input_tokens", 0), long + short)
         output, extra = counts.get("output_tokens", 0), self._extra
         return Usage(
@@ -65,6 +78,7 @@ class UsageReader:
 
         An advisor is another model with its own price: it can only be pointed out.
         """
+        self._extra_told = True
         extra = {"input": 0, "read": 0, "write": 0, "long": 0, "output": 0}
         for entry in iterations:
             if not isinstance(entry, dict):
@@ -80,6 +94,7 @@ class UsageReader:
             long = lifetimes.get("ephemeral_1h_input_tokens", 0)
             short = lifetimes.get("ephemeral_5m_input_tokens", 0)
             written = max(counts.get("cache_creation_input_tokens", 0), long + short)
+            self._extra_told = self._extra_told and long + short >= written
             extra["write"] += written - long
             extra["long"] += long
             extra["output"] += counts.get("output_tokens", 0)

@@ -3,7 +3,8 @@
 Rules of this file: one event or answer in, parts out; it never raises. The blocks of a plain answer
 run through the same code as those of a stream. `messageStop` ends the answer, but the usage comes
 behind it: only with both, or at the end of the body, is a stream complete. Blocks of the vendor's
-own tools are not the caller's, and are skipped. A call of our own answer tool is the answer's text.
+own tools are not the caller's: they are given out as data that goes back. A call of our own answer
+tool is the answer's text.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from msgspec import Struct, field
 from routerd.domain import FinishReason, Part
 from routerd.providers.bedrock.failure import body_failure, stream_failure
 from routerd.providers.bedrock.frames import EXCEPTION, FrameParser
+from routerd.providers.bedrock.own_blocks import with_texts_joined
 from routerd.providers.bedrock.tools import ANSWER_TOOL
 from routerd.providers.bedrock.trace import guardrail_notes, invoked_model
-from routerd.providers.bedrock.usage import is_absurd, read_usage
+from routerd.providers.bedrock.usage import is_absurd, read_usage, tells_lifetimes
 from routerd.providers.bedrock.wire import EVENTS, ConverseEvent, Delta, Reasoning
 from routerd.providers.body import BodyDecoder
 from routerd.providers.counts import ABSURD_NOTE, count_of
-from routerd.providers.json_text import encode_json, text_of
+from routerd.providers.json_text import encode_json, object_in, text_of
 from routerd.providers.loose import loosely
 from routerd.providers.sse import DEFAULT_MAX_EVENT_BYTES
 from routerd.telemetry.plain import shown_name
@@ -48,19 +50,22 @@ FINISHES: Final[dict[str, FinishReason]] = {
     "content_filtered": "content_filter",
 }
 MALFORMED: Final = ("malformed_model_output", "malformed_tool_use")
-# Of the vendor's own tools, and what stands beside the content of every block.
-PASSED_OVER: Final = ("toolResult", "cachePoint", "type")
+# What stands beside the content of every block.
+PASSED_OVER: Final = ("cachePoint", "type")
 
 
 class Block(Struct):
     """One content block that has begun. `tool` counts the answer's tool calls.
 
-    `is_answer`: its arguments are the answer. `is_foreign`: it is of a tool of the vendor's.
+    `is_answer`: its arguments are the answer. `is_foreign`: it holds nothing that is read. `own` is
+    the use of a tool of the vendor's, with the `pieces` of its input, or the result of one.
     """
 
     tool: int = -1
     is_answer: bool = False
     is_foreign: bool = False
+    own: dict[str, Any] | None = None
+    pieces: list[str] = field(default_factory=list)
     has_arguments: bool = False
     reasons: bool = False
     signature: str = ""
@@ -158,6 +163,7 @@ class ConverseDecoder(BodyDecoder[ConverseEvent]):
         if is_absurd(value):
             self._note(ABSURD_NOTE)
         self.outcome.usage = read_usage(value) or self.outcome.usage
+        self.outcome.tells_lifetimes = tells_lifetimes(value)
 
     def _take_trace(self, trace: Any) -> None:
         self.outcome.model = invoked_model(trace) or self.outcome.model
@@ -177,6 +183,8 @@ class ConverseDecoder(BodyDecoder[ConverseEvent]):
             given = tool.get("input")
             text = given if isinstance(given, str) else encode_json(_object(given)).decode()
             self._take_input(index, text, parts)
+        elif isinstance(result := block.get("toolResult"), dict):
+            self._keep_block("toolResult", {"toolResult": result}, parts)
         elif isinstance(cited := block.get("citationsContent"), dict):
             for piece in _list(cited.get("content")):
                 self._take_delta(index, loosely(Delta, piece), parts)
@@ -197,6 +205,8 @@ class ConverseDecoder(BodyDecoder[ConverseEvent]):
                 parts.append(TextDelta(text))
         elif delta.tool_use is not None:
             self._take_input(index, delta.tool_use.input, parts)
+        elif delta.tool_result is not None:
+            self._take_result(index, delta.tool_result)
         elif delta.reasoning_content is not None:
             self._take_reasoning(index, delta.reasoning_content, parts)
         elif delta.citation is not None:
@@ -212,11 +222,23 @@ class ConverseDecoder(BodyDecoder[ConverseEvent]):
 
     def _take_input(self, index: int, text: Any, parts: list[Part]) -> None:
         block = self._blocks.get(index)
-        if block is None or not (block.tool >= 0 or block.is_foreign or block.is_answer):
+        if block is not None and block.own is not None:
+            if isinstance(text, str) and "toolUse" in block.own:
+                block.pieces.append(text)
+        elif block is None or not (block.tool >= 0 or block.is_foreign or block.is_answer):
             self.outcome.malformed_events += 1
         elif isinstance(text, str) and text and not block.is_foreign:
             block.has_arguments = True
             parts.append(TextDelta(text) if block.is_answer else ToolCallDelta(block.tool, text))
+
+    def _take_result(self, index: int, pieces: Any) -> None:
+        """Add to what a tool of the vendor's answered."""
+        block = self._blocks.get(index)
+        result = None if block is None or block.own is None else block.own.get("toolResult")
+        if result is None or not isinstance(pieces, list):
+            self.outcome.malformed_events += 1
+        else:
+            result["content"] += pieces
 
     def _take_reasoning(self, index: int, piece: Reasoning, parts: list[Part]) -> None:
         block = self._blocks.setdefault(index, Block())
@@ -232,14 +254,21 @@ class ConverseDecoder(BodyDecoder[ConverseEvent]):
         if not isinstance(start, dict) or not isinstance(index, int):
             self.outcome.malformed_events += 1
             return
+        self._stop_block(index, parts)  # of another one there, whose end was lost
         block = self._blocks[index] = Block()
-        tool = start.get("toolUse")
-        if not isinstance(tool, dict) or tool.get("type") == "server_tool_use":
+        tool, result = start.get("toolUse"), start.get("toolResult")
+        if isinstance(result, dict):
+            block.own = {"toolResult": {**result, "content": []}}
+            return
+        if not isinstance(tool, dict):
             block.is_foreign = True
             if tool is None and start:
                 self._note_unread(start)
-            elif not isinstance(tool, dict):
+            else:
                 self.outcome.malformed_events += 1
+            return
+        if tool.get("type") == "server_tool_use":
+            block.own = {"toolUse": {**tool, "input": {}}}
             return
         if tool.get("name") == ANSWER_TOOL:
             block.is_answer = self._answered = True
@@ -262,6 +291,21 @@ class ConverseDecoder(BodyDecoder[ConverseEvent]):
             self._end_reasoning(data, parts)
         elif block.tool >= 0 and not block.has_arguments:
             parts.append(ToolCallDelta(block.tool, "{}"))  # a call without any sends no piece
+        elif block.own is not None:
+            self._end_own(block.own, "".join(block.pieces), parts)
+
+    def _end_own(self, own: dict[str, Any], given: str, parts: list[Part]) -> None:
+        """Give out what a tool of the vendor's was called with, or answered."""
+        [kind] = own
+        if given:
+            if (value := object_in(given)) is None:
+                self.outcome.malformed_events += 1
+                self._note_kind(kind)
+                return
+            own = {kind: {**own[kind], "input": value}}
+        elif kind == "toolResult":
+            own = {kind: {**own[kind], "content": with_texts_joined(own[kind]["content"])}}
+        self._keep_block(kind, own, parts)
 
     def _take_stop(self, reason: Any) -> None:
         if not isinstance(reason, str) or not reason or self.outcome.failure is not None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import quote
 
+from msgspec.structs import replace
+
 from routerd.providers.base import ChatRequest, EncodedRequest
 from routerd.providers.bedrock.makers import Habits, habits_of
 from routerd.providers.bedrock.messages import (
@@ -16,14 +18,17 @@ from routerd.providers.bedrock.messages import (
     encode_turns,
     limit_cache_marks,
 )
+from routerd.providers.bedrock.own_blocks import without_own_blocks
 from routerd.providers.bedrock.past_calls import in_words
 from routerd.providers.bedrock.reasoning import add_reasoning, thinking_kind
 from routerd.providers.bedrock.tools import add_schema, add_tools, names_tools
+from routerd.providers.blank_marks import with_marks_on_words
 from routerd.providers.json_text import encode_json
 from routerd.providers.request import (
     Notes,
     fit_output_limit,
     refusal,
+    refuse_continuing,
     refuse_unsupported,
     split_system,
 )
@@ -43,7 +48,14 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
     notes = Notes()
     habits = habits_of(request.model_id)
     system, messages = split_system(request.messages)
+    messages = [
+        message
+        if isinstance(message.content, str)
+        else replace(message, content=with_marks_on_words(message.content, notes))
+        for message in messages
+    ]
     if not names_tools(request, habits):
+        messages = without_own_blocks(messages, notes)
         messages = in_words(messages, notes, signed=habits.signs is not False)
     body: Json = {"messages": encode_turns(messages, habits, notes)}
     if prompt := encode_system(system, habits, notes):
@@ -57,7 +69,7 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
         body["inferenceConfig"] = inference
     add_tools(body, request, habits, notes)
     add_schema(body, request, habits, notes)
-    limit_cache_marks(body, notes)
+    keeps_long = limit_cache_marks(body, notes)
     call = "converse-stream" if request.stream else "converse"
     return EncodedRequest(
         path=f"/model/{quote(request.model_id, safe='')}/{call}",
@@ -65,6 +77,7 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
         body=encode_json(body),
         notes=list(notes),
         max_output_tokens=limit,
+        keeps_long=keeps_long,
     )
 
 
@@ -72,12 +85,7 @@ def _check_prefill(turns: list[Json], request: ChatRequest, notes: Notes) -> Non
     """Judge a conversation that ends with the assistant: the model is to go on from there."""
     if turns[-1]["role"] != "assistant":
         return
-    if not request.capabilities.prefill:
-        raise refusal(
-            f"the model {request.model_id} cannot continue a message: the last one must not be "
-            "the assistant's",
-            param="messages",
-        )
+    refuse_continuing(request)
     last = next(block for block in reversed(turns[-1]["content"]) if "cachePoint" not in block)
     if "text" in last and last["text"] != last["text"].rstrip():
         last["text"] = last["text"].rstrip()

@@ -3,7 +3,8 @@
 Rules of this file: turns alternate and begin with the user; leading system messages are lifted out,
 later ones become user text in their place. The results of tool calls open their user turn. Blank
 text is refused by the API and left out. A cache mark is a block of its own behind what it covers.
-Reasoning goes back only where it came from here, and with a signature only to models that sign.
+Reasoning goes back only where it came from here, and with a signature only to models that sign;
+what the provider's own tools did goes back as it came, where the request names any tool.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import re
 from typing import Any, Final
 
 from routerd.providers.bedrock.makers import Habits
-from routerd.providers.bedrock.tools import TOOL_NAME
+from routerd.providers.bedrock.own_blocks import in_pairs, kept_block
+from routerd.providers.bedrock.tools import TOOL_NAMES
+from routerd.providers.blank_marks import with_marks_on_words
 from routerd.providers.request import (
     MARKS_NOTE,
     Notes,
@@ -41,8 +44,6 @@ Json = dict[str, Any]
 
 MAX_CACHE_MARKS: Final = 4
 TOOL_IDS: Final = ToolIdRule(r"[a-zA-Z0-9_.:-]{1,64}", "tooluse_", 30)
-# Of calls in the history alone: what is offered is never renamed.
-TOOL_NAMES: Final = ToolIdRule(TOOL_NAME, "tool_", 30)
 VENDOR: Final = "bedrock"
 IMAGES: Final = {
     "image/png": "png",
@@ -66,10 +67,10 @@ DOCUMENTS: Final = {
 def encode_system(messages: list[Message], habits: Habits, notes: Notes) -> list[Json]:
     """Write the system prompt, with its cache marks."""
     blocks: list[Json] = []
-    for message in messages:
-        for part in parts_of(message):
-            if isinstance(part, Text) and part.text.strip():
-                blocks += [{"text": part.text}, *_mark(part, habits, notes)]
+    said = [part for message in messages for part in parts_of(message)]
+    for part in with_marks_on_words(said, notes):
+        if isinstance(part, Text) and part.text.strip():
+            blocks += [{"text": part.text}, *_mark(part, habits, notes)]
     return blocks
 
 
@@ -77,7 +78,7 @@ def encode_turns(messages: list[Message], habits: Habits, notes: Notes) -> list[
     """Write the turns, merged where one side speaks twice."""
     turns: list[tuple[str, list[list[Json]]]] = []
     titles: set[str] = set()
-    for message in messages:
+    for message in in_pairs(messages, notes):
         role = "assistant" if message.role == "assistant" else "user"
         if message.role == "system":
             notes.add("a system message after the start was sent as user text")
@@ -93,15 +94,21 @@ def encode_turns(messages: list[Message], habits: Habits, notes: Notes) -> list[
             turns[-1][1].extend(groups)
         else:
             turns.append((role, groups))
-    written = [{"role": role, "content": _in_order(groups, notes)} for role, groups in turns]
+    for role, groups in turns:
+        if role == "user":
+            groups.sort(key=lambda group: "toolResult" not in group[0])
+    written = [{"role": role, "content": _blocks(groups, notes)} for role, groups in turns]
     if not written or written[0]["role"] != "user":
         notes.add("a user turn was put first, which this provider asks for")
         written.insert(0, {"role": "user", "content": [{"text": "."}]})
     return written
 
 
-def limit_cache_marks(body: Json, notes: Notes) -> None:
-    """Keep the last four cache marks: they cover the longest prefixes."""
+def limit_cache_marks(body: Json, notes: Notes) -> bool:
+    """Keep the last four cache marks: they cover the longest prefixes.
+
+    Return whether one of them asks for the longer lifetime, which costs more to write.
+    """
     lists = [body.get("system", []), *(turn["content"] for turn in body["messages"])]
     surplus = sum("cachePoint" in block for blocks in lists for block in blocks) - MAX_CACHE_MARKS
     if surplus > 0:
@@ -110,10 +117,11 @@ def limit_cache_marks(body: Json, notes: Notes) -> None:
         for block in [block for block in blocks if "cachePoint" in block][: max(surplus, 0)]:
             blocks.remove(block)
             surplus -= 1
+    marks = [block["cachePoint"] for blocks in lists for block in blocks if "cachePoint" in block]
+    return any(mark.get("ttl") == "1h" for mark in marks)
 
 
-def _in_order(groups: list[list[Json]], notes: Notes) -> list[Json]:
-    groups.sort(key=lambda group: "toolResult" not in group[0])
+def _blocks(groups: list[list[Json]], notes: Notes) -> list[Json]:
     blocks = [block for group in groups for block in group]
     if any("document" in block for block in blocks) and not any(
         "text" in block for block in blocks
@@ -145,9 +153,7 @@ def _block(part: Content, role: str, titles: set[str], habits: Habits, notes: No
         case Reasoning() if role == "assistant":
             return _reasoning(part, habits, notes)
         case ToolCall() if role == "assistant":
-            name = TOOL_NAMES.fit(part.name)
-            if name != part.name:
-                notes.add("the name of an earlier tool call was changed to one this provider takes")
+            name = TOOL_NAMES.fit_past(part.name, notes)
             fields = {"toolUseId": TOOL_IDS.fit(part.id), "name": name}
             return {"toolUse": {**fields, "input": arguments_object(part, notes)}}
         case ToolResult() if role == "user":
@@ -163,6 +169,8 @@ def _block(part: Content, role: str, titles: set[str], habits: Habits, notes: No
 
 
 def _reasoning(part: Reasoning, habits: Habits, notes: Notes) -> Json | None:
+    if (block := kept_block(part)) is not None:
+        return dict(block)
     if part.vendor == VENDOR:
         redacted, signature = part.data.get("redacted"), part.data.get("signature")
         # What is encrypted is as good as signed: another maker's model cannot read it.

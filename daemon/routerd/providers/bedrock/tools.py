@@ -7,7 +7,6 @@ answer: the decoder reads a call of `ANSWER_TOOL` as text.
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 
 from routerd.providers.base import ChatRequest
@@ -15,14 +14,21 @@ from routerd.providers.bedrock.makers import Habits
 from routerd.providers.bedrock.reasoning import thinking_kind
 from routerd.providers.json_schema import closed, is_strict
 from routerd.providers.json_text import encode_json
-from routerd.providers.request import Notes, fit_tool_choice, is_forced, refusal
+from routerd.providers.request import (
+    Notes,
+    ToolNameRule,
+    fit_tool_choice,
+    is_forced,
+    refusal,
+)
 from routerd_proto.content import Tool, ToolChoice, ToolName
 
-__all__ = ["ANSWER_TOOL", "TOOL_NAME", "add_schema", "add_tools", "names_tools"]
+__all__ = ["ANSWER_TOOL", "TOOL_NAMES", "add_schema", "add_tools", "names_tools"]
 
 Json = dict[str, Any]
 
-TOOL_NAME: Final = r"[a-zA-Z0-9_-]{1,64}"
+# Source: the service model of 2023-09-30, ToolName.
+TOOL_NAMES: Final = ToolNameRule(r"[a-zA-Z0-9_-]{1,64}", "letters, digits, - and _", 64)
 ANSWER_TOOL: Final = "routerd_answer_as_json"
 
 
@@ -37,6 +43,7 @@ def add_tools(body: Json, request: ChatRequest, habits: Habits, notes: Notes) ->
     options = request.options
     if not _may_call(request):
         return
+    TOOL_NAMES.check(options.tools, taken=ANSWER_TOOL)
     tools = [_tool(tool, habits, notes) for tool in options.tools]
     config: Json = {"tools": tools}
     choice = _choice(body, request, notes)
@@ -107,12 +114,6 @@ def _choice(body: Json, request: ChatRequest, notes: Notes) -> ToolChoice | None
 
 
 def _tool(tool: Tool, habits: Habits, notes: Notes) -> Json:
-    if not re.fullmatch(TOOL_NAME, tool.name) or tool.name == ANSWER_TOOL:
-        raise refusal(
-            f"this provider takes no tool called {tool.name[:100]!r}: expected up to 64 letters, "
-            "digits, - and _",
-            param="options.tools",
-        )
     encoded: Json = {"name": tool.name}
     if tool.description.strip():
         encoded["description"] = tool.description

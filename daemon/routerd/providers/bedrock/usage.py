@@ -11,7 +11,7 @@ from typing import Any
 from routerd.domain import Usage
 from routerd.providers.counts import MAX_COUNT, count_of, counts_in
 
-__all__ = ["is_absurd", "read_usage"]
+__all__ = ["is_absurd", "read_usage", "tells_lifetimes"]
 
 
 def is_absurd(usage: Any) -> bool:
@@ -25,14 +25,7 @@ def read_usage(value: Any) -> Usage | None:
     counts = counts_in(value)
     if is_absurd(value) or not ("inputTokens" in counts or "outputTokens" in counts):
         return None
-    details = value.get("cacheDetails")
-    split = {"5m": 0, "1h": 0}
-    for entry in details if isinstance(details, list) else ():
-        if not isinstance(entry, dict) or is_absurd(entry):
-            continue
-        lifetime = entry.get("ttl")
-        if isinstance(lifetime, str) and lifetime in split:
-            split[lifetime] += count_of(entry.get("inputTokens")) or 0
+    split = _split(value)
     written = max(_cache(counts, "cacheWriteInputToken"), split["5m"] + split["1h"])
     return Usage(
         input_tokens=counts.get("inputTokens", 0),
@@ -41,6 +34,24 @@ def read_usage(value: Any) -> Usage | None:
         cache_write_long_tokens=split["1h"],
         output_tokens=counts.get("outputTokens", 0),
     )
+
+
+def tells_lifetimes(value: Any) -> bool:
+    """Return whether it says of all that was written to the cache for how long that is kept."""
+    return sum(_split(value).values()) >= _cache(counts_in(value), "cacheWriteInputToken")
+
+
+def _split(value: Any) -> dict[str, int]:
+    """Return the tokens written to the cache by their lifetime, as far as that is told."""
+    split = {"5m": 0, "1h": 0}
+    details = value.get("cacheDetails") if isinstance(value, dict) else None
+    for entry in details if isinstance(details, list) else ():
+        if not isinstance(entry, dict) or is_absurd(entry):
+            continue
+        lifetime = entry.get("ttl")
+        if isinstance(lifetime, str) and lifetime in split:
+            split[lifetime] += count_of(entry.get("inputTokens")) or 0
+    return split
 
 
 def _cache(counts: dict[str, int], name: str) -> int:

@@ -37,6 +37,7 @@ class Delta(Struct, gc=False, rename="camel"):
 
     text: Any = None
     tool_use: ToolInput | None = None
+    tool_result: Any = None
     reasoning_content: Reasoning | None = None
     citation: Any = None
 

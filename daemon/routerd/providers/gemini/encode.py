@@ -21,6 +21,7 @@ from routerd.providers.gemini.thinking import THINKING_TOKENS, Generation, gener
 from routerd.providers.json_text import encode_json
 from routerd.providers.request import (
     Notes,
+    ToolNameRule,
     fit_effort,
     fit_output_limit,
     is_forced,
@@ -40,6 +41,12 @@ MAX_STOPS: Final = 5
 MAX_TEMPERATURE: Final = 2.0
 MAX_SEED: Final = 2**31 - 1
 ANSWER_TOKENS: Final = 4096
+# Source: the types of google-genai 3.6. Names of earlier calls are not checked.
+TOOL_NAMES: Final = ToolNameRule(
+    r"[a-zA-Z_][a-zA-Z0-9_.:-]{0,127}",
+    "letters, digits, _, ., : and -, the first a letter or _",
+    128,
+)
 # With less than this share of the bound left, an answer after the thinking would be cut short.
 THINKING_SHARE: Final = 0.75
 
@@ -155,6 +162,7 @@ def _add_tools(body: Json, request: ChatRequest, notes: Notes) -> None:
     options = request.options
     if not options.tools or not request.capabilities.tools:
         return
+    TOOL_NAMES.check(options.tools)
     body["tools"] = [{"functionDeclarations": [_tool(tool) for tool in options.tools]}]
     choice = options.tool_choice
     if is_forced(choice) and not request.capabilities.forced_tool_choice:

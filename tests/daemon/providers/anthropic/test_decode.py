@@ -115,7 +115,8 @@ def test_carriage_returns_comments_and_a_byte_order_mark() -> None:
 def test_the_vendors_own_tools_are_not_the_callers() -> None:
     parts, outcome = decode(ANTHROPIC, [fixture("anthropic/server_tool.sse")])
     assert calls_in(parts) == []
-    assert [type(part) for part in parts] == [CitationAdded, TextDelta]
+    kinds = [ReasoningEnded, ReasoningEnded, CitationAdded, TextDelta, ReasoningEnded]
+    assert [type(part) for part in parts] == kinds
     assert (outcome.finish, outcome.complete, outcome.malformed_events) == ("pause", True, 0)
 
 
@@ -223,7 +224,10 @@ def test_a_compaction_is_billed_on_top() -> None:
     parts, outcome = decode(ANTHROPIC, [fixture("anthropic/compaction.json")], stream=False)
     assert parts == [TextDelta("ok")]
     assert outcome.usage == Usage(55_416, 10, 30, 0, 340, None)
-    assert outcome.notes == ["an advisor model was used; its tokens are not in the usage"]
+    assert outcome.notes == [
+        "an advisor model was used; its tokens are not in the usage",
+        "content of kind compaction was left out",
+    ]
     assert outcome.finish == "length"
 
 

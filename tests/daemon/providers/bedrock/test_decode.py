@@ -224,7 +224,10 @@ def test_a_plain_answer() -> None:
         assert calls_in(parts) == [("t", "f", '{"a":1}')]
         assert (outcome.finish, outcome.complete) == ("tool_calls", True)
         assert outcome.usage == Usage(3, output_tokens=4)
-        assert outcome.notes == ["content of kind unheard_of was left out"]
+        assert outcome.notes == [
+            "a part of the answer is not shown, and goes back: toolUse",
+            "content of kind unheard_of was left out",
+        ]
 
 
 def test_frames_where_a_plain_answer_was_asked_for() -> None:
