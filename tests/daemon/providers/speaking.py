@@ -30,9 +30,16 @@ class Thought(Struct, frozen=True):
 
 
 class Words(Struct, frozen=True):
-    """A piece of the answer's text."""
+    """A piece of the answer's text; `signature` stands on it where the vendor signs texts."""
 
     text: str
+    signature: str = ""
+
+
+class Did(Struct, frozen=True):
+    """A tool of the vendor's own that it ran, with a result that is sealed, where it has any."""
+
+    seal: str
 
 
 class Use(Struct, frozen=True):
@@ -44,7 +51,7 @@ class Use(Struct, frozen=True):
     signature: str = ""
 
 
-Block = Thought | Words | Use
+Block = Thought | Words | Use | Did
 
 
 def name_of(adapter: str, dialect: str | None) -> str:
@@ -92,6 +99,11 @@ def anthropic(blocks: list[Block]) -> Json:
             case Use(id=call_id, name=name, arguments=arguments):
                 use = {"type": "tool_use", "id": call_id, "name": name, "input": arguments}
                 content.append(use)
+            case Did(seal=seal):
+                search = {"type": "server_tool_use", "id": f"srvtoolu_{seal}", "name": "web_search"}
+                content.append(search | {"input": {"query": "tides"}})
+                found = {"type": "web_search_tool_result", "tool_use_id": f"srvtoolu_{seal}"}
+                content.append(found | {"content": [{"encrypted_content": seal}]})
     return {"type": "message", "id": "m", "model": "m", "stop_reason": "end_turn"} | {
         "content": content,
         "usage": {"input_tokens": 1, "output_tokens": 1},
@@ -112,6 +124,11 @@ def bedrock(blocks: list[Block]) -> Json:
             case Use(id=call_id, name=name, arguments=arguments):
                 use = {"toolUseId": call_id, "name": name, "input": arguments}
                 content.append({"toolUse": use})
+            case Did(seal=seal):
+                own = {"type": "server_tool_use", "toolUseId": seal, "name": "nova_grounding"}
+                content.append({"toolUse": own | {"input": {}}})
+                found = {"type": "nova_grounding_result", "toolUseId": seal, "status": "success"}
+                content.append({"toolResult": found | {"content": [{"text": "calm"}]}})
     return {
         "output": {"message": {"role": "assistant", "content": content}},
         "stopReason": "end_turn",
@@ -126,8 +143,13 @@ def gemini(blocks: list[Block]) -> Json:
             case Thought(text=text, signature=signature):
                 signed = {"thoughtSignature": signature} if signature else {}
                 parts.append({"text": text, "thought": True} | signed)
-            case Words(text=text):
-                parts.append({"text": text})
+            case Words(text=text, signature=signature):
+                signed = {"thoughtSignature": signature} if signature else {}
+                parts.append({"text": text} | signed)
+            case Did(seal=seal):
+                parts.append({"executableCode": {"language": "PYTHON", "code": seal}})
+                ran = {"outcome": "OUTCOME_OK", "output": seal}
+                parts.append({"codeExecutionResult": ran})
             case Use(id=call_id, name=name, arguments=arguments, signature=signature):
                 call = {"name": name, "args": arguments} | ({"id": call_id} if call_id else {})
                 signed = {"thoughtSignature": signature} if signature else {}
@@ -192,7 +214,7 @@ def cohere(blocks: list[Block]) -> Json:
         if isinstance(block, Thought)
         else {"type": "text", "text": block.text}
         for block in blocks
-        if not isinstance(block, Use)
+        if not isinstance(block, Use | Did)
     ]
     (choice,) = chat(blocks)["choices"]
     message = choice["message"] | {"content": content}
@@ -201,6 +223,7 @@ def cohere(blocks: list[Block]) -> Json:
 
 def responses(blocks: list[Block]) -> Json:
     """Write the items of an answer; no answer ends with reasoning."""
+    blocks = [block for block in blocks if not isinstance(block, Did)]
     last = max(index for index, block in enumerate(blocks) if not isinstance(block, Thought))
     items: list[Json] = []
     for index, block in enumerate([*blocks[last + 1 :], *blocks[: last + 1]]):
@@ -292,6 +315,8 @@ def calls_in_body(value: Any) -> Iterator[Sent]:
                 yield Sent(call_id, name, arguments)
             case {"functionCall": {"id": call_id, "name": name, "args": arguments}}:
                 yield Sent(call_id, name, arguments)
+            case {"toolUse": {"type": "server_tool_use"}}:
+                pass
             case {"toolUse": {"toolUseId": call_id, "name": name, "input": arguments}}:
                 yield Sent(call_id, name, arguments)
             case {"type": "function_call", "call_id": call_id, "name": name, "arguments": text}:
@@ -308,6 +333,8 @@ def results_in_body(value: Any) -> Iterator[Sent]:
                 yield Sent(call_id, text=_text(item.get("content")))
             case {"functionResponse": {"id": call_id, "name": name, "response": response}}:
                 yield Sent(call_id, name, text=_text(response))
+            case {"toolResult": {"type": _}}:
+                pass
             case {"toolResult": {"toolUseId": call_id, "content": content}}:
                 yield Sent(call_id, text=_text(content))
             case {"type": "function_call_output", "call_id": call_id, "output": output}:
@@ -317,11 +344,15 @@ def results_in_body(value: Any) -> Iterator[Sent]:
 
 
 def signed_in(value: Any) -> Iterator[Json]:
-    """Go through what only its vendor can read: blocks of reasoning, and parts with a signature."""
+    """Go through what only its vendor can read: reasoning, its own tools, and what is signed."""
     for item in _objects(value):
         if (
             str(item.get("type", "")).startswith(("thinking", "redacted_thinking", "reasoning"))
+            or item.get("type") in ("server_tool_use", "web_search_tool_result")
+            or item.get("type") == "nova_grounding_result"
             or "reasoningContent" in item
+            or "executableCode" in item
+            or "codeExecutionResult" in item
             or "thoughtSignature" in item
             or item.get("thought") is True
         ):

@@ -24,6 +24,7 @@ from tests.daemon.providers.drive import ABLE, encoded, request
 from tests.daemon.providers.speaking import (
     SPEAKERS,
     Block,
+    Did,
     Speaker,
     Thought,
     Use,
@@ -75,13 +76,16 @@ class Counting:
 
     def blocks(self) -> list[Block]:
         blocks: list[Block] = []
-        kinds = st.sampled_from(["thought", "words", "use", "use"])
+        kinds = st.sampled_from(["thought", "words", "words", "did", "use", "use"])
         for kind in self.draw(st.lists(kinds, min_size=1, max_size=5)):
             if kind == "thought":
                 text = self.mark("thought") if self.draw(st.booleans()) else ""
                 blocks.append(Thought(text, self.mark("signature")))
             elif kind == "words":
-                blocks.append(Words(self.mark("words", self.draw(SPOKEN))))
+                signature = self.mark("signature") if self.draw(st.booleans()) else ""
+                blocks.append(Words(self.mark("words", self.draw(SPOKEN)), signature))
+            elif kind == "did":
+                blocks.append(Did(self.mark("signature")))
             else:
                 signature = self.mark("signature") if self.draw(st.booleans()) else ""
                 call_id, name = self.draw(st.sampled_from(IDS)), self.draw(st.sampled_from(NAMES))
@@ -144,7 +148,10 @@ def in_turns(*speakers: Speaker) -> Said:
         blocks: list[Block] = [
             Thought(f"<thought {turn}1>", f"<signature {turn}1>"),
             Thought("", f"<signature {turn}2>"),
+            Words(f"<words {turn}0>", f"<signature {turn}4>"),
+            Did(f"<signature {turn}5>"),
             Words(f"<words {turn}1>"),
+            Words(f"<words {turn}3>", f"<signature {turn}6>"),
             Use("call_0", "look_up", {"turn": turn}, f"<signature {turn}3>"),
             Use("functions.a:0", "a", {}),
         ]
@@ -292,7 +299,12 @@ def assert_kept(found: str, pieces: list[str], *, is_kept: bool) -> None:
 
 
 def as_written(item: dict[str, Any]) -> dict[str, Any]:
-    """Return what a vendor must find as it wrote it; the ids of calls are made to differ."""
+    """Return what a vendor must find as it wrote it; the ids of calls are made to differ.
+
+    Texts behind each other may be one: then the signature is that of the last.
+    """
+    if "text" in item and not item.get("thought"):
+        item = {**item, "text": item["text"].rpartition("<words")[2]}
     call = item.get("functionCall")
     return item if call is None else {**item, "functionCall": {**call, "id": None}}
 
