@@ -142,6 +142,8 @@ class MessagesDecoder(BodyDecoder[MessagesEvent]):
         elif kind == "error" or event.error:
             self._note_error(event.error or {"message": text_of(event.message) or ""})
         else:
+            if event.delta is not None or event.content_block is not None:
+                self._note_kind(kind)
             return bool(kind)
         return True
 
@@ -182,6 +184,8 @@ class MessagesDecoder(BodyDecoder[MessagesEvent]):
         block = self._blocks.get(_place(index))
         if block is None:  # its beginning was lost, and it is to end as any other
             block = self._blocks[_place(index)] = Block("thinking")
+        elif block.kind == "text":  # it was begun as what it is not
+            block.kind = "thinking"
         if kind == "thinking_delta":
             parts.append(ReasoningDelta(piece))
         else:
@@ -225,7 +229,7 @@ class MessagesDecoder(BodyDecoder[MessagesEvent]):
             call_id = self._own_id(text_of(fields.get("id")), made)
             name = text_of(fields.get("name")) or ""
             parts.append(ToolCallStarted(block.tool, call_id, name))
-        elif kind in GO_BACK:
+        elif block.kind in GO_BACK:
             block.own = fields
         else:
             block.is_known = False

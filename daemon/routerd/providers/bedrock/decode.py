@@ -57,13 +57,12 @@ PASSED_OVER: Final = ("cachePoint", "type")
 class Block(Struct):
     """One content block that has begun. `tool` counts the answer's tool calls.
 
-    `is_answer`: its arguments are the answer. `is_foreign`: it holds nothing that is read. `own` is
-    the use of a tool of the vendor's, with the `pieces` of its input, or the result of one.
+    `is_answer`: its arguments are the answer. `own` is the use of a tool of the vendor's, with the
+    `pieces` of its input, or the result of one.
     """
 
     tool: int = -1
     is_answer: bool = False
-    is_foreign: bool = False
     own: dict[str, Any] | None = None
     pieces: list[str] = field(default_factory=list)
     has_arguments: bool = False
@@ -110,6 +109,8 @@ class ConverseDecoder(BodyDecoder[ConverseEvent]):
             self._told = True
             self._close_told(parts)
         else:
+            if event.delta is not None or event.start is not None:
+                self._note_kind(name.decode("utf-8", "replace"))
             return not name.startswith(EXCEPTION)
         return True
 
@@ -225,9 +226,9 @@ class ConverseDecoder(BodyDecoder[ConverseEvent]):
         if block is not None and block.own is not None:
             if isinstance(text, str) and "toolUse" in block.own:
                 block.pieces.append(text)
-        elif block is None or not (block.tool >= 0 or block.is_foreign or block.is_answer):
+        elif block is None or not (block.tool >= 0 or block.is_answer):
             self.outcome.malformed_events += 1
-        elif isinstance(text, str) and text and not block.is_foreign:
+        elif isinstance(text, str) and text:
             block.has_arguments = True
             parts.append(TextDelta(text) if block.is_answer else ToolCallDelta(block.tool, text))
 
@@ -261,7 +262,6 @@ class ConverseDecoder(BodyDecoder[ConverseEvent]):
             block.own = {"toolResult": {**result, "content": []}}
             return
         if not isinstance(tool, dict):
-            block.is_foreign = True
             if tool is None and start:
                 self._note_unread(start)
             else:
