@@ -99,7 +99,7 @@ def limit_cache_marks(body: Json, notes: Notes) -> bool:
     blocks = [*body["system"]] if isinstance(body.get("system"), list) else []
     for turn in body["messages"]:
         for block in turn["content"]:
-            inner = block.get("content")  # of the result of a tool
+            inner = block.get("content") if block["type"] == "tool_result" else None
             blocks += [*inner, block] if isinstance(inner, list) else [block]
     marked = [block for block in blocks if "cache_control" in block]
     for block in marked[:-MAX_CACHE_MARKS]:
@@ -141,7 +141,7 @@ def _text(part: Text) -> Json:
 
 def _thinking(part: Reasoning, notes: Notes) -> Json | None:
     if (block := kept_block(part)) is not None:
-        return dict(block)
+        return block
     if part.vendor == VENDOR:
         if is_no_reasoning(part):
             return None

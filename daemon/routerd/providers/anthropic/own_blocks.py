@@ -35,9 +35,11 @@ GO_BACK: Final = frozenset(
 
 
 def kept_block(part: Reasoning) -> Json | None:
-    """Return the block that goes back in the place of a part, if it is one."""
+    """Return the block that goes back in the place of a part, if it is one: never with a mark."""
     block = own_block(part, VENDOR)
-    return block if block is not None and block.get("type") in GO_BACK else None
+    if block is None or not (isinstance(kind := block.get("type"), str) and kind in GO_BACK):
+        return None
+    return {name: value for name, value in block.items() if name != "cache_control"}
 
 
 def in_pairs(messages: list[Message], notes: Notes) -> list[Message]:

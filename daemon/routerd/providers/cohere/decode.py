@@ -35,6 +35,7 @@ FINISHES: Final[dict[str, FinishReason]] = {
     "ERROR_LIMIT": "length",
     "ERROR_TOXIC": "content_filter",
 }
+KINDS: Final = ("text", "thinking", None)
 FAILED: Final = {"ERROR": ErrorClass.SERVER_ERROR, "TIMEOUT": ErrorClass.TIMEOUT}
 
 
@@ -109,6 +110,8 @@ class ChatDecoder(BodyDecoder[ChatEvent]):
         for piece in pieces:
             if piece.thinking:
                 self._take_piece(Piece(thinking=piece.thinking), parts)
+            elif not piece.text and piece.type not in KINDS:
+                self._note_kind(str(piece.type))
         if isinstance(message.tool_plan, str) and message.tool_plan:
             self._reason(PLAN, message.tool_plan, parts)
         for piece in pieces:

@@ -6,16 +6,22 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from routerd.errors import CallRefused, ErrorClass, Failure
 from routerd.providers.anthropic import AnthropicAdapter
+from routerd.providers.anthropic.own_blocks import GO_BACK
+from routerd.providers.base import Adapter
 from routerd.providers.registry import build_adapter
 from routerd_client.reply import assemble
-from routerd_proto.content import Content, Message, Reasoning, Text
+from routerd_proto.content import Content, Message, Reasoning, Text, Tool
 from routerd_proto.frames import CallEnded, ReasoningEnded, TextDelta
 from tests.daemon.providers.anthropic.test_decode import STOP, block, delta, event
 from tests.daemon.providers.drive import ABLE, calls_in, chat_parts, decode, encoded, request
+from tests.daemon.providers.test_cache_marks import WIRES, marks_in
+from tests.daemon.providers.test_splitting import JSON
 
 ANTHROPIC = AnthropicAdapter()
 MODEL = "claude-opus-4-6"
@@ -156,6 +162,35 @@ def test_one_that_no_frame_carries_is_left_out_with_a_note() -> None:
     parts, outcome = decode(ANTHROPIC, [streamed(huge)])
     assert parts == [ReasoningEnded("anthropic", {})]
     assert outcome.notes == ["data to go back with reasoning was left out: too large, or too deep"]
+
+
+BLOCKS = st.fixed_dictionaries(
+    {},
+    optional={
+        "type": st.sampled_from([*sorted(GO_BACK), "tool_result", "text"]) | JSON,
+        "id": st.just("s") | JSON,
+        "tool_use_id": st.just("s") | JSON,
+        "content": JSON,
+        "input": JSON,
+        "cache_control": JSON,
+    },
+)
+
+
+@pytest.mark.parametrize("adapter", [ANTHROPIC, build_adapter("bedrock")], ids=lambda one: one.name)
+@given(
+    blocks=st.lists(BLOCKS | st.dictionaries(st.sampled_from(["toolUse", "toolResult"]), JSON)),
+    last=st.booleans(),
+)
+@example(blocks=[USE, {**FOUND, "content": [1, "cache_control"]}], last=False)
+def test_whatever_a_caller_says_that_they_are_never_raises(
+    adapter: Adapter, blocks: list[Any], *, last: bool
+) -> None:
+    content: list[Content] = [Reasoning("", adapter.name, {"block": block}) for block in blocks]
+    content += [Text("a", cache="1h"), Reasoning("", adapter.name, {"on": "pause"})]
+    history = [Message("user", "Hi"), Message("assistant", content), *([] if last else [GO_ON])]
+    body, _ = encoded(adapter, request(MODEL, history, tools=[Tool("look")]))
+    assert len(list(marks_in(body["messages"], WIRES[adapter.name].field))) == 1
 
 
 # --- an answer that paused ------------------------------------------------------------------------

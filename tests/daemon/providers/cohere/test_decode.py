@@ -62,6 +62,19 @@ def test_a_stream_of_text() -> None:
     assert outcome.usage == Usage(input_tokens=7, output_tokens=9)
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_content_of_an_unknown_kind_is_noted(*, stream: bool) -> None:
+    piece = {"type": "picture", "picture": "secret"}
+    body = event("content-start", index=0, delta={"message": {"content": piece}})
+    body += said("Hi") + ended(finish_reason="COMPLETE")
+    if not stream:
+        content = [piece, {"type": "text", "text": "Hi"}, {"type": "text", "text": ""}]
+        body = json.dumps({"id": "m", "message": {"content": content}}).encode()
+    parts, outcome = decode(ADAPTER, [body], stream=stream)
+    assert (parts, outcome.complete) == ([TextDelta("Hi")], True)
+    assert outcome.notes == ["content of kind picture was left out"]
+
+
 def test_a_tool_plan_and_parallel_calls() -> None:
     parts, outcome = decode(ADAPTER, [fixture("cohere/tools_parallel.sse")])
     assert parts == [
