@@ -59,6 +59,9 @@ class ChatDecoder(BodyDecoder[Chunk]):
         self._choice_index: int | None = None
         self._saw_choice = False
         self._named = False
+        self._said = 0  # characters of text
+        self._last = ""  # piece of it
+        self._refused = False
 
     def _take(self, name: bytes, chunk: Chunk, parts: list[Part]) -> bool:
         del name
@@ -100,7 +103,9 @@ class ChatDecoder(BodyDecoder[Chunk]):
         self._saw_choice = True
         if choice.index != self._choice_index and not self._is_our_choice(choice.index):
             return
-        delta = choice.delta or choice.message
+        delta = choice.delta
+        if choice.message is not None:
+            delta = self._take_message(delta, choice.message, parts)
         if delta is not None:
             content = delta.content
             if type(content) is str and not (
@@ -115,6 +120,8 @@ class ChatDecoder(BodyDecoder[Chunk]):
                 if content:
                     if self._reasoning.is_open:
                         self._reasoning.close(parts)
+                    self._said += len(content)
+                    self._last = content
                     parts.append(TextDelta(content))
             else:
                 self._take_delta(delta, parts)
@@ -124,6 +131,27 @@ class ChatDecoder(BodyDecoder[Chunk]):
             self._note_error(choice.error)
         if choice.finish_reason is not None:
             self._take_finish(choice.finish_reason)
+
+    def _take_message(self, delta: Delta | None, message: Delta, parts: list[Part]) -> Delta | None:
+        """Return what is to be read of a choice that holds a whole message: all, if nothing came.
+
+        In a stream some gateways repeat the message so far, or all of it at the end. What no piece
+        brought of its text is given out then; where the pieces are not its beginning nothing is.
+        """
+        if delta is not None:
+            self._take_delta(delta, parts)
+        if not (self._said or self._refused or self._tool_calls or self._reasoning.is_open):
+            return message
+        whole, said = message.content, self._said
+        if type(whole) is str and len(whole) > said:
+            if whole[:said].endswith(self._last):
+                self._take_content(whole[said:], parts)
+            else:
+                self._note("the provider's whole message is another than the pieces before it")
+        if not self._tool_calls:
+            for fragment in message.tool_calls or ():
+                self._take_call(fragment, parts)
+        return None
 
     def _is_our_choice(self, index: Any) -> bool:
         """Return whether a choice belongs to the one answer that is read: the first one seen."""
@@ -141,6 +169,7 @@ class ChatDecoder(BodyDecoder[Chunk]):
             self._reasoning.take(delta, parts)
         if isinstance(delta.refusal, str) and delta.refusal:
             self._reasoning.close(parts)
+            self._refused = True
             parts.append(RefusalDelta(delta.refusal))
         if delta.content:
             self._take_content(delta.content, parts)
@@ -171,6 +200,8 @@ class ChatDecoder(BodyDecoder[Chunk]):
                 text = item.get("text")
             if isinstance(text, str) and text:
                 self._reasoning.close(parts)
+                self._said += len(text)
+                self._last = text
                 parts.append(TextDelta(text))
 
     def _take_finish(self, reason: Any) -> None:

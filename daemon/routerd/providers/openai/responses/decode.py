@@ -88,7 +88,8 @@ class ResponsesDecoder(BodyDecoder[ResponseEvent]):
         return self._take_other(kind, event, parts)
 
     def _take_answer(self, answer: dict[str, Any], parts: list[Part]) -> None:
-        if not isinstance(answer.get("output"), list) and not answer.get("error"):
+        outputs = (answer.get("output"), answer.get("output_text"))
+        if not any(isinstance(value, list | str) for value in outputs) and not answer.get("error"):
             self._fail_without("output", answer)
         status = answer.get("status")
         if status in UNFINISHED:
@@ -176,7 +177,10 @@ class ResponsesDecoder(BodyDecoder[ResponseEvent]):
         self._identify(answer)
         if self._tell_usage(answer.get("usage"), read_usage):
             self.outcome.tells_lifetimes = tells_lifetimes(answer.get("usage"))
-        self._take_extras(self._output.take_output(answer.get("output"), parts), parts)
+        output, text = answer.get("output"), answer.get("output_text")
+        if not output and isinstance(text, str):  # what the vendor's client puts there
+            output = [{"type": "message", "content": text}]
+        self._take_extras(self._output.take_output(output, parts), parts)
         error, details = answer.get("error"), answer.get("incomplete_details")
         if error:
             self._note_error(error)

@@ -26,7 +26,7 @@ class OpenItem(Struct):
     """One item that has begun; `number` counts them.
 
     `told` is what was given out of it, `parts` of each of its parts, `last` of the latest of them.
-    `reasoning` is which of its two texts a reasoning item shows.
+    `reasoning` is which of its two texts a reasoning item shows, `announced` how it began.
     """
 
     number: int
@@ -40,6 +40,7 @@ class OpenItem(Struct):
     has_name: bool = False
     reasoning: str = ""
     ended: bool = False
+    announced: dict[str, Any] = field(default_factory=dict)
 
     def part(self, place: Any) -> Told:
         """Return the part that a piece belongs to."""
@@ -132,6 +133,10 @@ class OpenItems:
         if not meant:
             return self.of(index, item_id)
         return meant[0] if len(meant) == 1 else None
+
+    def open_ones(self) -> list[OpenItem]:
+        """Return the items that have not ended."""
+        return [item for item in self._all if not item.ended]
 
     def _name(self, item: OpenItem, item_id: str) -> OpenItem:
         self._by_key[item_id], item.named = item, True

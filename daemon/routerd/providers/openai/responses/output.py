@@ -26,8 +26,10 @@ from routerd.providers.openai.responses.contents import (
 from routerd.providers.openai.responses.items import PHASES, can_go_back, kept_of
 from routerd.providers.openai.responses.open_items import OpenItem, OpenItems
 from routerd.providers.openai.responses.told import (
+    MOST_PIECES,
     OTHER_TEXT_NOTE,
     Rest,
+    RunningText,
     TextKind,
     Told,
     units_of,
@@ -39,9 +41,6 @@ __all__ = ["OutputReader"]
 
 LATE_PIECE_NOTE: Final = "a piece that only came behind the end of its text was left out"
 LATE_REASONING_NOTE: Final = "reasoning that only came behind the content was left out"
-# So many pieces are counted at a time: most are a word, and counting has a price of its own.
-PIECES: Final = 64
-NOWHERE: Final = object()
 
 
 class OutputReader:
@@ -59,11 +58,7 @@ class OutputReader:
         self._thinking: OpenItem | None = None
         self._held: list[Part] = []
         self._has_reasoning = False
-        # Where the text is that goes on, what is counted for it, and the pieces to be counted.
-        self._at: object = NOWHERE
-        self._place: Any = None
-        self._counted: tuple[Told, ...] = ()
-        self._pieces: list[str] = []
+        self._running = RunningText()
 
     @property
     def has_calls(self) -> bool:
@@ -76,30 +71,28 @@ class OutputReader:
         """Give out a piece of text; `place` is that of the content part."""
         if type(text) is not str or not text:
             return
-        key = item_id if index is None else index
-        if key == self._at and place == self._place:  # what nearly every piece is
-            pieces = self._pieces
-            pieces.append(text)
-            if len(pieces) >= PIECES:
-                self._count_pieces()
+        key, running = item_id if index is None else index, self._running
+        if key == running.at and place == running.place:  # what nearly every piece is
+            running.pieces.append(text)
+            if len(running.pieces) >= MOST_PIECES:
+                running.count()
             parts.append(TextDelta(text))
             return
-        self._settle()
+        running.settle()
         item = self._items.of(index, item_id)
         part = item.part(place)
         if self._is_late(item, item_id, part):
             return
         self._say(item, "text", part, text, parts)
         if key is not None:
-            self._at, self._place = key, place
-            self._counted = (part, item.count("text"), self._count("text"))
+            running.begin(key, place, (part, item.count("text"), self._count("text")))
 
     def take_refusal(
         self, index: Any, item_id: Any, place: Any, text: Any, parts: list[Part]
     ) -> None:
         """Give out a piece of a refusal."""
         if type(text) is str and text:
-            self._settle()
+            self._running.settle()
             item = self._items.of(index, item_id)
             part = item.part(place)
             if not self._is_late(item, item_id, part):
@@ -115,7 +108,7 @@ class OutputReader:
         if isinstance(text, dict):
             text = text.get("text")
         if isinstance(text, str) and text:
-            self._settle()
+            self._running.settle()
             item = self._items.of(index, item_id)
             if item.reasoning in ("", kind) and not item.ended:
                 self._think_at(item, kind, place, text, parts)
@@ -123,7 +116,7 @@ class OutputReader:
     def take_arguments(self, index: Any, item_id: Any, text: Any, parts: list[Part]) -> None:
         """Give out a piece of a call's arguments."""
         if isinstance(text, str) and text:
-            self._settle()
+            self._running.settle()
             item = self._items.of(index, item_id)
             if not self._is_late(item, item_id, item.count("arguments")):
                 self._argue(item, text, parts)
@@ -160,16 +153,17 @@ class OutputReader:
 
     def start(self, index: Any, fields: Any, parts: list[Part]) -> None:
         """Take the beginning of an item."""
-        self._settle()
+        self._running.settle()
         if not isinstance(fields, dict):
             return
         item = self._items.begin(index, fields.get("id"))
+        item.announced = fields
         if fields.get("type") == "function_call":
             self._begin_call(item, fields, parts)
 
     def finish(self, index: Any, fields: Any, parts: list[Part]) -> Iterator[Extra]:
         """Take a whole item; yields what comes with its text."""
-        self._settle()
+        self._running.settle()
         if not isinstance(fields, dict):
             return
         item = self._items.ending(index, fields.get("id"), kind_of(fields))
@@ -180,7 +174,7 @@ class OutputReader:
 
     def take_output(self, output: Any, parts: list[Part]) -> Iterator[Extra]:
         """Take the whole output at the end, for what no event before told of."""
-        self._settle()
+        self._running.settle()
         items = [fields for fields in _list(output) if isinstance(fields, dict)]
         messages = [fields for fields in items if kind_of(fields) == "text"]
         rest = self._rest_of_messages(self._told, messages)
@@ -204,7 +198,12 @@ class OutputReader:
 
     def close(self, parts: list[Part]) -> None:
         """End what is open, at the end of a complete answer."""
-        self._settle()
+        self._running.settle()
+        for item in self._items.open_ones():
+            fields = item.announced
+            if kind_of(fields) == "arguments" or (kind_of(fields) == "text" and not self._told):
+                # Nobody said later what was in its beginning.
+                list(self._end(item, fields, parts))
         self._speak(parts)
         self._calls.close(self.response_id, parts)
 
@@ -213,18 +212,6 @@ class OutputReader:
     def _note(self, note: str) -> None:
         if note not in self._notes:
             self._notes.append(note)
-
-    def _count_pieces(self) -> None:
-        units = units_of("".join(self._pieces))
-        self._pieces.clear()
-        for told in self._counted:
-            told.add(units)
-
-    def _settle(self) -> None:
-        """Count what was given out of the text that went on so far: something else comes."""
-        if self._pieces:
-            self._count_pieces()
-        self._at = NOWHERE
 
     def _count(self, kind: TextKind) -> Told:
         return self._told.setdefault(kind, Told())
@@ -254,7 +241,7 @@ class OutputReader:
 
     def _whole(self, kind: TextKind, index: Any, item_id: Any, text: Any) -> OpenItem | None:
         """Return the item that a whole text is of; None where it says nothing, or nobody knows."""
-        self._settle()
+        self._running.settle()
         if type(text) is not str or not text:
             return None
         item = self._items.ending(index, item_id, kind)

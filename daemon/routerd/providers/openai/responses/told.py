@@ -10,16 +10,20 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from msgspec import Struct
 
-__all__ = ["OTHER_TEXT_NOTE", "Rest", "TextKind", "Told", "units_of"]
+__all__ = ["MOST_PIECES", "OTHER_TEXT_NOTE", "Rest", "RunningText", "TextKind", "Told", "units_of"]
 
 TextKind = Literal["text", "refusal", "reasoning", "arguments"]
 
 OTHER_TEXT_NOTE: Final = "the provider's whole text is another than the pieces that it sent before"
 
+MOST_PIECES: Final = 64
+"""So many pieces are counted at once: most are a word, and counting has a price of its own."""
+
+NOWHERE: Final = object()
 CODEC: Final = "utf-16-le"
 UNIT_BYTES: Final = 2
 
@@ -55,6 +59,37 @@ class Told(Struct):
         if len(units) < self.length or zlib.crc32(units[: self.length]) != self.checksum:
             return None
         return _text_of(units[self.length :])
+
+
+class RunningText:
+    """The text that goes on from piece to piece, as nearly all do, counted many at a time.
+
+    `at` is the item that it is of, as the events name it, NOWHERE for none; `place` that of its
+    part. `settle` before anything else is looked at: only then every piece is counted.
+    """
+
+    def __init__(self) -> None:
+        self.at: object = NOWHERE
+        self.place: Any = None
+        self.pieces: list[str] = []
+        self._counted: tuple[Told, ...] = ()
+
+    def begin(self, at: object, place: Any, counted: tuple[Told, ...]) -> None:
+        """Go on from here, for all of `counted`."""
+        self.at, self.place, self._counted = at, place, counted
+
+    def count(self) -> None:
+        """Count the pieces so far."""
+        units = units_of("".join(self.pieces))
+        self.pieces.clear()
+        for told in self._counted:
+            told.add(units)
+
+    def settle(self) -> None:
+        """Count the pieces, and stop: something else comes."""
+        if self.pieces:
+            self.count()
+        self.at = NOWHERE
 
 
 class Rest:

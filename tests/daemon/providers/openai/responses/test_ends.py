@@ -306,6 +306,28 @@ def test_another_item_in_the_place_of_one_that_ended_is_given_out() -> None:
     assert text_in(parts) == "abc"
 
 
+def test_what_only_stands_in_beginnings_or_beside_the_output() -> None:
+    begun = added(0, message("ab")) + added(1, call(1, '{"a":1}')) + added(2, call(2, ""))
+    for body in (begun + completed(), begun + completed(output=[])):
+        parts, outcome = decode(OPENAI, [body])
+        assert text_in(parts) == "ab"
+        assert calls_in(parts) == [
+            ("call_1", "tool_1", '{"a":1}'),
+            ("call_2", "tool_2", "{}"),
+        ]
+        assert outcome.notes == []
+    for body in (
+        begun + done(0, message("abc")) + completed(output=[message("abc"), call(1, '{"a":1}')]),
+        begun + completed(output=[message("abc"), call(1, '{"a":1}')]),
+        delta("abc") + completed(output_text="abc"),
+        delta("a") + completed(output_text="abc"),
+        completed(output_text="abc"),
+        json.dumps({"id": "r", "status": "completed", "output_text": "abc"}).encode(),
+    ):
+        parts, outcome = decode(OPENAI, [body])
+        assert (text_in(parts), outcome.notes, outcome.failure) == ("abc", [], None)
+
+
 def events_of(name: str) -> list[bytes]:
     body = fixture(f"openai-responses/{name}")
     return [block + b"\n\n" for block in body.split(b"\n\n") if block.strip()]
