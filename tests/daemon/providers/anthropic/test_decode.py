@@ -436,4 +436,13 @@ def test_content_that_cannot_be_given_out_is_noted() -> None:
     assert (parts, outcome.malformed_events) == ([], 1)
     assert len(outcome.notes) == 2
     assert "novel_delta" in outcome.notes[1]
+    body = event("novel_start", index=0, content_block={"type": "text", "text": "It was"})
+    _, outcome = decode(ANTHROPIC, [body + block(1, type="novel", novel="It was") + STOP])
+    assert outcome.notes == [
+        "content of kind novel_start was left out",
+        "content of kind novel was left out",
+    ]
+    _, outcome = decode(ANTHROPIC, [block(1, type="web_search_tool_result", content=[]) + STOP])
+    assert outcome.notes == []
+    _, outcome = decode(ANTHROPIC, [delta(1, "novel_delta", novel="It was") + STOP])
     assert "It was" not in str(outcome.notes)
