@@ -17,7 +17,7 @@ from routerd.providers.base import Outcome
 from routerd.providers.bounds import TOO_LARGE_NOTE, can_be_carried
 from routerd.providers.counts import ABSURD_NOTE, is_absurd
 from routerd.providers.failure import error_of
-from routerd.providers.json_text import repaired
+from routerd.providers.json_text import encode_json, repaired
 from routerd.providers.logprobs import TOO_LONG_NOTE, logprob_parts
 from routerd.providers.own_blocks import BLOCK, kept_note
 from routerd.telemetry.plain import shown_name
@@ -33,6 +33,7 @@ class AnswerTeller(ABC):
         self.outcome = Outcome()
         self.vendor = vendor
         self._call_ids: set[str] = set()
+        self._cited: set[bytes] = set()
 
     @abstractmethod
     def _note_error(self, value: Any) -> None:
@@ -84,6 +85,12 @@ class AnswerTeller(ABC):
             parts.append(CitationAdded(self.vendor, citation))
         else:
             self._note("a citation was left out: it is too large or nested too deeply")
+
+    def _cite_once(self, citation: Any, parts: list[Part]) -> None:
+        """Pass on a citation that may come by itself and with its text again."""
+        if isinstance(citation, dict) and (written := encode_json(citation)) not in self._cited:
+            self._cited.add(written)
+            self._cite(citation, parts)
 
     def _end_reasoning(self, data: dict[str, Any], parts: list[Part]) -> None:
         """End a block of reasoning; `data` is what must go back with it."""

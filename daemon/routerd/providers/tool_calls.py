@@ -8,6 +8,7 @@ arguments as an object. No vendor: a decoder brings its pieces in the shape that
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 
 from msgspec import Struct, field
@@ -81,6 +82,27 @@ class ToolCallAssembler:
             call.pieces.append(arguments)
             if call.started:
                 parts.append(ToolCallDelta(call.index, arguments))
+
+    def complete(
+        self, whole: Iterable[ToolCallFragment], response_id: str, parts: list[Part]
+    ) -> bool:
+        """Add what no piece brought of calls that come whole, in their order, behind their pieces.
+
+        Return False where the pieces brought something else: of that call nothing more is added.
+        """
+        known, agrees = list(self._calls), True
+        for position, fragment in enumerate(whole):
+            if position >= len(known):
+                self.take(fragment, response_id, parts)
+                continue
+            call, told = known[position], "".join(known[position].pieces)
+            arguments = _argument_text(fragment.function.arguments if fragment.function else None)
+            if not arguments.startswith(told):
+                agrees = agrees and not arguments
+            elif call.started and (rest := arguments[len(told) :]):
+                call.pieces.append(rest)
+                parts.append(ToolCallDelta(call.index, rest))
+        return agrees
 
     def close(self, response_id: str, parts: list[Part]) -> None:
         """End every call of a complete answer: a call without arguments gets `{}`."""

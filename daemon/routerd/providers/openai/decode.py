@@ -3,7 +3,9 @@
 Rules of this file: one event or answer in, parts out; it never raises. Order within a delta:
 reasoning, refusal, text, citations, tool calls. A stream is complete after `[DONE]` or a finish
 reason. An error is looked for before choices, but what stands beside it is read all the same:
-text is never lost, and the usage of a failed answer is billed too.
+text is never lost, and the usage of a failed answer is billed too. Text that comes again as a whole
+is not said again: of it only what no piece brought is given out, and where the pieces brought
+something else, nothing is and a note says so.
 """
 
 from __future__ import annotations
@@ -18,11 +20,12 @@ from routerd.providers.json_text import text_of
 from routerd.providers.openai.failure import is_output_limit, stream_failure
 from routerd.providers.openai.logprobs import read_logprobs
 from routerd.providers.openai.reasoning import ReasoningReader
+from routerd.providers.openai.told import MOST_PIECES, OTHER_TEXT_NOTE, CountedText, Told
 from routerd.providers.openai.usage import read_usage
 from routerd.providers.openai.wire import CHUNKS, Choice, Chunk, Delta
 from routerd.providers.sse import DEFAULT_MAX_EVENT_BYTES
 from routerd.providers.tool_calls import ToolCallAssembler, ToolCallFragment
-from routerd_proto.frames import RefusalDelta, TextDelta
+from routerd_proto.frames import CitationAdded, ReasoningDelta, RefusalDelta, TextDelta
 
 __all__ = ["ChatDecoder"]
 
@@ -37,6 +40,8 @@ FINISHES: Final[dict[str, FinishReason]] = {
     "error": "error",
     "insufficient_system_resource": "error",
 }
+UNSEEN: Final = object()
+"""The index of the choice that is read, before there is any."""
 
 
 class ChatDecoder(BodyDecoder[Chunk]):
@@ -56,16 +61,16 @@ class ChatDecoder(BodyDecoder[Chunk]):
         self._rules = rules
         self._reasoning = ReasoningReader(vendor, self.outcome.notes)
         self._tool_calls = ToolCallAssembler()
-        self._choice_index: int | None = None
-        self._saw_choice = False
-        self._named = False
-        self._said = 0  # characters of text
-        self._last = ""  # piece of it
-        self._refused = False
+        self._choice_index: Any = UNSEEN
+        # Whether it is known who answers, and whether anything of that may still come.
+        self._named, self._awaits_name = False, True
+        self._text, self._refusal = CountedText(Told()), CountedText(Told())
+        self._pieces = self._text.pieces
+        self._source = ""  # where the text comes, if in no delta
 
     def _take(self, name: bytes, chunk: Chunk, parts: list[Part]) -> bool:
         del name
-        if not self._named:
+        if self._awaits_name and (chunk.system_fingerprint is not None or not self._named):
             self._identify(chunk)
         if chunk.error:
             self._note_error(chunk.error)
@@ -82,7 +87,7 @@ class ChatDecoder(BodyDecoder[Chunk]):
         self._close(parts)
 
     def _end_content(self, parts: list[Part]) -> bool:
-        if not self._saw_choice:
+        if self._choice_index is UNSEEN:
             self._fail("the answer holds no choice")
             return False
         self._reasoning.close(parts)
@@ -90,23 +95,24 @@ class ChatDecoder(BodyDecoder[Chunk]):
         return bool(self._tool_calls)
 
     def _identify(self, chunk: Chunk) -> None:
-        """Note who answers; it is said with every chunk."""
+        """Note who answers, by the first chunk that says so: some say it late, or in pieces."""
         outcome = self.outcome
-        if outcome.model is None and chunk.model:
+        if outcome.model is None:
             outcome.model = text_of(chunk.model)
-            outcome.fingerprint = text_of(chunk.system_fingerprint)
-        if outcome.response_id is None and chunk.id:
+        if outcome.response_id is None:
             outcome.response_id = text_of(chunk.id)
+        if outcome.fingerprint is None:
+            outcome.fingerprint = text_of(chunk.system_fingerprint)
         self._named = outcome.model is not None and outcome.response_id is not None
+        self._awaits_name = not self._named or outcome.fingerprint is None
 
     def _take_choice(self, choice: Choice, parts: list[Part]) -> None:
-        self._saw_choice = True
         if choice.index != self._choice_index and not self._is_our_choice(choice.index):
             return
         delta = choice.delta
-        if choice.message is not None:
-            delta = self._take_message(delta, choice.message, parts)
-        if delta is not None:
+        if delta is None or choice.message is not None or choice.text is not None:
+            self._take_whole_choice(choice, parts)
+        else:
             content = delta.content
             if type(content) is str and not (
                 delta.tool_calls
@@ -117,11 +123,13 @@ class ChatDecoder(BodyDecoder[Chunk]):
                 or delta.annotations
                 or delta.function_call
             ):
-                if content:
+                if content:  # what nearly every piece is
                     if self._reasoning.is_open:
                         self._reasoning.close(parts)
-                    self._said += len(content)
-                    self._last = content
+                    pieces = self._pieces
+                    pieces.append(content)
+                    if len(pieces) >= MOST_PIECES:
+                        self._text.count()
                     parts.append(TextDelta(content))
             else:
                 self._take_delta(delta, parts)
@@ -132,29 +140,81 @@ class ChatDecoder(BodyDecoder[Chunk]):
         if choice.finish_reason is not None:
             self._take_finish(choice.finish_reason)
 
-    def _take_message(self, delta: Delta | None, message: Delta, parts: list[Part]) -> Delta | None:
-        """Return what is to be read of a choice that holds a whole message: all, if nothing came.
+    # --- what comes whole -------------------------------------------------------------------------
 
-        In a stream some gateways repeat the message so far, or all of it at the end. What no piece
-        brought of its text is given out then; where the pieces are not its beginning nothing is.
+    def _take_whole_choice(self, choice: Choice, parts: list[Part]) -> None:
+        """Read a choice that has more than a piece, or none: some gateways put a message there.
+
+        It is the message so far, or all of it at the end: what no piece brought is given out.
         """
+        delta, message = choice.delta, choice.message
+        content = message.content if message is not None else None
         if delta is not None:
             self._take_delta(delta, parts)
-        if not (self._said or self._refused or self._tool_calls or self._reasoning.is_open):
-            return message
-        whole, said = message.content, self._said
-        if type(whole) is str and len(whole) > said:
-            if whole[:said].endswith(self._last):
-                self._take_content(whole[said:], parts)
+            content = content or delta.content
+        if message is not None and message != delta:
+            if self._has_told():
+                self._complete(message, parts)
             else:
-                self._note("the provider's whole message is another than the pieces before it")
-        if not self._tool_calls:
-            for fragment in message.tool_calls or ():
-                self._take_call(fragment, parts)
-        return None
+                self._source = "message"
+                self._take_delta(message, parts)
+        if not content:
+            self._take_bare(choice.text, parts)
+
+    def _take_bare(self, text: Any, parts: list[Part]) -> None:
+        """Read text that stands in the choice itself: a piece, unless pieces came elsewhere."""
+        if not isinstance(text, str) or not text:
+            return
+        if not self._has_told():
+            self._source = "text"
+        if self._source == "text":
+            self._say(text, parts)
+        elif rest := self._rest(self._text, text, "text"):
+            self._say(rest, parts)
+
+    def _has_told(self) -> bool:
+        told = (self._text, self._refusal, self._reasoning.told, self._tool_calls)
+        return any(told)
+
+    def _complete(self, message: Delta, parts: list[Part]) -> None:
+        """Give out what no piece brought of a message that comes whole."""
+        reader, read = ChatDecoder(self.vendor, self._rules, stream=False), list[Part]()
+        reader._take_delta(message, read)
+        thought = "".join(part.reasoning for part in read if isinstance(part, ReasoningDelta))
+        refused = "".join(part.refusal for part in read if isinstance(part, RefusalDelta))
+        text = "".join(part.text for part in read if isinstance(part, TextDelta))
+        if rest := self._rest(self._reasoning.told, thought, "message"):
+            self._reasoning.say(rest, parts)
+        if rest := self._rest(self._refusal, refused, "message"):
+            self._refuse(rest, parts)
+        if rest := self._rest(self._text, text, "message"):
+            self._say(rest, parts)
+        for part in read:
+            if isinstance(part, CitationAdded):
+                self._cite_once(part.citation, parts)
+        if calls := _calls_in(message):
+            self._reasoning.close(parts)
+            if not self._tool_calls.complete(calls, self.outcome.response_id or "", parts):
+                self._note(OTHER_TEXT_NOTE)
+
+    def _rest(self, told: CountedText, whole: str, source: str) -> str:
+        """Return what is to be given out of a text that is whole.
+
+        Where all came in such wholes so far, and this one begins otherwise, they are pieces.
+        """
+        rest = told.rest_of(whole)
+        if rest is None and self._source == source:
+            return whole
+        if rest is None:
+            self._note(OTHER_TEXT_NOTE)
+        return rest or ""
+
+    # --- pieces -----------------------------------------------------------------------------------
 
     def _is_our_choice(self, index: Any) -> bool:
         """Return whether a choice belongs to the one answer that is read: the first one seen."""
+        if self._choice_index is UNSEEN:
+            self._choice_index = None
         if not isinstance(index, int) or isinstance(index, bool):
             return True
         if self._choice_index is None:
@@ -168,18 +228,24 @@ class ChatDecoder(BodyDecoder[Chunk]):
         if delta.reasoning_content or delta.reasoning or delta.reasoning_details:
             self._reasoning.take(delta, parts)
         if isinstance(delta.refusal, str) and delta.refusal:
-            self._reasoning.close(parts)
-            self._refused = True
-            parts.append(RefusalDelta(delta.refusal))
+            self._refuse(delta.refusal, parts)
         if delta.content:
             self._take_content(delta.content, parts)
         if isinstance(delta.annotations, list):
             for annotation in delta.annotations:
-                self._cite(annotation, parts)
-        for fragment in delta.tool_calls or ():
+                self._cite_once(annotation, parts)
+        for fragment in _calls_in(delta):
             self._take_call(fragment, parts)
-        if delta.function_call is not None:
-            self._take_call(ToolCallFragment(function=delta.function_call), parts)
+
+    def _say(self, text: str, parts: list[Part]) -> None:
+        self._reasoning.close(parts)
+        self._text.add(text)
+        parts.append(TextDelta(text))
+
+    def _refuse(self, text: str, parts: list[Part]) -> None:
+        self._reasoning.close(parts)
+        self._refusal.add(text)
+        parts.append(RefusalDelta(text))
 
     def _take_call(self, fragment: ToolCallFragment, parts: list[Part]) -> None:
         if self._reasoning.is_open:
@@ -195,14 +261,11 @@ class ChatDecoder(BodyDecoder[Chunk]):
                     self._reasoning.take_thinking(item.get("thinking"), parts)
                     continue
                 if item.get("type") == "reference":
-                    self._cite(item, parts)
+                    self._cite_once(item, parts)
                     continue
                 text = item.get("text")
             if isinstance(text, str) and text:
-                self._reasoning.close(parts)
-                self._said += len(text)
-                self._last = text
-                parts.append(TextDelta(text))
+                self._say(text, parts)
 
     def _take_finish(self, reason: Any) -> None:
         self._done = True
@@ -233,3 +296,11 @@ class ChatDecoder(BodyDecoder[Chunk]):
                 self.outcome.finish = "length"
         else:
             self._note_failure(stream_failure(value, self._rules))
+
+
+def _calls_in(message: Delta) -> list[ToolCallFragment]:
+    """Return the pieces of tool calls that a delta, or a whole message, holds."""
+    calls = list(message.tool_calls or ())
+    if message.function_call is not None:
+        calls.append(ToolCallFragment(function=message.function_call))
+    return calls

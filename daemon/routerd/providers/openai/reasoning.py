@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from routerd.domain import Part
 from routerd.providers.bounds import TOO_LARGE_NOTE, can_be_carried
+from routerd.providers.openai.told import CountedText, Told
 from routerd.providers.openai.wire import Delta
 from routerd_proto.frames import ReasoningDelta, ReasoningEnded
 
@@ -23,11 +24,12 @@ GROWING: Final = ("text", "summary", "data", "signature")
 class ReasoningReader:
     """Read the reasoning of one answer. `is_open` says that a block has not ended yet.
 
-    `notes` is where it is said that something was left out.
+    `told` is its text so far. `notes` is where it is said that something was left out.
     """
 
     def __init__(self, vendor: str, notes: list[str]) -> None:
         self.is_open = False
+        self.told = CountedText(Told())
         self._vendor = vendor
         self._notes = notes
         self._details: list[dict[str, Any]] = []
@@ -38,8 +40,7 @@ class ReasoningReader:
         in_details = "".join(_detail_text(item) for item in details) if details else ""
         for text in (delta.reasoning_content, delta.reasoning, in_details):
             if isinstance(text, str) and text:
-                self.is_open = True
-                parts.append(ReasoningDelta(text))
+                self.say(text, parts)
                 break
         for item in details:
             self.is_open = True
@@ -50,8 +51,13 @@ class ReasoningReader:
         for item in thinking if isinstance(thinking, list) else [thinking]:
             text = item.get("text") if isinstance(item, dict) else item
             if isinstance(text, str) and text:
-                self.is_open = True
-                parts.append(ReasoningDelta(text))
+                self.say(text, parts)
+
+    def say(self, text: str, parts: list[Part]) -> None:
+        """Give out a piece of it."""
+        self.is_open = True
+        self.told.add(text)
+        parts.append(ReasoningDelta(text))
 
     def close(self, parts: list[Part]) -> None:
         """End the open block, if there is one."""

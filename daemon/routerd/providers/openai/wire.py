@@ -33,7 +33,10 @@ class Delta(Struct, gc=False):
 
 
 class Choice(Struct, gc=False):
-    """One of the answers; routerd never asks for more than one."""
+    """One of the answers; routerd never asks for more than one.
+
+    `text` is where the older Completions, and servers that grew out of them, have it.
+    """
 
     index: Any = None
     delta: Delta | None = None
@@ -41,6 +44,7 @@ class Choice(Struct, gc=False):
     finish_reason: Any = None
     error: Any = None
     logprobs: Any = None
+    text: Any = None
 
 
 class Chunk(Struct, gc=False):

@@ -668,63 +668,19 @@ def test_the_last_usage_counts_and_none_does_not_undo_it() -> None:
     assert outcome.usage == Usage(5, output_tokens=9)
 
 
-HELLO = {"role": "assistant", "content": "Hello"}
-
-
-@pytest.mark.parametrize(
-    "choices",
-    [
-        [{"message": HELLO}],
-        [{"delta": {}, "message": HELLO}],
-        [{"delta": {"content": "Hel"}}, {"delta": {"content": "lo"}}, {"message": HELLO}],
-        [{"delta": {"content": "Hel"}}, {"delta": {}, "message": HELLO}],
-        [
-            {"delta": {"content": text}, "message": {"content": whole}}
-            for text, whole in (("Hel", "Hel"), ("l", "Hell"), ("o", "Hello"))
-        ],
-        [
-            {"delta": {"content": "Hel"}, "message": {"content": "Hel"}},
-            {"delta": {"content": "lo"}, "message": {"content": "lo"}},
-        ],
-        [{"delta": {"content": [{"type": "text", "text": "Hello"}]}}, {"message": HELLO}],
-        [{"delta": {"content": "Hello"}}, {"message": {"content": None}}],
-    ],
-)
-def test_a_whole_message_in_a_stream_says_what_no_piece_brought(choices: list[Any]) -> None:
-    body = b"".join(
-        b"data: " + json.dumps({"choices": [{"index": 0, **choice}]}).encode() + b"\n\n"
-        for choice in choices
-    )
-    parts, outcome = decode(OPENAI, [body + b"data: [DONE]\n\n"])
-    assert parts == [TextDelta("Hello")]
-    assert (outcome.complete, outcome.notes) == (True, [])
-
-
-def test_a_whole_message_that_is_another_is_noted_and_not_said() -> None:
-    choices: list[dict[str, Any]] = [
-        {"delta": {"reasoning_content": "Hm", "content": "lo"}},
-        {"delta": {"refusal": "No."}},
-        {
-            "message": {**HELLO, "refusal": "No.", "reasoning_content": "Hm"},
-            "finish_reason": "stop",
-        },
+def test_who_answers_may_be_said_late_and_in_pieces() -> None:
+    text = [{"index": 0, "delta": {"content": "a"}}]
+    chunks: list[dict[str, Any]] = [
+        {"id": "", "model": "", "system_fingerprint": None, "choices": []},
+        {"model": "m-2026", "choices": text},
+        {"id": "c1", "model": "m-2026", "system_fingerprint": "", "choices": text},
+        {"id": "c1", "model": "m-2026", "choices": text},
+        {"id": "c1", "model": "m-2026", "system_fingerprint": "fp_1", "choices": text},
+        {"id": "c2", "model": "other", "system_fingerprint": "fp_2", "choices": []},
     ]
-    body = b"".join(
-        b"data: " + json.dumps({"choices": [choice]}).encode() + b"\n\n" for choice in choices
-    )
-    parts, outcome = decode(OPENAI, [body])
-    assert (text_in(parts), reasoning_in(parts)) == ("lo", "Hm")
-    assert sum(isinstance(part, RefusalDelta) for part in parts) == 1
-    assert len(outcome.notes) == 1
-
-
-def test_calls_of_a_whole_message_are_made_once() -> None:
-    call = {"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}}
-    message = {"message": {"content": None, "tool_calls": [call]}, "finish_reason": "tool_calls"}
-    for before in ([], [{"delta": {"tool_calls": [call]}}], [{"delta": {"content": "Hm."}}]):
-        body = b"".join(
-            b"data: " + json.dumps({"choices": [choice]}).encode() + b"\n\n"
-            for choice in (*before, message)
-        )
-        parts, _ = decode(OPENAI, [body])
-        assert calls_in(parts) == [("a", "f", "{}")]
+    for come in (chunks, chunks[1:], chunks[4:]):
+        _, outcome = decode(OPENAI, [b"".join(event(**fields) for fields in come) + DONE])
+        named = (outcome.model, outcome.response_id, outcome.fingerprint)
+        assert named == ("m-2026", "c1", "fp_1")
+    _, outcome = decode(OPENAI, [event(system_fingerprint="fp_1", choices=text) + DONE])
+    assert (outcome.model, outcome.fingerprint) == (None, "fp_1")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final, Literal
 
-from routerd.providers.openai.responses.told import TextKind
+from routerd.providers.openai.told import TextKind
 
 __all__ = ["BETWEEN_SUMMARIES", "Extra", "kind_of", "said_in", "text_in", "thoughts_in"]
 

@@ -19,9 +19,9 @@ from routerd.providers.openai.failure import stream_failure
 from routerd.providers.openai.logprobs import read_logprobs
 from routerd.providers.openai.responses.contents import Extra, text_in
 from routerd.providers.openai.responses.output import OutputReader
-from routerd.providers.openai.responses.told import TextKind
 from routerd.providers.openai.responses.usage import read_usage, tells_lifetimes
 from routerd.providers.openai.responses.wire import EVENTS, ResponseEvent
+from routerd.providers.openai.told import TextKind
 from routerd.providers.sse import DEFAULT_MAX_EVENT_BYTES
 
 __all__ = ["ResponsesDecoder"]

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from msgspec import Struct, field
 
-from routerd.providers.openai.responses.told import TextKind, Told
+from routerd.providers.openai.told import TextKind, Told
 
 __all__ = ["OpenItem", "OpenItems"]
 

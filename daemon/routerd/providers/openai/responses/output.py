@@ -25,7 +25,7 @@ from routerd.providers.openai.responses.contents import (
 )
 from routerd.providers.openai.responses.items import PHASES, can_go_back, kept_of
 from routerd.providers.openai.responses.open_items import OpenItem, OpenItems
-from routerd.providers.openai.responses.told import (
+from routerd.providers.openai.told import (
     MOST_PIECES,
     OTHER_TEXT_NOTE,
     Rest,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routerd.providers.openai.responses import ResponsesAdapter
-from routerd.providers.openai.responses.told import OTHER_TEXT_NOTE, Rest, Told, units_of
+from routerd.providers.openai.told import OTHER_TEXT_NOTE, Rest, Told, units_of
 from routerd_proto.frames import (
     ReasoningDelta,
     ReasoningEnded,

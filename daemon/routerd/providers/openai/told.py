@@ -14,7 +14,16 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct
 
-__all__ = ["MOST_PIECES", "OTHER_TEXT_NOTE", "Rest", "RunningText", "TextKind", "Told", "units_of"]
+__all__ = [
+    "MOST_PIECES",
+    "OTHER_TEXT_NOTE",
+    "CountedText",
+    "Rest",
+    "RunningText",
+    "TextKind",
+    "Told",
+    "units_of",
+]
 
 TextKind = Literal["text", "refusal", "reasoning", "arguments"]
 
@@ -61,22 +70,24 @@ class Told(Struct):
         return _text_of(units[self.length :])
 
 
-class RunningText:
-    """The text that goes on from piece to piece, as nearly all do, counted many at a time.
+class CountedText:
+    """A text that is counted many pieces at a time, for all of `counted`.
 
-    `at` is the item that it is of, as the events name it, NOWHERE for none; `place` that of its
-    part. `settle` before anything else is looked at: only then every piece is counted.
+    Where a call for every piece is too dear, `pieces` is added to, and counted at MOST_PIECES.
     """
 
-    def __init__(self) -> None:
-        self.at: object = NOWHERE
-        self.place: Any = None
+    def __init__(self, *counted: Told) -> None:
         self.pieces: list[str] = []
-        self._counted: tuple[Told, ...] = ()
+        self._counted = counted
 
-    def begin(self, at: object, place: Any, counted: tuple[Told, ...]) -> None:
-        """Go on from here, for all of `counted`."""
-        self.at, self.place, self._counted = at, place, counted
+    def __bool__(self) -> bool:
+        return bool(self.pieces) or any(told.length for told in self._counted)
+
+    def add(self, text: str) -> None:
+        """Take a piece that was given out."""
+        self.pieces.append(text)
+        if len(self.pieces) >= MOST_PIECES:
+            self.count()
 
     def count(self) -> None:
         """Count the pieces so far."""
@@ -84,6 +95,28 @@ class RunningText:
         self.pieces.clear()
         for told in self._counted:
             told.add(units)
+
+    def rest_of(self, whole: str) -> str | None:
+        """Return what of a whole text was not given out; None where it begins otherwise."""
+        self.count()
+        return self._counted[0].rest_of(whole)
+
+
+class RunningText(CountedText):
+    """The text that goes on from piece to piece, as nearly all do.
+
+    `at` is the item that it is of, as the events name it, NOWHERE for none; `place` that of its
+    part. `settle` before anything else is looked at: only then every piece is counted.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at: object = NOWHERE
+        self.place: Any = None
+
+    def begin(self, at: object, place: Any, counted: tuple[Told, ...]) -> None:
+        """Go on from here, for all of `counted`."""
+        self.at, self.place, self._counted = at, place, counted
 
     def settle(self) -> None:
         """Count the pieces, and stop: something else comes."""
