@@ -221,10 +221,14 @@ def cohere(blocks: list[Block]) -> Json:
     return {"id": "c", "finish_reason": "COMPLETE", "message": message}
 
 
+def responses_alone(blocks: list[Block]) -> Json:
+    """Write the items of an answer of a server that has no tools of its own."""
+    return responses([block for block in blocks if not isinstance(block, Did)])
+
+
 def responses(blocks: list[Block]) -> Json:
     """Write the items of an answer; no answer ends with reasoning."""
-    blocks = [block for block in blocks if not isinstance(block, Did)]
-    last = max(index for index, block in enumerate(blocks) if not isinstance(block, Thought))
+    last = max(i for i, block in enumerate(blocks) if not isinstance(block, Thought | Did))
     items: list[Json] = []
     for index, block in enumerate([*blocks[last + 1 :], *blocks[: last + 1]]):
         match block:
@@ -239,6 +243,10 @@ def responses(blocks: list[Block]) -> Json:
             case Use(id=call_id, name=name, arguments=arguments):
                 item = {"type": "function_call", "id": f"fc_{index}", "call_id": call_id}
                 items.append(item | {"name": name, "arguments": json.dumps(arguments)})
+            case Did(seal=seal):
+                action = {"type": "search", "query": seal}
+                search = {"type": "web_search_call", "id": f"ws_{index}", "action": action}
+                items.append(search | {"status": "completed"})
     return {"id": "resp_1", "status": "completed", "model": "m", "output": items}
 
 
@@ -273,11 +281,11 @@ SPEAKERS = (
     Speaker("openai", "openrouter", "a/model", reasoning_details, DATA | TEXT),
     Speaker("openai-responses", "openai", "gpt-6.1-sol", responses, DATA | TEXT),
     Speaker("openai-responses", "azure", "our-deployment", responses, DATA | TEXT),
-    Speaker("openai-responses", "bedrock", "m-1", responses, DATA | TEXT),
-    Speaker("openai-responses", "deepseek", "deepseek-v4", responses, DATA | TEXT),
-    Speaker("openai-responses", "groq", "qwen-4", responses, DATA | TEXT),
-    Speaker("openai-responses", "openrouter", "a/m-1", responses, DATA | TEXT),
-    Speaker("openai-responses", "compatible", "some-model", responses, DATA | TEXT),
+    Speaker("openai-responses", "bedrock", "m-1", responses_alone, DATA | TEXT),
+    Speaker("openai-responses", "deepseek", "deepseek-v4", responses_alone, DATA | TEXT),
+    Speaker("openai-responses", "groq", "qwen-4", responses_alone, DATA | TEXT),
+    Speaker("openai-responses", "openrouter", "a/m-1", responses_alone, DATA | TEXT),
+    Speaker("openai-responses", "compatible", "some-model", responses_alone, DATA | TEXT),
 )
 
 
@@ -350,6 +358,7 @@ def signed_in(value: Any) -> Iterator[Json]:
             str(item.get("type", "")).startswith(("thinking", "redacted_thinking", "reasoning"))
             or item.get("type") in ("server_tool_use", "web_search_tool_result")
             or item.get("type") == "nova_grounding_result"
+            or item.get("type") == "web_search_call"
             or "reasoningContent" in item
             or "executableCode" in item
             or "codeExecutionResult" in item

@@ -147,6 +147,7 @@ def in_turns(*speakers: Speaker) -> Said:
     for turn, speaker in enumerate(speakers, 1):
         blocks: list[Block] = [
             Thought(f"<thought {turn}1>", f"<signature {turn}1>"),
+            Did(f"<signature {turn}7>"),
             Thought("", f"<signature {turn}2>"),
             Words(f"<words {turn}0>", f"<signature {turn}4>"),
             Did(f"<signature {turn}5>"),

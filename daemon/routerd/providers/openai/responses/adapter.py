@@ -66,7 +66,7 @@ class ResponsesAdapter(UsualAdapter):
 
     def decoder(self, *, stream: bool) -> AnswerDecoder:
         """Return a fresh decoder for one answer with status 200."""
-        return ResponsesDecoder(self.dialect.vendor, self._failure_rules, stream=stream)
+        return ResponsesDecoder(self.dialect, self._failure_rules, stream=stream)
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         """Read an answer with any other status. Header names are in lower case."""

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from routerd.providers.openai.told import TextKind
 
-__all__ = ["BETWEEN_SUMMARIES", "Extra", "kind_of", "said_in", "text_in", "thoughts_in"]
+__all__ = ["BETWEEN_SUMMARIES", "Extra", "items_of", "kind_of", "said_in", "text_in", "thoughts_in"]
 
 # What comes with a text: where it is from, or how likely its tokens were.
 Extra = tuple[Literal["citation", "logprobs"], Any]
@@ -26,7 +26,18 @@ KINDS: Final[dict[str, TextKind]] = {
 def kind_of(item: dict[str, Any]) -> TextKind | None:
     """Return what an item brings, None where nothing of it is the caller's."""
     kind = item.get("type")
+    if kind is None and "content" in item:
+        return "text"
     return KINDS.get(kind) if isinstance(kind, str) else None
+
+
+def items_of(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the items of a whole answer; some have their text beside them, as clients show it."""
+    output, text = answer.get("output"), answer.get("output_text")
+    items = [item for item in output if isinstance(item, dict)] if isinstance(output, list) else []
+    if isinstance(text, str) and not any(kind_of(item) == "text" for item in items):
+        items.append({"type": "message", "content": text})
+    return items
 
 
 def said_in(item: dict[str, Any]) -> Iterator[tuple[TextKind, str, dict[str, Any]]]:

@@ -14,10 +14,11 @@ from typing import Any, Final
 from routerd.domain import FinishReason, Part
 from routerd.providers.body import BodyDecoder
 from routerd.providers.failure import FailureRules
-from routerd.providers.json_text import encode_json, text_of
+from routerd.providers.json_text import text_of
 from routerd.providers.openai.failure import stream_failure
 from routerd.providers.openai.logprobs import read_logprobs
-from routerd.providers.openai.responses.contents import Extra, text_in
+from routerd.providers.openai.responses.contents import Extra, items_of, text_in
+from routerd.providers.openai.responses.dialects import ResponsesDialect
 from routerd.providers.openai.responses.output import OutputReader
 from routerd.providers.openai.responses.usage import read_usage, tells_lifetimes
 from routerd.providers.openai.responses.wire import EVENTS, ResponseEvent
@@ -63,16 +64,15 @@ class ResponsesDecoder(BodyDecoder[ResponseEvent]):
 
     def __init__(
         self,
-        vendor: str,
+        dialect: ResponsesDialect,
         rules: FailureRules,
         *,
         stream: bool,
         max_body_bytes: int = DEFAULT_MAX_EVENT_BYTES,
     ) -> None:
-        super().__init__(EVENTS, vendor, stream=stream, max_body_bytes=max_body_bytes)
+        super().__init__(EVENTS, dialect.vendor, stream=stream, max_body_bytes=max_body_bytes)
         self._rules = rules
-        self._output = OutputReader(vendor, self.outcome.notes)
-        self._cited: set[bytes] = set()
+        self._output = OutputReader(self.vendor, dialect.own_items, self.outcome.notes)
 
     def _take(self, name: bytes, event: ResponseEvent, parts: list[Part]) -> bool:
         kind = event.type
@@ -165,22 +165,18 @@ class ResponsesDecoder(BodyDecoder[ResponseEvent]):
             self._take_extras([("logprobs", logprobs)], parts)
 
     def _take_extras(self, extras: Iterable[Extra], parts: list[Part]) -> None:
-        """Give out what comes with a text; a source may come by itself and with its text again."""
+        """Give out what comes with a text."""
         for kind, value in extras:
             if kind == "logprobs":
                 self._tell_logprobs(read_logprobs({"content": value}), parts)
-            elif isinstance(value, dict) and (written := encode_json(value)) not in self._cited:
-                self._cited.add(written)
-                self._cite(value, parts)
+            else:
+                self._cite_once(value, parts)
 
     def _take_final(self, status: str, answer: dict[str, Any], parts: list[Part]) -> None:
         self._identify(answer)
         if self._tell_usage(answer.get("usage"), read_usage):
             self.outcome.tells_lifetimes = tells_lifetimes(answer.get("usage"))
-        output, text = answer.get("output"), answer.get("output_text")
-        if not output and isinstance(text, str):  # what the vendor's client puts there
-            output = [{"type": "message", "content": text}]
-        self._take_extras(self._output.take_output(output, parts), parts)
+        self._take_extras(self._output.take_output(items_of(answer), parts), parts)
         error, details = answer.get("error"), answer.get("incomplete_details")
         if error:
             self._note_error(error)
@@ -200,7 +196,7 @@ class ResponsesDecoder(BodyDecoder[ResponseEvent]):
 
     def _identify(self, answer: dict[str, Any]) -> None:
         outcome, output = self.outcome, self._output
-        outcome.model = output.model = text_of(answer.get("model")) or outcome.model
+        outcome.model = output.going_back.model = text_of(answer.get("model")) or outcome.model
         outcome.response_id = text_of(answer.get("id")) or outcome.response_id
         output.response_id = outcome.response_id or ""
         if answer.get("input_transformations"):

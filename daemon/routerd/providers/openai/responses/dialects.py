@@ -30,7 +30,8 @@ class ResponsesDialect(Struct, frozen=True, kw_only=True):
     reasoning none but its own maker's models can read. `cache_marks` finds the models that take
     marks in the prompt, None where none do. `files` are the documents it takes besides text:
     those sent along, or those at an address too. `least_output_tokens` is the smallest bound on the
-    output. `key_header` carries the key.
+    output. `own_items` are what it takes back on the next turn of the tools that it ran itself, by
+    their kinds. `key_header` carries the key.
     """
 
     name: str
@@ -41,6 +42,7 @@ class ResponsesDialect(Struct, frozen=True, kw_only=True):
     cache_marks: str | None = None
     files: Literal["data", "url"] | None = None
     least_output_tokens: int = 1
+    own_items: frozenset[str] = frozenset()
     key_header: Literal["authorization", "api-key"] = "authorization"
 
     @property
@@ -58,6 +60,13 @@ MODELS: Final = (
 )
 # Those that bill what they write to the cache.
 MARKED_MODELS: Final = r"gpt-(?:5\.[6-9]|[6-9])"
+# What nobody has to answer, and the input takes as the output has it. By the same types.
+OPENAI_ITEMS: Final = frozenset(
+    {
+        *("web_search_call", "file_search_call", "code_interpreter_call"),
+        *("image_generation_call", "mcp_list_tools", "mcp_call", "compaction"),
+    }
+)
 
 _ALL: Final = (
     ResponsesDialect(
@@ -68,6 +77,7 @@ _ALL: Final = (
         cache_marks=MARKED_MODELS,
         files="url",
         least_output_tokens=16,
+        own_items=OPENAI_ITEMS,
     ),
     ResponsesDialect(
         # The model's name is that of a deployment, so that rules go by what users call theirs.
@@ -77,6 +87,7 @@ _ALL: Final = (
         summary=True,
         files="data",
         least_output_tokens=16,
+        own_items=OPENAI_ITEMS,
         key_header="api-key",
     ),
     ResponsesDialect(

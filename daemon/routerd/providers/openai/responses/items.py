@@ -4,7 +4,8 @@ Rules of this file: it writes what the caller said, in the caller's order. An as
 apart into items: messages, calls, and the reasoning that this server gave out. Reasoning goes back
 only with the item that came after it, which the API insists on, and never to another maker's model.
 What the caller needs to send back beside texts and calls travels as `Reasoning`: `item` is a
-reasoning item of the `model` that wrote it, `phase` is what the message before it was.
+reasoning item of the `model` that wrote it, or one of the vendor's own tools; `phase` is what the
+message before it was; `left_out` says that an item came there that could not be kept.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ Json = dict[str, Any]
 
 TOOL_IDS: Final = ToolIdRule(r"[!-~]{1,64}", "call_", 29)
 PHASES: Final = ("commentary", "final_answer")
+UNREADABLE_NOTE: Final = "reasoning of an earlier answer was left out: this provider cannot read it"
+TORN_NOTE: Final = "reasoning was left out: what came after it in its answer could not be kept"
 MAKER: Final = re.compile(r"[a-z]+")
 
 
@@ -177,11 +180,7 @@ class ItemWriter:
                     if part.cache is not None:
                         self._notes.add(ANSWER_MARK_NOTE)
                 case Reasoning():
-                    phase, item = self._own(part)
-                    if phase is not None or item is not None:
-                        turn.end_message(phase)
-                    if item is not None:
-                        turn.waiting.append(item)
+                    self._add_own(turn, part)
                 case ToolCall():
                     turn.end_message()
                     turn.add(_call(part))
@@ -196,21 +195,30 @@ class ItemWriter:
             self._notes.add("an assistant message without text or tool calls was left out")
         return turn.items
 
-    def _own(self, part: Reasoning) -> tuple[str | None, Json | None]:
-        """Return what can go back: the phase of the message before, or a reasoning item."""
-        own = part.vendor == self._dialect.vendor
-        phase, item = part.data.get("phase"), part.data.get("item")
-        if own and phase in PHASES:
-            return str(phase), None
-        if (
-            own
-            and isinstance(item, dict)
-            and self._request.reasoning_carried
-            and self._can_read(part.data.get("model"))
-        ):
-            return None, item
-        self._notes.add("reasoning of an earlier answer was left out: this provider cannot read it")
-        return None, None
+    def _add_own(self, turn: AssistantTurn, part: Reasoning) -> None:
+        """Add what only this server can read, or what it said of the message before."""
+        data = part.data if part.vendor == self._dialect.vendor else {}
+        phase, item = data.get("phase"), data.get("item")
+        if phase in PHASES:
+            turn.end_message(str(phase))
+        elif "left_out" in data:
+            turn.end_message()
+            if turn.waiting:
+                turn.waiting.clear()
+                self._notes.add(TORN_NOTE)
+        elif isinstance(item, dict) and self._takes_item(item, data.get("model")):
+            turn.end_message()
+            if item["type"] == "reasoning":
+                turn.waiting.append(item)
+            else:
+                turn.add(item)
+        else:
+            self._notes.add(UNREADABLE_NOTE)
+
+    def _takes_item(self, item: Json, model: Any) -> bool:
+        kind = item.get("type")
+        is_known = kind == "reasoning" or any(kind == own for own in self._dialect.own_items)
+        return is_known and self._request.reasoning_carried and self._can_read(model)
 
     def _can_read(self, model: Any) -> bool:
         if not self._dialect.many_makers or not isinstance(model, str):

@@ -3,9 +3,8 @@
 Rules of this file: an item is told apart by its place in the output, or by its id where it has no
 place; ids may change from event to event. Whatever came is given out once: of a part, an item or an
 output that comes whole, what its pieces did not bring. Where they brought something else nothing
-more is given out, and a note says so. Items of the vendor's own tools are not the caller's, and are
-skipped. A block of reasoning without visible text is held back until content follows it, so that an
-answer that fails before that can still be had elsewhere unnoticed.
+more is given out, and a note says so. What has no text and only the vendor can read, reasoning and
+the items of its own tools, is held back until content follows (see `going_back`).
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from routerd.domain import Part
-from routerd.providers.bounds import TOO_LARGE_NOTE, can_be_carried
 from routerd.providers.json_text import encode_json, text_of
 from routerd.providers.openai.responses.contents import (
     BETWEEN_SUMMARIES,
@@ -23,7 +21,8 @@ from routerd.providers.openai.responses.contents import (
     said_in,
     thoughts_in,
 )
-from routerd.providers.openai.responses.items import PHASES, can_go_back, kept_of
+from routerd.providers.openai.responses.going_back import GoingBack
+from routerd.providers.openai.responses.items import PHASES
 from routerd.providers.openai.responses.open_items import OpenItem, OpenItems
 from routerd.providers.openai.told import (
     MOST_PIECES,
@@ -46,9 +45,9 @@ LATE_REASONING_NOTE: Final = "reasoning that only came behind the content was le
 class OutputReader:
     """Read the items of one answer. `notes` is where it is said that something was left out."""
 
-    def __init__(self, vendor: str, notes: list[str]) -> None:
-        self.model: str | None = None
+    def __init__(self, vendor: str, takes: frozenset[str], notes: list[str]) -> None:
         self.response_id = ""
+        self.going_back = GoingBack(vendor, takes, notes)
         self._vendor = vendor
         self._notes = notes
         self._calls = ToolCallAssembler()
@@ -56,8 +55,7 @@ class OutputReader:
         self._call_items: dict[str, OpenItem] = {}
         self._told: dict[TextKind, Told] = {}
         self._thinking: OpenItem | None = None
-        self._held: list[Part] = []
-        self._has_reasoning = False
+        self._has_reasoning = self._has_messages = False
         self._running = RunningText()
 
     @property
@@ -172,13 +170,15 @@ class OutputReader:
         elif not item.ended:
             yield from self._end(item, fields, parts)
 
-    def take_output(self, output: Any, parts: list[Part]) -> Iterator[Extra]:
+    def take_output(self, items: list[dict[str, Any]], parts: list[Part]) -> Iterator[Extra]:
         """Take the whole output at the end, for what no event before told of."""
         self._running.settle()
-        items = [fields for fields in _list(output) if isinstance(fields, dict)]
         messages = [fields for fields in items if kind_of(fields) == "text"]
         rest = self._rest_of_messages(self._told, messages)
+        self._has_messages = bool(messages)
         told_calls, lacks_reasoning = dict(self._call_items), not self._has_reasoning
+        own = [fields for fields in items if kind_of(fields) is None]
+        lacks_items, is_late = len(own) > self.going_back.items, self._has_content()
         for index, fields in enumerate(items):
             kind = kind_of(fields)
             known = self._items.known(index, fields.get("id"))
@@ -193,6 +193,8 @@ class OutputReader:
                 yield from self._end(self._items.open(None, None), fields, parts)
             elif kind == "reasoning" and known is not None and known is self._thinking:
                 yield from self._end(known, fields, parts)
+            elif kind is None and lacks_items:
+                self.going_back.take_item(fields, is_late=is_late)
         if not lacks_reasoning:
             self._look_for_late_reasoning(items)
 
@@ -200,10 +202,7 @@ class OutputReader:
         """End what is open, at the end of a complete answer."""
         self._running.settle()
         for item in self._items.open_ones():
-            fields = item.announced
-            if kind_of(fields) == "arguments" or (kind_of(fields) == "text" and not self._told):
-                # Nobody said later what was in its beginning.
-                list(self._end(item, fields, parts))
+            self._end_announced(item, parts)
         self._speak(parts)
         self._calls.close(self.response_id, parts)
 
@@ -212,6 +211,10 @@ class OutputReader:
     def _note(self, note: str) -> None:
         if note not in self._notes:
             self._notes.append(note)
+
+    def _has_content(self) -> bool:
+        kinds = self._told.items()
+        return self.has_calls or any(told.length for kind, told in kinds if kind != "reasoning")
 
     def _count(self, kind: TextKind) -> Told:
         return self._told.setdefault(kind, Told())
@@ -283,15 +286,24 @@ class OutputReader:
             self._fill_call(item, fields.get("arguments"), parts)
         elif kind == "reasoning":
             self._finish_reasoning(item, fields, parts)
+        else:
+            self.going_back.take_item(fields)
+
+    def _end_announced(self, item: OpenItem, parts: list[Part]) -> None:
+        """Give out what was in the beginning of an item, and what nobody said later."""
+        fields = item.announced
+        kind = kind_of(fields)
+        if kind == "arguments" or (kind == "text" and not (item.told or self._has_messages)):
+            list(self._end(item, fields, parts))
+        elif fields and kind is None and not self.going_back.items:
+            self.going_back.take_item(fields, is_late=True)
 
     def _speak(self, parts: list[Part]) -> None:
         """Make room for content: end the reasoning before it, and give out what was held back."""
         if self._thinking is not None:
             self._thinking = None
             parts.append(ReasoningEnded(self._vendor, {}))
-        if self._held:
-            parts += self._held
-            self._held.clear()
+        self.going_back.release(parts)
 
     def _say(
         self, item: OpenItem, kind: TextKind, part: Told, text: str, parts: list[Part]
@@ -371,25 +383,9 @@ class OutputReader:
         kind, whole = thoughts_in(fields, item.reasoning)
         if rest := self._rest(item.count("reasoning"), whole):
             self._think(item, kind, None, rest, parts)
-        data = self._kept(fields)
+        data = self.going_back.reasoning(fields)
         if self._thinking is item:
             self._thinking = None
             parts.append(ReasoningEnded(self._vendor, data))
         elif data:
-            self._held.append(ReasoningEnded(self._vendor, data))
-
-    def _kept(self, fields: dict[str, Any]) -> dict[str, Any]:
-        """Return what is to go back with the reasoning; of a block that was cut off nothing."""
-        if fields.get("status") == "incomplete" or not can_go_back(fields):
-            return {}
-        data: dict[str, Any] = {"item": kept_of(fields)}
-        if self.model is not None:
-            data["model"] = self.model
-        if can_be_carried(data):
-            return data
-        self._note(TOO_LARGE_NOTE)
-        return {}
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
+            self.going_back.held.append(ReasoningEnded(self._vendor, data))

@@ -27,9 +27,9 @@ MAY_BE_LEFT_OUT: Final = {
     "parallel_tool_calls": "parallel_tool_calls",
 }
 UNREADABLE_CODE: Final = "invalid_encrypted_content"
-# What is said of reasoning that does not fit: of another account or model, torn from the item after
-# it, or not to be had encrypted.
-UNREADABLE: Final = re.compile(r"encrypted[ _]content|of type 'reasoning' was provided without")
+# What is said of reasoning that does not fit: of another account or model, not to be had encrypted,
+# or torn from the item after it, which says the same of the reasoning before it.
+UNREADABLE: Final = re.compile(r"encrypted[ _]content|of type '\w+' was provided without")
 
 
 def repair_request(request: ChatRequest, failure: Failure) -> Repair | None:

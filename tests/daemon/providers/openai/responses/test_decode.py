@@ -153,17 +153,40 @@ def test_a_refusal() -> None:
     assert (outcome.finish, outcome.complete) == ("stop", True)
 
 
-def test_sources_come_once_and_the_vendors_own_tools_are_skipped() -> None:
+SOURCE = {
+    "type": "url_citation",
+    "url": "https://example.org",
+    "title": "E",
+    "start_index": 0,
+    "end_index": 4,
+}
+
+
+def test_sources_come_once_and_the_search_they_are_of_goes_back() -> None:
     parts, outcome = decode(OPENAI, [fixture("openai-responses/citations.sse")])
-    source = {
-        "type": "url_citation",
-        "url": "https://example.org",
-        "title": "E",
-        "start_index": 0,
-        "end_index": 4,
-    }
-    assert parts == [TextDelta("News"), CitationAdded("openai-responses", source)]
+    search = {"type": "web_search_call", "id": "ws_1", "status": "completed"}
+    item = {**search, "action": {"type": "search", "query": "x"}}
+    assert parts == [
+        ReasoningEnded("openai-responses", {"item": item, "model": MODEL}),
+        TextDelta("News"),
+        CitationAdded("openai-responses", SOURCE),
+    ]
     assert (outcome.finish, outcome.complete, outcome.malformed_events) == ("stop", True, 0)
+    assert outcome.notes == []
+
+
+@pytest.mark.parametrize("by_event", [0, 1, 2])
+@pytest.mark.parametrize("by_item", [True, False])
+def test_a_source_is_told_by_its_event_or_by_its_text(by_event: int, by_item: bool) -> None:
+    name = "response.output_text.annotation.added"
+    added_source = event(name, output_index=0, content_index=0, annotation=SOURCE)
+    item = message("News")
+    item["content"][0]["annotations"] = [SOURCE] if by_item else []
+    body = delta("News") + added_source * by_event + done(0, item)
+    parts, outcome = decode(OPENAI, [body + completed(output=[item])])
+    sources = [part for part in parts if isinstance(part, CitationAdded)]
+    assert sources == [CitationAdded("openai-responses", SOURCE)] * bool(by_event or by_item)
+    assert (text_in(parts), outcome.notes) == ("News", [])
 
 
 def test_an_answer_at_its_limit() -> None:

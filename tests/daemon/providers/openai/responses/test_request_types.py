@@ -29,6 +29,7 @@ openai_types = pytest.importorskip(
     "openai.types.responses.response_create_params",
     reason="the vendors' own clients are not installed: requirements-vendors.lock",
 )
+openai_response = pytest.importorskip("openai.types.responses")
 
 WORDS = st.text(max_size=12)
 NAMES = st.from_regex(r"[a-z_]{1,10}", fullmatch=True)
@@ -39,6 +40,48 @@ ITEM = {
     "summary": [{"type": "summary_text", "text": "hm"}],
     "encrypted_content": "gAAAA==",
 }
+# One of each kind that goes back, as an answer has it; all that may be missing is there.
+OWN_ITEMS: list[dict[str, Any]] = [
+    {
+        "type": "web_search_call",
+        "id": "ws_1",
+        "status": "completed",
+        "action": {"type": "search", "query": "x", "queries": ["x"]},
+    },
+    {
+        "type": "file_search_call",
+        "id": "fs_1",
+        "status": "completed",
+        "queries": ["x"],
+        "results": None,
+    },
+    {
+        "type": "code_interpreter_call",
+        "id": "ci_1",
+        "status": "completed",
+        "code": "1 + 1",
+        "container_id": "cntr_1",
+        "outputs": [{"type": "logs", "logs": "2"}],
+    },
+    {"type": "image_generation_call", "id": "ig_1", "status": "completed", "result": "iVBORw=="},
+    {
+        "type": "mcp_list_tools",
+        "id": "mcpl_1",
+        "server_label": "x",
+        "tools": [{"name": "f", "input_schema": {}, "annotations": None, "description": None}],
+        "error": None,
+    },
+    {
+        "type": "mcp_call",
+        "id": "mcp_1",
+        "server_label": "x",
+        "name": "f",
+        "arguments": "{}",
+        "output": "y",
+        "error": None,
+    },
+    {"type": "compaction", "id": "cmp_1", "encrypted_content": "gAAAA=="},
+]
 TEXTS = st.builds(Text, WORDS, CACHES)
 IMAGES = st.one_of(
     st.builds(Image, url=st.just("https://example.org/a.png"), cache=CACHES),
@@ -77,6 +120,8 @@ REASONINGS = st.builds(
             {"phase": "commentary"},
             {"phase": "final_answer"},
             {"signature": "c2ln"},
+            {"left_out": "custom_tool_call"},
+            *({"item": item} for item in OWN_ITEMS),
         ]
     ),
 )
@@ -170,6 +215,16 @@ def test_any_conversation_is_a_request_of_the_vendors_own(
     assert said_in(body["input"]) == said_by(messages)
 
 
+def test_what_the_vendors_tools_did_is_an_item_of_both_its_answers_and_its_requests() -> None:
+    for dialect in ("openai", "azure"):
+        assert {item["type"] for item in OWN_ITEMS} == RESPONSES_DIALECTS[dialect].own_items
+    output = pydantic.TypeAdapter(openai_response.ResponseOutputItem)
+    for item in OWN_ITEMS:
+        known = output.validate_python(item).model_dump(exclude_unset=True)
+        assert known == item
+        checked({"model": "m", "input": [item], "store": False})
+
+
 def test_the_check_finds_what_is_wrong() -> None:
     good = {"model": "m", "input": [{"role": "user", "content": "a"}], "store": False}
     checked(good)
@@ -212,7 +267,7 @@ def said_in(items: list[dict[str, Any]]) -> str:
     texts: list[str] = []
     for item in items:
         value = item.get("output", item.get("content", ""))
-        if item.get("type") == "reasoning":
+        if item.get("type") == "reasoning" or ("call_id" not in item and "role" not in item):
             continue
         parts = (
             [value]
