@@ -3,8 +3,9 @@
 Rules of this file: no vendor. `read` is typed decoding, and raises where a value has another type
 than the shape says, or text is not UTF-8. `loosely` takes plain data and never raises: a value that
 does not fit is left out, and the rest is there. Whole numbers are counts: what is more exact is
-cut off, and nothing is below 0. An object where a list is expected is its only item, and what is no
-object where one is expected stands for the field that the shape names `BARE`.
+cut off, and nothing is below 0. An object where a list is expected is its only item, and the other
+way round; what else is no object where one is expected stands for the field that the shape names
+`BARE`.
 Text from there may hold halves of surrogate pairs.
 """
 
@@ -39,6 +40,8 @@ class JsonShape(Generic[Shape]):
 
 def loosely(shape: type[Shape], value: Any) -> Shape | None:
     """Read plain data as far as it fits; None where nothing of it does."""
+    if isinstance(value, list) and len(value) == 1 and not hasattr(shape, "BARE"):
+        [value] = value
     if isinstance(value, dict):
         return shape(
             **{name: read(value[sent]) for name, sent, read in _fields_of(shape) if sent in value}
@@ -74,7 +77,7 @@ def _reader_of(hint: Any) -> Reader:
     def read(value: Any) -> Any:
         if value is None or (isinstance(value, str) and str in shapes):
             return value
-        if objects and not isinstance(value, list):
+        if objects and (not lists or not isinstance(value, list)):
             return loosely(objects[0], value)
         if not lists:
             return None

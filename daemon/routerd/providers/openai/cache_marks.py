@@ -56,5 +56,5 @@ def _marked_parts(turns: list[Json]) -> list[Json]:
         for content in (turn.get("content"), turn.get("output"))
         if isinstance(content, list)
         for part in content
-        if FIELD in part
+        if isinstance(part, dict) and FIELD in part  # a vendor's own items go back as they came
     ]

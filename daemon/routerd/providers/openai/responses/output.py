@@ -130,6 +130,9 @@ class OutputReader:
             return False
         part = item.whole_part(place)
         is_new = not part.length
+        if item.count(kind).rest_of(text) == "":  # said, be it at other places
+            part.whole = True
+            return False
         if rest := self._rest(part, text):
             self._say(item, kind, part, rest, parts)
         return is_new
@@ -139,7 +142,9 @@ class OutputReader:
     ) -> None:
         """Give out what no piece brought of a part of reasoning."""
         item = self._whole("reasoning", index, item_id, text)
-        if item is not None and item.reasoning in ("", kind) and not item.ended:
+        if item is None or item.count("reasoning").rest_of(text) == "":
+            return
+        if item.reasoning in ("", kind) and not item.ended:
             told = item.parts.get(place if type(place) is int else 0, Told())
             if rest := self._rest(told, text):
                 self._think_at(item, kind, place, rest, parts)
@@ -185,7 +190,9 @@ class OutputReader:
             if kind == "text":
                 yield from self._finish_message(self._items.open(None, None), fields, rest, parts)
             elif kind == "arguments":
-                call = told_calls.get(text_of(fields.get("call_id")) or "")
+                # A call that came without its own id is known by that of its item.
+                ids = [text_of(fields.get(name)) or "" for name in ("call_id", "id")]
+                call = told_calls.get(ids[0]) or (told_calls.get(ids[1]) if ids[1] else None)
                 if call is None and known is not None and not known.has_name:
                     call = known if "arguments" in known.told else None
                 yield from self._end(call or self._items.open(None, None), fields, parts)

@@ -175,6 +175,36 @@ def test_the_rest_of_arguments_is_in_their_end(came: str, end: bytes) -> None:
     assert outcome.notes == []
 
 
+def test_a_call_whose_id_only_comes_with_the_whole_answer_is_made_once() -> None:
+    body = event("response.function_call_arguments.delta", output_index=0, delta='{"a"')
+    body += done(0, {**call(0, '{"a":1}'), "call_id": None})
+    parts, outcome = decode(OPENAI, [body + completed(output=[call(0, '{"a":1}')])])
+    assert calls_in(parts) == [("fc_0", "tool_0", '{"a":1}')]
+    assert outcome.notes == []
+
+
+@pytest.mark.parametrize("place", [0, 1, 7, None])
+def test_an_end_at_another_place_than_its_pieces_says_nothing_again(place: int | None) -> None:
+    at: dict[str, Any] = {"output_index": 0, "content_index": place}
+    came = b"".join(delta(piece, place=number) for number, piece in enumerate(("he", "l", "lo")))
+    for end in (text_done("hello", **at), part_done("hello", **at)):
+        parts, outcome = decode(OPENAI, [came + end + end + done(0, message("hello"))])
+        assert (text_in(parts), outcome.notes) == ("hello", [])
+    refused = event("response.refusal.delta", delta="No.", output_index=0, content_index=2)
+    refused += event("response.refusal.done", refusal="No.", **at)
+    assert decode(OPENAI, [refused + completed()])[0] == [RefusalDelta("No.")]
+    thoughts = thought("summary_text.delta", summary_index=2, delta="Hm.")
+    thoughts += thought("summary_text.done", summary_index=place, text="Hm.")
+    parts, _ = decode(OPENAI, [thoughts + delta("Yes", 1) + completed()])
+    assert reasoning_in(parts) == "Hm."
+
+
+def test_two_parts_of_one_text_are_both_said() -> None:
+    ends = b"".join(text_done("ha", output_index=0, content_index=place) for place in (0, 1))
+    parts, outcome = decode(OPENAI, [ends + done(0, message("ha", "ha")) + completed()])
+    assert (text_in(parts), outcome.notes) == ("haha", [])
+
+
 def test_a_call_whose_name_was_lost_is_made_once() -> None:
     body = event("response.function_call_arguments.delta", output_index=0, delta='{"a"')
     parts, outcome = decode(OPENAI, [body + completed(output=[call(0, '{"a":1}')])])
@@ -323,6 +353,14 @@ def test_what_only_stands_in_beginnings_or_beside_the_output() -> None:
         delta("a") + completed(output_text="abc"),
         completed(output_text="abc"),
         json.dumps({"id": "r", "status": "completed", "output_text": "abc"}).encode(),
+        completed(output=[{"type": "reasoning", "summary": []}], output_text="abc"),
+        completed(output=[{"role": "assistant", "content": [{"text": "abc"}]}]),
+        completed(output=[message("abc")], output_text="abc"),
+        # What came of another item is nothing of what only this one's beginning says.
+        thought("summary_text.delta", summary_index=0, delta="Hm.")
+        + added(1, message("abc"))
+        + completed(),
+        delta("a", 0) + added(1, message("bc", id="n")) + completed(),
     ):
         parts, outcome = decode(OPENAI, [body])
         assert (text_in(parts), outcome.notes, outcome.failure) == ("abc", [], None)
