@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 from routerd.classify.schemas import check_plain_data, check_schema, refusal
-from routerd.providers.raw import forbidden_parameter
+from routerd.providers.raw import beyond_hold, forbidden_parameter
 from routerd.settings import SHADOW_PREFIX
 from routerd.telemetry.plain import MAX_NAME_CHARACTERS
 from routerd_proto.content import (
@@ -28,7 +28,7 @@ from routerd_proto.content import (
 )
 from routerd_proto.frames import CallOptions
 
-__all__ = ["check_options", "check_request"]
+__all__ = ["check_beyond_hold", "check_options", "check_request"]
 
 ALLOWED_PARTS: Final[dict[str, tuple[type, ...]]] = {
     "system": (Text,),
@@ -163,6 +163,23 @@ def _check_raw(raw: dict[str, dict[str, Any]]) -> None:
         check_plain_data(parameters, at)
         if (found := forbidden_parameter(parameters)) is not None:
             raise refusal(f"{at}.{found[0]}", found[1])
+
+
+def check_beyond_hold(options: CallOptions, policy: str, *, permitted: bool) -> None:
+    """Refuse what in `raw` can cost more than is held, unless the policy of the call permits it.
+
+    No policy permits it together with a cap of the call's own: that promise is the caller's, and
+    would be broken without anybody seeing it.
+    """
+    for name, parameters in options.raw.items():
+        for found in beyond_hold(parameters):
+            at = f"options.raw.{name:.80}.{found.path}"
+            if not permitted:
+                permits = f"policies.{policy}.raw_beyond_hold = true would permit it"
+                raise refusal(at, f"{found.why}; {permits}")
+            if options.max_cost_cents is not None:
+                leave_out = "leave out either it or max_cost_cents, which could not be kept"
+                raise refusal(at, f"{found.why}; {leave_out}")
 
 
 def _check_tools(options: CallOptions) -> None:

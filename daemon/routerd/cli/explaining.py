@@ -123,7 +123,7 @@ def cost_text(record: dict[str, Any]) -> str:
     """Write what a call or an attempt cost; an unknown price is never shown as zero."""
     if record["cost_nanodollars"] is None:
         return "unknown"
-    about = "~" if record["cost_basis"] == "estimated" else ""
+    about = {"estimated": "~", "unknown": "at least "}.get(record["cost_basis"], "")
     return about + format_cents(record["cost_nanodollars"])
 
 

@@ -60,6 +60,7 @@ class Policy(Struct, frozen=True):
     soft_percent: float | None = None
     near_cap: Literal["cheaper", "same"] = "cheaper"
     at_cap: Literal["free", "refuse"] = "free"
+    raw_beyond_hold: bool = False
 
 
 class _Members(NamedTuple):

@@ -24,7 +24,9 @@ class Attempt(Struct, kw_only=True):
     None where it does not say.
     `streamed` says that it was asked for in parts, whatever the caller asked for. `waited_us` is
     the part of its time in which nothing of the answer was there to hand on: a token was fetched, a
-    connection made, the request sent, or the provider wrote.
+    connection made, the request sent, or the provider wrote. `unlisted_cost`: part of what it cost
+    stands in no price list (a vendor's own tool, another tier); `cost_nanodollars` is the rest, and
+    `cost_basis` is unknown.
     """
 
     deployment: str
@@ -61,6 +63,7 @@ class Attempt(Struct, kw_only=True):
     headroom: int | None = None
     streamed: bool = False
     waited_us: int = 0
+    unlisted_cost: bool = False
 
 
 class Intent(Struct, frozen=True, kw_only=True):
@@ -68,7 +71,7 @@ class Intent(Struct, frozen=True, kw_only=True):
 
     `number` counts the attempts of the call from 1, `at_ms` is the wall clock in milliseconds since
     the epoch. `held_nanodollars` is charged if nobody lives to say better, None where no price
-    bounds it; the tokens are bounds too.
+    bounds it; the tokens are bounds too. `unlisted_cost`: it can cost more than that.
     """
 
     decision_id: str
@@ -96,6 +99,7 @@ class Intent(Struct, frozen=True, kw_only=True):
     user: str | None = None
     feature: str | None = None
     task: str | None = None
+    unlisted_cost: bool = False
 
 
 class Record(Struct, kw_only=True):

@@ -19,12 +19,13 @@ from routerd.execute.answer import AnswerReader
 from routerd.execute.delivery import Delivery
 from routerd.execute.target import Target
 from routerd.execute.watchdog import Watchdog
-from routerd.models.pricing import Price, cost
+from routerd.models.pricing import Price, cost, format_dollars
 from routerd.providers.answer_headers import read_told
 from routerd.providers.base import EncodedRequest, Outcome, Wire, note_other_model
 from routerd.providers.failure import MAX_ERROR_BYTES
 from routerd.providers.rate_limits import LimitLeft, read_limits
 from routerd.providers.redaction import redacted
+from routerd.providers.terms import PLAIN_TERMS, has_unlisted_cost
 from routerd.providers.tokens import token_is_late
 from routerd.providers.transport import (
     Answer,
@@ -44,6 +45,7 @@ ERROR_BODY_SECONDS = 2.0
 OUTPUT_BYTES_PER_TOKEN = 4
 UNSEEN = "what the provider wrote was never seen: the most it can cost was charged"
 NO_RATE = "a rate that this usage needs is not known: the most it can cost was charged"
+UNLISTED = "no price list says all that this cost: {} of it are known, and count"
 GATEWAY = "a gateway before the provider lost the answer: nobody says whether that is billed"
 # Statuses of gateways, not of the provider: in the first two it may have got the request, in the
 # others it had it and took its time.
@@ -109,7 +111,10 @@ async def run_attempt(  # noqa: PLR0913 - the last ones by name
         attempt.sent = exchange.was_sent
         attempt.waited_us = exchange.waited_us()
         note_other_model(exchange.answer.outcome, target.provider_model, target.model)
-        _note_outcome(attempt, exchange.answer.outcome, keeps_long=encoded.keeps_long)
+        outcome = exchange.answer.outcome
+        if encoded.beyond_hold or (outcome.terms and outcome.terms != PLAIN_TERMS):
+            attempt.unlisted_cost = has_unlisted_cost(encoded.beyond_hold, outcome.terms)
+        _note_outcome(attempt, outcome, keeps_long=encoded.keeps_long)
 
 
 def settle_attempt(
@@ -128,7 +133,8 @@ def settle_attempt(
     cannot be above its limit. Of an answer that is not streamed nobody saw what was written before
     it was lost: it costs its bound. What was refused, or never sent, costs nothing,
     and so does what a free tier paid for. What has no known cost but was bounded costs its bound.
-    What a gateway answered in the provider's place is no refusal: the answer may be lost.
+    What a gateway answered in the provider's place is no refusal: the answer may be lost. Where a
+    part stands in no price list, the rest counts, and the whole is not known.
     """
     unseen = False
     sold_by_query = attempt.queries and price is not None and price.per_query is not None
@@ -138,7 +144,7 @@ def settle_attempt(
     if attempt.usage is not None and attempt.cost_basis != "estimated":
         attempt.cost_basis = "measured"
     elif not attempt.sent or (attempt.status not in (None, 200) and not is_of_gateway):
-        attempt.usage, attempt.queries = None, 0
+        attempt.usage, attempt.queries, attempt.unlisted_cost = None, 0, False
         attempt.cost_nanodollars, attempt.cost_basis = 0, "measured"
         return
     else:
@@ -153,16 +159,24 @@ def settle_attempt(
         attempt.cost_basis = "estimated"
     if attempt.free:
         attempt.cost_nanodollars = 0
-        return
-    duration_us = (attempt.ended_us or attempt.started_us) - attempt.started_us
-    if sold_by_query and price is not None:
-        # Where tokens have no price they are not sold at all.
-        usage = attempt.usage if price.input is not None else NO_TOKENS
-        attempt.cost_nanodollars = cost(
-            price, usage, queries=attempt.queries, duration_us=duration_us
-        )
     else:
-        attempt.cost_nanodollars = cost(price, attempt.usage, duration_us=duration_us)
+        by_query = bool(sold_by_query)
+        _put_price_on(attempt, price, attempt.usage, unseen=unseen, by_query=by_query)
+    if attempt.unlisted_cost:
+        attempt.cost_basis = "unknown"
+        if attempt.cost_nanodollars is not None:
+            attempt.notes.append(UNLISTED.format(format_dollars(attempt.cost_nanodollars)))
+
+
+def _put_price_on(
+    attempt: Attempt, price: Price | None, usage: Usage, *, unseen: bool, by_query: bool
+) -> None:
+    """Price by the list what was used."""
+    duration_us = (attempt.ended_us or attempt.started_us) - attempt.started_us
+    if by_query and price is not None and price.input is None:
+        usage = NO_TOKENS  # where tokens have no price they are not sold at all
+    queries = attempt.queries if by_query else 0
+    attempt.cost_nanodollars = cost(price, usage, queries=queries, duration_us=duration_us)
     known = attempt.cost_nanodollars is not None
     if attempt.held_nanodollars is not None and (unseen or not known):
         attempt.cost_nanodollars, attempt.cost_basis = attempt.held_nanodollars, "estimated"

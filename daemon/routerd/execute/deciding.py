@@ -9,6 +9,7 @@ from __future__ import annotations
 from msgspec import Struct, structs
 
 from routerd.budget.holds import Spending
+from routerd.classify.checks import check_beyond_hold
 from routerd.decide import Book, Choice, filled, make_plan, with_defaults
 from routerd.domain import Caller, Features, Plan, Snapshot
 from routerd.execute.accounts import Accounts
@@ -36,11 +37,15 @@ def understand(
 ) -> Asked:
     """Find who is asked for by a call of these facts; CallRefused where its target is unknown.
 
+    Refused is too what in `raw` may cost more than is held, if its policy does not permit that.
     `policy` is that of the call that it copies, if it does.
     """
     if policy is not None:
         features = structs.replace(features, policy=policy)
     choice = book.choose(target, features, caller)
+    if options.raw:
+        held_by = choice.policy
+        check_beyond_hold(options, held_by.name, permitted=held_by.raw_beyond_hold)
     defaults = choice.defaults
     return Asked(filled(features, defaults), with_defaults(options, defaults), choice)
 

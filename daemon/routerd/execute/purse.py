@@ -194,6 +194,7 @@ class Opened:
                 user=record.user,
                 feature=record.feature,
                 task=record.task,
+                unlisted_cost=attempt.unlisted_cost,
             )
         )
 
@@ -231,6 +232,8 @@ class Opened:
             return
         billed = attempt.cost_nanodollars or 0
         self._hold.settle(billed, tokens)
+        if attempt.unlisted_cost:
+            return  # it was known to be no bound; others are held as before
         held = self._hold.nanodollars
         if tokens > self._hold.tokens > 0 or (held is not None and billed > held):
             attempt.notes.append(ABOVE_BOUND)

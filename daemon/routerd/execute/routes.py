@@ -329,6 +329,7 @@ class Execution:
             self._delivery.begin(attempt)
             encoded = asking.encoded()
             limit = encoded.max_output_tokens
+            attempt.unlisted_cost = bool(encoded.beyond_hold)
             if route.lowered_by is not None:
                 attempt.notes.append(_lowered(route))
             opened.intend(attempt, self._made_before + len(self._together), limit)

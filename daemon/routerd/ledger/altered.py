@@ -85,6 +85,6 @@ def _is_known_better(written: Values, now: Values, different: list[str]) -> bool
     cost, basis = (ATTEMPT_COLUMNS.index(name) for name in ("cost_nanodollars", "cost_basis"))
     return (
         set(different) <= {"cost_nanodollars", "cost_basis"}
-        and written[cost] is None
-        and (now[cost], now[basis]) == (0, "estimated")
+        and written[basis] == "unknown"
+        and (now[cost], now[basis]) == (written[cost] or 0, "estimated")
     )

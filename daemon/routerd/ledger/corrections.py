@@ -27,12 +27,12 @@ __all__ = ["Change", "Corrected", "correct", "shares_of"]
 KEY: Final = ", ".join(f"ifnull({name}, '')" for name in DIMENSIONS)
 # `{}` stands for as many question marks as there are deployments.
 OPEN: Final = f"""
-    SELECT decision_id, number, cost_nanodollars + correction_nanodollars,
+    SELECT decision_id, number, cost_nanodollars + correction_nanodollars, cost_basis = 'unknown',
         ifnull(input_tokens, 0) + ifnull(output_tokens, 0), started_ms, {KEY}
     FROM attempts
     WHERE started_ms >= ? AND started_ms < ? AND provider = ? AND deployment IN ({{}})
         AND sent AND NOT free AND NOT simulated
-        AND (cost_nanodollars IS NULL OR cost_basis = 'estimated')
+        AND cost_basis IN ('unknown', 'estimated')
     ORDER BY decision_id, number
 """  # noqa: S608 - only names of the schema
 # Once an invoice says what it cost, it is known as well as it can be.
@@ -91,11 +91,15 @@ class Change(Struct, frozen=True, kw_only=True):
 
 
 class _Attempt(NamedTuple):
-    """A request whose cost may be corrected; `amount` is None where it is not known."""
+    """A request whose cost may be corrected.
+
+    `amount` is None where nothing of it is known; where `is_unknown`, it is a part of the cost.
+    """
 
     decision_id: str
     number: int
     amount: int | None
+    is_unknown: int
     tokens: int
     started_ms: int
     key: Row
@@ -156,8 +160,8 @@ def _open_attempts(connection: sqlite3.Connection, provider: str, row: Compared)
     statement = OPEN.format(", ".join("?" * len(row.deployments)))
     values = (start, start + DAY_MS, provider, *row.deployments)
     return [
-        _Attempt(decision_id, number, amount, tokens, started_ms, tuple(key))
-        for decision_id, number, amount, tokens, started_ms, *key in connection.execute(
+        _Attempt(decision_id, number, amount, is_unknown, tokens, started_ms, tuple(key))
+        for decision_id, number, amount, is_unknown, tokens, started_ms, *key in connection.execute(
             statement, values
         )
     ]
@@ -166,15 +170,15 @@ def _open_attempts(connection: sqlite3.Connection, provider: str, row: Compared)
 def _changes(attempts: list[_Attempt], row: Compared) -> list[tuple[_Attempt, int]]:
     """Spread a difference over attempts.
 
-    What is missing belongs to those of which nothing is known, in proportion to their tokens, or
-    else, as what is too much, to all by their amounts.
+    What is missing belongs to those whose cost is not known, or not all of it, in proportion to
+    their tokens, or else, as what is too much, to the others by their amounts.
     """
     difference = row.difference_nanodollars or 0
-    unknown = [attempt for attempt in attempts if attempt.amount is None]
+    unknown = [attempt for attempt in attempts if attempt.is_unknown]
     if difference > 0 and unknown:
         weights = [attempt.tokens for attempt in unknown]
         return list(zip(unknown, shares_of(difference, weights), strict=True))
-    known = [attempt for attempt in attempts if attempt.amount is not None]
+    known = [attempt for attempt in attempts if not attempt.is_unknown]
     weights = [attempt.amount or 0 for attempt in known]
     size = difference if difference > 0 else min(-difference, sum(weights))
     if not size or not known or size > MOST_TIMES * sum(weights):
@@ -190,8 +194,9 @@ def _apply(connection: sqlite3.Connection, day: int, changes: list[tuple[_Attemp
     for attempt, delta in changes:
         sums = totals.setdefault(attempt.key, [0, 0, 0])
         sums[0] += delta
-        sums[1] += delta
-        sums[2] += attempt.amount is None
+        # An estimate from now on, also what was known of it.
+        sums[1] += delta + ((attempt.amount or 0) if attempt.is_unknown else 0)
+        sums[2] += attempt.is_unknown
     connection.executemany(
         CHANGE, [(delta, attempt.decision_id, attempt.number) for attempt, delta in changes]
     )

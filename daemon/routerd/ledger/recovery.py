@@ -148,7 +148,7 @@ def _charge_all(known: Record | None, missing: list[Intent]) -> Record:
         gap = intent.number - 1 - len(record.attempts)
         record.attempts += [_unknown(record) for _ in range(gap)]
         record.attempts.append(_attempt(record, intent))
-    costs = [attempt.cost_nanodollars for attempt in record.attempts]
+    basis = max((attempt.cost_basis for attempt in record.attempts), key=BASES.index)
     return structs.replace(
         record,
         # One more copy of it than is known ran into this.
@@ -156,8 +156,12 @@ def _charge_all(known: Record | None, missing: list[Intent]) -> Record:
         finish="error",
         error_code=ERROR,
         usage=record.attempts[-1].usage,
-        cost_nanodollars=None if None in costs else sum(cost or 0 for cost in costs),
-        cost_basis=max((attempt.cost_basis for attempt in record.attempts), key=BASES.index),
+        cost_nanodollars=(
+            None
+            if basis == "unknown"
+            else sum(attempt.cost_nanodollars or 0 for attempt in record.attempts)
+        ),
+        cost_basis=basis,
         simulated=record.simulated or record.attempts[-1].simulated,
         notes=[*record.notes, NOTE],
     )
@@ -196,12 +200,13 @@ def _attempt(record: Record, intent: Intent) -> Attempt:
         error_class=ERROR,
         usage=_bound(intent),
         cost_nanodollars=charge,
-        cost_basis="unknown" if charge is None else "estimated",
+        cost_basis="unknown" if charge is None or intent.unlisted_cost else "estimated",
         simulated=intent.simulated,
         notes=[NOTE],
         key=intent.key,
         free=intent.free,
         held_nanodollars=intent.held_nanodollars,
+        unlisted_cost=intent.unlisted_cost,
     )
 
 

@@ -95,7 +95,7 @@ class Totals:
         if cost is not None:
             sums[COST] += cost
             sums[ESTIMATED] += cost if attempt.cost_basis == "estimated" else 0
-        else:
+        if cost is None or attempt.cost_basis == "unknown":
             sums[UNKNOWN] += attempt.sent
 
     def add_call(self, record: Record, times: int = 1) -> None:

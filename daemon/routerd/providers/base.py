@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from msgspec import Struct, field
 
@@ -75,7 +75,8 @@ class EncodedRequest(Struct, frozen=True):
 
     `notes` says, for the record, what was left out or changed because the model cannot take it.
     `max_output_tokens` is the bound that was really sent, None if none was. `keeps_long`: what is
-    written to the cache is for the longer lifetime, where the answer does not tell.
+    written to the cache is for the longer lifetime, where the answer does not tell. `beyond_hold`
+    are the plain names of parameters that can cost more than is held for the call.
     """
 
     path: str
@@ -84,6 +85,7 @@ class EncodedRequest(Struct, frozen=True):
     notes: list[str] = []
     max_output_tokens: int | None = None
     keeps_long: bool = False
+    beyond_hold: tuple[str, ...] = ()
 
 
 class Repair(Struct, frozen=True):
@@ -101,7 +103,8 @@ class Outcome(Struct):
     `early_usage` is what it reported before the answer: its input is right, its output is not yet.
     `queries` is what it bills by the piece, None where it says nothing of that. `took_ms` is the
     time that it says it took, in milliseconds. `tells_lifetimes`: of what was written to its cache
-    it says for how long.
+    it says for how long. `terms` are the tier, speed and place that it says it was served with, by
+    the names and in the words of `terms`, as they came.
     """
 
     finish: FinishReason | None = None
@@ -117,6 +120,7 @@ class Outcome(Struct):
     queries: int | None = None
     took_ms: int | None = None
     tells_lifetimes: bool = False
+    terms: dict[str, Any] = {}
 
 
 def note_other_model(outcome: Outcome, asked: str, known: str = "") -> None:

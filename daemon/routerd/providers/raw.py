@@ -3,8 +3,9 @@
 Rules of this file: pure, and the same for every wire: what an adapter has written is joined with
 what the caller wrote for it. A parameter of the caller wins over the same one of routerd's, which
 came from a portable option; both are known, so a note says it. What routerd answers for is refused:
-the model, what is said, the stream, and what can cost more than was set aside for the call; which
-that is says `raw_limits`.
+the model, what is said, the stream. What can cost more than was set aside for the call is sent,
+since somebody permitted it before the call was planned, and the request says so. Which is which
+says `raw_limits`.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from msgspec import structs
 
 from routerd.providers.base import EncodedRequest
 from routerd.providers.json_text import encode_json
-from routerd.providers.raw_limits import HOLDERS, forbidden_parameter, plain_name
+from routerd.providers.raw_limits import HOLDERS, beyond_hold, forbidden_parameter, plain_name
 from routerd.providers.request import Notes, refusal
 from routerd.telemetry.plain import shown_name
 
-__all__ = ["forbidden_parameter", "with_raw"]
+__all__ = ["beyond_hold", "forbidden_parameter", "with_raw"]
 
 Json = dict[str, Any]
 
@@ -50,14 +51,22 @@ def with_raw(
     if not meant:
         return structs.replace(encoded, notes=list(notes))
     body: Json = dict(_fields.decode(encoded.body))
+    unbounded: list[str] = []
     for name, parameters in meant:
         at = f"raw.{shown_name(name)}"
         if (found := forbidden_parameter(parameters)) is not None:
             raise refusal(f"options.{at}.{found[0]} {found[1]}", param=f"options.{at}.{found[0]}")
+        for dear in beyond_hold(parameters):
+            notes.add(f"{at}.{dear.path} can cost more than was held: nothing bounds this call")
+            unbounded.append(dear.name)
         _join(body, parameters, at, notes)
     keeps_long = encoded.keeps_long or any(_keeps_long(parameters) for _, parameters in meant)
     return structs.replace(
-        encoded, body=encode_json(body), notes=list(notes), keeps_long=keeps_long
+        encoded,
+        body=encode_json(body),
+        notes=list(notes),
+        keeps_long=keeps_long,
+        beyond_hold=tuple(unbounded),
     )
 
 

@@ -1,23 +1,25 @@
 """What of a caller's own parameters for a vendor is routerd's, whatever the vendor.
 
 Rules of this file: pure. Names are compared as all wires spell them once case, `_` and `-` are
-taken away. A parameter is refused where routing, the reading of the answer or money hang on it. For
-money: before a call an upper bound of what it can cost is set aside, and no cap holds without it.
-So what a vendor does on its own behalf is refused, since nobody can say before how much it reads
-and takes for it: searches, code it runs, servers it asks. Tools of a vendor's own that the caller
-runs bring calls like any other, and are sent. Prices: the vendors' lists; a latency or a tier that
-is not the usual one has a price of its own.
+taken away. A parameter is forbidden where routing or the reading of the answer hang on it, or where
+it takes away what bounds a call. Others are beyond the hold: before a call an upper bound of what
+it can cost is set aside, and no cap holds without it, but nobody can say before how much a vendor
+reads and takes for what it does on its own behalf: searches, code it runs, servers it asks. Whoever
+answers for the money says whether those may go out, see `classify.checks`. Tools of a vendor's own
+that the caller runs bring calls like any other, and are sent. Prices: the vendors' lists; a latency
+or a tier that is not the usual one has a price of its own, see `terms`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from routerd.providers.terms import is_usual
 from routerd.telemetry.plain import shown_name
 
-__all__ = ["HOLDERS", "forbidden_parameter", "plain_name"]
+__all__ = ["HOLDERS", "Found", "beyond_hold", "forbidden_parameter", "plain_name"]
 
 TOO_DEAR: Final = "can cost more than was set aside for the call"
 FORBIDDEN: Final[dict[str, str]] = {
@@ -52,14 +54,14 @@ FORBIDDEN: Final[dict[str, str]] = {
         ("n", "candidatecount", "bestof", "numgenerations", "numreturnsequences", "usebeamsearch"),
         "asks for several answers: each is paid, and one is read",
     ),
-    **dict.fromkeys(
-        (
-            *("websearchoptions", "searchparameters", "plugins", "mcpservers", "connectors"),
-            *("container", "prediction", "audio"),
-        ),
-        TOO_DEAR,
-    ),
+    "audio": TOO_DEAR,
 }
+BEYOND_HOLD: Final = frozenset(
+    {
+        *("websearchoptions", "searchparameters", "plugins", "mcpservers", "connectors"),
+        *("container", "prediction"),
+    }
+)
 # Objects that hold parameters, not one value: the same names are looked for inside of them.
 HOLDERS: Final = frozenset(
     {
@@ -76,7 +78,6 @@ HOLDERS: Final = frozenset(
 )
 MOST_DEPTH: Final = 8
 DEAR: Final = "may cost more than the listed price, by which the call is bounded"
-PLAIN_TIERS: Final = frozenset({"auto", "default", "standard", "standard_only", "flex"})
 FUNCTION: Final = "offers a function; use the option tools"
 AT_VENDOR: Final = (
     "offers a tool that the vendor runs: what it reads and takes for it can cost more than was set "
@@ -89,9 +90,29 @@ FUNCTION_FIELDS: Final = frozenset(
 )
 
 
+class Found(NamedTuple):
+    """A parameter that is not simply sent: where it stands, its plain name, and why.
+
+    `is_beyond_hold` says that nothing but money speaks against it.
+    """
+
+    path: str
+    name: str
+    why: str
+    is_beyond_hold: bool = False
+
+
 def forbidden_parameter(parameters: Mapping[str, Any]) -> tuple[str, str] | None:
     """Return the path of the first parameter that is routerd's own, and what to do about it."""
-    return next(_forbidden(parameters, "", 0), None)
+    for found in _found(parameters, "", 0):
+        if not found.is_beyond_hold:
+            return found.path, found.why
+    return None
+
+
+def beyond_hold(parameters: Mapping[str, Any]) -> list[Found]:
+    """Return the parameters whose cost nothing bounds before the call."""
+    return [found for found in _found(parameters, "", 0) if found.is_beyond_hold]
 
 
 def plain_name(name: str) -> str:
@@ -99,21 +120,25 @@ def plain_name(name: str) -> str:
     return name.replace("_", "").replace("-", "").lower()
 
 
-def _forbidden(parameters: Mapping[str, Any], path: str, depth: int) -> Iterator[tuple[str, str]]:
+def _found(parameters: Mapping[str, Any], path: str, depth: int) -> Iterator[Found]:
     for name, value in parameters.items():
         plain, at = plain_name(name), path + shown_name(name)
         if plain in FORBIDDEN:
-            yield at, FORBIDDEN[plain]
+            yield Found(at, plain, FORBIDDEN[plain])
+        elif plain in BEYOND_HOLD:
+            yield Found(at, plain, TOO_DEAR, is_beyond_hold=True)
         elif plain in HOLDERS and isinstance(value, dict) and depth < MOST_DEPTH:
-            yield from _forbidden(value, f"{at}.", depth + 1)
+            yield from _found(value, f"{at}.", depth + 1)
         elif plain in JUDGED and value is not None and (why := JUDGED[plain](value)) is not None:
-            yield at, why
+            yield Found(at, plain, why, is_beyond_hold=why in MONEY)
 
 
 def _judge_tools(tools: Any) -> str | None:
     if not isinstance(tools, list):
         return "must be a list"
-    return next((why for tool in tools if (why := _judge_tool(tool)) is not None), None)
+    reasons = [why for tool in tools if (why := _judge_tool(tool)) is not None]
+    # What stays refused is told first: nobody should permit the others in vain.
+    return min(reasons, key=lambda why: why in MONEY, default=None)
 
 
 def _judge_tool(tool: Any) -> str | None:
@@ -127,7 +152,9 @@ def _judge_tool(tool: Any) -> str | None:
 
 
 def _judge_tier(tier: Any) -> str | None:
-    return None if isinstance(tier, str) and tier in PLAIN_TIERS else DEAR
+    if isinstance(tier, dict) and tier.keys() == {"type"}:  # Bedrock's
+        tier = tier["type"]
+    return None if is_usual("servicetier", tier) else DEAR
 
 
 def _judge_latency(settings: Any) -> str | None:
@@ -135,7 +162,7 @@ def _judge_latency(settings: Any) -> str | None:
 
 
 def _judge_place(place: Any) -> str | None:
-    return None if place == "global" else DEAR
+    return None if is_usual("inferencegeo", place) else DEAR
 
 
 def _judge_kinds(kinds: Any) -> str | None:
@@ -155,7 +182,9 @@ def _judge_editing(settings: Any) -> str | None:
     return None if clears else TOO_DEAR
 
 
-# What is refused for some of its values.
+# The reasons that are of money alone.
+MONEY: Final = frozenset({TOO_DEAR, DEAR, AT_VENDOR})
+# What is judged by its value.
 JUDGED: Final[dict[str, Callable[[Any], str | None]]] = {
     "tools": _judge_tools,
     "servicetier": _judge_tier,

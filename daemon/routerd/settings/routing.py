@@ -198,6 +198,14 @@ class PolicySettings(Section, frozen=True):
             "servers, free tiers), or every call is refused. Unset: free."
         ),
     ] = None
+    raw_beyond_hold: Annotated[
+        bool | None,
+        Meta(
+            description="Whether `raw` may ask for what can cost more than is set aside for the "
+            "call (tools that the vendor runs, `prediction`, other tiers): no cap bounds what such "
+            "a call costs. Unset: no."
+        ),
+    ] = None
 
 
 class Arm(Section, frozen=True):

@@ -79,7 +79,8 @@ class Run:
         await self.execution.run(self.plan, self.targets)
         for attempt in self.attempts:
             assert attempt.ended_us is not None
-            assert attempt.cost_basis != "unknown" or attempt.cost_nanodollars is None
+            if attempt.cost_basis == "unknown" and not attempt.unlisted_cost:
+                assert attempt.cost_nanodollars is None
         return self
 
     @property

@@ -35,7 +35,8 @@ def sums_of(records: Iterable[Record]) -> Sums:
             counter = sums[(started_ns // DAY_NS, *dimensions(record, attempt))]
             counter["calls"] += bool(sent) and attempt is sent[0]
             counter["requests"] += attempt.sent
-            counter["unknown_requests"] += attempt.sent and attempt.cost_nanodollars is None
+            unknown = attempt.cost_nanodollars is None or attempt.cost_basis == "unknown"
+            counter["unknown_requests"] += attempt.sent and unknown
             counter["cost_nanodollars"] += attempt.cost_nanodollars or 0
             if attempt.cost_basis == "estimated":
                 counter["estimated_nanodollars"] += attempt.cost_nanodollars or 0

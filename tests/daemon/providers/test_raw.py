@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from routerd.errors import CallRefused
 from routerd.providers.base import ChatRequest, EncodedRequest
-from routerd.providers.raw import forbidden_parameter, with_raw
+from routerd.providers.raw import beyond_hold, forbidden_parameter, with_raw
 from routerd.providers.registry import ADAPTERS, build_adapter
+from routerd.providers.terms import has_unlisted_cost
 from routerd_proto.content import Message, Text, Tool
 from tests.daemon.providers.drive import request
 
@@ -46,6 +47,7 @@ def sent(
         ("gemini", {"safetySettings": [{"category": "C", "threshold": "BLOCK_NONE"}]}),
         ("bedrock", {"guardrailConfig": {"guardrailIdentifier": "g", "guardrailVersion": "1"}}),
         ("bedrock", {"performanceConfig": {"latency": "standard"}}),
+        ("bedrock", {"serviceTier": {"type": "flex"}}),
         ("gemini", {"tools": [{"computer_use": {}}]}),
         ("openai", {"modalities": ["text"], "stream_options": None}),
         ("anthropic", {"inference_geo": "global", "tools": [{"type": "memory_20250818"}]}),
@@ -174,36 +176,111 @@ def test_what_is_said_of_the_text_keeps_the_schema_of_the_answer() -> None:
             "additionalModelRequestFields.max_tokens",
         ),
         ({"n": 2}, "n"),
-        ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools"),
-        ({"tools": [{"googleSearch": {}}]}, "tools"),
-        ({"tools": [{"type": "bash_20250124", "name": "bash"}, {"type": "mcp"}]}, "tools"),
         ({"tools": [{"type": "function", "function": {"name": "a"}}]}, "tools"),
         ({"tools": [{"name": "a", "input_schema": {}}]}, "tools"),
         ({"tools": [{"functionDeclarations": []}]}, "tools"),
         ({"tools": [7]}, "tools"),
         ({"tools": {}}, "tools"),
         ({"toolConfig": {"tools": [{"toolSpec": {"name": "a"}}]}}, "toolConfig.tools"),
-        ({"performanceConfig": {"latency": "optimized"}}, "performanceConfig"),
-        ({"inference_geo": "us"}, "inference_geo"),
+        ({"audio": {"voice": "v"}}, "audio"),
+        # What stays refused is told before what somebody may permit.
+        ({"tools": [{"type": "mcp"}, {"type": "function", "function": {"name": "a"}}]}, "tools"),
+        ({"service_tier": "priority", "n": 2}, "n"),
         ({"modalities": ["text", "audio"]}, "modalities"),
         ({"modalities": "audio"}, "modalities"),
-        ({"context_management": {"edits": [{"type": "compact_20260112"}]}}, "context_management"),
-        ({"context_management": [{"type": "compaction"}]}, "context_management"),
-        ({"web_search_options": {}}, "web_search_options"),
-        ({"service_tier": "priority"}, "service_tier"),
-        ({"service_tier": {"auto": 1}}, "service_tier"),
-        ({"serviceTier": "PRIORITY"}, "serviceTier"),
-        ({"speed": "fast"}, "speed"),
     ],
 )
 def test_what_is_routerds_own_is_refused(parameters: dict[str, Any], path: str) -> None:
     found = forbidden_parameter({"top_k": 5, **parameters})
     assert found is not None
     assert found[0] == path
+    assert path not in [dear.path for dear in beyond_hold(parameters)]
     with pytest.raises(CallRefused) as caught:
         sent("openai", {"openai": parameters})
     assert caught.value.info.code == "invalid_request"
     assert caught.value.info.details["param"] == f"options.raw.openai.{path}"
+
+
+DEAR: list[tuple[dict[str, Any], str]] = [
+    ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools"),
+    ({"tools": [{"googleSearch": {}}]}, "tools"),
+    ({"tools": [{"type": "bash_20250124", "name": "bash"}, {"type": "mcp"}]}, "tools"),
+    ({"performanceConfig": {"latency": "optimized"}}, "performanceConfig"),
+    ({"inference_geo": "us"}, "inference_geo"),
+    ({"context_management": {"edits": [{"type": "compact_20260112"}]}}, "context_management"),
+    ({"context_management": [{"type": "compaction"}]}, "context_management"),
+    ({"web_search_options": {}}, "web_search_options"),
+    ({"service_tier": "priority"}, "service_tier"),
+    ({"service_tier": {"auto": 1}}, "service_tier"),
+    ({"serviceTier": "PRIORITY"}, "serviceTier"),
+    ({"speed": "fast"}, "speed"),
+    ({"plugins": [{"id": "web"}]}, "plugins"),
+    ({"mcp_servers": [{"type": "url", "url": "https://a.example", "name": "a"}]}, "mcp_servers"),
+    ({"container": {"skills": []}}, "container"),
+    ({"prediction": {"type": "content", "content": "x"}}, "prediction"),
+    ({"connectors": [{"id": "web-search"}]}, "connectors"),
+    ({"search_parameters": {"mode": "on"}}, "search_parameters"),
+    ({"serviceTier": {"type": "reserved"}}, "serviceTier"),
+    ({"toolConfig": {"tools": [{"systemTool": {"name": "n"}}]}}, "toolConfig.tools"),
+    (
+        {"additionalModelRequestFields": {"tools": [{"type": "web_search_20250305"}]}},
+        "additionalModelRequestFields.tools",
+    ),
+]
+
+
+@pytest.mark.parametrize(("parameters", "path"), DEAR)
+def test_what_only_costs_more_is_sent_as_it_is_and_the_request_says_so(
+    parameters: dict[str, Any], path: str
+) -> None:
+    assert forbidden_parameter(parameters) is None
+    (dear,) = beyond_hold({"top_k": 5, **parameters})
+    assert (dear.path, dear.is_beyond_hold) == (path, True)
+    chat = request("a-model", max_output_tokens=64)
+    encoded = with_raw(build_adapter("openai").encode(chat), {"openai": parameters}, ("openai",))
+    body = msgspec.json.decode(encoded.body)
+    assert {name: body[name] for name in parameters} == parameters
+    assert encoded.beyond_hold == (dear.name,)
+    assert encoded.notes == [
+        f"raw.openai.{path} can cost more than was held: nothing bounds this call"
+    ]
+
+
+def test_what_is_meant_for_somebody_else_costs_nothing_more() -> None:
+    raw = {"xai": {"search_parameters": {"mode": "on"}}, "openai": {"store": False}}
+    encoded = with_raw(build_adapter("openai").encode(request("a-model")), raw, ("openai",))
+    assert encoded.beyond_hold == ()
+
+
+@pytest.mark.parametrize(
+    ("asked", "told", "is_unlisted"),
+    [
+        ((), {}, False),
+        ((), {"servicetier": "default"}, False),
+        ((), {"servicetier": "on_demand", "inferencegeo": "not_available"}, False),
+        # An account may be set to it.
+        ((), {"servicetier": "priority"}, True),
+        ((), {"servicetier": "PRIORITY"}, True),
+        ((), {"speed": "fast"}, True),
+        ((), {"performanceconfig": "optimized"}, True),
+        ((), {"inferencegeo": "us"}, True),
+        ((), {"servicetier": ["priority"], "another": "priority"}, False),
+        # It was asked for, and the answer says that it was served as usual all the same.
+        (("servicetier",), {"servicetier": "default"}, False),
+        (("servicetier",), {"servicetier": "STANDARD"}, False),
+        (("servicetier",), {}, True),
+        (("servicetier",), {"servicetier": "priority"}, True),
+        (("servicetier",), {"servicetier": "scale"}, True),
+        (("speed", "servicetier"), {"servicetier": "default"}, True),
+        # What a tool took nobody says.
+        (("tools",), {"servicetier": "default"}, True),
+        (("prediction",), {"prediction": "default"}, True),
+    ],
+)
+def test_what_the_answer_says_of_its_terms_counts(
+    asked: tuple[str, ...], told: dict[str, Any], is_unlisted: bool
+) -> None:
+    assert has_unlisted_cost(asked, told) is is_unlisted
 
 
 @pytest.mark.parametrize(

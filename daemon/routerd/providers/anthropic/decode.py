@@ -152,6 +152,7 @@ class MessagesDecoder(BodyDecoder[MessagesEvent]):
         usage = self._usage
         usage.take(value)
         self.outcome.tells_lifetimes = usage.tells_lifetimes
+        self.outcome.terms = usage.terms
         if usage.other_models:
             self._note("an advisor model was used; its tokens are not in the usage")
         if usage.absurd:

@@ -7,12 +7,19 @@ one leaves it as it was. After an absurd count nothing more is believed.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from routerd.domain import Usage
 from routerd.providers.counts import MAX_COUNT, count_of, counts_in, is_absurd
 
 __all__ = ["UsageReader"]
+
+# What a usage says of how the call was served, and what `terms` calls it.
+TERMS: Final = (
+    ("service_tier", "servicetier"),
+    ("speed", "speed"),
+    ("inference_geo", "inferencegeo"),
+)
 
 
 class UsageReader:
@@ -24,6 +31,7 @@ class UsageReader:
         self._thinking: int | None = None
         self._extra = Usage()
         self._extra_told = True
+        self.terms: dict[str, Any] = {}
         self.other_models = False
         self.absurd = False
 
@@ -34,6 +42,9 @@ class UsageReader:
         self.absurd = self.absurd or is_absurd(value)
         self._counts.update(counts_in(value))
         self._lifetimes.update(counts_in(value.get("cache_creation")))
+        for name, plain in TERMS:
+            if value.get(name) is not None:
+                self.terms[plain] = value[name]
         details = value.get("output_tokens_details")
         if isinstance(details, dict):
             thinking = count_of(details.get("thinking_tokens"))

@@ -106,6 +106,7 @@ class ConverseDecoder(BodyDecoder[ConverseEvent]):
             self._take_usage(event.usage)
             self._take_trace(event.trace)
             self._take_metrics(event.metrics)
+            self._take_terms(event.service_tier, event.performance_config)
             self._told = True
             self._close_told(parts)
         else:
@@ -138,6 +139,7 @@ class ConverseDecoder(BodyDecoder[ConverseEvent]):
         self._take_usage(answer.get("usage"))
         self._take_trace(answer.get("trace"))
         self._take_metrics(answer.get("metrics"))
+        self._take_terms(answer.get("serviceTier"), answer.get("performanceConfig"))
         if not isinstance(blocks, list):
             if any(key in answer for key in ("message", "Message", "__type", "Output")):
                 self._note_error(answer)
@@ -174,6 +176,13 @@ class ConverseDecoder(BodyDecoder[ConverseEvent]):
     def _take_metrics(self, metrics: Any) -> None:
         if isinstance(metrics, dict):
             self.outcome.took_ms = count_of(metrics.get("latencyMs"))
+
+    def _take_terms(self, tier: Any, performance: Any) -> None:
+        told = {
+            "servicetier": _object(tier).get("type"),
+            "performanceconfig": _object(performance).get("latency"),
+        }
+        self.outcome.terms = {name: term for name, term in told.items() if term is not None}
 
     def _take_block(self, index: int, block: Any, parts: list[Part]) -> None:
         """Read a block of a plain answer."""

@@ -52,6 +52,8 @@ class ConverseEvent(Struct, gc=False, rename="camel"):
     usage: Any = None
     trace: Any = None
     metrics: Any = None
+    service_tier: Any = None
+    performance_config: Any = None
 
 
 EVENTS: Final = JsonShape(ConverseEvent)

@@ -125,6 +125,9 @@ class GenerateDecoder(BodyDecoder[Answer]):
 
     def _take_usage(self, counted: UsageMetadata) -> None:
         outcome = self.outcome
+        if counted.service_tier is not None:
+            outcome.terms = {"servicetier": counted.service_tier}
+            counted.service_tier = None  # it counts nothing
         usage = read_usage(counted)
         if usage is not None:
             outcome.usage = usage

@@ -76,6 +76,7 @@ class UsageMetadata(Struct, rename="camel", gc=False):
     thoughts_token_count: Count = None
     tool_use_prompt_token_count: Count = None
     cached_content_token_count: Count = None
+    service_tier: Any = None
 
 
 class Answer(Struct, rename="camel", gc=False):

@@ -286,6 +286,8 @@ class ChatDecoder(BodyDecoder[Chunk]):
 
     def _take_usage(self, chunk: Chunk) -> None:
         of_groq = chunk.x_groq.get("usage") if isinstance(chunk.x_groq, dict) else None
+        if chunk.service_tier is not None:
+            self.outcome.terms = {"servicetier": chunk.service_tier}
         if not self._tell_usage(chunk.usage, read_usage):
             self._tell_usage(of_groq, read_usage)
 

@@ -57,6 +57,7 @@ class Chunk(Struct, gc=False):
     model: Any = None
     x_groq: Any = None
     system_fingerprint: Any = None
+    service_tier: Any = None
 
 
 CHUNKS: Final = JsonShape(Chunk)

@@ -174,6 +174,8 @@ class ResponsesDecoder(BodyDecoder[ResponseEvent]):
 
     def _take_final(self, status: str, answer: dict[str, Any], parts: list[Part]) -> None:
         self._identify(answer)
+        if (tier := answer.get("service_tier")) is not None:
+            self.outcome.terms = {"servicetier": tier}
         if self._tell_usage(answer.get("usage"), read_usage):
             self.outcome.tells_lifetimes = tells_lifetimes(answer.get("usage"))
         self._take_extras(self._output.take_output(items_of(answer), parts), parts)
