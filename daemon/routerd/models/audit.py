@@ -13,6 +13,7 @@ from typing import Final, Literal, Protocol
 from msgspec import Struct
 
 from routerd.models.directory import Directory
+from routerd.models.price import RATES
 from routerd.models.schema import DIMENSIONS, Deployment, Model
 
 __all__ = ["CODES", "Finding", "Listed", "audit", "audit_lists"]
@@ -207,7 +208,18 @@ def _unpriced(deployment: Deployment) -> list[str]:
     if price.per_query is not None:
         return []
     needed = ("input", "output") if deployment.kind == "chat" else ("input",)
-    return [name for name in needed if getattr(price, name) is None]
+    missing = [name for name in needed if getattr(price, name) is None]
+    tier = price.long_context
+    if tier is not None:
+        missing += [
+            f"{name} above {tier.above:,} tokens"
+            for name in RATES
+            # Without a rate of its own reasoning costs what all output costs.
+            if name != "reasoning"
+            and getattr(price, name) is not None
+            and getattr(tier, name) is None
+        ]
+    return missing
 
 
 def _of_list(

@@ -210,6 +210,26 @@ def test_what_is_missing_belongs_to_what_nobody_knew() -> None:
     assert [getattr(row, name) for name in SUMS] == [700, 700, 0]
 
 
+def test_what_is_known_of_a_cost_in_part_becomes_an_estimate_of_all_of_it() -> None:
+    tokens = bought(1, "2026-11-18", "openai/sol", 300, Usage(1000), cost_basis="unknown")
+    book = book_of([tokens, bought(2, "2026-11-18", "openai/sol", 50)])
+    (row,) = spend(book, SpendQuestion(by=("model",))).rows
+    assert [getattr(row, name) for name in SUMS] == [350, 0, 1]
+    # A fee came on top that no price list has.
+    apply(book, invoice_of_day(("sol", 1350)))
+    assert costs(book) == [1300, 50]
+    (row,) = spend(book, SpendQuestion(by=("model",))).rows
+    assert [getattr(row, name) for name in SUMS] == [1350, 1300, 0]
+    check_totals(book)
+
+
+def test_what_is_known_of_a_cost_is_not_taken_off() -> None:
+    tokens = bought(1, "2026-11-18", "openai/sol", 300, Usage(1000), cost_basis="unknown")
+    book = book_of([tokens])
+    assert apply(book, invoice_of_day(("sol", 200))) == []
+    assert costs(book) == [300]
+
+
 def test_a_request_that_was_never_billed_costs_nothing_in_the_end() -> None:
     book = book_of([bought(1, "2026-11-18", "openai/sol", 300, cost_basis="estimated")])
     apply(book, invoice_of_day())

@@ -95,6 +95,17 @@ def test_what_a_free_tier_pays_costs_nothing(path: Path) -> None:
     assert events == [SpendRecovered(count=1, nanodollars=0)]
 
 
+def test_what_nothing_bounded_is_charged_what_was_held_and_stays_open(path: Path) -> None:
+    leave(path, intent_of(full_record(1), 2, number=1, unlisted_cost=True))
+    (record,), _ = reopen(path)
+    assert (record.cost_nanodollars, record.cost_basis) == (None, "unknown")
+    (attempt,) = record.attempts
+    assert (attempt.cost_nanodollars, attempt.cost_basis) == (2_000_000, "unknown")
+    assert attempt.unlisted_cost
+    assert calls(path) == [record]
+    assert stored_sums(path, "day") == sums_of([record])
+
+
 def test_what_no_price_bounds_is_unknown_and_not_nothing(path: Path) -> None:
     nothing_known = {"held_nanodollars": None, "input_tokens": 0, "output_tokens": 0}
     leave(path, intent_of(full_record(1), **nothing_known))
