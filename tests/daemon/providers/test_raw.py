@@ -247,7 +247,7 @@ def test_what_only_costs_more_is_sent_as_it_is_and_the_request_says_so(
 
 
 def test_what_is_meant_for_somebody_else_costs_nothing_more() -> None:
-    raw = {"xai": {"search_parameters": {"mode": "on"}}, "openai": {"store": False}}
+    raw: dict[str, Any] = {"xai": {"search_parameters": {}}, "openai": {"store": False}}
     encoded = with_raw(build_adapter("openai").encode(request("a-model")), raw, ("openai",))
     assert encoded.beyond_hold == ()
 
