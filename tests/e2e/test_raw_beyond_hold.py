@@ -165,6 +165,15 @@ async def assert_refused(client: Client, wire: Wire) -> None:
         await client.acomplete(wire.model, SAID, team="sales", raw={wire.provider: wire.raw})
     assert caught.value.code == "invalid_request"
     assert "policies.default.raw_beyond_hold = true would permit it" in str(caught.value)
+    # A call that is only asked about is told the same.
+    said = [{"role": "user", "content": SAID}]
+    options = {"raw": {wire.provider: wire.raw}}
+    with pytest.raises(CallerError) as planned:
+        await client.acommand("plan", target=wire.model, messages=said, options=options)
+    assert planned.value.details["place"] == caught.value.details["place"]
+    options["team"] = "research"
+    plan = await client.acommand("plan", target=wire.model, messages=said, options=options)
+    assert plan["plan"]["routes"]
 
 
 async def assert_open(client: Client, way: Way, wire: Wire) -> None:

@@ -47,9 +47,10 @@ Without more it shows this month by model. Days and months are those of UTC.
 A call counts with its first request, at the model that one went to; every request
 is a cost of the model it was sent to, failed ones too if the provider bills them.
 "estimated" is part of the cost: calls that were cut, or whose process died. A cost
-that is not known is in no sum; the column "unknown" counts such requests, and the
-sum is then shown as "more than". A baseline charges the same tokens at one model's
-price of today: what a model would have made of the same prompts nobody knows.""",
+that is not known is in no sum, and of one that is known in part only that part; the
+column "unknown" counts such requests, and the sum is then shown as "more than". A
+baseline charges the same tokens at one model's price of today: what a model would
+have made of the same prompts nobody knows.""",
     "budgets": """\
 Shows every cap that counts something now: what is spent and what is held for calls
 that are under way, by whom, and when the cap is free again. What is spent and held

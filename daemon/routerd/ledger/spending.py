@@ -34,7 +34,7 @@ class SpendRow(Struct, frozen=True, kw_only=True):
 
     `calls` are those that were sent to somebody or answered from the cache, `refused` those that
     were not; a call counts with its first request, `requests` are all. `estimated_nanodollars` are
-    part of the cost; `unknown_requests` are what it leaves out.
+    part of the cost; `unknown_requests` are those that it leaves out, or has only a part of.
     `baseline_nanodollars` is what the same tokens would have cost at the baseline; both it and what
     was saved are None where they are not known.
     """

@@ -56,6 +56,24 @@ def test_what_a_policy_does_not_say_is_as_in_the_one_it_inherits_from() -> None:
     assert made.of(NOBODY).moving_aliases is False
 
 
+def test_who_may_ask_for_what_nothing_bounds_is_inherited_and_can_be_taken_back() -> None:
+    made = policies(
+        acme={"tenants": ["acme"], "raw_beyond_hold": True},
+        research={"inherits": "acme", "tenants": ["acme"], "teams": ["research"]},
+        bot={"inherits": "research", "agents": ["bot"], "raw_beyond_hold": False},
+    )
+    may = [
+        made.of(caller).raw_beyond_hold
+        for caller in (
+            NOBODY,
+            Caller("acme"),
+            Caller("acme", "research"),
+            Caller("acme", "research", "bot"),
+        )
+    ]
+    assert may == [False, True, True, False]
+
+
 def test_an_empty_list_is_said_and_not_inherited() -> None:
     made = policies(
         default={"private_reaches": ["lan"], "without": ["m"]},
