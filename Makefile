@@ -10,13 +10,16 @@ UPGRADE ?=
 
 BIN := .venv/bin
 BOOTSTRAP := $(PYTHON) tools/bootstrap.py
-COMPILE := $(BIN)/uv pip compile pyproject.toml --group build --universal --python-version 3.11 \
+PIN := $(BIN)/uv pip compile --universal --python-version 3.11 \
 	--generate-hashes --no-annotate --custom-compile-command 'make lock' --quiet $(UPGRADE)
+COMPILE := $(PIN) pyproject.toml --group build
+# What `make bench-peers` installs, each into a folder of its own.
+PEERS := bench/peer_locks
 
 # One environment, and steps that build on each other: `make -j` gains nothing.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test check run lock bench format clean
+.PHONY: help demo test check run lock bench bench-peers format clean
 
 define checks
 $(BIN)/python -m ruff check .
@@ -26,7 +29,7 @@ $(BIN)/python $(BIN)/lint-imports
 endef
 
 help: ## list what can be made
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
 
 demo: ## see it work, with simulated providers: no key, no cost
 	@$(BOOTSTRAP) requirements-daemon.lock
@@ -55,10 +58,18 @@ lock: ## write the lock files anew, UPGRADE=--upgrade moves the pins
 	$(COMPILE) --extra dev --extra vendors -o requirements-vendors.lock
 	$(COMPILE) --extra dev -c requirements-vendors.lock -o requirements-dev.lock
 	$(COMPILE) --extra daemon -c requirements-vendors.lock -o requirements-daemon.lock
+	$(PIN) $(PEERS)/litellm.in -o $(PEERS)/litellm.lock
+	$(PIN) $(PEERS)/tensorzero.in -o $(PEERS)/tensorzero.lock
+	cd $(PEERS)/portkey && npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts
 
 bench: ## measure, with ARGS="..."
 	@$(BOOTSTRAP) requirements-vendors.lock
 	@$(BIN)/python bench/run.py $(ARGS)
+
+bench-peers: ## measure other routers too, installed into .peers, with ARGS="..."
+	@$(BOOTSTRAP) requirements-vendors.lock
+	@$(BIN)/python bench/install_peers.py
+	@$(BIN)/python bench/run.py --peers $(ARGS)
 
 format: ## put the source in the one format, and mend what a tool can mend
 	@$(BOOTSTRAP) requirements-dev.lock
@@ -66,5 +77,5 @@ format: ## put the source in the one format, and mend what a tool can mend
 	$(BIN)/python -m ruff format .
 
 clean: ## remove the environment and everything that was made
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	rm -rf .venv .peers .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -34,7 +34,9 @@ __all__ = [
 Numbers = dict[str, float]
 RouterCpu = Callable[[], float] | None
 HOLD_MS: Final = 600_000
-PATIENCE_SECONDS: Final = 20.0
+PATIENCE_SECONDS: Final = 60.0
+# Of idle streams, how long what was begun may take to settle.
+SETTLE_SECONDS: Final = 0.5
 
 
 class CpuWatch:
@@ -166,7 +168,7 @@ async def held_streams(driver: Driver, count: int, router: int) -> Numbers:
     async with asyncio.timeout(PATIENCE_SECONDS):
         tasks = [asyncio.create_task(hold()) for _ in range(count)]
         await all_begun.wait()
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(SETTLE_SECONDS)
     after = pss_bytes(router)
     for task in tasks:
         task.cancel()
@@ -174,8 +176,11 @@ async def held_streams(driver: Driver, count: int, router: int) -> Numbers:
     return {"idle_pss_mb": before / 1e6, "held_stream_kib": (after - before) / count / 1024}
 
 
-async def hang_ups(driver: Driver, provider_port: int, count: int) -> Numbers:
-    """Leave streams in their middle; how long until the provider sees its connection closed."""
+async def hang_ups(driver: Driver, provider_port: int, count: int, patience: float) -> Numbers:
+    """Leave streams in their middle; how long until the provider sees its connection closed.
+
+    Raises TimeoutError where it does not within `patience` seconds.
+    """
     provider = RawClient(port=provider_port)
 
     async def stats() -> Counters:
@@ -188,7 +193,7 @@ async def hang_ups(driver: Driver, provider_port: int, count: int) -> Numbers:
         await anext(stream)
         left_at = time.monotonic()
         await stream.aclose()
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(patience):
             while (seen := await stats()).cut == before:  # noqa: ASYNC110 - it happens elsewhere
                 await asyncio.sleep(0.001)
         taken.append(seen.cut_at - left_at)

@@ -1,21 +1,24 @@
 """The cheapest client in Python there can be: it reads just enough to know when an answer ends.
 
-Rules of this file: it understands the fixed form in which the fake provider answers, and nothing
-else. It serves two ends: to call the provider directly, and to call it through the relay.
+Rules of this file: it understands the fixed form in which the fake provider answers, and what
+gateways make of that, and nothing else. It serves to call the provider directly, through the relay,
+and through other routers.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from typing import Final, cast
 
 __all__ = ["RawClient", "get", "post"]
 
-LENGTH: Final = re.compile(rb"content-length: (\d+)")
+GOOD: Final = b"HTTP/1.1 200"
+LENGTH: Final = re.compile(rb"\r\ncontent-length: (\d+)", re.IGNORECASE)
 HEAD_END: Final = b"\r\n\r\n"
 STREAM_END: Final = b"0\r\n\r\n"
+BENCH_KEY: Final = {"authorization": "Bearer bench"}
 
 
 class RawConnection(asyncio.Protocol):
@@ -81,8 +84,8 @@ class RawClient:
             answer += await connection.read()
         head, _, body = answer.partition(HEAD_END)
         length = LENGTH.search(head)
-        if length is None:
-            raise ValueError("an answer without a length")
+        if length is None or not head.startswith(GOOD):
+            raise ValueError(f"it answers with {first_line(head)}")
         while len(body) < int(length[1]):
             body += await connection.read()
         self._idle.append(connection)
@@ -97,6 +100,8 @@ class RawClient:
             connection.transport.write(request)
             while not is_whole:
                 data = await connection.read()
+                if not tail and not data.startswith(GOOD):
+                    raise ValueError(f"it answers a stream with {first_line(data)}")
                 tail = (tail + data[-len(STREAM_END) :])[-len(STREAM_END) :]
                 is_whole = tail == STREAM_END
                 yield data
@@ -112,12 +117,17 @@ class RawClient:
         self._idle.clear()
 
 
-def post(body: bytes) -> bytes:
+def first_line(head: bytes) -> str:
+    return head.partition(b"\r\n")[0].decode("latin-1")
+
+
+def post(body: bytes, headers: Mapping[str, str] = BENCH_KEY) -> bytes:
     """Return a request for a chat completion."""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return (
         b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\n"
-        b"content-type: application/json\r\nauthorization: Bearer bench\r\n"
-        b"content-length: %d\r\n\r\n%s" % (len(body), body)
+        b"content-type: application/json\r\n%s"
+        b"content-length: %d\r\n\r\n%s" % (lines.encode(), len(body), body)
     )
 
 

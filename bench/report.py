@@ -1,17 +1,20 @@
 """From the numbers of several runs to one table for a person and one file for a program.
 
 Rules of this file: a number is the median over the runs, beside it half of (largest - smallest)
-over the median. A ratio is taken within each run, and its median shown.
+over the median. A ratio is taken within each run, and its median shown. Other routers have a table
+of their own, beside the floor and routerd, and what each takes of what routerd does.
 """
 
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from bench.session import SYSTEMS, Run
+from bench.peers import LEFT_OUT, PEERS
+from bench.session import SYSTEMS, Failures, Run
 
-__all__ = ["table", "to_data"]
+__all__ = ["beside_peers", "table", "to_data"]
 
 
 class Measure(NamedTuple):
@@ -33,7 +36,7 @@ MEASURES: Final = (
     Measure("call_p50_us", "one call, p50", "µs"),
     Measure("call_p99_us", "one call, p99", "µs"),
     Measure("added_call_p50_us", "added to one call, p50", "µs", 230),
-    Measure("added_call_p99_us", "added to one call, p99", "µs"),
+    Measure("added_call_p99_us", "added to one call, p99", "µs", 550),
     Measure(
         "call_router_cpu_us",
         "router CPU a call, 64 at once",
@@ -42,6 +45,8 @@ MEASURES: Final = (
         beside="call_caller_cpu_us",
     ),
     Measure("call_caller_cpu_us", "caller CPU a call, 64 at once", "µs"),
+    Measure("added_call_caller_cpu_us", "of that above the raw client", "µs", 15),
+    Measure("call_cpu_us", "both together a call, the same", "µs"),
     Measure("call_alone_caller_cpu_us", "caller CPU a call, one at a time", "µs"),
     Measure("calls_per_second", "calls a second, 64 at once", ""),
     Measure(
@@ -53,6 +58,7 @@ MEASURES: Final = (
         beside="paced_part_caller_cpu_us",
     ),
     Measure("paced_part_caller_cpu_us", "caller CPU a part, the same", "µs", decimals=1),
+    Measure("paced_part_cpu_us", "both together a part, the same", "µs", decimals=1),
     Measure(
         "burst_part_router_cpu_us",
         "router CPU a part, 200 in a burst",
@@ -62,6 +68,7 @@ MEASURES: Final = (
         beside="burst_part_caller_cpu_us",
     ),
     Measure("burst_part_caller_cpu_us", "caller CPU a part, the same", "µs", decimals=2),
+    Measure("burst_part_cpu_us", "both together a part, the same", "µs", decimals=2),
     Measure("first_part_p50_us", "first part beside 20 paced streams, p50", "ms", None, 1000, 2),
     Measure("first_part_p99_us", "first part beside 20 paced streams, p99", "ms", None, 1000, 2),
     Measure("added_first_part_p50_us", "added to the first part, p50", "ms", 0.5, 1000, 2),
@@ -79,6 +86,33 @@ TITLES: Final = {
     "blocking": "routerd, blocking",
 }
 RATIOS: Final = {"relay": "x relay", "direct": "x direct"}
+# What is compared with other routers. Of a library the CPU and the memory are those of the process
+# it is in, so CPU is compared by what caller and router take together.
+COMPARED: Final = (
+    "call_p50_us",
+    "call_p99_us",
+    "added_call_p50_us",
+    "added_call_p99_us",
+    "call_cpu_us",
+    "calls_per_second",
+    "paced_part_cpu_us",
+    "burst_part_cpu_us",
+    "first_part_p50_us",
+    "first_part_p99_us",
+    "added_first_part_p50_us",
+    "hang_up_p50_us",
+    "idle_pss_mb",
+    "held_stream_kib",
+    "ready_ms",
+)
+LABELS_BESIDE: Final = {
+    "call_cpu_us": "CPU a call, caller and router, 64 at once, µs",
+    "paced_part_cpu_us": "CPU a part, both, 100 streams x 20 ms, µs",
+    "burst_part_cpu_us": "CPU a part, both, 200 in a burst, µs",
+    "idle_pss_mb": "idle memory of the router or its process (PSS), MB",
+    "ready_ms": "process start to ready, or to a first answer, ms",
+}
+BESIDE: Final = ("direct", "relay", "sdk", "routerd")
 
 
 class Figure(NamedTuple):
@@ -99,9 +133,9 @@ def values_of(runs: list[Run], system: str, key: str | None) -> list[float]:
     return [run[system][key] for run in runs if key in run.get(system, {})]
 
 
-def ratio(runs: list[Run], measure: Measure, to: str) -> Figure | None:
-    """Compare routerd to another system, run by run."""
-    own = values_of(runs, "routerd", measure.key)
+def ratio(runs: list[Run], measure: Measure, to: str, system: str = "routerd") -> Figure | None:
+    """Compare routerd, or another system, to one, run by run."""
+    own = values_of(runs, system, measure.key)
     other = values_of(runs, to, measure.key) or values_of(runs, to, measure.beside)
     if not own or len(own) != len(other):
         return None
@@ -114,13 +148,17 @@ def to_data(runs: list[Run], about: dict[str, Any]) -> dict[str, Any]:
     for measure in MEASURES:
         figures = {
             system: figure(values)._asdict()
-            for system in SYSTEMS
+            for system in (*SYSTEMS, *PEERS)
             if (values := values_of(runs, system, measure.key))
         }
         ratios = {
             f"routerd_to_{to}": found._asdict()
             for to in RATIOS
             if (found := ratio(runs, measure, to)) is not None
+        } | {
+            f"{peer}_to_routerd": found._asdict()
+            for peer in PEERS
+            if (found := ratio(runs, measure, "routerd", peer)) is not None
         }
         measured[measure.key] = {
             "label": measure.label,
@@ -144,22 +182,59 @@ def table(runs: list[Run], about: dict[str, Any]) -> str:
             cells.append("" if found is None else f"{found.median:.1f}")
         cells.append("" if measure.target is None else f"{measure.target:g}")
         rows.append(cells)
-    machine = about["machine"]
-    reference = figure(values_of(runs, "machine", "reference_us"))
-    head = (
-        f"{machine['processor']}, {machine['cores']} cores, {machine['system']}, "
-        f"{machine['python']}, uvloop {about['uvloop']}; median of {len(runs)} runs, "
-        f"± half of (largest - smallest) over the median; load before: {machine['load_before']}; "
-        f"reference work: {reference.median:,.0f} µs ±{reference.spread:.0%}"
-    )
     lines = [
-        head,
+        about_the_machine(runs, about),
         "",
         *aligned(rows),
         "",
         *(f"- {TITLES[system]}: {SYSTEMS[system]}" for system in shown),
     ]
     return "\n".join(lines)
+
+
+def about_the_machine(runs: list[Run], about: dict[str, Any]) -> str:
+    machine = about["machine"]
+    reference = figure(values_of(runs, "machine", "reference_us"))
+    return (
+        f"{machine['processor']}, {machine['cores']} cores, {machine['system']}, "
+        f"{machine['python']}, uvloop {about['uvloop']}; median of {len(runs)} runs, "
+        f"± half of (largest - smallest) over the median; load before: {machine['load_before']}; "
+        f"reference work: {reference.median:,.0f} µs ±{reference.spread:.0%}"
+    )
+
+
+def beside_peers(
+    runs: list[Run], failures: Sequence[Failures], what: dict[str, str], absent: Sequence[str]
+) -> str:
+    """Return the tables of other routers, what was on in each, and what there is no figure of.
+
+    `what` says of each that was measured what it is, `absent` why the others were not.
+    """
+    shown = [name for name in (*BESIDE, *PEERS) if name in runs[0]]
+    measured = [name for name in PEERS if name in runs[0]]
+    titles = TITLES | {name: peer.title for name, peer in PEERS.items()}
+    figures = [["", *(titles[name] for name in shown)]]
+    times = [["times what routerd takes", *(titles[name] for name in measured)]]
+    for measure in MEASURES:
+        if measure.key not in COMPARED:
+            continue
+        label = f"{measure.label}, {measure.unit}".removesuffix(", ")
+        label = LABELS_BESIDE.get(measure.key, label)
+        figures.append([label, *(cell(runs, measure, name) for name in shown)])
+        if not measure.key.startswith("added_"):
+            ratios = (ratio(runs, measure, "routerd", name) for name in measured)
+            cells = ["" if found is None else f"{found.median:.2g}" for found in ratios]
+            times.append([label.rpartition(", ")[0] or label, *cells])
+    missed = {
+        f"- {titles[name]} has no figure of {measure}: {reason}"
+        for each in failures
+        for name, reasons in each.items()
+        for measure, reason in reasons.items()
+    }
+    notes = [f"- {titles[name]} {what[name]}" for name in measured]
+    notes += sorted(missed)
+    notes += [f"- {line}" for line in (*absent, LEFT_OUT)]
+    return "\n".join([*aligned(figures), "", *aligned(times), "", *notes])
 
 
 def cell(runs: list[Run], measure: Measure, system: str) -> str:

@@ -19,20 +19,24 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from bench.load import Job
+from bench.load import Job, Outcome
 from bench.machine import Cores, pinned
 from routerd_client import Client, DaemonUnavailable
 
 __all__ = [
     "NO_CAP",
+    "ROOT",
     "RunningDaemon",
     "collector",
     "daemon",
     "distance",
     "fake_provider",
+    "first_answer_ms",
     "import_ms",
+    "process",
     "relay",
     "run_load",
+    "wait_until",
 ]
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -53,6 +57,8 @@ NO_CAP: Final = """\
 window = "month"
 dollars = 1_000_000
 """
+# For an interpreter that is not this environment's: where the bench and routerd_client are.
+SOURCE: Final = os.pathsep.join(str(ROOT / name) for name in ("", "client", "proto"))
 IMPORT_TIME: Final = """\
 import time, msgspec
 began_at = time.perf_counter()
@@ -179,27 +185,63 @@ def is_ready(client: Client) -> bool:
         return False
 
 
-def wait_until(condition: Callable[[], bool], running: subprocess.Popen[str], name: str) -> None:
+def wait_until(
+    condition: Callable[[], bool],
+    running: subprocess.Popen[str],
+    name: str,
+    seconds: float = START_SECONDS,
+) -> None:
     """Look every two milliseconds."""
     pause = threading.Event()
-    until = time.monotonic() + START_SECONDS
+    until = time.monotonic() + seconds
     while not condition():
         if running.poll() is not None:
             raise SystemExit(f"{name} ended with {running.returncode}")
         if time.monotonic() > until:
-            raise SystemExit(f"{name} did not start within {START_SECONDS:.0f} s")
+            raise SystemExit(f"{name} did not start within {seconds:.0f} s")
         pause.wait(0.002)
 
 
-def run_load(job: Job, core: int) -> dict[str, float]:
-    """Run a caller process to its end and return its numbers."""
-    command = [sys.executable, "-m", "bench.load", str(core), msgspec.json.encode(job).decode()]
+def run_load(job: Job, core: int, python: str = sys.executable) -> Outcome:
+    """Run a caller process to its end and return what it measured."""
     done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=LOAD_SECONDS, check=False
+        caller_command(job, core, python),
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": SOURCE},
+        capture_output=True,
+        text=True,
+        timeout=LOAD_SECONDS,
+        check=False,
     )
     if done.returncode:
         raise SystemExit(f"the caller {job.caller} failed:\n{done.stderr}")
-    return msgspec.json.decode(done.stdout, type=dict[str, float])
+    # A library may print too.
+    return msgspec.json.decode(done.stdout.splitlines()[-1], type=Outcome)
+
+
+def first_answer_ms(job: Job, core: int, python: str = sys.executable) -> float:
+    """Time a caller from the start of its process to its first answer."""
+    began_at = time.perf_counter()
+    with subprocess.Popen(
+        caller_command(msgspec.structs.replace(job, first=True), core, python),
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": SOURCE},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as running:
+        if running.stdout is None:
+            raise OSError("the caller has no output")
+        # A library may print too.
+        has_answer = any(line.startswith('{"numbers"') for line in running.stdout)
+        taken = (time.perf_counter() - began_at) * 1000
+    if not has_answer:
+        raise SystemExit(f"the caller {job.caller} got no answer")
+    return taken
+
+
+def caller_command(job: Job, core: int, python: str) -> list[str]:
+    return [python, "-m", "bench.load", str(core), msgspec.json.encode(job).decode()]
 
 
 def import_ms(core: int) -> float:

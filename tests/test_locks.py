@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -28,6 +29,8 @@ LOCKS = {
     "requirements-dev.lock": ["dev"],
     "requirements-vendors.lock": ["dev", "vendors"],
 }
+# Of `make bench-peers`, each for an environment of its own.
+PEER_LOCKS = ("bench/peer_locks/litellm.lock", "bench/peer_locks/tensorzero.lock")
 PIN = re.compile(
     r"(?P<name>[\w.-]+)==(?P<version>[\w.+]+)(?: ; (?P<marker>[^\\\n]+?))?"
     r"(?P<hashes>(?: \\\n    --hash=sha256:[0-9a-f]{64})*)\n"
@@ -108,7 +111,24 @@ def test_what_is_installed_is_what_is_pinned(lock: str) -> None:
     assert installed == pins(lock)
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", PEER_LOCKS)
+def test_what_the_bench_runs_beside_is_pinned_by_hash(lock: str) -> None:
+    asked = (ROOT / lock).with_suffix(".in").read_text().splitlines()
+    pinned = pins(lock)
+    for line in asked:
+        if not line.startswith("#"):
+            assert canonicalize_name(Requirement(line).name) in pinned
+
+
+def test_what_npm_installs_is_pinned_by_hash() -> None:
+    text = (ROOT / "bench" / "peer_locks" / "portkey" / "package-lock.json").read_text()
+    packages = json.loads(text)["packages"]
+    assert "node_modules/@portkey-ai/gateway" in packages
+    assert all("integrity" in package for place, package in packages.items() if place)
+    assert not any("resolved" in package for package in packages.values())
+
+
+@pytest.mark.parametrize("lock", [*LOCKS, *PEER_LOCKS])
 def test_a_lock_names_no_place(lock: str) -> None:
     text = (ROOT / lock).read_text()
     assert "://" not in text
