@@ -98,7 +98,7 @@ class RawDriver:
 class RouterdDriver:
     """routerd's own client on asyncio, and the daemon behind it."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str | None) -> None:
         self._client = Client(path)
         self._messages = messages()
 

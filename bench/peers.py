@@ -2,33 +2,25 @@
 
 Rules of this file: a peer runs as its makers tell to run it, with nothing on that it can do
 without: no database, no telemetry, no cache, no retries. What was on stands in its line. Each has
-a folder of its own below `.peers`, filled by `bench/install_peers.py`; nothing is fetched here. A
-peer that is not installed is left out, and one that fails at something has no figure there: both
-are said in a line.
+a folder of its own below `.peers`, filled by `bench/install_peers.py`; nothing is fetched here.
 """
 
 from __future__ import annotations
 
 import hashlib
-import http.client
 import json
 import secrets
 import shutil
-import socket
 import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 
-from bench.load import Caller, Job, Sizes
-from bench.machine import Cores
+from bench.load import Caller
 from bench.peer_drivers import MODEL
-from bench.systems import ROOT, first_answer_ms, process, run_load, wait_until
+from bench.systems import ROOT
 
 __all__ = [
     "FOLDER",
@@ -36,30 +28,35 @@ __all__ = [
     "LOCKS",
     "PEERS",
     "STAMP",
-    "FailedAt",
     "Peer",
+    "Start",
     "about",
     "digest",
     "is_installed",
-    "measure_peer",
     "missing",
+    "python_of",
 ]
 
 FOLDER: Final = ROOT / ".peers"
 LOCKS: Final = ROOT / "bench" / "peer_locks"
 # Says by which lock a folder was filled; written last.
 STAMP: Final = "installed"
-START_SECONDS: Final = 240.0
-# To begin this many streams takes the slowest of them seconds; memory a stream stays the same.
-HELD: Final = 100
-# The provider is asked by a poll whether it was hung up on; who has not done so by then never does.
-HANG_UP_SECONDS: Final = 10.0
 GATEWAY: Final = "node_modules/@portkey-ai/gateway"
 LEFT_OUT: Final = (
-    "TensorZero's gateway: left out, no package has its program; the same code runs embedded",
+    "TensorZero's gateway: left out, no package has its program; the same code runs embedded"
 )
 
-FailedAt = dict[str, str]
+
+class Start(Struct, frozen=True):
+    """How a gateway is started, and with what headers it is called."""
+
+    command: list[str]
+    environ: dict[str, str]
+    headers: dict[str, str]
+
+
+# From the gateway's folder, one for its own files, its port and the provider's.
+Starting = Callable[[Path, Path, int, int], Start]
 
 
 class Peer(Struct, frozen=True):
@@ -67,7 +64,7 @@ class Peer(Struct, frozen=True):
 
     `slower` divides the load: the slowest would take the time of all others together. `warm` calls
     come first, however little load there is: an engine that compiles what it runs often has to have
-    run it. `is_gateway` tells a process of its own from a library in the caller's.
+    run it. `starting` is of a gateway, a process of its own; a library is in the caller's.
     """
 
     title: str
@@ -76,7 +73,54 @@ class Peer(Struct, frozen=True):
     package: str
     slower: int
     warm: int
-    is_gateway: bool = False
+    caller: Caller = "gateway"
+    starting: Starting | None = None
+
+
+def litellm_proxy(place: Path, home: Path, own: int, port: int) -> Start:
+    """Start LiteLLM's proxy; its file is JSON, which is YAML too."""
+    parameters = {
+        "model": f"openai/{MODEL}",
+        "api_key": "bench",
+        "api_base": f"http://127.0.0.1:{port}/v1",
+    }
+    configuration = {
+        "model_list": [{"model_name": MODEL, "litellm_params": parameters}],
+        "litellm_settings": {"telemetry": False, "num_retries": 0},
+    }
+    file = home / "litellm.yaml"
+    file.write_text(json.dumps(configuration))
+    key = f"sk-{secrets.token_hex(24)}"  # it refuses short ones
+    return Start(
+        [
+            str(place / "bin" / "litellm"),
+            f"--config={file}",
+            "--host=127.0.0.1",
+            f"--port={own}",
+            "--num_workers=1",
+        ],
+        {
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+            "LITELLM_LOG": "ERROR",
+            "LITELLM_MASTER_KEY": key,
+        },
+        {"authorization": f"Bearer {key}"},
+    )
+
+
+def portkey(place: Path, home: Path, own: int, port: int) -> Start:
+    """Start Portkey's gateway, which is told with each call where to go."""
+    del home
+    program = place / GATEWAY / "build" / "start-server.js"
+    return Start(
+        ["node", str(program), f"--port={own}", "--headless"],
+        {"NODE_ENV": "production"},
+        {
+            "authorization": "Bearer bench",
+            "x-portkey-provider": "openai",
+            "x-portkey-custom-host": f"http://127.0.0.1:{port}/v1",
+        },
+    )
 
 
 PEERS: Final = {
@@ -88,16 +132,17 @@ PEERS: Final = {
         "litellm",
         slower=8,
         warm=50,
+        caller="litellm",
     ),
     "litellm-proxy": Peer(
         "LiteLLM proxy",
         "the raw client through its proxy, TCP to TCP: one worker, a master key, one model, no "
-        "database, no telemetry, no retries",
+        "database, no telemetry, no retries, its log of requests to /dev/null",
         "litellm",
         "litellm",
         slower=12,
         warm=50,
-        is_gateway=True,
+        starting=litellm_proxy,
     ),
     "tensorzero": Peer(
         "TensorZero",
@@ -107,6 +152,7 @@ PEERS: Final = {
         "tensorzero",
         slower=2,
         warm=200,
+        caller="tensorzero",
     ),
     "portkey": Peer(
         "Portkey",
@@ -116,7 +162,7 @@ PEERS: Final = {
         GATEWAY,
         slower=3,
         warm=1000,
-        is_gateway=True,
+        starting=portkey,
     ),
 }
 
@@ -158,128 +204,3 @@ def about(peer: Peer) -> str:
 
 def python_of(peer: Peer) -> str:
     return str(FOLDER / peer.place / "bin" / "python")
-
-
-def measure_peer(
-    name: str, cores: Cores, folder: Path, sizes: Sizes, port: int
-) -> tuple[dict[str, float], FailedAt]:
-    """Measure one peer; its numbers, and why there are none of some."""
-    peer = PEERS[name]
-    smaller = msgspec.structs.replace(
-        sizes.divided(peer.slower),
-        warm_calls=peer.warm,
-        held=HELD,
-        hang_up_seconds=HANG_UP_SECONDS,
-    )
-    try:
-        return measure_all(name, cores, folder, smaller, port)
-    except (SystemExit, subprocess.TimeoutExpired) as failure:
-        return {}, {"anything": str(failure).partition("\n")[0]}
-
-
-def measure_all(
-    name: str, cores: Cores, folder: Path, sizes: Sizes, port: int
-) -> tuple[dict[str, float], FailedAt]:
-    peer = PEERS[name]
-    if not peer.is_gateway:
-        caller: Caller = "tensorzero" if name == "tensorzero" else "litellm"
-        job = Job(caller, port, sizes, may_fail=True)
-        python = python_of(peer)
-        ready_ms = first_answer_ms(job, cores.system, python)
-        found = run_load(job, cores.system, python)
-        found |= run_load(msgspec.structs.replace(job, held=True), cores.system, python)
-        return {"ready_ms": ready_ms, **found.numbers}, found.failed
-    with gateway(name, cores, folder, port, sizes) as (job, ready_ms):
-        found = run_load(msgspec.structs.replace(job, held=True), cores.load)
-        found |= run_load(job, cores.load)
-    return {"ready_ms": ready_ms, **found.numbers}, found.failed
-
-
-@contextmanager
-def gateway(
-    name: str, cores: Cores, folder: Path, port: int, sizes: Sizes
-) -> Iterator[tuple[Job, float]]:
-    """Run a peer in front of the provider; gives who calls it, and how long it took to start."""
-    own = free_port()
-    place = FOLDER / PEERS[name].place
-    home = Path(folder, f"{name}-{secrets.token_hex(4)}")
-    home.mkdir()
-    if name == "portkey":
-        command = ["node", str(place / GATEWAY / "build" / "start-server.js")]
-        command += [f"--port={own}", "--headless"]
-        environment = {"NODE_ENV": "production"}
-        headers = {
-            "authorization": "Bearer bench",
-            "x-portkey-provider": "openai",
-            "x-portkey-custom-host": f"http://127.0.0.1:{port}/v1",
-        }
-    else:
-        key = f"sk-{secrets.token_hex(24)}"  # it refuses short ones
-        command = [str(place / "bin" / "litellm"), "--config", str(proxy_configuration(home, port))]
-        command += ["--host", "127.0.0.1", "--port", str(own), "--num_workers", "1"]
-        environment = {
-            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-            "LITELLM_LOG": "ERROR",
-            "LITELLM_MASTER_KEY": key,
-        }
-        headers = {"authorization": f"Bearer {key}"}
-    began_at = time.perf_counter()
-    with process(command, cores.system, home, environment) as running:
-        title = PEERS[name].title
-        wait_until(lambda: is_answering(own, headers), running, title, START_SECONDS)
-        ready_ms = (time.perf_counter() - began_at) * 1000
-        yield (
-            Job(
-                "gateway",
-                port,
-                sizes,
-                router=running.pid,
-                may_fail=True,
-                router_port=own,
-                headers=headers,
-            ),
-            ready_ms,
-        )
-
-
-def proxy_configuration(home: Path, port: int) -> Path:
-    """Write what LiteLLM's proxy reads, in JSON, which is YAML too."""
-    parameters = {
-        "model": f"openai/{MODEL}",
-        "api_key": "bench",
-        "api_base": f"http://127.0.0.1:{port}/v1",
-    }
-    file = home / "litellm.yaml"
-    file.write_text(
-        json.dumps(
-            {
-                "model_list": [{"model_name": MODEL, "litellm_params": parameters}],
-                "litellm_settings": {"telemetry": False, "num_retries": 0},
-            }
-        )
-    )
-    return file
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
-def is_answering(port: int, headers: dict[str, str]) -> bool:
-    """Tell whether a gateway answers a call as the provider does."""
-    body = json.dumps({"model": MODEL, "messages": [{"role": "user", "content": "Are you there?"}]})
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=START_SECONDS)
-    try:
-        connection.request(
-            "POST",
-            "/v1/chat/completions",
-            body,
-            {"content-type": "application/json", **headers},
-        )
-        return connection.getresponse().status == 200
-    except OSError:
-        return False
-    finally:
-        connection.close()

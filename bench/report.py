@@ -1,20 +1,28 @@
 """From the numbers of several runs to one table for a person and one file for a program.
 
 Rules of this file: a number is the median over the runs, beside it half of (largest - smallest)
-over the median. A ratio is taken within each run, and its median shown. Other routers have a table
-of their own, beside the floor and routerd, and what each takes of what routerd does.
+over the median. A ratio is taken within each run, and its median shown.
 """
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from bench.peers import LEFT_OUT, PEERS
-from bench.session import SYSTEMS, Failures, Run
+from bench.peers import PEERS
+from bench.session import SYSTEMS, Run
 
-__all__ = ["beside_peers", "table", "to_data"]
+__all__ = [
+    "MEASURES",
+    "TITLES",
+    "Measure",
+    "about_the_machine",
+    "aligned",
+    "cell",
+    "ratio",
+    "table",
+    "to_data",
+]
 
 
 class Measure(NamedTuple):
@@ -45,7 +53,7 @@ MEASURES: Final = (
         beside="call_caller_cpu_us",
     ),
     Measure("call_caller_cpu_us", "caller CPU a call, 64 at once", "µs"),
-    Measure("added_call_caller_cpu_us", "of that above the raw client", "µs", 15),
+    Measure("added_call_caller_cpu_us", "of that above the smallest client", "µs", 15),
     Measure("call_cpu_us", "both together a call, the same", "µs"),
     Measure("call_alone_caller_cpu_us", "caller CPU a call, one at a time", "µs"),
     Measure("calls_per_second", "calls a second, 64 at once", ""),
@@ -84,35 +92,9 @@ TITLES: Final = {
     "sdk": "vendor SDK",
     "routerd": "routerd",
     "blocking": "routerd, blocking",
+    "frames": "smallest client",
 }
 RATIOS: Final = {"relay": "x relay", "direct": "x direct"}
-# What is compared with other routers. Of a library the CPU and the memory are those of the process
-# it is in, so CPU is compared by what caller and router take together.
-COMPARED: Final = (
-    "call_p50_us",
-    "call_p99_us",
-    "added_call_p50_us",
-    "added_call_p99_us",
-    "call_cpu_us",
-    "calls_per_second",
-    "paced_part_cpu_us",
-    "burst_part_cpu_us",
-    "first_part_p50_us",
-    "first_part_p99_us",
-    "added_first_part_p50_us",
-    "hang_up_p50_us",
-    "idle_pss_mb",
-    "held_stream_kib",
-    "ready_ms",
-)
-LABELS_BESIDE: Final = {
-    "call_cpu_us": "CPU a call, caller and router, 64 at once, µs",
-    "paced_part_cpu_us": "CPU a part, both, 100 streams x 20 ms, µs",
-    "burst_part_cpu_us": "CPU a part, both, 200 in a burst, µs",
-    "idle_pss_mb": "idle memory of the router or its process (PSS), MB",
-    "ready_ms": "process start to ready, or to a first answer, ms",
-}
-BESIDE: Final = ("direct", "relay", "sdk", "routerd")
 
 
 class Figure(NamedTuple):
@@ -134,12 +116,15 @@ def values_of(runs: list[Run], system: str, key: str | None) -> list[float]:
 
 
 def ratio(runs: list[Run], measure: Measure, to: str, system: str = "routerd") -> Figure | None:
-    """Compare routerd, or another system, to one, run by run."""
-    own = values_of(runs, system, measure.key)
-    other = values_of(runs, to, measure.key) or values_of(runs, to, measure.beside)
-    if not own or len(own) != len(other):
-        return None
-    return figure([mine / theirs for mine, theirs in zip(own, other, strict=True)])
+    """Compare routerd, or another system, to one, in each run that has both."""
+    ratios = []
+    for run in runs:
+        own = run.get(system, {}).get(measure.key)
+        others = run.get(to, {})
+        other = others.get(measure.key) or others.get(measure.beside or "")
+        if own is not None and other:
+            ratios.append(own / other)
+    return figure(ratios) if ratios else None
 
 
 def to_data(runs: list[Run], about: dict[str, Any]) -> dict[str, Any]:
@@ -193,48 +178,16 @@ def table(runs: list[Run], about: dict[str, Any]) -> str:
 
 
 def about_the_machine(runs: list[Run], about: dict[str, Any]) -> str:
+    """Say what was run, when and on what machine."""
     machine = about["machine"]
     reference = figure(values_of(runs, "machine", "reference_us"))
     return (
-        f"{machine['processor']}, {machine['cores']} cores, {machine['system']}, "
+        f"`{about['command']}` on {about['date']}, {machine['processor']}, "
+        f"{machine['cores']} cores, {machine['system']}, "
         f"{machine['python']}, uvloop {about['uvloop']}; median of {len(runs)} runs, "
         f"± half of (largest - smallest) over the median; load before: {machine['load_before']}; "
         f"reference work: {reference.median:,.0f} µs ±{reference.spread:.0%}"
     )
-
-
-def beside_peers(
-    runs: list[Run], failures: Sequence[Failures], what: dict[str, str], absent: Sequence[str]
-) -> str:
-    """Return the tables of other routers, what was on in each, and what there is no figure of.
-
-    `what` says of each that was measured what it is, `absent` why the others were not.
-    """
-    shown = [name for name in (*BESIDE, *PEERS) if name in runs[0]]
-    measured = [name for name in PEERS if name in runs[0]]
-    titles = TITLES | {name: peer.title for name, peer in PEERS.items()}
-    figures = [["", *(titles[name] for name in shown)]]
-    times = [["times what routerd takes", *(titles[name] for name in measured)]]
-    for measure in MEASURES:
-        if measure.key not in COMPARED:
-            continue
-        label = f"{measure.label}, {measure.unit}".removesuffix(", ")
-        label = LABELS_BESIDE.get(measure.key, label)
-        figures.append([label, *(cell(runs, measure, name) for name in shown)])
-        if not measure.key.startswith("added_"):
-            ratios = (ratio(runs, measure, "routerd", name) for name in measured)
-            cells = ["" if found is None else f"{found.median:.2g}" for found in ratios]
-            times.append([label.rpartition(", ")[0] or label, *cells])
-    missed = {
-        f"- {titles[name]} has no figure of {measure}: {reason}"
-        for each in failures
-        for name, reasons in each.items()
-        for measure, reason in reasons.items()
-    }
-    notes = [f"- {titles[name]} {what[name]}" for name in measured]
-    notes += sorted(missed)
-    notes += [f"- {line}" for line in (*absent, LEFT_OUT)]
-    return "\n".join([*aligned(figures), "", *aligned(times), "", *notes])
 
 
 def cell(runs: list[Run], measure: Measure, system: str) -> str:

@@ -15,10 +15,11 @@ from typing import Final
 
 import msgspec
 
+from bench.callers import first_answer, run_load
 from bench.load import Job, Sizes
 from bench.machine import Cores, pinned, reference_cpu_seconds
-from bench.peers import measure_peer
-from bench.systems import daemon, first_answer_ms, import_ms, relay, run_load
+from bench.measure_peers import measure_peer
+from bench.systems import daemon, import_ms, relay
 
 __all__ = ["SYSTEMS", "Failures", "Run", "one_run"]
 
@@ -33,6 +34,8 @@ SYSTEMS: Final = {
     "routerd": "routerd_client on asyncio and uvloop, through the daemon: ledger on, a log line a "
     "call to /dev/null, tracing off, the shortcut `fast` planned over the whole directory",
     "blocking": "the blocking routerd_client through the same daemon",
+    "frames": "the smallest asyncio client there can be of routerd's frames, through the same "
+    "daemon: the floor of the caller",
 }
 SDK_IS_SLOWER: Final = 4
 # Its pool takes the longer for a stream the more there are.
@@ -68,7 +71,8 @@ def one_run(
     run |= measure_routerd(cores, folder, sizes, port, tell)
     for name in peers:
         tell(name)
-        run[name], failures[name] = measure_peer(name, cores, folder, sizes, port)
+        found = measure_peer(name, cores, folder, sizes, port)
+        run[name], failures[name] = found.numbers, found.failed
     add_sums(run)
     add_differences(run)
     return run, failures
@@ -79,8 +83,9 @@ def measure_sdk(cores: Cores, sizes: Sizes, port: int) -> dict[str, float]:
     job = Job("sdk", port, sizes.divided(SDK_IS_SLOWER))
     fewer = msgspec.structs.replace(job.sizes, held=SDK_HELD)
     held = msgspec.structs.replace(job, held=True, sizes=fewer)
-    found = run_load(job, cores.system) | run_load(held, cores.system)
-    return {"ready_ms": first_answer_ms(job, cores.system), **found.numbers}
+    found = first_answer(job, cores.system)
+    found |= run_load(job, cores.system) | run_load(held, cores.system)
+    return found.numbers
 
 
 def measure_routerd(
@@ -93,8 +98,9 @@ def measure_routerd(
         ready = [running.ready_ms]
         job = Job("routerd", port, sizes, path=running.path, router=running.pid)
         run["routerd"] = run_load(job, cores.load).numbers
-        job = Job("blocking", port, sizes, path=running.path, router=running.pid)
-        run["blocking"] = run_load(job, cores.load).numbers
+        for name in ("frames", "blocking"):
+            job = msgspec.structs.replace(job, caller=name)
+            run[name] = run_load(job, cores.load).numbers
     tell("memory")
     with daemon(cores, folder, port) as running:
         ready.append(running.ready_ms)
@@ -121,5 +127,5 @@ def add_differences(run: Run) -> None:
             if key in run[name]:
                 run[name][f"added_{key}"] = run[name][key] - run["direct"][key]
     # What the client costs that speaks to routerd, beside one that does next to nothing.
-    extra = run["routerd"]["call_caller_cpu_us"] - run["relay"]["call_caller_cpu_us"]
-    run["routerd"]["added_call_caller_cpu_us"] = extra
+    key = "call_caller_cpu_us"
+    run["routerd"][f"added_{key}"] = run["routerd"][key] - run["frames"][key]

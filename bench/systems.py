@@ -1,4 +1,4 @@
-"""The processes of a bench: the fake provider, the relay, the daemon, and the callers.
+"""The servers of a bench: the fake provider, the relay, the daemon.
 
 Rules of this file: the daemon is started as anybody would start it, with a configuration file and
 default settings but for where the provider is. Nothing is written outside of the folder given.
@@ -8,40 +8,39 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import msgspec
-
-from bench.load import Job, Outcome
-from bench.machine import Cores, pinned
+from bench.machine import Cores, pinned, process_tree
 from routerd_client import Client, DaemonUnavailable
 
 __all__ = [
     "NO_CAP",
     "ROOT",
+    "Broken",
     "RunningDaemon",
     "collector",
     "daemon",
     "distance",
     "fake_provider",
-    "first_answer_ms",
     "import_ms",
+    "kill",
     "process",
     "relay",
-    "run_load",
+    "stopped_after",
     "wait_until",
 ]
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 START_SECONDS: Final = 30.0
-LOAD_SECONDS: Final = 120.0
+STOP_SECONDS: Final = 10.0
 CONFIGURATION: Final = """\
 [discovery]
 local_servers = false
@@ -57,14 +56,16 @@ NO_CAP: Final = """\
 window = "month"
 dollars = 1_000_000
 """
-# For an interpreter that is not this environment's: where the bench and routerd_client are.
-SOURCE: Final = os.pathsep.join(str(ROOT / name) for name in ("", "client", "proto"))
 IMPORT_TIME: Final = """\
 import time, msgspec
 began_at = time.perf_counter()
 import routerd_client
 print((time.perf_counter() - began_at) * 1000)
 """
+
+
+class Broken(SystemExit):
+    """A program of the bench does not do its part; the bench ends with that unless it is caught."""
 
 
 class RunningDaemon(NamedTuple):
@@ -77,28 +78,50 @@ class RunningDaemon(NamedTuple):
 
 @contextmanager
 def process(
-    command: list[str], core: int, folder: Path, environ: Mapping[str, str] | None = None
+    command: list[str],
+    core: int,
+    folder: Path,
+    environ: Mapping[str, str] | None = None,
+    *,
+    says: int = subprocess.PIPE,
 ) -> Iterator[subprocess.Popen[str]]:
-    """Run a program on a core until the block is left; what it says on stderr is thrown away."""
+    """Run a program on a core until the block is left; what it says on stderr is thrown away.
+
+    `says` is where its stdout goes: nobody reads a pipe but for the first line of it.
+    """
     environ = {"PATH": os.environ["PATH"], "HOME": str(folder), **(environ or {})}
     with pinned(core):
         running = subprocess.Popen(
             command,
             cwd=ROOT,
             env=environ,
-            stdout=subprocess.PIPE,
+            stdout=says,
             stderr=subprocess.DEVNULL,
             text=True,
         )
-    try:
+    with stopped_after(running):
         yield running
+
+
+@contextmanager
+def stopped_after(running: subprocess.Popen[str]) -> Iterator[None]:
+    """Leave neither a program nor what it has started behind, however the block is left."""
+    try:
+        yield
     finally:
+        family = process_tree(running.pid) if running.poll() is None else []
         running.terminate()
-        try:
-            running.communicate(timeout=10)
-        except subprocess.TimeoutExpired:
-            running.kill()
-            running.communicate()
+        with suppress(subprocess.TimeoutExpired):
+            running.communicate(timeout=STOP_SECONDS)
+        kill(family)
+        running.communicate()
+
+
+def kill(processes: Iterable[int]) -> None:
+    """End processes at once, those that have not ended yet."""
+    for one in processes:
+        with suppress(ProcessLookupError):
+            os.kill(one, signal.SIGKILL)
 
 
 @contextmanager
@@ -196,52 +219,10 @@ def wait_until(
     until = time.monotonic() + seconds
     while not condition():
         if running.poll() is not None:
-            raise SystemExit(f"{name} ended with {running.returncode}")
+            raise Broken(f"{name} ended with {running.returncode}")
         if time.monotonic() > until:
-            raise SystemExit(f"{name} did not start within {seconds:.0f} s")
+            raise Broken(f"{name} did not start within {seconds:g} s")
         pause.wait(0.002)
-
-
-def run_load(job: Job, core: int, python: str = sys.executable) -> Outcome:
-    """Run a caller process to its end and return what it measured."""
-    done = subprocess.run(
-        caller_command(job, core, python),
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": SOURCE},
-        capture_output=True,
-        text=True,
-        timeout=LOAD_SECONDS,
-        check=False,
-    )
-    if done.returncode:
-        raise SystemExit(f"the caller {job.caller} failed:\n{done.stderr}")
-    # A library may print too.
-    return msgspec.json.decode(done.stdout.splitlines()[-1], type=Outcome)
-
-
-def first_answer_ms(job: Job, core: int, python: str = sys.executable) -> float:
-    """Time a caller from the start of its process to its first answer."""
-    began_at = time.perf_counter()
-    with subprocess.Popen(
-        caller_command(msgspec.structs.replace(job, first=True), core, python),
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": SOURCE},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as running:
-        if running.stdout is None:
-            raise OSError("the caller has no output")
-        # A library may print too.
-        has_answer = any(line.startswith('{"numbers"') for line in running.stdout)
-        taken = (time.perf_counter() - began_at) * 1000
-    if not has_answer:
-        raise SystemExit(f"the caller {job.caller} got no answer")
-    return taken
-
-
-def caller_command(job: Job, core: int, python: str) -> list[str]:
-    return [python, "-m", "bench.load", str(core), msgspec.json.encode(job).decode()]
 
 
 def import_ms(core: int) -> float:

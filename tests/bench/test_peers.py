@@ -1,6 +1,6 @@
 """The bench of other routers: what it reads, what it prints, and what it does where one is missing.
 
-Nothing here needs a network. A router that is installed is measured; one that is not is skipped.
+Nothing here needs a network, and nothing is installed.
 """
 
 from __future__ import annotations
@@ -14,14 +14,17 @@ import msgspec
 import pytest
 
 from bench import install_peers, peers
+from bench.callers import run_load
 from bench.fake_provider import stream_pieces
 from bench.load import Job, Outcome, Sizes
 from bench.machine import choose_cores
+from bench.measure_peers import free_port
 from bench.peer_drivers import GatewayDriver, PartCounter
-from bench.peers import LEFT_OUT, PEERS, free_port, is_installed, measure_peer, missing
-from bench.report import beside_peers, to_data
+from bench.peers import LEFT_OUT, PEERS, is_installed, missing
+from bench.peers_report import beside_peers
+from bench.report import to_data
 from bench.session import Run
-from bench.systems import fake_provider, run_load
+from bench.systems import Broken, fake_provider
 
 SMALLEST = Sizes().divided(1000)
 STREAM = b"".join(stream_pieces(3))
@@ -83,7 +86,7 @@ def test_what_fails_is_said_and_the_rest_is_measured(tmp_path: Path) -> None:
     assert bad.numbers == {}
     assert len(bad.failed) == 6
     assert all(reason.startswith("Connection") for reason in bad.failed.values())
-    with pytest.raises(SystemExit, match="the caller gateway failed"):
+    with pytest.raises(Broken, match="the caller gateway failed"):
         run_load(msgspec.structs.replace(job, may_fail=False), cores.load)
 
 
@@ -126,50 +129,49 @@ def test_one_that_cannot_be_installed_is_told_in_a_line(
 
 def made_up(scale: float) -> Run:
     """Return a run in which a library takes twice what routerd does and a gateway fails."""
-    routerd = {"call_p50_us": 100 * scale, "call_cpu_us": 50 * scale, "idle_pss_mb": 40.0}
+    routerd = {
+        "call_p50_us": 100 * scale,
+        "call_cpu_us": 50 * scale,
+        "calls_per_second": 1000.0,
+        "idle_pss_mb": 40.0,
+    }
+    library = {key: 2 * value for key, value in routerd.items()}
     return {
         "machine": {"reference_us": 4000.0},
         "relay": {"call_p50_us": 10 * scale, "call_cpu_us": 5 * scale},
         "routerd": routerd,
-        "tensorzero": {key: 2 * value for key, value in routerd.items()},
-        "portkey": {},
+        "tensorzero": library | {"calls_per_second": 500.0},
+        "portkey": {"call_p50_us": 300.0} if scale == 1 else {},
     }
 
 
 def test_the_table_has_ratios_within_runs_and_says_what_is_missing() -> None:
     runs = [made_up(1), made_up(3)]
-    failures = [{"portkey": {"anything": "it did not start"}}] * 2
+    failures = [
+        {"portkey": {"calls at once": "TimeoutError"}},
+        {"portkey": {"calls at once": "TimeoutError", "one call": "TimeoutError"}},
+    ]
     what = {"tensorzero": "1.2: embedded", "portkey": "3.4: a gateway"}
     printed = beside_peers(runs, failures, what, ["LiteLLM: left out, it is not installed"])
     lines = printed.splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if "|" in line]
     assert rows[0] == ["", "relay", "routerd", "TensorZero", "Portkey"]
     found = {row[0]: row[1:] for row in rows[1:]}
-    assert found["one call, p50, µs"] == ["20 ±50%", "200 ±50%", "400 ±50%", ""]
-    assert found["one call, p50"] == ["2", ""]
+    assert found["one call, p50, µs"] == ["20 ±50%", "200 ±50%", "400 ±50%", "300 ±0%"]
+    assert found["CPU a call, caller and router, 64 at once, µs"][-2:] == ["200 ±50%", "failed"]
+    # Of the runs that have both.
+    assert found["one call, p50"] == ["2", "3"]
     assert found["idle memory of the router or its process (PSS)"] == ["2", ""]
-    assert lines[-5:] == [
+    # More of them is better.
+    assert found["calls a second, 64 at once: routerd's over theirs"] == ["2", ""]
+    assert lines[-6:] == [
         "- TensorZero 1.2: embedded",
         "- Portkey 3.4: a gateway",
-        "- Portkey has no figure of anything: it did not start",
+        "- Portkey has no figure of calls at once in 2 of 2 runs: TimeoutError",
+        "- Portkey has no figure of one call in 1 of 2 runs: TimeoutError",
         "- LiteLLM: left out, it is not installed",
         f"- {LEFT_OUT}",
     ]
     measured = to_data(runs, {})["measures"]["call_cpu_us"]
     assert measured["ratios"]["tensorzero_to_routerd"]["values"] == (2.0, 2.0)
     assert set(measured["systems"]) == {"relay", "routerd", "tensorzero"}
-
-
-@pytest.mark.alone
-@pytest.mark.parametrize("name", PEERS)
-def test_one_that_is_installed_is_measured(name: str, tmp_path: Path) -> None:
-    if (reason := missing(PEERS[name])) is not None:
-        pytest.skip(reason)
-    cores = choose_cores()
-    with fake_provider(cores, tmp_path) as port:
-        numbers, failed = measure_peer(name, cores, tmp_path, SMALLEST, port)
-    assert peers.about(PEERS[name])[0].isdigit()
-    # That the provider is hung up on is a promise of the others', not of the bench.
-    assert set(failed) <= {"a hang-up"}
-    assert {"call_p50_us", "paced_part_caller_cpu_us", "idle_pss_mb", "ready_ms"} < set(numbers)
-    assert min(numbers.values()) > 0
