@@ -26,6 +26,7 @@ class RawConnection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport
+        self.is_lost = False
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[None] | None = None
         self._received: list[bytes] = []
@@ -38,6 +39,7 @@ class RawConnection(asyncio.Protocol):
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.is_lost = True
         self._received.append(b"")
         self._wake()
 
@@ -66,8 +68,10 @@ class RawClient:
         self._idle: list[RawConnection] = []
 
     async def _connect(self) -> RawConnection:
-        if self._idle:
-            return self._idle.pop()
+        while self._idle:
+            # Who was idle for some seconds may have been hung up on.
+            if not (connection := self._idle.pop()).is_lost:
+                return connection
         loop = asyncio.get_running_loop()
         if self._path is not None:
             _, connection = await loop.create_unix_connection(RawConnection, self._path)

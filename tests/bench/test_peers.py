@@ -15,7 +15,7 @@ import pytest
 
 from bench import install_peers, peers
 from bench.callers import run_load
-from bench.fake_provider import stream_pieces
+from bench.fake_provider import TEXT, stream_pieces
 from bench.load import Job, Outcome, Sizes
 from bench.machine import choose_cores
 from bench.measure_peers import free_port
@@ -69,6 +69,42 @@ def test_a_gateway_that_refuses_is_told_by_its_first_line() -> None:
         thread.start()
         try:
             asyncio.run(call_and_stream(server.server_port))
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class OneAnswer(BaseHTTPRequestHandler):
+    """A gateway that answers a call and then hangs up, as they do after some idle seconds."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        body = TEXT.encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+        self.close_connection = True
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_a_connection_that_was_closed_while_idle_is_not_used_again() -> None:
+    async def call_twice(port: int) -> None:
+        driver = GatewayDriver(port, {})
+        for _ in range(2):
+            await driver.call()
+            await asyncio.sleep(0.2)
+        await driver.close()
+
+    with HTTPServer(("127.0.0.1", 0), OneAnswer) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            asyncio.run(call_twice(server.server_port))
         finally:
             server.shutdown()
             thread.join()
