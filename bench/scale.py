@@ -1,7 +1,7 @@
 """What a call costs as load and history grow: streams that are open, records in the ledger.
 
-    .venv/bin/python bench/scale.py [--quick] [--turns N] [--ten-million] [--folder DIR]
-        [--json FILE]
+    .venv/bin/python bench/scale.py [--quick] [--turns N] [--only streams|records] [--ten-million]
+        [--folder DIR] [--json FILE]
 
 Rules of this file: CPU of the daemon's process, its ledger's thread included, on a core of its own.
 What is compared is measured in turns, so that a neighbour disturbs all alike; a number is the least
@@ -199,53 +199,62 @@ def cell(turns: Iterable[Numbers], key: str, decimals: int = 0) -> str:
     return f"{least:,.{decimals}f}{more}"
 
 
-def rows_of(label: str, column: Column, lines: Iterable[tuple[str, str]]) -> list[list[str]]:
-    head = [label, *(f"{size:,}" for size in column)]
-    return [head, *([text, *(cell(column[size], key) for size in column)] for text, key in lines)]
+KINDS: Final = {"streams": measure_streams, "records": measure_records}
+# The head of a table and its lines, each with what it shows.
+ROWS: Final = {
+    "streams": (
+        "streams that are open",
+        {
+            "CPU a call beside them, µs": "call_router_cpu_us",
+            "CPU a part of theirs, µs": "part_router_cpu_us",
+        },
+    ),
+    "records": (
+        "records in the ledger",
+        {
+            "CPU a call, the ledger's thread included, µs": "call_router_cpu_us",
+            "one call, p50, µs": "call_p50_us",
+            "process start to ready, ms": "ready_ms",
+            "size of the ledger, MB": "ledger_mb",
+        },
+    ),
+}
 
 
-def report(machine: dict[str, Any], streams: Column, records: Column) -> str:
+def rows_of(head: str, lines: dict[str, str], column: Column) -> list[list[str]]:
+    rows = [[text, *(cell(column[size], key) for size in column)] for text, key in lines.items()]
+    return [[head, *(f"{size:,}" for size in column)], *rows]
+
+
+def report(machine: dict[str, Any], turns: int, found: dict[str, Column]) -> str:
     """Return a table for each way to grow, as markdown, below a line on the machine."""
-    turns = len(streams[min(streams)])
     head = (
         f"{machine['processor']}, {machine['cores']} cores, {machine['system']}, "
         f"{machine['python']}; the least of {turns} turns, + the largest over the least; "
         f"load before: {machine['load_before']}"
     )
-    open_rows = rows_of(
-        "streams that are open",
-        streams,
-        [
-            ("CPU a call beside them, µs", "call_router_cpu_us"),
-            ("CPU a part of theirs, µs", "part_router_cpu_us"),
-        ],
-    )
-    ledger_rows = rows_of(
-        "records in the ledger",
-        records,
-        [
-            ("CPU a call, the ledger's thread included, µs", "call_router_cpu_us"),
-            ("one call, p50, µs", "call_p50_us"),
-            ("process start to ready, ms", "ready_ms"),
-            ("size of the ledger, MB", "ledger_mb"),
-        ],
-    )
-    return "\n\n".join([head, "\n".join(aligned(open_rows)), "\n".join(aligned(ledger_rows))])
+    tables = (aligned(rows_of(*ROWS[kind], column)) for kind, column in found.items())
+    return "\n\n".join([head, *("\n".join(table) for table in tables)])
 
 
-def main(arguments: list[str]) -> int:
-    """Measure; returns the exit code."""
+def options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="bench/scale.py", description="Measure what a call costs as load and history grow."
     )
     parser.add_argument("--turns", type=int, default=TURNS, help=f"default {TURNS}")
     parser.add_argument("--quick", action="store_true", help="less of everything: a look only")
+    parser.add_argument("--only", choices=KINDS, help="one of the two tables")
     parser.add_argument(
         "--ten-million", action="store_true", help="a ledger of ten million records too"
     )
     parser.add_argument("--folder", type=Path, help="a folder on the disk to measure")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the numbers go")
-    chosen = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: list[str]) -> int:
+    """Measure; returns the exit code."""
+    chosen = options().parse_args(arguments)
     sizes = QUICK if chosen.quick else Sizes()
     if chosen.ten_million:
         sizes = msgspec.structs.replace(sizes, records=(*sizes.records, MOST_RECORDS))
@@ -257,13 +266,16 @@ def main(arguments: list[str]) -> int:
         pinned(cores.load),
         fake_provider(cores, Path(name)) as port,
     ):
-        streams = measure_streams(Path(name), port, sizes, chosen.turns, tell)
-        records = measure_records(Path(name), port, sizes, chosen.turns, tell)
+        found = {
+            kind: measure(Path(name), port, sizes, chosen.turns, tell)
+            for kind, measure in KINDS.items()
+            if chosen.only in {None, kind}
+        }
     tell("")
     file = chosen.json or Path(tempfile.mkdtemp(prefix="routerd-bench-"), "scale.json")
-    data = {"machine": machine, "quick": chosen.quick, "streams": streams, "records": records}
+    data = {"machine": machine, "quick": chosen.quick, **found}
     file.write_bytes(msgspec.json.format(msgspec.json.encode(data)))
-    print(report(machine, streams, records))
+    print(report(machine, chosen.turns, found))
     print(f"\nall numbers: {file}")
     return 0
 
