@@ -19,7 +19,7 @@ import msgspec
 
 from bench.load import DEAF, Job, Outcome, names_of
 from bench.machine import process_tree
-from bench.systems import ROOT, Broken, kill, stopped_after
+from bench.systems import ROOT, Broken, kill, started
 
 __all__ = ["first_answer", "run_load"]
 
@@ -62,19 +62,22 @@ def run_load(job: Job, core: int, python: str = sys.executable) -> Outcome:
 
 def run_once(job: Job, core: int, python: str) -> Ended:
     """Run one process."""
-    running = subprocess.Popen(
-        [python, "-m", "bench.load", str(core)],
-        cwd=ROOT,
-        # Not the person's own: there may be keys in it, or a proxy.
-        env={"PATH": os.environ["PATH"], "HOME": str(Path.home()), "PYTHONPATH": SOURCE},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+
+    def start() -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [python, "-m", "bench.load", str(core)],
+            cwd=ROOT,
+            # Not the person's own: there may be keys in it, or a proxy.
+            env={"PATH": os.environ["PATH"], "HOME": str(Path.home()), "PYTHONPATH": SOURCE},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
     seconds = START_SECONDS + DEAF * job.sizes.measure_seconds * len(names_of(job))
     reason = None
-    with stopped_after(running):
+    with started(start) as running:
         try:
             said, complaint = running.communicate(msgspec.json.encode(job).decode(), seconds)
         except subprocess.TimeoutExpired:

@@ -24,7 +24,7 @@ from bench.peers import PEERS, about, missing
 from bench.peers_report import beside_peers
 from bench.report import about_the_machine, table, to_data
 from bench.session import Failures, Run, one_run
-from bench.systems import fake_provider
+from bench.systems import ENDINGS, fake_provider
 
 __all__ = ["main"]
 
@@ -49,16 +49,16 @@ def options() -> argparse.ArgumentParser:
 
 def main(arguments: list[str]) -> int:
     """Measure; returns the exit code."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in ENDINGS:
         signal.signal(number, signal.default_int_handler)
     try:
-        return run(options().parse_args(arguments), arguments)
+        return run(options().parse_args(arguments))
     except KeyboardInterrupt:
         sys.stderr.write("\nstopped\n")
         return STOPPED
 
 
-def run(chosen: argparse.Namespace, arguments: list[str]) -> int:
+def run(chosen: argparse.Namespace) -> int:
     """Measure what was chosen, and tell it."""
     if chosen.document:
         check(DOCUMENT, ROUTERD, *([BESIDE_PEERS] if chosen.peers else []))
@@ -68,7 +68,7 @@ def run(chosen: argparse.Namespace, arguments: list[str]) -> int:
     peers = [name for name, reason in reasons.items() if reason is None]
     facts = {
         "date": time.strftime("%d %B %Y").lstrip("0"),
-        "command": " ".join(["bench/run.py", *arguments]),
+        "command": command_of(chosen),
         "machine": describe(),
         "versions": {name: version(name) for name in ("routerd", "aiohttp", "httpx", "msgspec")},
         "uvloop": version("uvloop"),
@@ -90,6 +90,14 @@ def run(chosen: argparse.Namespace, arguments: list[str]) -> int:
             fill(DOCUMENT, place, text)
     print(f"all numbers: {file}")
     return 0
+
+
+def command_of(chosen: argparse.Namespace) -> str:
+    """Return what would measure the same again; where the numbers went is nobody's business."""
+    words = [f"--{name}" for name in ("quick", "peers", "document") if getattr(chosen, name)]
+    if chosen.runs:
+        words.append(f"--runs {chosen.runs}")
+    return " ".join([".venv/bin/python bench/run.py", *words])
 
 
 def measure(count: int, sizes: Sizes, peers: list[str]) -> tuple[list[Run], list[Failures]]:

@@ -65,12 +65,12 @@ class RawClient:
     def __init__(self, *, port: int = 0, path: str | None = None) -> None:
         self._port = port
         self._path = path
-        self._idle: list[RawConnection] = []
+        self.idle: list[RawConnection] = []
 
     async def _connect(self) -> RawConnection:
-        while self._idle:
+        while self.idle:
             # Who was idle for some seconds may have been hung up on.
-            if not (connection := self._idle.pop()).is_lost:
+            if not (connection := self.idle.pop()).is_lost:
                 return connection
         loop = asyncio.get_running_loop()
         if self._path is not None:
@@ -92,7 +92,7 @@ class RawClient:
             raise ValueError(f"it answers with {first_line(head)}")
         while len(body) < int(length[1]):
             body += await connection.read()
-        self._idle.append(connection)
+        self.idle.append(connection)
         return body
 
     async def stream(self, request: bytes) -> AsyncGenerator[bytes, None]:
@@ -109,16 +109,16 @@ class RawClient:
                 tail = (tail + data[-len(STREAM_END) :])[-len(STREAM_END) :]
                 is_whole = tail == STREAM_END
                 yield data
-            self._idle.append(connection)
+            self.idle.append(connection)
         finally:
             if not is_whole:
                 connection.transport.abort()
 
     def close(self) -> None:
         """Close what is idle."""
-        for connection in self._idle:
+        for connection in self.idle:
             connection.transport.abort()
-        self._idle.clear()
+        self.idle.clear()
 
 
 def first_line(head: bytes) -> str:

@@ -184,10 +184,16 @@ def about_the_machine(runs: list[Run], about: dict[str, Any]) -> str:
     return (
         f"`{about['command']}` on {about['date']}, {machine['processor']}, "
         f"{machine['cores']} cores, {machine['system']}, "
-        f"{machine['python']}, uvloop {about['uvloop']}; median of {len(runs)} runs, "
-        f"± half of (largest - smallest) over the median; load before: {machine['load_before']}; "
-        f"reference work: {reference.median:,.0f} µs ±{reference.spread:.0%}"
+        f"{machine['python']}, uvloop {about['uvloop']}; {of_runs(len(runs))}; "
+        f"load before: {machine['load_before']}; "
+        f"reference work: {written(reference, 0)} µs"
     )
+
+
+def of_runs(count: int) -> str:
+    if count == 1:
+        return "one run"
+    return f"median of {count} runs, ± half of (largest - smallest) over the median"
 
 
 def cell(runs: list[Run], measure: Measure, system: str) -> str:
@@ -195,7 +201,13 @@ def cell(runs: list[Run], measure: Measure, system: str) -> str:
     if not values:
         return ""
     found = figure([value / measure.scale for value in values])
-    return f"{found.median:,.{measure.decimals}f} ±{found.spread:.0%}"
+    return written(found, measure.decimals)
+
+
+def written(found: Figure, decimals: int) -> str:
+    """Write a figure with its spread, where it is of several runs."""
+    text = f"{found.median:,.{decimals}f}"
+    return f"{text} ±{found.spread:.0%}" if len(found.values) > 1 else text
 
 
 def aligned(rows: list[list[str]]) -> list[str]:

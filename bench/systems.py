@@ -22,6 +22,7 @@ from bench.machine import Cores, pinned, process_tree
 from routerd_client import Client, DaemonUnavailable
 
 __all__ = [
+    "ENDINGS",
     "NO_CAP",
     "ROOT",
     "Broken",
@@ -34,13 +35,15 @@ __all__ = [
     "kill",
     "process",
     "relay",
-    "stopped_after",
+    "started",
     "wait_until",
 ]
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 START_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 10.0
+# What tells a bench to end: Ctrl-C, `kill`, and a terminal that is closed.
+ENDINGS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 CONFIGURATION: Final = """\
 [discovery]
 local_servers = false
@@ -90,31 +93,66 @@ def process(
     `says` is where its stdout goes: nobody reads a pipe but for the first line of it.
     """
     environ = {"PATH": os.environ["PATH"], "HOME": str(folder), **(environ or {})}
-    with pinned(core):
-        running = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=environ,
-            stdout=says,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-    with stopped_after(running):
+
+    def start() -> subprocess.Popen[str]:
+        with pinned(core):
+            return subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=environ,
+                stdout=says,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
+
+    with started(start) as running:
         yield running
 
 
 @contextmanager
-def stopped_after(running: subprocess.Popen[str]) -> Iterator[None]:
-    """Leave neither a program nor what it has started behind, however the block is left."""
+def started(start: Callable[[], subprocess.Popen[str]]) -> Iterator[subprocess.Popen[str]]:
+    """Run what `start` starts; leave neither it nor what it has started behind.
+
+    However the block is left, and whenever a signal comes.
+    """
+    running = None
+    try:
+        with uninterrupted():
+            running = start()
+        yield running
+    finally:
+        if running is not None:
+            with uninterrupted():
+                stop(running)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Keep what tells this process to end for the end of the block; then KeyboardInterrupt."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread is told
+        return
+    told: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _: told.append(number)) for number in ENDINGS
+    }
     try:
         yield
     finally:
-        family = process_tree(running.pid) if running.poll() is None else []
-        running.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            running.communicate(timeout=STOP_SECONDS)
-        kill(family)
-        running.communicate()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if told:
+            raise KeyboardInterrupt
+
+
+def stop(running: subprocess.Popen[str]) -> None:
+    """End a process and all that it has started, in the end without asking."""
+    family = process_tree(running.pid) if running.poll() is None else []
+    running.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        running.communicate(timeout=STOP_SECONDS)
+    kill(family)
+    running.communicate()
 
 
 def kill(processes: Iterable[int]) -> None:

@@ -23,12 +23,12 @@ SMALLEST = Sizes(
     measure_seconds=8,
     warm_calls=1,
     calls=5,
-    calls_at_once=20,
+    calls_at_once=64,
     paced_parts=5,
     burst_rounds=1,
     first_parts=10,
     hang_ups=1,
-    held=5,
+    held=10,
 )
 KEY = "Bearer sk-not-for-anybody-else"
 # What each measure gives.

@@ -14,20 +14,10 @@ import pytest
 
 from bench import main
 from bench.document import BEGIN, DOCUMENT, END, NoPlace, check, fill
-from bench.load import Sizes
 from bench.report import MEASURES, TITLES
 from bench.session import SYSTEMS
+from tests.bench.test_peer_failures import SMALLEST
 
-SMALLEST = Sizes(
-    warm_calls=1,
-    calls=5,
-    calls_at_once=64,
-    paced_parts=5,
-    burst_rounds=1,
-    first_parts=10,
-    hang_ups=1,
-    held=10,
-)
 PROGRAM = Path(__file__).resolve().parents[2] / "bench" / "run.py"
 
 
@@ -47,8 +37,11 @@ def test_it_writes_a_table_with_what_was_on_and_a_file_with_ratios_and_spreads(
     monkeypatch.setattr(main, "DOCUMENT", document)
     file = tmp_path / "bench.json"
     arguments = ["--quick", "--runs=1", "--peers", "--document", f"--json={file}"]
-    assert main.run(main.options().parse_args(arguments), arguments) == 0
+    assert main.run(main.options().parse_args(arguments)) == 0
     printed = capsys.readouterr().out
+    assert printed.startswith(
+        "`.venv/bin/python bench/run.py --quick --peers --document --runs 1` on "
+    )
     rows = rows_of(printed)
     for measure in MEASURES:
         label = f"{measure.label}, {measure.unit}".removesuffix(", ")
