@@ -114,15 +114,16 @@ class FrameDriver:
     async def call(self) -> None:
         connection = await self._begin(self._messages, stream=False)
         text = ""
-        ended: DaemonFrame | None = None
-        while type(ended) is not CallEnded:
+        ended: CallEnded | None = None
+        while ended is None:
             for frame in await connection.read():
                 if type(frame) is TextDelta:
                     text += frame.text
-                ended = frame
+                elif type(frame) is CallEnded:
+                    ended = frame
         self._idle.append(connection)
         if text != TEXT:
-            raise ValueError("not the provider's answer")
+            raise ValueError(f"not the provider's answer, but {ended.error}")
 
     async def stream(self, parts: int, gap: int) -> AsyncGenerator[int, None]:
         connection = await self._begin(messages(behaviour_of(parts, gap)), stream=True)

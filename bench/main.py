@@ -112,7 +112,7 @@ def measure(count: int, sizes: Sizes, peers: list[str]) -> tuple[list[Run], list
             for number in range(1, count + 1):
 
                 def tell(system: str, number: int = number) -> None:
-                    sys.stderr.write(f"\rrun {number} of {count}: {system:15}")
+                    sys.stderr.write(f"\rrun {number} of {count}: {system:20}")
                     sys.stderr.flush()
 
                 run, failed = one_run(cores, folder, sizes, port, tell, peers)
