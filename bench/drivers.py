@@ -31,6 +31,8 @@ TARGET: Final = "fast"
 SYSTEM: Final = "You are a careful assistant. " * 12
 NOTE: Final = "Summarise the following note in two sentences. " * 10
 MAX_OUTPUT_TOKENS: Final = 256
+# How the fake provider writes a part of the text.
+PART: Final = b'"delta":{"content"'
 # At a hundred streams it is too busy to connect within its default of five seconds.
 SDK_SECONDS: Final = 60.0
 
@@ -85,9 +87,13 @@ class RawDriver:
     async def stream(self, parts: int, gap: int) -> AsyncGenerator[int, None]:
         body = self._body(messages(behaviour_of(parts, gap)), stream=True)
         stream = self._client.stream(post(body))
+        tail = b""
         try:
             async for data in stream:
-                yield data.count(b'"delta":{"content"')
+                seen = tail + data
+                yield seen.count(PART)
+                # Shorter than what is counted: a read may end inside of it.
+                tail = seen[1 - len(PART) :]
         finally:
             await stream.aclose()
 

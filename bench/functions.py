@@ -34,6 +34,7 @@ from bench.drivers import (
     complete_blocking,
     messages,
 )
+from bench.frame_client import FrameDriver
 from bench.machine import Cores, choose_cores, pinned
 from bench.report import aligned
 from bench.systems import daemon, fake_provider
@@ -129,9 +130,13 @@ def measure(cores: Cores, folder: Path, port: int) -> list[tuple[str, float, flo
             calls = in_thread(lambda: make_calls(client, CALLS)) / CALLS
             parts = in_thread(lambda: read_stream(client, PARTS)) / PARTS
         found.append(("routerd_client, blocking", calls, parts))
-        driver: Driver = RouterdDriver(running.path)
-        found.append(("routerd_client, asyncio", *in_driver(loop, driver)))
-        loop.run_until_complete(driver.close())
+        clients: dict[str, Driver] = {
+            "routerd_client, asyncio": RouterdDriver(running.path),
+            "the smallest client of its frames": FrameDriver(running.path),
+        }
+        for who, client_driver in clients.items():
+            found.append((who, *in_driver(loop, client_driver)))
+            loop.run_until_complete(client_driver.close())
     driver = RawDriver(port=port)
     found.append(("the bench's raw client", *in_driver(loop, driver)))
     loop.run_until_complete(driver.close())

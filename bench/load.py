@@ -208,13 +208,12 @@ async def run(job: Job) -> None:
         if not job.may_fail:
             tell(Outcome(await taken, measure=name))
             continue
-        signal.alarm(DEAF * seconds)
+        signal.alarm(DEAF * seconds)  # the last one is for the end too
         try:
             async with asyncio.timeout(seconds):
                 tell(Outcome(await taken, measure=name))
         except Exception as error:  # noqa: BLE001 - a stranger's program: it is said, not judged
             tell(Outcome(failed={name: reason_of(error)}, measure=name))
-        signal.alarm(0)
     if job.caller == "tensorzero":
         os._exit(0)  # the loop's end would wait for the streams that were left
     await driver.close()

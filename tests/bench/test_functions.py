@@ -37,12 +37,16 @@ def test_the_table_names_everybody_and_no_client_takes_a_detour() -> None:
         "the daemon",
         "routerd_client, blocking",
         "routerd_client, asyncio",
+        "the smallest client of its frames",
         "the bench's raw client",
     ]
     for name, most in MOST_FUNCTIONS.items():
         calls, parts = found[f"routerd_client, {name}"]
         assert 0 < calls < most[0]
         assert 0 < parts < most[1]
+    least_calls, least_parts = found["the smallest client of its frames"]
+    assert least_calls < found["routerd_client, asyncio"][0] / 2
+    assert least_parts < found["routerd_client, asyncio"][1] / 2
 
 
 def test_the_documents_show_programs_that_are_there() -> None:
