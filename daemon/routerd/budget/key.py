@@ -67,8 +67,8 @@ class Key:
     provider said so itself. `is_limited`: its minute has limits.
     `told` is what its provider says is left of its own limits, each with the time up to which that
     holds. By that nothing is left until `used_up_until`. `resting` are the deployments that it was
-    refused for alone. Its `provider` is among the `stirred` ones from when any of that is first said
-    of it: the others need no look.
+    refused for alone. Its `provider` is among the `stirred` ones from when any of that is first
+    said of it: the others need no look.
     """
 
     __slots__ = (
