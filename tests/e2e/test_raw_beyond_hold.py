@@ -167,7 +167,7 @@ async def assert_refused(client: Client, wire: Wire) -> None:
     assert "policies.default.raw_beyond_hold = true would permit it" in str(caught.value)
     # A call that is only asked about is told the same.
     said = [{"role": "user", "content": SAID}]
-    options = {"raw": {wire.provider: wire.raw}}
+    options: dict[str, Any] = {"raw": {wire.provider: wire.raw}}
     with pytest.raises(CallerError) as planned:
         await client.acommand("plan", target=wire.model, messages=said, options=options)
     assert planned.value.details["place"] == caught.value.details["place"]
