@@ -442,7 +442,10 @@ def test_content_that_cannot_be_given_out_is_noted() -> None:
         "content of kind novel_start was left out",
         "content of kind novel was left out",
     ]
+    # What the vendor's own tools did is no such content: it goes back, and that is said.
     _, outcome = decode(ANTHROPIC, [block(1, type="web_search_tool_result", content=[]) + STOP])
-    assert outcome.notes == []
+    assert outcome.notes == [
+        "a part of the answer is not shown, and goes back: web_search_tool_result"
+    ]
     _, outcome = decode(ANTHROPIC, [delta(1, "novel_delta", novel="It was") + STOP])
     assert "It was" not in str(outcome.notes)
