@@ -102,7 +102,7 @@ class Book:
     """Directory and policies, prepared; PolicyMistake where the policies contradict themselves."""
 
     def __init__(self, directory: Directory, document: PolicyDocument) -> None:
-        self.directory = directory
+        self.directory = directory.prepared()
         self.document = document
         self.budgeting = document.budgeting
         self.words = WordRules(document.rules)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from functools import cached_property
 from types import MappingProxyType
 from typing import Final
 
@@ -103,13 +104,22 @@ class Directory:
         self.classes = MappingProxyType(entries.classes)
         self.shortcuts = MappingProxyType(entries.shortcuts)
         self._serving = self._deployments_by_model()
-        self._resolutions = Resolver(
+
+    @cached_property
+    def _resolutions(self) -> dict[str, Resolution]:
+        """What each name stands for; not worked out for a directory that is only built upon."""
+        return Resolver(
             models=self.models,
             deployments=self.deployments,
             serving=self._serving,
             classes=self.classes,
             shortcuts=self.shortcuts,
         ).resolve_everything()
+
+    def prepared(self) -> Directory:
+        """Return this directory with its names worked out: the first call need not wait for it."""
+        _ = self._resolutions
+        return self
 
     def resolve(self, target: str) -> Resolution:
         """Return what a name stands for; UnknownTarget names what resembles it.
