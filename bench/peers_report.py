@@ -15,7 +15,7 @@ from bench.peers import LEFT_OUT, PEERS
 from bench.report import MEASURES, TITLES, Measure, aligned, cell, ratio
 from bench.session import Failures, Run
 
-__all__ = ["FAILED", "beside_peers"]
+__all__ = ["FAILED", "beside_peers", "two_digits"]
 
 COMPARED: Final = (
     "call_p50_us",
@@ -91,8 +91,12 @@ def times_of(runs: list[Run], measure: Measure, measured: Sequence[str]) -> list
             found = ratio(runs, measure, name)
         else:
             found = ratio(runs, measure, "routerd", name)
-        cells.append("" if found is None else f"{found.median:.2g}")
+        cells.append("" if found is None else two_digits(found.median))
     return cells
+
+
+def two_digits(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def failed_notes(failures: Sequence[Failures], titles: dict[str, str], runs: int) -> list[str]:

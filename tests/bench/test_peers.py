@@ -21,7 +21,7 @@ from bench.machine import choose_cores
 from bench.measure_peers import free_port
 from bench.peer_drivers import GatewayDriver, PartCounter
 from bench.peers import LEFT_OUT, PEERS, is_installed, missing
-from bench.peers_report import beside_peers
+from bench.peers_report import beside_peers, two_digits
 from bench.raw_client import RawClient, post
 from bench.report import to_data
 from bench.session import Run
@@ -163,6 +163,15 @@ def test_one_that_cannot_be_installed_is_told_in_a_line(
     assert said[1].startswith("portkey cannot be installed and is left out: ")
     assert len(said) == 2
     assert not is_installed("portkey")
+
+
+def test_a_ratio_is_written_in_full() -> None:
+    assert [two_digits(value) for value in (0.126, 9.94, 22.4, 152.0)] == [
+        "0.13",
+        "9.9",
+        "22",
+        "152",
+    ]
 
 
 def made_up(scale: float) -> Run:
