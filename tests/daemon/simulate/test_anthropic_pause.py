@@ -1,7 +1,6 @@
 """An answer of Anthropic's that pauses goes on through the adapter, and its client reads the same.
 
-The search is put beside what the adapter has written: callers cannot ask for one, whose fee nobody
-can bound before the call.
+The search is put beside what the adapter has written: it is a parameter of the vendor's alone.
 """
 
 from __future__ import annotations
