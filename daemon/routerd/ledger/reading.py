@@ -44,6 +44,7 @@ ID: Final = re.compile(f"[0-9a-f]{{{MIN_PREFIX_DIGITS},32}}")
 # Sorts after every hex digit.
 AFTER_HEX: Final = "g"
 BUSY_SECONDS: Final = 5.0
+HOUR_MS: Final = 3_600_000
 
 
 class AmbiguousId(ValueError):  # noqa: N818 - it says what is wrong with the id
@@ -83,11 +84,12 @@ class LedgerReader:
         return self._records("ORDER BY decision_id DESC LIMIT ?", (limit,))
 
     def find_call(self, call_id: str, peer_uid: int | None, since_ms: int) -> Record | None:
-        """Return the newest call that a user's client gave an id, if it came in since then."""
+        """Return the newest call that a user's client gave an id, of the two hours since then."""
+        first_hour = since_ms // HOUR_MS
         found = self._records(
-            "WHERE call_id = ? AND peer_uid IS ? AND received_at_ms >= ? "
-            "ORDER BY decision_id DESC LIMIT 1",
-            (call_id, peer_uid, since_ms),
+            "WHERE received_at_ms / 3600000 IN (?, ?, ?) AND call_id = ? AND peer_uid IS ? "
+            "AND received_at_ms >= ? ORDER BY decision_id DESC LIMIT 1",
+            (first_hour, first_hour + 1, first_hour + 2, call_id, peer_uid, since_ms),
         )
         return found[0] if found else None
 

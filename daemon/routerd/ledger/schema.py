@@ -1,9 +1,9 @@
 """The tables, and the numbered steps that lead to them.
 
 Rules of this file: a step that was released is never changed; a new one is added at the end. A step
-only adds, so that a daemon of the version before can still read, and its SQL is written out, so
-that it does the same for ever. Money is whole nanodollars, times are whole microseconds or
-milliseconds since the epoch, days and months are those of UTC.
+only adds, or drops an index, so that a daemon of the version before can still read, and its SQL is
+written out, so that it does the same for ever. Money is whole nanodollars, times are whole
+microseconds or milliseconds since the epoch, days and months are those of UTC.
 """
 
 from __future__ import annotations
@@ -330,12 +330,20 @@ TOKEN_RATES: Final = (
     """,
 )
 
+# A client's ids have no order: an index of them alone has each new call on another page, of as many
+# as there are calls. Beside the hour it meets pages of that hour only.
+HOURS: Final = (
+    "CREATE INDEX calls_by_hour_and_call_id ON calls (received_at_ms / 3600000, call_id)",
+    "DROP INDEX calls_by_call_id",
+)
+
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     CALLS,
     MONEY,
     DIGEST,
     UNDIGESTED,
     TOKEN_RATES,
+    HOURS,
 )
 
 

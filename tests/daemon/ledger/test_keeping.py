@@ -40,6 +40,16 @@ async def test_a_call_is_found_by_what_its_client_calls_it(open_ledger: OpenLedg
         assert await ledger.find_call("other", 1000, NOON_MS) is None
 
 
+async def test_an_hour_that_ends_between_two_copies_hides_none(open_ledger: OpenLedger) -> None:
+    async with open_ledger() as ledger:
+        for number, minutes in enumerate((-1, 59, 60, 119)):
+            ledger.write(small_record(minutes * 60_000, call_id=f"call-{number}", peer_uid=1))
+        assert await ledger.find_call("call-0", 1, NOON_MS) is None
+        for number in (1, 2, 3):
+            assert await ledger.find_call(f"call-{number}", 1, NOON_MS) is not None
+            assert await ledger.find_call(f"call-{number}", 1, NOON_MS - 59 * 60_000) is not None
+
+
 async def test_a_call_that_no_disk_took_is_found(open_ledger: OpenLedger, path: Path) -> None:
     async with open_ledger(writing=WriterSettings(busy_milliseconds=1)) as ledger:
         ledger.write(full_record(1))
