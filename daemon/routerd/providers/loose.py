@@ -95,5 +95,7 @@ def _as_it_is(value: Any) -> Any:
 
 
 def _as_count(value: Any) -> int | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return max(int(value), 0) if is_number and math.isfinite(value) else None
+    if isinstance(value, float):
+        return max(int(value), 0) if math.isfinite(value) else None
+    # A whole number may be larger than any float is.
+    return max(value, 0) if isinstance(value, int) and not isinstance(value, bool) else None

@@ -56,6 +56,7 @@ class Outer(Struct, rename="camel"):
         ({"oneInner": {"count": True}}, Outer(Inner())),
         ({"oneInner": {"count": float("inf")}}, Outer(Inner())),
         ({"oneInner": {"count": 10**30}}, Outer(Inner(count=10**30))),
+        ({"oneInner": {"count": 10**400}}, Outer(Inner(count=10**400))),
     ],
 )
 def test_what_fits_is_read(data: Any, expected: Outer | None) -> None:

@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 
 from routerd.domain import Usage
 from routerd.providers.counts import MAX_COUNT, counts_in, is_absurd
+from routerd.providers.json_text import JSON_ERRORS
 
 __all__ = ["read_usage", "split_output"]
 
@@ -62,7 +63,7 @@ def read_usage(value: Any) -> Usage | None:
     # Nearly always, in a tenth of the functions and instructions that the rest takes.
     try:
         usage = msgspec.convert(value, PlainUsage)
-    except msgspec.ValidationError:
+    except JSON_ERRORS:  # of another shape, or with halves of characters in it
         return _read_any(value)
     details = usage.prompt_tokens_details or NO_DETAILS
     output_details = usage.completion_tokens_details

@@ -13,6 +13,8 @@ from routerd.domain import Usage
 from routerd.providers.counts import MAX_COUNT
 from routerd.providers.openai import usage
 from routerd.providers.openai.usage import OutputDetails, PlainUsage, PromptDetails, read_usage
+from routerd.providers.registry import build_adapter
+from routerd_proto.frames import TextDelta
 
 COUNTS = st.integers(0, 2000)
 ODD: st.SearchStrategy[Any] = st.one_of(
@@ -21,12 +23,13 @@ ODD: st.SearchStrategy[Any] = st.one_of(
     st.booleans(),
     st.floats(),
     st.integers(),
-    st.sampled_from([MAX_COUNT, MAX_COUNT + 1, 2**63, 2**64, 2**200, "12", [], {}]),
+    st.sampled_from([MAX_COUNT, MAX_COUNT + 1, 2**63, 2**64, 10**400, "12", "\ud800", [], {}]),
 )
 NAMES = (
     *PromptDetails.__struct_fields__,
     *OutputDetails.__struct_fields__,
     *("num_cached_tokens", "prompt_cache_hit_tokens", "prompt_cache_miss_tokens", "queue_time"),
+    "\ud800",
 )
 DETAILS = st.one_of(st.none(), ODD, st.dictionaries(st.sampled_from(NAMES), ODD, max_size=4))
 
@@ -49,6 +52,20 @@ def usages(counts: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
 @given(st.one_of(usages(COUNTS), usages(ODD), ODD))
 def test_one_go_reads_what_field_by_field_does(value: Any) -> None:
     assert read_usage(value) == usage._read_any(value)
+
+
+@pytest.mark.parametrize("usage", ['"\\ud800"', '{"\\ud800": 1}', '{"prompt_tokens": "\\udc00"}'])
+@pytest.mark.parametrize("stream", [True, False])
+def test_halves_of_characters_in_a_usage_cost_no_text(usage: str, *, stream: bool) -> None:
+    said = "delta" if stream else "message"
+    choice = f'{{"index": 0, "{said}": {{"content": "hi"}}, "finish_reason": "stop"}}'
+    body = f'{{"id": "c", "model": "m", "choices": [{choice}], "usage": {usage}}}'
+    data = f"data: {body}\n\ndata: [DONE]\n\n" if stream else body
+    decoder = build_adapter("openai").decoder(stream=stream)
+    parts = [*decoder.feed(data.encode()), *decoder.end()]
+    assert parts == [TextDelta("hi")]
+    assert decoder.outcome.complete
+    assert decoder.outcome.usage is None
 
 
 @pytest.mark.parametrize("details", ["prompt_tokens_details", "completion_tokens_details"])
