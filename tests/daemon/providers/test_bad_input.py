@@ -354,7 +354,7 @@ def test_unknown_events_and_fields_change_nothing(wire: Wire, data: st.DataObjec
     assert outcome.failure is None
 
 
-ODD: tuple[Any, ...] = (None, 0, "", [], {}, True)
+ODD: tuple[Any, ...] = (None, 0, 10**400, 1.5, "", [], {}, True)
 UNKNOWN: list[Json] = [
     {"type": "surprise", "surprise": {"text": "not ours"}},
     {"type": "content_block_delta", "index": 9, "delta": {"type": "surprise_delta", "x": 1}},

@@ -26,8 +26,8 @@ from tests.daemon.providers.test_bad_input import paths_in, put
 Json = dict[str, Any]
 PIECE = re.compile(r"<\d+>")
 ODD: tuple[Any, ...] = (
-    *(None, 0, -1, 1.5, 2**70, 10**400, True, "", "odd", "\ud800", [], {}, [1], ["odd"], [None], [[]]),
-    *({"text": "odd"}, [{"text": "odd"}], {"type": "text"}, {"a": {"b": [{"c": 1}]}}),
+    *(None, 0, -1, 1.5, 2**70, True, "", "odd", "\ud800", [], {}, [1], ["odd"], [None], [[]]),
+    *(10**400, {"text": "odd"}, [{"text": "odd"}], {"type": "text"}, {"a": {"b": [{"c": 1}]}}),
 )
 
 

@@ -29,7 +29,7 @@ WIRES = ("openai", "openai-responses")
 VALUES: st.SearchStrategy[Any] = st.sampled_from(
     [
         *(None, True, 0, 7, -1, 1.5, "", "x", "\ud83d", [], {}, [None], [[]], {"text": "y"}),
-        *("message", "reasoning", "function_call", "web_search_call"),
+        *("message", "reasoning", "function_call", "web_search_call", 10**400),
     ]
 )
 NAMES = st.sampled_from(
