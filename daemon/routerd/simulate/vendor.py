@@ -213,6 +213,12 @@ class Prompt:
         return tuple(self._borders)
 
     @property
+    def rising(self) -> bool:
+        """Whether a mark is kept for longer than one before it, which vendors refuse."""
+        kept = [mark.seconds for mark in self._marks]
+        return kept != sorted(kept, reverse=True)
+
+    @property
     def marks(self) -> tuple[Mark, ...]:
         """The caller's cache marks."""
         return tuple(self._marks)

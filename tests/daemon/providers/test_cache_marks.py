@@ -141,7 +141,9 @@ def test_of_six_marks_the_last_four_stay_wherever_they_are(name: str) -> None:
     marks = [mark for _, mark in marks_in(body.get("system", []), wire.field)]
     turns = body.get("messages", body.get("input"))
     marks += [mark for _, mark in marks_in(turns, wire.field)]
-    assert marks == [wire.short, wire.long, wire.short, wire.long]
+    # A longer one may not come after a shorter one with Anthropic's models.
+    short = wire.short if name.startswith("openai") else wire.long
+    assert marks == [short, wire.long, short, wire.long]
     assert sum("the last 4 cache marks" in note for note in notes) == 1
 
 

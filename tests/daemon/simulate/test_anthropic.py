@@ -325,6 +325,7 @@ def refusals() -> list[Any]:
         return {"messages": [{"role": "user", "content": list(content)}]}
 
     mark = {"cache_control": {"type": "ephemeral"}}
+    long_mark = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
     text = {"type": "text", "text": "hi"}
     thinks = {"type": "enabled", "budget_tokens": 1024}
     return [
@@ -379,6 +380,10 @@ def refusals() -> list[Any]:
         ),
         ({"output_format": {"type": "json", "schema": {}}}, "Input should be 'json_schema'"),
         ({"system": [text | mark] * 5}, "A maximum of 4 blocks with cache_control"),
+        (
+            {"system": [text | mark, text | long_mark]},
+            "a ttl='1h' cache_control block must not come after a ttl='5m'",
+        ),
         ({"cache_control": {"type": "ephemeral", "ttl": "2d"}}, "cache_control: "),
         (
             {

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from routerd.providers.anthropic.own_blocks import in_pairs, kept_block
 from routerd.providers.blank_marks import with_marks_on_words
+from routerd.providers.long_marks import raise_earlier
 from routerd.providers.own_blocks import is_no_reasoning
 from routerd.providers.request import (
     Notes,
@@ -92,7 +93,7 @@ def encode_turns(messages: list[Message], notes: Notes) -> list[Json]:
 
 
 def limit_cache_marks(body: Json, notes: Notes) -> bool:
-    """Keep the last four cache marks: they cover the longest prefixes.
+    """Keep the last four cache marks, the longest prefixes, with the longer lifetimes first.
 
     Return whether one of them asks for the longer lifetime, which costs more to write.
     """
@@ -105,7 +106,7 @@ def limit_cache_marks(body: Json, notes: Notes) -> bool:
     for block in marked[:-MAX_CACHE_MARKS]:
         del block["cache_control"]
         notes.add(f"only the last {MAX_CACHE_MARKS} cache marks were sent")
-    return any(block["cache_control"]["ttl"] == "1h" for block in marked[-MAX_CACHE_MARKS:])
+    return raise_earlier([block["cache_control"] for block in marked[-MAX_CACHE_MARKS:]], notes)
 
 
 def _block(part: Content, role: str, notes: Notes) -> Json | None:

@@ -16,6 +16,7 @@ from routerd.providers.bedrock.makers import Habits
 from routerd.providers.bedrock.own_blocks import in_pairs, kept_block
 from routerd.providers.bedrock.tools import TOOL_NAMES
 from routerd.providers.blank_marks import with_marks_on_words
+from routerd.providers.long_marks import raise_earlier
 from routerd.providers.request import (
     MARKS_NOTE,
     Notes,
@@ -105,7 +106,7 @@ def encode_turns(messages: list[Message], habits: Habits, notes: Notes) -> list[
 
 
 def limit_cache_marks(body: Json, notes: Notes) -> bool:
-    """Keep the last four cache marks: they cover the longest prefixes.
+    """Keep the last four cache marks, the longest prefixes, with the longer lifetimes first.
 
     Return whether one of them asks for the longer lifetime, which costs more to write.
     """
@@ -118,7 +119,7 @@ def limit_cache_marks(body: Json, notes: Notes) -> bool:
             blocks.remove(block)
             surplus -= 1
     marks = [block["cachePoint"] for blocks in lists for block in blocks if "cachePoint" in block]
-    return any(mark.get("ttl") == "1h" for mark in marks)
+    return raise_earlier(marks, notes)
 
 
 def _blocks(groups: list[list[Json]], notes: Notes) -> list[Json]:

@@ -281,6 +281,12 @@ def gathered(body: MessagesRequest, turns: list[Turn]) -> Prompt:
             f"A maximum of {MOST_MARKS} blocks with cache_control may be provided. "
             f"Found {len(prompt.marks)}."
         )
+    if prompt.rising:
+        raise invalid(
+            "cache_control.ttl: a ttl='1h' cache_control block must not come after a ttl='5m' "
+            "cache_control block. Note that blocks are processed in the following order: `tools`, "
+            "`system`, `messages`."
+        )
     return prompt
 
 

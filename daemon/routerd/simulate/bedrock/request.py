@@ -180,6 +180,8 @@ def gathered(
             add(prompt, turn["role"], block)
     if len(prompt.marks) > MOST_MARKS:
         raise invalid(f"A maximum of {MOST_MARKS} cachePoint blocks may be provided.")
+    if prompt.rising:
+        raise invalid("a ttl='1h' cachePoint must not come after a ttl='5m' cachePoint.")
     return prompt
 
 

@@ -494,6 +494,23 @@ def test_only_the_last_four_cache_marks_are_sent() -> None:
     assert notes == []
 
 
+def test_marks_before_one_of_an_hour_are_of_an_hour_too() -> None:
+    """The vendor refuses a mark of an hour behind one of five minutes."""
+    chat = [
+        Message("system", [Text("s", cache="5m")]),
+        Message("user", [Text("a", cache="1h"), Text("b", cache="5m")]),
+    ]
+    body, notes = both(messages=chat)
+    asked = [body["system"][0], *body["messages"][0]["content"]]
+    assert [block["cache_control"]["ttl"] for block in asked] == ["1h", "1h", "5m"]
+    assert notes == ["a cache mark of 5m was sent as 1h: one of 1h comes after it"]
+    assert ANTHROPIC.encode(request(MODEL, chat)).keeps_long
+    # One that is not sent raises nothing.
+    chat[1] = Message("user", [Text(str(number), cache="5m") for number in range(4)])
+    chat[0] = Message("system", [Text("s", cache="1h")])
+    assert not ANTHROPIC.encode(request(MODEL, chat)).keeps_long
+
+
 def test_marks_inside_the_results_of_tools_are_counted_too() -> None:
     calls, names = [Tool("f")], [f"call-{number}" for number in range(6)]
     chat = [

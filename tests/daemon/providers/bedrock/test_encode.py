@@ -248,6 +248,19 @@ def test_at_most_four_cache_marks() -> None:
     assert notes == ["only the last 4 cache marks were sent"]
 
 
+def test_marks_before_one_of_an_hour_are_of_an_hour_too() -> None:
+    said = [
+        Message("system", [Text("s", cache="5m")]),
+        user(Text("a", cache="1h"), Text("b", cache="5m")),
+    ]
+    body, notes = encoded(BEDROCK, request(CLAUDE, said))
+    written = [*body["system"], *body["messages"][0]["content"]]
+    marks = [block["cachePoint"].get("ttl") for block in written if "cachePoint" in block]
+    assert marks == ["1h", "1h", None]
+    assert notes == ["a cache mark of 5m was sent as 1h: one of 1h comes after it"]
+    assert BEDROCK.encode(request(CLAUDE, said)).keeps_long
+
+
 def test_marks_inside_results_are_sent_behind_them() -> None:
     inside = [Text("a", cache="1h"), Text("b", cache="5m")]
     said = [
