@@ -90,7 +90,9 @@ class Counting:
                 signature = self.mark("signature") if self.draw(st.booleans()) else ""
                 call_id, name = self.draw(st.sampled_from(IDS)), self.draw(st.sampled_from(NAMES))
                 blocks.append(Use(call_id, name, self.draw(ARGUMENTS), signature))
-        if not any(isinstance(block, Words | Use) for block in blocks):
+        speaks = any(isinstance(block, Words | Use) for block in blocks)
+        # No whole answer ends with a thought, and Claude's vendors refuse one that does.
+        if not speaks or isinstance(blocks[-1], Thought):
             blocks.append(Words(self.mark("words")))
         return blocks
 

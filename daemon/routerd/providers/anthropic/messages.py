@@ -3,14 +3,15 @@
 Rules of this file: turns alternate and begin with the user; leading system messages are lifted out,
 later ones become user text in their place, so that what came before stays as it was. The results
 of tool calls open their user turn. Empty text is refused by the API and left out, and a mark on it
-goes to the part before. Thinking goes back only where Anthropic's own signature stands on it, and
-what its own tools did as it came.
+goes to the part before. No answer ends with thinking. Thinking goes back only where Anthropic's own
+signature stands on it, and what its own tools did as it came.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
+from routerd.providers.alternating import alternating, note_silence
 from routerd.providers.anthropic.own_blocks import in_pairs, kept_block
 from routerd.providers.blank_marks import with_marks_on_words
 from routerd.providers.long_marks import raise_earlier
@@ -37,6 +38,7 @@ from routerd_proto.content import (
 
 __all__ = [
     "MAX_CACHE_MARKS",
+    "THINKING",
     "TOOL_NAMES",
     "VENDOR",
     "encode_system",
@@ -51,6 +53,7 @@ TOOL_IDS: Final = ToolIdRule(r"[a-zA-Z0-9_-]{1,64}", "toolu_", 30)
 # Source: what the API says when it refuses one, "String should match pattern".
 TOOL_NAMES: Final = ToolNameRule(r"[a-zA-Z0-9_-]{1,128}", "letters, digits, - and _", 128)
 VENDOR: Final = "anthropic"
+THINKING: Final = ("thinking", "redacted_thinking")
 
 
 def encode_system(messages: list[Message], notes: Notes) -> str | list[Json] | None:
@@ -68,28 +71,15 @@ def encode_system(messages: list[Message], notes: Notes) -> str | list[Json] | N
 
 def encode_turns(messages: list[Message], notes: Notes) -> list[Json]:
     """Write the turns, merged where one side speaks twice."""
-    turns: list[Json] = []
-    for message in in_pairs(messages, notes):
-        role = "assistant" if message.role == "assistant" else "user"
-        if message.role == "system":
-            notes.add("a system message after the start was sent as user text")
-        blocks = [
-            block
-            for part in with_marks_on_words(parts_of(message), notes)
-            if (block := _block(part, role, notes)) is not None
-        ]
-        if not blocks:
-            continue
-        if turns and turns[-1]["role"] == role:
-            turns[-1]["content"] += blocks
-        else:
-            turns.append({"role": role, "content": blocks})
-    for turn in turns:
-        turn["content"].sort(key=lambda block: block["type"] != "tool_result")
-    if not turns or turns[0]["role"] != "user":
-        notes.add("a user turn was put first, which this provider asks for")
-        turns.insert(0, {"role": "user", "content": [{"type": "text", "text": "."}]})
-    return turns
+    said = [_said(message, notes) for message in in_pairs(messages, notes)]
+    turns = alternating(said, _is_thinking, lambda: {"type": "text", "text": "."}, notes)
+    return [
+        {
+            "role": role,
+            "content": sorted(blocks, key=lambda block: block["type"] != "tool_result"),
+        }
+        for role, blocks in turns
+    ]
 
 
 def limit_cache_marks(body: Json, notes: Notes) -> bool:
@@ -107,6 +97,24 @@ def limit_cache_marks(body: Json, notes: Notes) -> bool:
         del block["cache_control"]
         notes.add(f"only the last {MAX_CACHE_MARKS} cache marks were sent")
     return raise_earlier([block["cache_control"] for block in marked[-MAX_CACHE_MARKS:]], notes)
+
+
+def _said(message: Message, notes: Notes) -> tuple[str, list[Json]]:
+    role = "assistant" if message.role == "assistant" else "user"
+    if message.role == "system":
+        notes.add("a system message after the start was sent as user text")
+    blocks = [
+        block
+        for part in with_marks_on_words(parts_of(message), notes)
+        if (block := _block(part, role, notes)) is not None
+    ]
+    if not blocks:
+        note_silence(message, notes)
+    return role, blocks
+
+
+def _is_thinking(block: Json) -> bool:
+    return block["type"] in THINKING
 
 
 def _block(part: Content, role: str, notes: Notes) -> Json | None:

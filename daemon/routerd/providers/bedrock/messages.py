@@ -2,9 +2,10 @@
 
 Rules of this file: turns alternate and begin with the user; leading system messages are lifted out,
 later ones become user text in their place. The results of tool calls open their user turn. Blank
-text is refused by the API and left out. A cache mark is a block of its own behind what it covers.
-Reasoning goes back only where it came from here, and with a signature only to models that sign;
-what the provider's own tools did goes back as it came, where the request names any tool.
+text is refused by the API and left out, and no answer of Claude's ends with thinking. A cache mark
+is a block of its own behind what it covers. Reasoning goes back only where it came from here, and
+with a signature only to models that sign; what the provider's own tools did goes back as it came,
+where the request names any tool.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from routerd.providers.alternating import alternating, note_silence
 from routerd.providers.bedrock.makers import Habits
 from routerd.providers.bedrock.own_blocks import in_pairs, kept_block
 from routerd.providers.bedrock.tools import TOOL_NAMES
@@ -77,32 +79,17 @@ def encode_system(messages: list[Message], habits: Habits, notes: Notes) -> list
 
 def encode_turns(messages: list[Message], habits: Habits, notes: Notes) -> list[Json]:
     """Write the turns, merged where one side speaks twice."""
-    turns: list[tuple[str, list[list[Json]]]] = []
     titles: set[str] = set()
-    for message in in_pairs(messages, notes):
-        role = "assistant" if message.role == "assistant" else "user"
-        if message.role == "system":
-            notes.add("a system message after the start was sent as user text")
-        groups: list[list[Json]] = []
-        for part in parts_of(message):
-            block = _block(part, role, titles, habits, notes)
-            if block is not None:
-                mark = _mark(part, habits, notes)
-                groups.append([block, *mark])
-        if not groups:
-            continue
-        if turns and turns[-1][0] == role:
-            turns[-1][1].extend(groups)
-        else:
-            turns.append((role, groups))
+    said = [_said(message, titles, habits, notes) for message in in_pairs(messages, notes)]
+
+    def is_thinking(group: list[Json]) -> bool:
+        return habits.signs is not False and "reasoningContent" in group[0]
+
+    turns = alternating(said, is_thinking, lambda: [{"text": "."}], notes)
     for role, groups in turns:
         if role == "user":
             groups.sort(key=lambda group: "toolResult" not in group[0])
-    written = [{"role": role, "content": _blocks(groups, notes)} for role, groups in turns]
-    if not written or written[0]["role"] != "user":
-        notes.add("a user turn was put first, which this provider asks for")
-        written.insert(0, {"role": "user", "content": [{"text": "."}]})
-    return written
+    return [{"role": role, "content": _blocks(groups, notes)} for role, groups in turns]
 
 
 def limit_cache_marks(body: Json, notes: Notes) -> bool:
@@ -120,6 +107,23 @@ def limit_cache_marks(body: Json, notes: Notes) -> bool:
             surplus -= 1
     marks = [block["cachePoint"] for blocks in lists for block in blocks if "cachePoint" in block]
     return raise_earlier(marks, notes)
+
+
+def _said(
+    message: Message, titles: set[str], habits: Habits, notes: Notes
+) -> tuple[str, list[list[Json]]]:
+    """Write a message as its role and blocks, each with the mark behind it."""
+    role = "assistant" if message.role == "assistant" else "user"
+    if message.role == "system":
+        notes.add("a system message after the start was sent as user text")
+    groups = [
+        [block, *_mark(part, habits, notes)]
+        for part in parts_of(message)
+        if (block := _block(part, role, titles, habits, notes)) is not None
+    ]
+    if not groups:
+        note_silence(message, notes)
+    return role, groups
 
 
 def _blocks(groups: list[list[Json]], notes: Notes) -> list[Json]:

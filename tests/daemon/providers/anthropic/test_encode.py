@@ -539,6 +539,39 @@ def test_text_of_blanks_alone_is_left_out_everywhere() -> None:
     assert "content" not in body["messages"][2]["content"][0]
 
 
+@pytest.mark.parametrize("after", [[], [Message("assistant", " ")]])
+def test_a_last_user_message_of_blanks_is_no_prefill(after: list[Message]) -> None:
+    chat = [Message("user", "Count"), Message("assistant", "One"), Message("user", " "), *after]
+    body, notes = both(messages=chat, capabilities=able(prefill=False))
+    assert body["messages"][2:] == [{"role": "user", "content": [{"type": "text", "text": "."}]}]
+    assert notes == [
+        "a message of nothing but blanks was left out",
+        'a last user message without words was sent as "."',
+    ]
+
+
+def test_no_answer_ends_with_thinking() -> None:
+    thought = Reasoning("t", "anthropic", {"signature": "s"})
+    chat = [
+        Message("user", "a"),
+        Message("assistant", [thought, Reasoning("", "anthropic", {"redacted": "r"})]),
+        Message("user", "b"),
+        Message("assistant", [Text("c"), thought]),
+        Message("user", "d"),
+        Message("assistant", [thought]),
+        Message("assistant", [Text("e")]),
+        Message("user", "f"),
+    ]
+    body, notes = both(messages=chat)
+    said = [[block["type"] for block in turn["content"]] for turn in body["messages"]]
+    assert said == [["text", "text"], ["text"], ["text"], ["thinking", "text"], ["text"]]
+    assert [turn["role"] for turn in body["messages"]] == ["user", "assistant"] * 2 + ["user"]
+    assert notes == ["thinking at the end of an earlier answer was left out: nothing came after it"]
+    # Nor does a blank message before it make what is left of it a prefill.
+    body, _ = both(messages=[*chat[:4], Message("user", " "), Message("assistant", [thought])])
+    assert body["messages"][-1] == {"role": "user", "content": [{"type": "text", "text": "."}]}
+
+
 def test_going_on_from_the_assistants_words() -> None:
     chat = [Message("user", "Count"), Message("assistant", "One, ")]
     body, notes = both(messages=chat)

@@ -295,6 +295,32 @@ def test_blank_text_and_the_first_turn() -> None:
     ]
 
 
+def test_a_last_user_message_of_blanks_is_no_prefill() -> None:
+    said = [Message("user", "Count"), Message("assistant", "One"), Message("user", " ")]
+    unable = msgspec.structs.replace(ABLE, prefill=False)
+    body, notes = encoded(BEDROCK, request(CLAUDE, said, capabilities=unable))
+    assert body["messages"][2:] == [{"role": "user", "content": [{"text": "."}]}]
+    assert notes == [
+        "a message of nothing but blanks was left out",
+        'a last user message without words was sent as "."',
+    ]
+
+
+def test_no_answer_of_claudes_ends_with_thinking() -> None:
+    def sent(model: str, data: dict[str, Any]) -> tuple[list[list[str]], list[str]]:
+        thought = Reasoning("t", "bedrock", data)
+        said = [user(Text("a")), Message("assistant", [thought]), user(Text("b"))]
+        body, notes = encoded(BEDROCK, request(model, said))
+        turns = body["messages"]
+        return [[kind for block in turn["content"] for kind in block] for turn in turns], notes
+
+    found, notes = sent(CLAUDE, {"signature": "s"})
+    assert found == [["text", "text"]]
+    assert notes == ["thinking at the end of an earlier answer was left out: nothing came after it"]
+    found, notes = sent("openai.gpt-oss-120b-1:0", {})
+    assert (found, notes) == ([["text"], ["reasoningContent"], ["text"]], [])
+
+
 def test_results_open_their_turn_with_their_images_and_their_status() -> None:
     pixel = Image(data=b"\x00", media_type="image/png")
     found = turns(
