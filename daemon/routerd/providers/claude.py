@@ -8,7 +8,8 @@ anthropic-python 2.10, and recorded answers.
 from __future__ import annotations
 
 import re
-from typing import Final, Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Literal
 
 from msgspec import Struct
 
@@ -16,7 +17,17 @@ from routerd.providers.base import ChatRequest
 from routerd.providers.request import Notes
 from routerd_proto.content import ReasoningEffort
 
-__all__ = ["THINKING_TOKENS", "Generation", "default_limit", "fit_budget", "generation_of"]
+__all__ = [
+    "THINKING_TOKENS",
+    "Generation",
+    "default_limit",
+    "fit_budget",
+    "generation_of",
+    "reason_against_budget",
+]
+
+CALL_NOTE: Final = "reasoning was left out: the tool call to go on from was another model's"
+PREFILL_NOTE: Final = "reasoning was left out: the answer to go on with does not begin with it"
 
 DEFAULT_ANSWER_TOKENS: Final = 4096
 LEAST_BUDGET: Final = 1024
@@ -108,3 +119,21 @@ def fit_budget(budget: int, most: int, notes: Notes) -> int | None:
         notes.add(f"reasoning was left out: {most} output tokens leave no room for it")
         return None
     return budget
+
+
+def reason_against_budget(
+    turns: Sequence[dict[str, Any]],
+    is_thinking: Callable[[dict[str, Any]], bool],
+    is_result: Callable[[dict[str, Any]], bool],
+) -> str | None:
+    """Return why a conversation cannot go on with a budget for thinking, as a note; None if it can.
+
+    With a budget the API wants an answer that is gone on with to begin with its thinking, and so
+    one whose tool calls the last turn answers. Both functions judge a block.
+    """
+    last = turns[-1]
+    if last["role"] == "assistant":
+        return None if is_thinking(last["content"][0]) else PREFILL_NOTE
+    if len(turns) < 2 or not is_result(last["content"][0]):
+        return None
+    return None if is_thinking(turns[-2]["content"][0]) else CALL_NOTE

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from routerd.providers.anthropic.messages import (
+    THINKING,
     TOOL_NAMES,
     VENDOR,
     encode_system,
@@ -24,6 +25,7 @@ from routerd.providers.claude import (
     default_limit,
     fit_budget,
     generation_of,
+    reason_against_budget,
 )
 from routerd.providers.json_schema import closed, is_strict
 from routerd.providers.json_text import encode_json
@@ -138,23 +140,18 @@ def _add_budget(
     body: Json, request: ChatRequest, budget: int, limit: int | None, notes: Notes
 ) -> int:
     """Write thinking with a budget of tokens, if the conversation and the bound allow it."""
-    if _continues_foreign_call(body["messages"]):
-        notes.add("reasoning was left out: the tool call to go on from was another model's")
+    why = reason_against_budget(
+        body["messages"],
+        lambda block: block["type"] in THINKING,
+        lambda block: block["type"] == "tool_result",
+    )
+    if why is not None:
+        notes.add(why)
         return limit or default_limit(request, 0)
     most = limit or default_limit(request, budget)
     if (fitted := fit_budget(budget, most, notes)) is not None:
         body["thinking"] = {"type": "enabled", "budget_tokens": fitted}
     return most
-
-
-def _continues_foreign_call(turns: list[Json]) -> bool:
-    """Return whether the last turn answers a tool call that no thinking came before.
-
-    With a budget the API wants such a turn to begin with its thinking.
-    """
-    if turns[-1]["content"][0]["type"] != "tool_result" or len(turns) < 2:
-        return False
-    return turns[-2]["content"][0]["type"] not in ("thinking", "redacted_thinking")
 
 
 def _is_thinking(body: Json) -> bool:

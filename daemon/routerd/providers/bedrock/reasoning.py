@@ -17,6 +17,7 @@ from routerd.providers.claude import (
     default_limit,
     fit_budget,
     generation_of,
+    reason_against_budget,
 )
 from routerd.providers.request import Notes, fit_effort
 from routerd_proto.content import ReasoningEffort
@@ -91,8 +92,13 @@ def _add_budget(
     body: Json, request: ChatRequest, budget: int, limit: int | None, notes: Notes
 ) -> int | None:
     """Write thinking with a budget of tokens, if the conversation and the bound allow it."""
-    if _continues_foreign_call(body["messages"]):
-        notes.add("reasoning was left out: the tool call to go on from was another model's")
+    why = reason_against_budget(
+        body["messages"],
+        lambda block: "reasoningContent" in block,
+        lambda block: "toolResult" in block,
+    )
+    if why is not None:
+        notes.add(why)
         return limit
     most = limit or default_limit(request, budget)
     fitted = fit_budget(budget, most, notes)
@@ -101,10 +107,3 @@ def _add_budget(
     thinking = {"type": "enabled", "budget_tokens": fitted}
     body["additionalModelRequestFields"] = {"thinking": thinking}
     return most
-
-
-def _continues_foreign_call(turns: list[Json]) -> bool:
-    """Return whether the last turn answers a tool call that no reasoning came before."""
-    if "toolResult" not in turns[-1]["content"][0] or len(turns) < 2:
-        return False
-    return "reasoningContent" not in turns[-2]["content"][0]

@@ -188,6 +188,22 @@ def test_an_old_model_cannot_think_on_from_another_models_tool_call() -> None:
     assert body["thinking"]["type"] == "enabled"
 
 
+def test_an_old_model_cannot_think_on_from_words() -> None:
+    chat = [Message("user", "Count"), Message("assistant", "One,")]
+    body, notes = both("claude-sonnet-4-5", messages=chat, reasoning="high", temperature=0.5)
+    assert ("thinking" in body, body["max_tokens"], body["temperature"]) == (False, 4096, 0.5)
+    assert notes == ["reasoning was left out: the answer to go on with does not begin with it"]
+    # What paused goes on with the thinking that it began with.
+    thought = Reasoning("t", "anthropic", {"signature": "s"})
+    chat[1] = Message(
+        "assistant", [thought, Text("One,"), Reasoning("", "anthropic", {"on": "pause"})]
+    )
+    body, notes = both("claude-sonnet-4-5", messages=chat, reasoning="high")
+    assert body["thinking"] == {"type": "enabled", "budget_tokens": 16_384}
+    assert body["messages"][1]["content"][0]["type"] == "thinking"
+    assert notes == []
+
+
 def test_a_model_that_does_not_reason() -> None:
     body, notes = both(capabilities=able(reasoning=False), reasoning="high")
     assert "thinking" not in body

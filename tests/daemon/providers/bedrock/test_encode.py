@@ -370,6 +370,19 @@ def test_reasoning(model: str, effort: Any, sent: dict[str, Any] | None) -> None
     assert body.get("additionalModelRequestFields") == sent
 
 
+def test_an_old_model_cannot_think_on_from_words() -> None:
+    haiku = "global.anthropic.claude-haiku-4-5-20251001-v1:0"
+    said = [Message("user", "Count"), Message("assistant", "One,")]
+    body, notes = encoded(BEDROCK, request(haiku, said, reasoning="low"))
+    assert "additionalModelRequestFields" not in body
+    assert notes == ["reasoning was left out: the answer to go on with does not begin with it"]
+    thought = Reasoning("t", "bedrock", {"signature": "s"})
+    said[1] = Message("assistant", [thought, Text("One,")])
+    body, notes = encoded(BEDROCK, request(haiku, said, reasoning="low"))
+    assert body["additionalModelRequestFields"]["thinking"]["type"] == "enabled"
+    assert notes == []
+
+
 def test_an_output_schema_is_a_string() -> None:
     body, _ = encoded(BEDROCK, request(CLAUDE, output_schema={"type": "object"}))
     schema = body["outputConfig"]["textFormat"]["structure"]["jsonSchema"]["schema"]
