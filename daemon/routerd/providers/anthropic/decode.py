@@ -100,19 +100,23 @@ class MessagesDecoder(BodyDecoder[MessagesEvent]):
 
     def _take_answer(self, answer: dict[str, Any], parts: list[Part]) -> None:
         blocks = answer.get("content")
-        if isinstance(blocks, str):
-            blocks = [{"type": "text", "text": blocks}]
         if answer.get("error"):
             self._note_error(answer["error"])
-        elif not isinstance(blocks, list):
+        elif not isinstance(blocks, list | str):
             self._fail_without("content", answer)
         self._identify(answer)
         self.outcome.usage = self._take_usage(answer.get("usage"))
+        self._take_blocks(blocks, parts)
+        self._take_stop(answer.get("stop_reason"), answer.get("stop_details"), parts)
+        self._done = True
+
+    def _take_blocks(self, blocks: Any, parts: list[Part]) -> None:
+        """Read blocks that are whole where they stand."""
+        if isinstance(blocks, str):
+            blocks = [blocks]
         for index, block in enumerate(blocks if isinstance(blocks, list) else ()):
             self._start_block(index, block, parts)
             self._stop_block(index, parts)
-        self._take_stop(answer.get("stop_reason"), answer.get("stop_details"), parts)
-        self._done = True
 
     def _end_content(self, parts: list[Part]) -> bool:
         for index in list(self._blocks):
@@ -131,6 +135,7 @@ class MessagesDecoder(BodyDecoder[MessagesEvent]):
             message = event.message if isinstance(event.message, dict) else {}
             self._identify(message)
             self.outcome.early_usage = self._take_usage(message.get("usage"))
+            self._take_blocks(message.get("content"), parts)
         elif kind == "message_delta":
             if event.usage is not None:
                 self.outcome.usage = self._take_usage(event.usage)

@@ -58,17 +58,23 @@ class Block(Struct):
     """One content block that has begun. `tool` counts the answer's tool calls.
 
     `is_answer`: its arguments are the answer. `own` is the use of a tool of the vendor's, with the
-    `pieces` of its input, or the result of one.
+    `pieces` of its input, or the result of one. `input` is what a call began with.
     """
 
     tool: int = -1
     is_answer: bool = False
     own: dict[str, Any] | None = None
     pieces: list[str] = field(default_factory=list)
+    input: dict[str, Any] = field(default_factory=dict)
     has_arguments: bool = False
     reasons: bool = False
     signature: str = ""
     redacted: list[str] = field(default_factory=list)
+
+    def give(self, text: str, parts: list[Part]) -> None:
+        """Give out a piece of the arguments."""
+        self.has_arguments = True
+        parts.append(TextDelta(text) if self.is_answer else ToolCallDelta(self.tool, text))
 
 
 class ConverseDecoder(BodyDecoder[ConverseEvent]):
@@ -230,7 +236,9 @@ class ConverseDecoder(BodyDecoder[ConverseEvent]):
         if kinds:
             self._note_kind(kinds[0])
 
-    def _take_input(self, index: int, text: Any, parts: list[Part]) -> None:
+    def _take_input(self, index: int, given: Any, parts: list[Part]) -> None:
+        """Read a piece of a call's arguments; as an object they are whole."""
+        text = encode_json(given).decode() if given and isinstance(given, dict) else given
         block = self._blocks.get(index)
         if block is not None and block.own is not None:
             if isinstance(text, str) and "toolUse" in block.own:
@@ -238,8 +246,7 @@ class ConverseDecoder(BodyDecoder[ConverseEvent]):
         elif block is None or not (block.tool >= 0 or block.is_answer):
             self.outcome.malformed_events += 1
         elif isinstance(text, str) and text:
-            block.has_arguments = True
-            parts.append(TextDelta(text) if block.is_answer else ToolCallDelta(block.tool, text))
+            block.give(text, parts)
 
     def _take_result(self, index: int, pieces: Any) -> None:
         """Add to what a tool of the vendor's answered."""
@@ -267,6 +274,7 @@ class ConverseDecoder(BodyDecoder[ConverseEvent]):
         self._stop_block(index, parts)  # of another one there, whose end was lost
         block = self._blocks[index] = Block()
         tool, result = start.get("toolUse"), start.get("toolResult")
+        block.input = _object(_object(tool).get("input"))
         if isinstance(result, dict):
             block.own = {"toolResult": {**result, "content": []}}
             return
@@ -277,7 +285,7 @@ class ConverseDecoder(BodyDecoder[ConverseEvent]):
                 self.outcome.malformed_events += 1
             return
         if tool.get("type") == "server_tool_use":
-            block.own = {"toolUse": {**tool, "input": {}}}
+            block.own = {"toolUse": {**tool, "input": block.input}}
             return
         if tool.get("name") == ANSWER_TOOL:
             block.is_answer = self._answered = True
@@ -298,8 +306,9 @@ class ConverseDecoder(BodyDecoder[ConverseEvent]):
             if block.signature:
                 data["signature"] = repair_text(block.signature)
             self._end_reasoning(data, parts)
-        elif block.tool >= 0 and not block.has_arguments:
-            parts.append(ToolCallDelta(block.tool, "{}"))  # a call without any sends no piece
+        elif not block.has_arguments and (block.tool >= 0 or (block.is_answer and block.input)):
+            # A call without any sends no piece, and some servers begin one with all of them.
+            block.give(encode_json(block.input).decode(), parts)
         elif block.own is not None:
             self._end_own(block.own, "".join(block.pieces), parts)
 

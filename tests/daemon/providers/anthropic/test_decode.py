@@ -430,6 +430,28 @@ def test_blocks_that_do_not_say_what_they_are() -> None:
     assert outcome.complete
 
 
+def test_content_that_the_start_of_a_message_holds_is_read() -> None:
+    """Some servers have a whole answer at once, and stream it as the start of one."""
+    thought = {"type": "thinking", "thinking": "Hm", "signature": "c2ln"}
+    call = {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {"at": "sea"}}
+    content = [thought, {"type": "text", "text": "Yes"}, call]
+    start = event("message_start", message={"id": "m", "content": content})
+    late = block(0, type="text", text="") + delta(0, "text_delta", text="!")
+    parts, outcome = decode(ANTHROPIC, [start + late + STOP])
+    assert parts == [
+        ReasoningDelta("Hm"),
+        ReasoningEnded("anthropic", {"signature": "c2ln"}),
+        TextDelta("Yes"),
+        ToolCallStarted(0, "toolu_1", "look"),
+        ToolCallDelta(0, '{"at":"sea"}'),
+        TextDelta("!"),
+    ]
+    assert (outcome.complete, outcome.malformed_events, outcome.notes) == (True, 0, [])
+    for content, said in (("Hi", [TextDelta("Hi")]), (None, []), (7, []), ([], [])):
+        parts, _ = decode(ANTHROPIC, [event("message_start", message={"content": content}) + STOP])
+        assert parts == said
+
+
 def test_content_that_cannot_be_given_out_is_noted() -> None:
     body = delta(0, "input_json_delta", partial_json='{"a":1}')
     parts, outcome = decode(ANTHROPIC, [body + delta(1, "novel_delta", novel="It was") + STOP])

@@ -264,6 +264,26 @@ def test_odd_events_lose_no_text() -> None:
     assert outcome.malformed_events == 4
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        [delta(0, toolUse={"input": {"city": "Paris"}})],
+        [delta(0, toolUse={"input": {}}), delta(0, toolUse={"input": '{"city":"Paris"}'})],
+    ],
+)
+@pytest.mark.parametrize("name", ["get_weather", ANSWER_TOOL])
+def test_arguments_that_come_as_an_object_are_not_lost(given: list[bytes], name: str) -> None:
+    for start, pieces in (
+        (tool_start(0, "tooluse_1", name), given),
+        (tool_start(0, "tooluse_1", name, input={"city": "Paris"}), []),
+        (tool_start(0, "tooluse_1", name, input={}), given),
+    ):
+        parts, outcome = decode(BEDROCK, [start, *pieces, block_stop(0), stopped("tool_use")])
+        called = text_in(parts) if name == ANSWER_TOOL else calls_in(parts)[0][2]
+        assert called == '{"city":"Paris"}'
+        assert (outcome.malformed_events, outcome.notes) == (0, [])
+
+
 def test_a_character_in_two_halves() -> None:
     halves = [delta(0, text="\ud83d"), delta(0, text="\udc4b"), stopped()]
     parts, _ = decode(BEDROCK, halves)
