@@ -4,10 +4,11 @@ Rules of this file: pure. Names are compared as all wires spell them once case, 
 taken away. A parameter is forbidden where routing or the reading of the answer hang on it, or where
 it takes away what bounds a call. Others are beyond the hold: before a call an upper bound of what
 it can cost is set aside, and no cap holds without it, but nobody can say before how much a vendor
-reads and takes for what it does on its own behalf: searches, code it runs, servers it asks. Whoever
-answers for the money says whether those may go out, see `classify.checks`. Tools of a vendor's own
-that the caller runs bring calls like any other, and are sent. Prices: the vendors' lists; a latency
-or a tier that is not the usual one has a price of its own, see `terms`.
+reads and takes for what it does on its own behalf: searches, code it runs, servers it asks, what
+a guardrail looks through. Whoever answers for the money says whether those may go out, see
+`classify.checks`. Tools of a vendor's own that the caller runs bring calls like any other, and are
+sent. Prices: the vendors' lists; a latency or a tier that is not the usual one has a price of its
+own, see `terms`.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ FORBIDDEN: Final[dict[str, str]] = {
 BEYOND_HOLD: Final = frozenset(
     {
         *("websearchoptions", "searchparameters", "plugins", "mcpservers", "connectors"),
-        *("container", "prediction"),
+        *("container", "prediction", "guardrailconfig"),
     }
 )
 # Objects that hold parameters, not one value: the same names are looked for inside of them.

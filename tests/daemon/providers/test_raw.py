@@ -45,7 +45,6 @@ def sent(
         ("openai", {"verbosity": "low", "logit_bias": {"50256": -100}, "service_tier": "flex"}),
         ("anthropic", {"top_k": 5, "metadata": {"user_id": "u"}, "service_tier": "standard_only"}),
         ("gemini", {"safetySettings": [{"category": "C", "threshold": "BLOCK_NONE"}]}),
-        ("bedrock", {"guardrailConfig": {"guardrailIdentifier": "g", "guardrailVersion": "1"}}),
         ("bedrock", {"performanceConfig": {"latency": "standard"}}),
         ("bedrock", {"serviceTier": {"type": "flex"}}),
         ("gemini", {"tools": [{"computer_use": {}}]}),
@@ -222,6 +221,8 @@ DEAR: list[tuple[dict[str, Any], str]] = [
     ({"search_parameters": {"mode": "on"}}, "search_parameters"),
     ({"serviceTier": {"type": "reserved"}}, "serviceTier"),
     ({"toolConfig": {"tools": [{"systemTool": {"name": "n"}}]}}, "toolConfig.tools"),
+    # Each text that it looks through is billed by itself.
+    ({"guardrailConfig": {"guardrailIdentifier": "g", "guardrailVersion": "1"}}, "guardrailConfig"),
     (
         {"additionalModelRequestFields": {"tools": [{"type": "web_search_20250305"}]}},
         "additionalModelRequestFields.tools",
@@ -275,6 +276,7 @@ def test_what_is_meant_for_somebody_else_costs_nothing_more() -> None:
         # What a tool took nobody says.
         (("tools",), {"servicetier": "default"}, True),
         (("prediction",), {"prediction": "default"}, True),
+        (("guardrailconfig",), {"servicetier": "default"}, True),
     ],
 )
 def test_what_the_answer_says_of_its_terms_counts(
