@@ -9,6 +9,7 @@ signature stands on it, and what its own tools did as it came.
 
 from __future__ import annotations
 
+import base64
 from typing import Any, Final
 
 from routerd.providers.alternating import alternating, note_silence
@@ -53,6 +54,9 @@ TOOL_IDS: Final = ToolIdRule(r"[a-zA-Z0-9_-]{1,64}", "toolu_", 30)
 # Source: what the API says when it refuses one, "String should match pattern".
 TOOL_NAMES: Final = ToolNameRule(r"[a-zA-Z0-9_-]{1,128}", "letters, digits, - and _", 128)
 VENDOR: Final = "anthropic"
+PDF: Final = "application/pdf"
+# Source: the types of anthropic-python, `Base64ImageSourceParam`.
+IMAGES: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 THINKING: Final = ("thinking", "redacted_thinking")
 
 
@@ -182,19 +186,20 @@ def _tool_result(result: ToolResult) -> Json:
 
 def _image(image: Image) -> Json:
     source = _source(image.url, image.data, image.media_type or "image/png")
+    if source["type"] == "base64" and source["media_type"] not in IMAGES:
+        kind = source["media_type"]
+        raise refusal(f"this provider takes no images of type {kind}", param="messages")
     return _marked({"type": "image", "source": source}, image.cache)
 
 
 def _document(document: Document) -> Json:
-    media_type = document.media_type or "application/pdf"
-    if document.data is not None and media_type.startswith("text/"):
-        source: Json = {
-            "type": "text",
-            "media_type": "text/plain",
-            "data": document.data.decode("utf-8", "replace"),
-        }
-    else:
-        source = _source(document.url, document.data, media_type)
+    source = _source(document.url, document.data, document.media_type or PDF)
+    is_sent = source["type"] == "base64"
+    kind = source["media_type"] if is_sent else _plain_type(document.media_type or PDF)
+    if is_sent and kind.startswith("text/"):
+        source = {"type": "text", "media_type": "text/plain", "data": _text_in(source["data"])}
+    elif kind != PDF:
+        raise refusal(f"this provider takes no documents of type {kind}", param="messages")
     block: Json = {"type": "document", "source": source}
     if document.title:
         block["title"] = document.title
@@ -205,10 +210,24 @@ def _source(url: str | None, data: bytes | None, media_type: str) -> Json:
     """Write where a picture or document comes from; a data URL is taken apart."""
     if url is not None and url.startswith("data:"):
         head, _, text = url[5:].partition(",")
-        if head.endswith(";base64"):
-            media_type = head.removesuffix(";base64").partition(";")[0] or media_type
-            return {"type": "base64", "media_type": media_type, "data": text}
-        raise refusal("a data URL must be in base64", param="messages")
+        if not head.endswith(";base64"):
+            raise refusal("a data URL must be in base64", param="messages")
+        told = _plain_type(head.removesuffix(";base64")) or _plain_type(media_type)
+        return {"type": "base64", "media_type": told, "data": text}
     if url is not None:
         return {"type": "url", "url": url}
-    return {"type": "base64", "media_type": media_type, "data": base64_text(data or b"")}
+    told = _plain_type(media_type)
+    return {"type": "base64", "media_type": told, "data": base64_text(data or b"")}
+
+
+def _plain_type(media_type: str) -> str:
+    """Return a media type without its parameters, by the name that the API knows."""
+    told = media_type.partition(";")[0].strip().lower()
+    return "image/jpeg" if told == "image/jpg" else told
+
+
+def _text_in(data: str) -> str:
+    try:
+        return base64.b64decode(data).decode("utf-8", "replace")
+    except ValueError:
+        raise refusal("a data URL must be in base64", param="messages") from None

@@ -25,6 +25,7 @@ from tests.daemon.providers.drive import ABLE, encoded, request
 ANTHROPIC = AnthropicAdapter()
 MODEL = "claude-sonnet-4-6"
 OLD_MODEL = "claude-haiku-4-5-20251001"
+DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 WEATHER = Tool("get_weather", "The weather.", {"properties": {"city": {"type": "string"}}})
 CLOSED = {
     "type": "object",
@@ -393,9 +394,12 @@ def test_pictures_and_documents() -> None:
                 Image(url="https://example.org/a.png"),
                 Image(url="data:image/webp;base64,AAAA"),
                 Image(data=b"\x00", media_type="image/gif", cache="5m"),
+                Image(url="data:image/jpg;base64,AAAA"),
+                Image(data=b"\x00", media_type="image/JPG"),
                 Document(data=b"%PDF", media_type="application/pdf", title="T"),
                 Document(url="https://example.org/a.pdf"),
                 Document(data=b"abc", media_type="text/markdown"),
+                Document(url="data:text/plain;charset=utf-8;base64,R3LDvMOfZQ=="),
             ],
         )
     )
@@ -403,12 +407,15 @@ def test_pictures_and_documents() -> None:
         {"type": "url", "url": "https://example.org/a.png"},
         {"type": "base64", "media_type": "image/webp", "data": "AAAA"},
         {"type": "base64", "media_type": "image/gif", "data": "AA=="},
+        {"type": "base64", "media_type": "image/jpeg", "data": "AAAA"},
+        {"type": "base64", "media_type": "image/jpeg", "data": "AA=="},
         {"type": "base64", "media_type": "application/pdf", "data": "JVBERg=="},
         {"type": "url", "url": "https://example.org/a.pdf"},
         {"type": "text", "media_type": "text/plain", "data": "abc"},
+        {"type": "text", "media_type": "text/plain", "data": "Grüße"},
     ]
-    assert [block["type"] for block in sent[0]["content"]] == ["image"] * 3 + ["document"] * 3
-    assert sent[0]["content"][3]["title"] == "T"
+    assert [block["type"] for block in sent[0]["content"]] == ["image"] * 5 + ["document"] * 4
+    assert sent[0]["content"][5]["title"] == "T"
 
 
 def test_a_picture_in_a_tool_result_stays_there() -> None:
@@ -625,6 +632,11 @@ def test_what_the_format_cannot_carry_is_refused() -> None:
     for message in (
         Message("assistant", [Image(url="https://example.org/a.png")]),
         Message("user", [Image(url="data:image/png,raw")]),
+        Message("user", [Image(data=b"x", media_type="image/tiff")]),
+        Message("user", [Document(data=b"x", media_type=DOCX)]),
+        Message("user", [Document(url="https://example.org/a", media_type=DOCX)]),
+        Message("user", [Document(url=f"data:{DOCX};base64,AAAA")]),
+        Message("user", [Document(url="data:text/plain;base64,A")]),
     ):
         with pytest.raises(CallRefused):
             turns(Message("user", "x"), message)
