@@ -68,12 +68,12 @@ async def test_refusals(client: httpx.AsyncClient) -> None:
     assert (failure.error_class, failure.code) == (ErrorClass.BAD_REQUEST, "ValidationException")
     assert (await post(client, *call)).status_code == 200
     short, long = {"type": "default"}, {"type": "default", "ttl": "1h"}
-    marked = [{"text": "Be brief."}, {"cachePoint": short}, {"text": "And kind."}]
-    body = {
+    marked: list[Any] = [{"text": "Be brief."}, {"cachePoint": short}, {"text": "And kind."}]
+    rising = {
         "system": [*marked, {"cachePoint": long}],
         "messages": [{"role": "user", "content": [{"text": "Hi"}]}],
     }
-    response = await client.post(f"/bedrock/model/{MODEL}/converse", json=body, headers=HEADERS)
+    response = await client.post(f"/bedrock/model/{MODEL}/converse", json=rising, headers=HEADERS)
     assert (response.status_code, "must not come after" in response.text) == (400, True)
 
 

@@ -447,8 +447,9 @@ def test_content_that_the_start_of_a_message_holds_is_read() -> None:
         TextDelta("!"),
     ]
     assert (outcome.complete, outcome.malformed_events, outcome.notes) == (True, 0, [])
-    for content, said in (("Hi", [TextDelta("Hi")]), (None, []), (7, []), ([], [])):
-        parts, _ = decode(ANTHROPIC, [event("message_start", message={"content": content}) + STOP])
+    odd: list[tuple[Any, list[Any]]] = [("Hi", [TextDelta("Hi")]), (None, []), (7, []), ([], [])]
+    for held, said in odd:
+        parts, _ = decode(ANTHROPIC, [event("message_start", message={"content": held}) + STOP])
         assert parts == said
 
 
