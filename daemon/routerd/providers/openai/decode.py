@@ -40,6 +40,8 @@ FINISHES: Final[dict[str, FinishReason]] = {
     "error": "error",
     "insufficient_system_resource": "error",
 }
+# The kinds of a content part that may hold nothing at all.
+EMPTY: Final = ("text", "output_text", "refusal", None)
 UNSEEN: Final = object()
 """The index of the choice that is read, before there is any."""
 
@@ -114,23 +116,26 @@ class ChatDecoder(BodyDecoder[Chunk]):
             self._take_whole_choice(choice, parts)
         else:
             content = delta.content
-            if type(content) is str and not (
-                delta.tool_calls
-                or delta.reasoning_content
-                or delta.reasoning
-                or delta.reasoning_details
-                or delta.refusal
-                or delta.annotations
-                or delta.function_call
-            ):
-                if content:  # what nearly every piece is
-                    if self._reasoning.is_open:
-                        self._reasoning.close(parts)
-                    pieces = self._pieces
-                    pieces.append(content)
-                    if len(pieces) >= MOST_PIECES:
-                        self._text.count()
-                    parts.append(TextDelta(content))
+            if (
+                type(content) is str
+                and content
+                and not (
+                    delta.tool_calls
+                    or delta.reasoning_content
+                    or delta.reasoning
+                    or delta.reasoning_details
+                    or delta.refusal
+                    or delta.annotations
+                    or delta.function_call
+                )
+            ):  # as nearly every piece is; sound and pictures come in pieces without text
+                if self._reasoning.is_open:
+                    self._reasoning.close(parts)
+                pieces = self._pieces
+                pieces.append(content)
+                if len(pieces) >= MOST_PIECES:
+                    self._text.count()
+                parts.append(TextDelta(content))
             else:
                 self._take_delta(delta, parts)
         if choice.logprobs is not None:
@@ -189,6 +194,8 @@ class ChatDecoder(BodyDecoder[Chunk]):
             self._refuse(rest, parts)
         if rest := self._rest(self._text, text, "message"):
             self._say(rest, parts)
+        for note in reader.outcome.notes:
+            self._note(note)
         for part in read:
             if isinstance(part, CitationAdded):
                 self._cite_once(part.citation, parts)
@@ -231,6 +238,8 @@ class ChatDecoder(BodyDecoder[Chunk]):
             self._refuse(delta.refusal, parts)
         if delta.content:
             self._take_content(delta.content, parts)
+        if delta.audio or delta.images:
+            self._take_media(delta, parts)
         if isinstance(delta.annotations, list):
             for annotation in delta.annotations:
                 self._cite_once(annotation, parts)
@@ -263,9 +272,32 @@ class ChatDecoder(BodyDecoder[Chunk]):
                 if item.get("type") == "reference":
                     self._cite_once(item, parts)
                     continue
-                text = item.get("text")
+                text = self._text_in(item, parts)
             if isinstance(text, str) and text:
                 self._say(text, parts)
+
+    def _text_in(self, item: dict[str, Any], parts: list[Part]) -> Any:
+        """Return the text of a content part; a refusal is told, and another kind noted."""
+        text, refused = item.get("text"), item.get("refusal")
+        if isinstance(text, dict):  # as the Assistants' format has it
+            text = text.get("value")
+        if isinstance(refused, str) and refused:
+            self._refuse(refused, parts)
+        elif not isinstance(text, str) and (text is not None or item.get("type") not in EMPTY):
+            self._note_kind(text_of(item.get("type")) or "unknown")
+        return text
+
+    def _take_media(self, delta: Delta, parts: list[Part]) -> None:
+        """Read what stands beside the text: what was spoken is text where no text came."""
+        audio = delta.audio
+        spoken = text_of(audio.get("transcript")) if isinstance(audio, dict) else None
+        if spoken and (not self._text or self._source == "transcript"):
+            self._source = self._source or "transcript"
+            self._say(spoken, parts)
+        if audio:
+            self._note_kind("audio")
+        if delta.images:
+            self._note_kind("images")
 
     def _take_finish(self, reason: Any) -> None:
         self._done = True

@@ -30,6 +30,8 @@ class Delta(Struct, gc=False):
     reasoning_details: Any = None
     function_call: Function | None = None
     annotations: Any = None
+    audio: Any = None
+    images: Any = None
 
 
 class Choice(Struct, gc=False):

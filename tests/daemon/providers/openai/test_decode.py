@@ -684,3 +684,53 @@ def test_who_answers_may_be_said_late_and_in_pieces() -> None:
         assert named == ("m-2026", "c1", "fp_1")
     _, outcome = decode(OPENAI, [event(system_fingerprint="fp_1", choices=text) + DONE])
     assert (outcome.model, outcome.fingerprint) == (None, "fp_1")
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_every_kind_of_content_part_is_read_or_noted(*, stream: bool) -> None:
+    content = [
+        {"type": "text", "text": {"value": "a"}},
+        {"type": "refusal", "refusal": "no"},
+        {"type": "image_url", "image_url": {"url": "data:"}},
+        {"type": "text", "text": "b"},
+        {"type": "text", "text": ""},
+        {"type": "text"},
+    ]
+    if stream:
+        body = chunk({"content": content}, "stop") + DONE
+    else:
+        body = json.dumps({"choices": [{"message": {"content": content}}]}).encode()
+    parts, outcome = decode(OPENAI, [body], stream=stream)
+    assert [part for part in parts if isinstance(part, RefusalDelta)] == [RefusalDelta("no")]
+    assert text_in(parts) == "ab"
+    assert outcome.notes == ["content of kind image_url was left out"]
+
+
+@pytest.mark.parametrize("content", [None, "", "said"])
+def test_what_was_spoken_is_the_text_where_no_text_came(content: str | None) -> None:
+    audio = {"id": "a", "transcript": "spoken", "data": "AAAA"}
+    message = {"content": content, "audio": audio, "images": [{"type": "image_url"}]}
+    body = json.dumps({"choices": [{"message": message, "finish_reason": "stop"}]}).encode()
+    parts, outcome = decode(OPENAI, [body], stream=False)
+    assert text_in(parts) == (content or "spoken")
+    assert outcome.notes == [
+        "content of kind audio was left out",
+        "content of kind images was left out",
+    ]
+
+
+@pytest.mark.parametrize("content", [None, ""])
+def test_pictures_in_a_stream_are_noted(content: str | None) -> None:
+    delta = {"content": content, "images": [{"type": "image_url"}]}
+    parts, outcome = decode(OPENAI, [chunk(delta) + chunk({}, "stop") + DONE])
+    assert parts == []
+    assert outcome.notes == ["content of kind images was left out"]
+
+
+def test_what_is_spoken_in_pieces_comes_in_pieces_and_once() -> None:
+    pieces = [chunk({"content": "", "audio": {"transcript": text}}) for text in ("one ", "two")]
+    whole = {"content": None, "audio": {"transcript": "one two"}}
+    last = event(choices=[{"index": 0, "message": whole, "finish_reason": "stop"}])
+    parts, outcome = decode(OPENAI, [*pieces, last, DONE])
+    assert parts == [TextDelta("one two")]
+    assert outcome.notes == ["content of kind audio was left out"]
