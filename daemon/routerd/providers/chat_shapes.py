@@ -16,8 +16,10 @@ __all__ = [
     "ERROR_NOTE",
     "PICTURES_NOTE",
     "called_tools",
+    "end_of_calls",
     "function_tool",
     "image_part",
+    "put_result",
     "result_pictures",
     "result_text",
     "text_document",
@@ -98,3 +100,21 @@ def function_tool(tool: Tool) -> Json:
         function["description"] = tool.description
     function["parameters"] = tool.parameters or {"type": "object", "properties": {}}
     return {"type": "function", "function": function}
+
+
+def end_of_calls(written: list[Json]) -> int | None:
+    """Return where the results of the last message's calls go; None where it calls nothing."""
+    return len(written) if written and "tool_calls" in written[-1] else None
+
+
+def put_result(written: list[Json], result: Json, place: int | None) -> int | None:
+    """Put a result behind the calls and the results before it; return where the next one goes.
+
+    What else was said in that turn comes behind: between calls and results nothing may stand.
+    Without a `place` no call was made, and it goes to the end.
+    """
+    if place is None:
+        written.append(result)
+        return None
+    written.insert(place, result)
+    return place + 1

@@ -1,11 +1,12 @@
 """A conversation as the messages and documents of Chat.
 
-Rules of this file: it writes what the caller said, in the caller's order. The system's messages at
-the start become one, which has to be the first; later ones become user text in their place. Results
-of tools hold text only, so their pictures follow in a user message, after the last result of the
-turn. Documents of plain text go beside the messages, where the model can cite them; other documents
-the format does not take. Reasoning goes back as what it was, and only to this vendor. Sources: the
-API reference, its page of errors, and the types of cohere 7.3.
+Rules of this file: it writes what the caller said, in the caller's order, but for results of tools:
+all of a turn come right behind their calls, before other words of it. The system's messages at the
+start become one, which has to be the first; later ones become user text in their place. Results
+hold text only, so their pictures follow in a user message, after the last one of the turn.
+Documents of plain text go beside the messages, where the model can cite them; other documents the
+format does not take. Reasoning goes back as what it was, and only to this vendor. Sources: the API
+reference, its page of errors, and the types of cohere 7.3.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from typing import Any, Final
 from routerd.providers.chat_shapes import (
     PICTURES_NOTE,
     called_tools,
+    end_of_calls,
     image_part,
+    put_result,
     result_pictures,
     result_text,
     text_document,
@@ -65,11 +68,12 @@ class MessageWriter:
         )
         written = self._system(messages[:leading])
         pictures: list[Json] = []
+        place: int | None = None  # of the next result
         for message in messages[leading:]:
             parts = parts_of(message)
             for result in parts:
                 if isinstance(result, ToolResult):
-                    written.append(_tool_result(result, self._notes))
+                    place = put_result(written, _tool_result(result, self._notes), place)
                     pictures += result_pictures(result, TOOL_IDS)
             others = [part for part in parts if not isinstance(part, ToolResult)]
             if pictures and (others or message is messages[-1]):
@@ -78,6 +82,8 @@ class MessageWriter:
                 pictures = []
             if others:
                 written += self._turn(message.role, others)
+                if message.role == "assistant":
+                    place = end_of_calls(written)
         return written
 
     def _system(self, messages: list[Message]) -> list[Json]:

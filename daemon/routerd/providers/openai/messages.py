@@ -1,8 +1,9 @@
 """A conversation as Chat Completions messages.
 
-Rules of this file: it writes what the caller said, in the caller's order. Tool results take text
-only, so their pictures follow in a user message, after the last result of the turn. Reasoning goes
-back only to the server it came from.
+Rules of this file: it writes what the caller said, in the caller's order, but for results of tools:
+all of a turn come right behind their calls, before other words of it. They take text only, so their
+pictures follow in a user message, after the last one. Reasoning goes back only to the server it
+came from.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import Any
 from routerd.providers.chat_shapes import (
     PICTURES_NOTE,
     called_tools,
+    end_of_calls,
     image_part,
+    put_result,
     result_pictures,
     result_text,
     text_document,
@@ -62,6 +65,7 @@ def encode_messages(
     """
     encoded: list[Json] = []
     pictures: list[Json] = []
+    place: int | None = None  # of the next result
     for message in messages:
         content = message.content
         if isinstance(content, str) and message.role != "assistant" and not pictures:
@@ -70,7 +74,7 @@ def encode_messages(
         parts = parts_of(message)
         if parts is content and not (marks and message.role != "assistant"):
             _note_marks(parts, notes, ANSWER_MARK_NOTE if marks else MARKS_NOTE)
-        _add_results(parts, encoded, pictures, dialect, notes, marks=marks)
+        place = _add_results(parts, encoded, pictures, place, dialect, notes, marks=marks)
         others: list[Content] = [part for part in parts if not isinstance(part, ToolResult)]
         if pictures and (others or message is messages[-1]):
             encoded.append({"role": "user", "content": pictures})
@@ -80,6 +84,7 @@ def encode_messages(
         if message.role == "assistant":
             if (turn := _assistant(others, dialect, notes, reasons=reasons)) is not None:
                 encoded.append(turn)
+                place = end_of_calls(encoded)
         else:
             is_marked = marks and any_marked(others)
             encoded.append(_turn(message.role, others, dialect, notes, is_marked=is_marked))
@@ -92,17 +97,23 @@ def _add_results(
     parts: Sequence[Content],
     encoded: list[Json],
     pictures: list[Json],
+    place: int | None,
     dialect: Dialect,
     notes: Notes,
     *,
     marks: bool,
-) -> None:
-    """Write what tools returned, each a message of its own; pictures come behind all of them."""
+) -> int | None:
+    """Write what tools returned, each a message of its own; return the place of the next one.
+
+    Pictures come behind all of them.
+    """
     for part in parts:
         if isinstance(part, ToolResult):
-            encoded.append(_tool_result(part, dialect, notes, pictures))
+            result = _tool_result(part, dialect, notes, pictures)
+            place = put_result(encoded, result, place)
             if marks and (mark := end_mark(part, notes)) is not None:
-                _mark_result(encoded[-1], part, pictures, mark)
+                _mark_result(result, part, pictures, mark)
+    return place
 
 
 def _note_marks(parts: Sequence[Content], notes: Notes, note: str) -> None:

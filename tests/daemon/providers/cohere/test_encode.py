@@ -445,3 +445,20 @@ def test_a_failed_tool_is_told_by_its_words() -> None:
     assert notes == [
         "that a tool failed was left to its own words: this provider has no mark for it"
     ]
+
+
+def test_words_between_results_come_behind_all_of_them() -> None:
+    turns = written(
+        Message("assistant", [ToolCall("c", "one"), ToolCall("d", "two")]),
+        Message("user", [Text("look"), ToolResult("c", "1")]),
+        Message("tool", [ToolResult("d", "2")]),
+        Message("user", "go on"),
+    )
+    said = [(turn["role"], turn.get("tool_call_id") or turn.get("content")) for turn in turns]
+    assert said == [
+        ("assistant", None),
+        ("tool", "c"),
+        ("tool", "d"),
+        ("user", "look"),
+        ("user", "go on"),
+    ]

@@ -517,3 +517,27 @@ def test_tools_nobody_may_call_are_left_out_for_a_model_without_tools() -> None:
 
 def test_text_that_utf_8_cannot_carry_does_not_raise() -> None:
     assert messages_of(Message("user", "a\ud800"))[0]["content"] == "a\ufffd"
+
+
+def test_words_between_results_come_behind_all_of_them() -> None:
+    messages = [
+        Message("assistant", [ToolCall("c", "one"), ToolCall("d", "two")]),
+        Message("user", "wait"),
+        Message("user", [Text("look"), ToolResult("c", "1")]),
+        Message("tool", [ToolResult("d", "2")]),
+        Message("user", "go on"),
+        Message("assistant", "done"),
+    ]
+    body, _ = encoded(OPENAI, request("m", messages))
+    said = [
+        (turn["role"], turn.get("tool_call_id") or turn["content"]) for turn in body["messages"]
+    ]
+    assert said == [
+        ("assistant", None),
+        ("tool", "c"),
+        ("tool", "d"),
+        ("user", "wait"),
+        ("user", "look"),
+        ("user", "go on"),
+        ("assistant", "done"),
+    ]
