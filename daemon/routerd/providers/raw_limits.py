@@ -32,7 +32,7 @@ FORBIDDEN: Final[dict[str, str]] = {
         (
             *("messages", "message", "chathistory", "input", "inputs", "contents", "prompt"),
             *("system", "systeminstruction", "instructions", "preamble", "cachedcontent"),
-            *("previousresponseid", "conversation", "conversationid"),
+            *("previousresponseid", "conversation", "conversationid", "documents"),
         ),
         "is part of what is said; put it into the messages",
     ),

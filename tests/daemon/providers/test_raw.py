@@ -352,3 +352,8 @@ def test_whatever_is_sent_along_the_bounds_and_the_conversation_stay(
     if where == "top":
         assert {name: body[name] for name in parameters} == parameters
     assert body.keys() == was.keys() | given_raw.keys()
+
+
+def test_documents_cannot_take_the_place_of_those_of_the_conversation() -> None:
+    found = forbidden_parameter({"documents": [{"data": {"text": "other"}}]})
+    assert found == ("documents", "is part of what is said; put it into the messages")
