@@ -174,8 +174,14 @@ def bad_answer(why: str) -> Failure:
     return Failure(ErrorClass.BAD_ANSWER, f"the provider's answer makes no sense: {why}")
 
 
-# What a name may have behind it that says when the model was made: 2312, 20240115, 2024-01-15.
-MADE_ON: Final = re.compile(r"-(?:\d{4}|\d{6}|\d{8}|\d{4}-\d{2}-\d{2})")
+# What a name may have behind it that says when the model was made: 2312, 0613, 202401, 240115,
+# 20240115, 2024-01-15. Four digits may be a count of dimensions as well, as 1024, 1536 and 2304
+# are: they are a year and a month from Mistral's 2312 on, or a month and a day before October.
+MONTH, DAY = r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12]\d|3[01])"
+MADE_ON: Final = re.compile(
+    rf"-(?:2312|2[4-9]{MONTH}|0[1-9]{DAY}|20\d\d{MONTH}|2\d{MONTH}{DAY}|20\d\d{MONTH}{DAY}"
+    rf"|20\d\d-{MONTH}-{DAY})"
+)
 # What OpenAI calls the one model that goes by two names.
 BOTH_NAMES: Final = {"text-embedding-ada-002", "text-embedding-ada-002-v2"}
 OTHER_MODEL: Final = "other_model"

@@ -11,6 +11,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from routerd.domain import Part, Usage
 from routerd.errors import ErrorClass, Failure
 from routerd.providers.base import Outcome
@@ -72,10 +74,24 @@ class AnswerTeller(ABC):
         """Tell what was used; a later count takes an earlier one's place. Return whether it did."""
         usage = read(value)
         if usage is not None:
-            self.outcome.usage = usage
-        elif is_absurd(value):
+            return self._keep_usage(usage)
+        if is_absurd(value):
             self._note(ABSURD_NOTE)
-        return usage is not None
+        return False
+
+    def _keep_usage(self, usage: Usage) -> bool:
+        """Keep the latest usage; one of zeros never takes the place of one that counted.
+
+        Some gateways end a stream with an empty one. Return whether it was kept.
+        """
+        told = self.outcome.usage
+        if told is None or any(msgspec.structs.astuple(usage)):
+            self.outcome.usage = usage
+            return True
+        if any(msgspec.structs.astuple(told)):
+            return False
+        self.outcome.usage = usage
+        return True
 
     def _cite(self, citation: Any, parts: list[Part]) -> None:
         """Pass on a citation; what is no object is none."""

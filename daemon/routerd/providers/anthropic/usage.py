@@ -2,7 +2,8 @@
 
 Rules of this file: one parser for streams and plain answers. `input_tokens` leaves out the cache.
 In a stream the counts are totals: a later one takes the place of an earlier one, a missing or null
-one leaves it as it was. After an absurd count nothing more is believed.
+one leaves it as it was, and so does a zero where all that it says of the prompt is zero. After an
+absurd count nothing more is believed.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ TERMS: Final = (
     ("speed", "speed"),
     ("inference_geo", "inferencegeo"),
 )
+
+# The counts that make up the prompt.
+PROMPT: Final = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
 
 class UsageReader:
@@ -40,8 +44,7 @@ class UsageReader:
         if not isinstance(value, dict):
             return
         self.absurd = self.absurd or is_absurd(value)
-        self._counts.update(counts_in(value))
-        self._lifetimes.update(counts_in(value.get("cache_creation")))
+        self._take_counts(counts_in(value), counts_in(value.get("cache_creation")))
         for name, plain in TERMS:
             if value.get(name) is not None:
                 self.terms[plain] = value[name]
@@ -51,6 +54,23 @@ class UsageReader:
             self._thinking = self._thinking if thinking is None else thinking
         if isinstance(iterations := value.get("iterations"), list):
             self._take_iterations(iterations)
+
+    def _take_counts(self, counts: dict[str, int], lifetimes: dict[str, int]) -> None:
+        """Take the later counts, but for zeros where all that they say of the prompt is zero.
+
+        A prompt that was counted does not shrink to nothing: some gateways end so.
+        """
+        if "input_tokens" in counts and not any(map(counts.get, PROMPT)):
+            counts = {
+                name: count for name, count in counts.items() if count or name not in self._counts
+            }
+            lifetimes = {
+                name: count
+                for name, count in lifetimes.items()
+                if count or name not in self._lifetimes
+            }
+        self._counts.update(counts)
+        self._lifetimes.update(lifetimes)
 
     @property
     def tells_lifetimes(self) -> bool:

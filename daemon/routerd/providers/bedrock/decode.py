@@ -171,8 +171,9 @@ class ConverseDecoder(BodyDecoder[ConverseEvent]):
     def _take_usage(self, value: Any) -> None:
         if is_absurd(value):
             self._note(ABSURD_NOTE)
-        self.outcome.usage = read_usage(value) or self.outcome.usage
-        self.outcome.tells_lifetimes = tells_lifetimes(value)
+        usage = read_usage(value)
+        if usage is None or self._keep_usage(usage):
+            self.outcome.tells_lifetimes = tells_lifetimes(value)
 
     def _take_trace(self, trace: Any) -> None:
         self.outcome.model = invoked_model(trace) or self.outcome.model

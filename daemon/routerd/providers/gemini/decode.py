@@ -130,7 +130,7 @@ class GenerateDecoder(BodyDecoder[Answer]):
             counted.service_tier = None  # it counts nothing
         usage = read_usage(counted)
         if usage is not None:
-            outcome.usage = usage
+            self._keep_usage(usage)
             if outcome.early_usage is None:
                 outcome.early_usage = usage
         elif is_too_large(counted):
@@ -177,6 +177,8 @@ class GenerateDecoder(BodyDecoder[Answer]):
             self._take_call(part.function_call, signature, parts)
         elif text:
             self._take_text(text, signature, parts)
+            if part.inline_data is not None or part.file_data is not None:
+                self._note_kind("inlineData" if part.inline_data is not None else "fileData")
         else:
             self._take_odd_part(part, signature, parts)
 

@@ -472,3 +472,36 @@ def test_content_that_cannot_be_given_out_is_noted() -> None:
     ]
     _, outcome = decode(ANTHROPIC, [delta(1, "novel_delta", novel="It was") + STOP])
     assert "It was" not in str(outcome.notes)
+
+
+@pytest.mark.parametrize(
+    ("last", "output"),
+    [
+        ({"input_tokens": 0, "output_tokens": 5}, 5),
+        ({"input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 0}, 1),
+        ({"output_tokens": 0}, 0),
+        ({"input_tokens": 0, "cache_creation": {"ephemeral_1h_input_tokens": 0}}, 1),
+    ],
+)
+def test_zeros_at_the_end_do_not_take_the_place_of_the_prompts_count(
+    last: dict[str, Any], output: int
+) -> None:
+    first = {
+        "input_tokens": 30,
+        "cache_read_input_tokens": 7,
+        "cache_creation_input_tokens": 4,
+        "cache_creation": {"ephemeral_1h_input_tokens": 4},
+        "output_tokens": 1,
+    }
+    body = event("message_start", message={"usage": first})
+    body += event("message_delta", delta={"stop_reason": "end_turn"}, usage=last)
+    _, outcome = decode(ANTHROPIC, [body + STOP])
+    assert outcome.usage == Usage(30, 7, 0, 4, output, None)
+
+
+def test_a_prompt_that_is_found_in_the_cache_after_all_is_believed() -> None:
+    body = event("message_start", message={"usage": {"input_tokens": 30, "output_tokens": 1}})
+    last = {"input_tokens": 0, "cache_read_input_tokens": 30, "output_tokens": 2}
+    body += event("message_delta", delta={"stop_reason": "end_turn"}, usage=last)
+    _, outcome = decode(ANTHROPIC, [body + STOP])
+    assert outcome.usage == Usage(0, 30, 0, 0, 2, None)

@@ -103,3 +103,12 @@ def total_of(usage: Usage) -> int:
         + usage.cache_write_long_tokens
         + usage.output_tokens
     )
+
+
+def test_zeros_at_the_end_do_not_take_the_place_of_a_count() -> None:
+    counted = {"inputTokens": 12, "outputTokens": 25, "totalTokens": 37}
+    zeros = dict.fromkeys(counted, 0)
+    body = delta(0, text="a") + event("metadata", usage=counted)
+    body += event("metadata", usage=zeros) + stopped()
+    _, outcome = decode(BedrockAdapter(), [body])
+    assert outcome.usage == Usage(12, 0, 0, 0, 25)

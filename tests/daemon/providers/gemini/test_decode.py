@@ -496,3 +496,21 @@ JSON = st.recursive(
 def test_no_json_raises(value: Any, stream: bool) -> None:
     body = json.dumps(value).encode()
     decode(ADAPTER, [b"data: " + body + b"\r\n\r\n"] if stream else [body], stream=stream)
+
+
+def test_zeros_at_the_end_do_not_take_the_place_of_a_count() -> None:
+    zeros = {"promptTokenCount": 0, "candidatesTokenCount": 0, "totalTokenCount": 0}
+    last = chunk(finish="STOP") | {"usageMetadata": zeros}
+    _, counted = decode(ADAPTER, [events(chunk({"text": "a"}), chunk(finish="STOP"))])
+    _, outcome = decode(ADAPTER, [events(chunk({"text": "a"}), last)])
+    assert outcome.usage is not None
+    assert outcome.usage == counted.usage
+    assert outcome.usage.input_tokens > 0
+
+
+@pytest.mark.parametrize("kind", ["inlineData", "fileData"])
+def test_a_file_beside_text_in_one_part_is_noted(kind: str) -> None:
+    part = {"text": "a", kind: {"mimeType": "image/png", "data": "AAAA"}}
+    parts, outcome = decode(ADAPTER, [events(chunk(part, finish="STOP"))])
+    assert text_in(parts) == "a"
+    assert outcome.notes == [f"content of kind {kind} was left out"]

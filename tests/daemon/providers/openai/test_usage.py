@@ -92,3 +92,20 @@ def test_what_openai_writes_is_read_in_one_go() -> None:
         },
         PlainUsage,
     )
+
+
+@pytest.mark.parametrize("where", ["usage", "x_groq"])
+def test_zeros_at_the_end_do_not_take_the_place_of_a_count(where: str) -> None:
+    zeros = '{"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}'
+    counted = '{"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}'
+    last = zeros if where == "usage" else f'{{"usage": {zeros}}}'
+    decoder = build_adapter("openai").decoder(stream=True)
+
+    def usage_after(field: str, usage: str) -> Usage | None:
+        decoder.feed(f'data: {{"choices": [], "{field}": {usage}}}\n\n'.encode())
+        return decoder.outcome.usage
+
+    assert usage_after("usage", zeros) == Usage()
+    assert usage_after("usage", counted) == Usage(input_tokens=3, output_tokens=2)
+    assert usage_after(where, last) == Usage(input_tokens=3, output_tokens=2)
+    assert decoder.outcome.notes == []
