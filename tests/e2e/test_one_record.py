@@ -170,7 +170,9 @@ def check_times(attempt: Attempt, *, has_content: bool) -> None:
     assert attempt.started_us <= attempt.headers_us <= attempt.ended_us
     if has_content:
         assert attempt.first_content_us is not None
-        assert attempt.headers_us <= attempt.first_content_us <= attempt.ended_us
+        assert attempt.last_content_us is not None
+        times = (attempt.headers_us, attempt.first_content_us, attempt.last_content_us)
+        assert [*times, attempt.ended_us] == sorted([*times, attempt.ended_us])
 
 
 def usage_in_books(simulator: Simulator) -> Usage:

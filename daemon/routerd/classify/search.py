@@ -86,19 +86,16 @@ def measure_search(
         texts=len(texts),
         # What may be cut fits into any window.
         longest_text=1 if search.truncate else max(1, int(longest + query)),
-        queries=0 if is_embedding else _queries(query, texts),
+        queries=0 if is_embedding else _queries(len(asked), texts),
     )
 
 
-def _queries(query: float, documents: Sequence[bytes]) -> int:
-    """Return how many a ranking is sold as; `query` is in tokens."""
-    counted = sum(
-        # Nothing has more tokens than bytes.
-        1 + int(query + estimate(text)[0]) // TOKENS_PER_DOCUMENT
-        if query + len(text) >= TOKENS_PER_DOCUMENT
-        else 1
-        for text in documents
-    )
+def _queries(asked: int, documents: Sequence[bytes]) -> int:
+    """Return the most that a ranking can be sold as, for a query of so many bytes.
+
+    Nothing has more tokens than bytes: it is what is held, and the answer tells what it was.
+    """
+    counted = sum([1 + (asked + len(text)) // TOKENS_PER_DOCUMENT for text in documents])
     return -(-counted // DOCUMENTS_PER_QUERY)
 
 

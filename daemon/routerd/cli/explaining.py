@@ -146,6 +146,7 @@ def _print_record(record: dict[str, Any]) -> None:
     print(f"cost       {cost_text(record)} ({record['cost_basis']})")
     print(
         f"time       first content {milliseconds(record['first_content_us'])}, "
+        f"last {milliseconds(record['last_content_us'])}, "
         f"total {milliseconds(record['total_us'])}, of it "
         f"{milliseconds(record['overhead_us'])} in routerd"
     )
@@ -213,13 +214,14 @@ def _print_attempts(attempts: list[dict[str, Any]]) -> None:
             "free" if attempt["free"] else cost_text(attempt),
             milliseconds(attempt["started_us"]),
             milliseconds(attempt["first_content_us"]),
+            milliseconds(attempt["last_content_us"]),
             milliseconds(attempt["ended_us"]),
             milliseconds(attempt["waited_us"]),
         )
         for number, attempt in enumerate(attempts, 1)
     ]
     headings = ("#", "attempt", "deployment", "status", "end", "held", "cost")
-    print_table((*headings, "started", "first", "ended", "waited"), rows)
+    print_table((*headings, "started", "first", "last", "ended", "waited"), rows)
     for number, attempt in enumerate(attempts, 1):
         told = _told_text(attempt)
         if told:

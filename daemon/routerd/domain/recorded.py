@@ -24,8 +24,9 @@ class Attempt(Struct, kw_only=True):
     None where it does not say.
     `streamed` says that it was asked for in parts, whatever the caller asked for. `waited_us` is
     the part of its time in which nothing of the answer was there to hand on: a token was fetched, a
-    connection made, the request sent, or the provider wrote. `unlisted_cost`: part of what it cost
-    stands in no price list (a vendor's own tool, another tier); `cost_nanodollars` is the rest, and
+    connection made, the request sent, or the provider wrote. At `last_content_us` all content was
+    there; usage and end mark may come later. `unlisted_cost`: part of what it cost stands in no
+    price list (a vendor's own tool, another tier); `cost_nanodollars` is the rest, and
     `cost_basis` is unknown.
     """
 
@@ -64,6 +65,7 @@ class Attempt(Struct, kw_only=True):
     streamed: bool = False
     waited_us: int = 0
     unlisted_cost: bool = False
+    last_content_us: int | None = None
 
 
 class Intent(Struct, frozen=True, kw_only=True):
@@ -162,3 +164,4 @@ class Record(Struct, kw_only=True):
     queued_us: int = 0
     reader_us: int = 0
     overhead_us: int | None = None
+    last_content_us: int | None = None

@@ -171,8 +171,10 @@ class AnswerReader:
             self._begin_window(now)
 
     def _count(self, parts: list[Part]) -> None:
-        if self._attempt.first_content_us is None:
-            self._attempt.first_content_us = self._delivery.elapsed_us()
+        attempt = self._attempt
+        attempt.last_content_us = now_us = self._delivery.elapsed_us()
+        if attempt.first_content_us is None:
+            attempt.first_content_us = now_us
         self._delivery.output_bytes += written_bytes(parts)
 
     def _watch_silence(self) -> None:

@@ -178,7 +178,7 @@ def finish_record(
     record.queued_us += queued_us
     record.waited_us += shared_us
     record.reader_us += delivery.reader_us
-    record.first_content_us = delivery.first_content_us
+    record.first_content_us = record.last_content_us = delivery.first_content_us
     if execution is not None:
         own_us -= execution.idle_us  # of what runs beside each other not the sum
         record.waited_us += execution.waited_us
@@ -218,6 +218,8 @@ def _add_attempts(record: Record, execution: Execution | Searching | None) -> No
     if held is not None:
         record.model, record.deployment = held.model, held.deployment
         record.provider = held.provider
+        if held.last_content_us is not None:
+            record.last_content_us = held.last_content_us
         record.degraded = _degraded(record.plan, held)
 
 

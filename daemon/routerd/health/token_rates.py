@@ -18,6 +18,9 @@ __all__ = ["TokenRates"]
 
 # Shorter prompts say more of templates than of texts.
 LEAST_TOKENS: Final = 200
+# A vendor's own words about tools are some hundred tokens, however short the prompt is: from here
+# on they are no more than a tenth of it.
+LEAST_WITH_TOOLS: Final = 5_000
 # How much one call moves a rate: five of them are two thirds of it.
 NEWEST_COUNTS: Final = 0.2
 LEAST_RATE: Final = 400
@@ -59,6 +62,8 @@ class TokenRates:
             return
         if features.images or features.documents:
             return  # they are estimated apart
+        if features.tools and features.input_tokens < LEAST_WITH_TOOLS:
+            return  # what a vendor says of tools by itself would be taken for the text's
         if features.kind != "chat" and len(record.attempts) > 1:
             return  # each is a part of what was estimated
         for attempt in record.attempts:

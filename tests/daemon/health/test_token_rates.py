@@ -10,6 +10,7 @@ from routerd.domain import Attempt, Features, Record, Usage
 from routerd.health.token_rates import (
     LEAST_RATE,
     LEAST_TOKENS,
+    LEAST_WITH_TOOLS,
     MOST_RATE,
     MOST_RATES,
     TOLD_FROM,
@@ -53,6 +54,15 @@ def learned(record: Record, times: int = 40) -> TokenRates:
     for _ in range(times):
         rates.learn(record)
     return rates
+
+
+@pytest.mark.parametrize("estimated", [LEAST_TOKENS, LEAST_WITH_TOOLS - 1, LEAST_WITH_TOOLS])
+def test_a_vendors_own_words_about_tools_are_not_taken_for_the_texts(estimated: int) -> None:
+    counted = Usage(input_tokens=estimated + 530)
+    rates = learned(called(counted, input_tokens=estimated, tools=1))
+    is_learned = estimated >= LEAST_WITH_TOOLS
+    assert rates.told[False].get("m", 1000) <= (1110 if is_learned else 1000)
+    assert bool(learned(called(counted, input_tokens=estimated)).told[False])
 
 
 def test_a_rate_comes_near_to_what_is_counted_and_is_told_once_it_matters() -> None:
