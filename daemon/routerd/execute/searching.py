@@ -18,7 +18,7 @@ import anyio
 from msgspec import Struct, structs
 
 from routerd.classify.search import kind_of
-from routerd.domain import Attempt, Call, Dropped, Part, Plan, Route, Usage
+from routerd.domain import Attempt, Call, Dropped, Kind, Part, Plan, Route, Usage
 from routerd.execute.delivery import Delivery
 from routerd.execute.piece import PieceAsking, PiecePurse, Reserve, limits_of
 from routerd.execute.pieces import (
@@ -40,7 +40,7 @@ from routerd_proto.errors import ErrorInfo, error_info
 from routerd_proto.frames import CallOptions
 from routerd_proto.search import RankingAdded, RerankRequested, SearchRequested, VectorsAdded
 
-__all__ = ["Searching"]
+__all__ = ["Searching", "routes_alike"]
 
 # More would only wait for each other at the provider, and take its rate limit at one go.
 AT_ONCE: Final = 8
@@ -117,7 +117,7 @@ class Searching:
 
     async def run(self, plan: Plan, targets: Mapping[str, Target]) -> None:
         """Ask for all pieces; the result is left in the attributes."""
-        routes = self._routes(plan, targets)
+        routes = routes_alike(self._search, plan.routes, targets, self._kind)
         plan = structs.replace(plan, routes=routes)
         pieces = cut(self._search, limits_of(routes, targets, self._kind))
         self._pieces = {piece.start: piece for piece in pieces}
@@ -140,15 +140,6 @@ class Searching:
         read_us = self._delivery.reader_us
         await self._finish(routes[0])
         self.idle_us += self._delivery.reader_us - read_us
-
-    def _routes(self, plan: Plan, targets: Mapping[str, Target]) -> tuple[Route, ...]:
-        """Return the routes that may serve: of one model alone where scores are put together."""
-        search, routes = self._search, plan.routes
-        if not isinstance(search, RerankRequested):
-            return routes
-        if len(cut(search, limits_of(routes, targets, self._kind))) == 1:
-            return routes
-        return tuple(route for route in routes if route.model == routes[0].model)
 
     async def _work(
         self,
@@ -320,6 +311,35 @@ class Searching:
             else:
                 spans.append((start, end))
         return spans
+
+
+def routes_alike(
+    search: SearchRequested,
+    routes: tuple[Route, ...],
+    targets: Mapping[str, Target],
+    kind: Kind,
+) -> tuple[Route, ...]:
+    """Return the routes that may serve: those whose vectors or scores go with the first's.
+
+    Scores are put together of one model by one wire: some servers give probabilities where others
+    of the same model give logits. Vectors differ where one is told what they are for.
+    """
+    model, served = routes[0].model, targets[routes[0].deployment]
+    if isinstance(search, RerankRequested):
+        if len(cut(search, limits_of(routes, targets, kind))) == 1:
+            return routes
+        return tuple(
+            route
+            for route in routes
+            if (route.model, targets[route.deployment].wire) == (model, served.wire)
+        )
+    told = _tells_purpose(served)
+    return tuple(route for route in routes if _tells_purpose(targets[route.deployment]) is told)
+
+
+def _tells_purpose(target: Target) -> bool:
+    wire = target.search.get("embedding")
+    return wire is not None and wire.limits.tells_purpose
 
 
 def _beside(place: Place | None) -> Place | None:

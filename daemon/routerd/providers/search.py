@@ -81,10 +81,14 @@ SearchRequest = EmbedRequest | RankRequest
 
 
 class SearchLimits(Struct, frozen=True):
-    """How much one request may hold: texts, and tokens of all of them, None where nobody says."""
+    """How much one request may hold: texts, and tokens of all of them, None where nobody says.
+
+    `tells_purpose`: the model is told what vectors are for, which makes others of them.
+    """
 
     texts: int
     tokens: int | None = None
+    tells_purpose: bool = False
 
 
 class SearchWire(Protocol):

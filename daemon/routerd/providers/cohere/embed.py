@@ -60,7 +60,7 @@ class CohereEmbedding:
     """Speak `POST /v2/embed`."""
 
     def __init__(self) -> None:
-        self.limits: SearchLimits = SearchLimits(texts=96)
+        self.limits: SearchLimits = SearchLimits(texts=96, tells_purpose=True)
 
     def encode(self, request: EmbedRequest) -> EncodedRequest:
         """Write a request."""

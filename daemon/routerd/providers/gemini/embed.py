@@ -79,7 +79,7 @@ class GeminiEmbedding:
     """Speak `:batchEmbedContents`."""
 
     def __init__(self) -> None:
-        self.limits: SearchLimits = SearchLimits(texts=100)
+        self.limits: SearchLimits = SearchLimits(texts=100, tells_purpose=True)
 
     def encode(self, request: EmbedRequest) -> EncodedRequest:
         """Write a request."""

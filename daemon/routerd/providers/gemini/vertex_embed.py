@@ -62,7 +62,7 @@ class VertexEmbedding:
     """Speak `:embedContent` and `:predict`."""
 
     def __init__(self) -> None:
-        self.limits: SearchLimits = SearchLimits(texts=1)
+        self.limits: SearchLimits = SearchLimits(texts=1, tells_purpose=True)
 
     def encode(self, request: EmbedRequest) -> EncodedRequest:
         """Write a request."""

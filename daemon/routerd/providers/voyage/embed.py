@@ -53,7 +53,7 @@ class VoyageEmbedding:
 
     def __init__(self) -> None:
         # The tokens of a request are limited by model; the least of these limits holds for all.
-        self.limits: SearchLimits = SearchLimits(texts=1000, tokens=120_000)
+        self.limits: SearchLimits = SearchLimits(texts=1000, tokens=120_000, tells_purpose=True)
 
     def encode(self, request: EmbedRequest) -> EncodedRequest:
         """Write a request."""
