@@ -171,6 +171,8 @@ async def test_many_texts_are_asked_for_in_requests_and_come_back_in_order(
     attempts = searcher.account.attempts
     assert [one.outcome for one in attempts] == ["completed"] * 3
     assert found.attempts == len(record.attempts) == 3
+    times = [attempt.last_content_us or 0 for attempt in record.attempts]
+    assert record.last_content_us == max(times) > 0
     assert found.usage is not None
     assert found.usage.input_tokens == sum(one.usage.input for one in attempts)
     assert found.cost_nanodollars == searcher.account.total.billed_nanodollars

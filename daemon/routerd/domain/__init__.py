@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from routerd.domain.asked import Call, Caller, Capabilities, Features, Part
 from routerd.domain.decided import BudgetRoom, Dropped, FreeQuota, Plan, Route, Snapshot
-from routerd.domain.recorded import Attempt, Intent, Record
+from routerd.domain.recorded import COST_BASES, Attempt, Intent, Record
 from routerd.domain.words import (
     MAX_ATTEMPTS_PER_ROUTE,
     MAX_ROUTES,
@@ -25,6 +25,7 @@ from routerd.domain.words import (
 from routerd_proto.frames import CostBasis, FinishReason, Latency, Sensitivity, Usage
 
 __all__ = [
+    "COST_BASES",
     "MAX_ATTEMPTS_PER_ROUTE",
     "MAX_ROUTES",
     "MOST_PER_IMAGE",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec import Struct, field
 
 from routerd.domain.asked import Features
@@ -9,7 +11,10 @@ from routerd.domain.decided import Dropped, Plan, Snapshot
 from routerd.domain.words import AttemptReason
 from routerd_proto.frames import CostBasis, FinishReason, Usage
 
-__all__ = ["Attempt", "Intent", "Record"]
+__all__ = ["COST_BASES", "Attempt", "Intent", "Record"]
+
+COST_BASES: Final[tuple[CostBasis, ...]] = ("measured", "estimated", "unknown")
+"""The worst of several is the basis of their sum: it stands last."""
 
 
 class Attempt(Struct, kw_only=True):

@@ -10,7 +10,7 @@ import os
 import time
 from typing import Final
 
-from routerd.domain import Attempt, Call, Caller, CostBasis, Plan, Record
+from routerd.domain import COST_BASES, Attempt, Call, Caller, Plan, Record
 from routerd.execute.delivery import Delivery
 from routerd.execute.routes import Execution
 from routerd.execute.searching import Searching
@@ -35,8 +35,6 @@ __all__ = [
 IDS_AT_ONCE: Final = 400
 # What the ledger has room for.
 MOST_NANODOLLARS = 2**63 - 1
-# The worst of several bases is that of their sum.
-BASES: tuple[CostBasis, ...] = ("measured", "estimated", "unknown")
 
 
 class _Dice:
@@ -203,7 +201,7 @@ def _add_attempts(record: Record, execution: Execution | Searching | None) -> No
     """Sum up the attempts; only what the caller got content from is named as having answered."""
     attempts = record.attempts
     record.upstream_us = sum(map(_waited_us, attempts))
-    record.cost_basis = max([item.cost_basis for item in attempts], key=BASES.index)
+    record.cost_basis = max([item.cost_basis for item in attempts], key=COST_BASES.index)
     if record.cost_basis != "unknown":
         record.cost_nanodollars = sum([item.cost_nanodollars or 0 for item in attempts])
     for attempt in attempts:
@@ -218,8 +216,9 @@ def _add_attempts(record: Record, execution: Execution | Searching | None) -> No
     if held is not None:
         record.model, record.deployment = held.model, held.deployment
         record.provider = held.provider
-        if held.last_content_us is not None:
-            record.last_content_us = held.last_content_us
+        # Of a search in pieces the last one's, whichever that is.
+        times = [item.last_content_us for item in attempts if item.last_content_us is not None]
+        record.last_content_us = max(times, default=record.first_content_us)
         record.degraded = _degraded(record.plan, held)
 
 

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct, structs
 
-from routerd.domain import Attempt, CostBasis, Intent, Plan, Record
+from routerd.domain import COST_BASES, Attempt, Intent, Plan, Record
 from routerd.errors import StartError
 from routerd.ledger.journal import Segment, segment_paths
 from routerd.ledger.reading import read_records
@@ -31,8 +31,6 @@ NOTE: Final = (
 RULE: Final = "not known: the daemon died before the decision was written"
 ERROR: Final = "connection_lost"
 DECODER: Final = msgspec.json.Decoder(Intent)
-# The worst of several bases is that of their sum.
-BASES: Final[tuple[CostBasis, ...]] = ("measured", "estimated", "unknown")
 
 
 class Recovered(Struct, frozen=True):
@@ -148,7 +146,7 @@ def _charge_all(known: Record | None, missing: list[Intent]) -> Record:
         gap = intent.number - 1 - len(record.attempts)
         record.attempts += [_unknown(record) for _ in range(gap)]
         record.attempts.append(_attempt(record, intent))
-    basis = max((attempt.cost_basis for attempt in record.attempts), key=BASES.index)
+    basis = max((attempt.cost_basis for attempt in record.attempts), key=COST_BASES.index)
     return structs.replace(
         record,
         # One more copy of it than is known ran into this.

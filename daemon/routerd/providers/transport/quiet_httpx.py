@@ -1,7 +1,8 @@
 """Keeps httpx from importing a command line of its own; imported before httpx is.
 
 httpx does so wherever the packages for it happen to be installed, a developer's environment for
-one: 85 modules, four megabytes and a sixth of what a start imports, for nothing.
+one: dozens of modules, megabytes and time of every start, for nothing. `python -X importtime -c
+"import routerd.cli.serving"` shows what a start imports.
 """
 
 from __future__ import annotations
