@@ -119,7 +119,7 @@ ATTEMPT_COLUMNS: Final = (
 
 
 # What a statement costs is spread over enough, and the event loop waits for no more than these.
-ROWS_AT_ONCE: Final = 8
+ROWS_AT_ONCE: Final = 16
 
 
 @lru_cache(maxsize=2 * ROWS_AT_ONCE)
