@@ -21,6 +21,7 @@ from routerd.decide.order import settled
 from routerd.decide.policy import Policies, Policy
 from routerd.decide.preparing import prepare
 from routerd.decide.resolving import resolve
+from routerd.decide.usual import usual_plan
 from routerd.domain import Boundary, Caller, Complexity, Features, Kind, Sensitivity, Snapshot
 from routerd.models.directory import BOUNDARIES, Directory, Resolution
 from routerd.models.lineup import Lineup
@@ -298,9 +299,11 @@ class Book:
                 choice.boundary,
             ),
         )
+        groups = tuple(settled(group, choice.policy) for group in prepared.groups)
         return structs.replace(
             prepared,
-            groups=tuple(settled(group, choice.policy) for group in prepared.groups),
+            groups=groups,
+            usual=usual_plan(prepared.resolution, groups, choice.policy),
             near_cap=tuple(settled(group, choice.policy) for group in prepared.near_cap),
         )
 

@@ -27,6 +27,7 @@ __all__ = [
     "Group",
     "Placed",
     "Prepared",
+    "Usual",
     "candidate_of",
 ]
 
@@ -114,8 +115,7 @@ class Group(Struct, frozen=True, eq=False):
     place of the first of them. `is_asked` says that it is what was asked for. What all of them can,
     and the least any of them takes, settles most calls for the whole group at once. `again` are
     those that a rule for choosing left out before, and that are judged here once more, for what
-    stands in: only the later judgement counts. `first` are those that are taken where nothing
-    moves, `beyond` what is then said of the others, and `each_beyond` what is said of each of the
+    stands in: only the later judgement counts. `each_beyond` is what is said of each of the
     candidates where it is beyond.
     """
 
@@ -127,23 +127,38 @@ class Group(Struct, frozen=True, eq=False):
     least_input: int
     least_window: int
     again: frozenset[str] = frozenset()
-    first: tuple[Placed, ...] = ()
-    beyond: tuple[Dropped, ...] = ()
     each_beyond: tuple[Dropped, ...] = ()
     equals: dict[int, Equals] = {}
+
+
+class Usual(Struct, frozen=True, eq=False):
+    """Who serves where nothing moves, in order, and what is `said` of all others.
+
+    It holds for a call that all of the groups it was taken from may serve; these are told of
+    together, as a `Group` is.
+    """
+
+    first: tuple[Placed, ...]
+    said: tuple[Dropped, ...]
+    has_equals: bool
+    all_can: int
+    least_input: int
+    least_window: int
 
 
 class Prepared(Struct, frozen=True, eq=False):
     """The groups of a target in order; `until` is the first day on which they are others.
 
     `near_cap` are the same where money is short: first those that stand in and cost less than what
-    was asked for, then that, then the others.
+    was asked for, then that, then the others. `usual` is None where a plan has to be made anew for
+    each call.
     """
 
     resolution: Resolution
     groups: tuple[Group, ...]
     near_cap: tuple[Group, ...]
     until: date | None
+    usual: Usual | None = None
 
     @property
     def names_policy(self) -> bool:

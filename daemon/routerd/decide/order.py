@@ -14,39 +14,23 @@ from msgspec import structs
 from routerd.decide.balancing import State, balanced
 from routerd.decide.candidates import Equals, Group, Placed
 from routerd.decide.policy import Policy
-from routerd.domain import MAX_ROUTES, Dropped, Features, Snapshot
+from routerd.domain import Dropped, Features, Snapshot
 
 __all__ = ["Line", "elsewhere", "settled"]
 
 
 def settled(group: Group, policy: Policy) -> Group:
-    """Return a group in the order it has while nothing is seen of anybody, and who is first in it.
-
-    Equals stand in the order they have then.
-    """
+    """Return a group in the order it has while nothing is seen of anybody: equals too."""
     state = State(Features(0), Snapshot(0.0), policy, 0.0)
     if group.has_equals:
         line = Line(group, state, is_new=True)
         group = structs.replace(group, candidates=tuple(iter(line.take, None)))
     placed = group.candidates
-    group = structs.replace(
+    return structs.replace(
         group,
         equals=_equals_among(placed) if group.has_equals else {},
         each_beyond=tuple([item.candidate.beyond for item in placed]),
     )
-    if policy.prefer == "latency" or "weights" in policy.balance:
-        return group  # something always moves
-    line, used = Line(structs.replace(group, has_equals=False), state), set[str]()
-    first: list[Placed] = []
-    for item in line.turns(used):
-        used.add(item.candidate.provider)
-        first.append(item)
-        if len(first) == MAX_ROUTES:
-            break
-    if len(first) < MAX_ROUTES or len(used) == 1:
-        return group  # the next one has its say
-    beyond = (*group.dropped, *line.beyond())
-    return structs.replace(group, first=tuple(first), beyond=beyond)
 
 
 def _equals_among(placed: Sequence[Placed]) -> dict[int, Equals]:

@@ -15,7 +15,7 @@ from typing import Final
 
 from routerd.decide.balancing import State, what_moves
 from routerd.decide.book import Book, Choice
-from routerd.decide.candidates import Group, Placed
+from routerd.decide.candidates import Group, Placed, Usual
 from routerd.decide.money import Funds
 from routerd.decide.order import Line, elsewhere
 from routerd.decide.policy import Policy
@@ -27,6 +27,7 @@ from routerd.decide.reasons import (
     reason_against,
 )
 from routerd.decide.resolving import filled
+from routerd.decide.usual import NAMED
 from routerd.domain import (
     MAX_ROUTES,
     BudgetRoom,
@@ -41,7 +42,6 @@ from routerd.models.rooms import amount_text
 
 __all__ = ["make_plan", "plan_call"]
 
-NAMED: Final = ("model", "deployment")
 # Why a model that was asked for by name is refused, and nobody stands in for it.
 NOT_MEANT: Final = INCAPABLE | {"moving_alias", "policy"}
 
@@ -72,9 +72,10 @@ def make_plan(book: Book, choice: Choice, features: Features, snapshot: Snapshot
             mark = next((room for room in nearly if _is_money_of_all(room)), None)
     funds = Funds(features, snapshot, book.budgeting)
     routes: Sequence[Route] = ()
-    dropped: Sequence[Dropped] = prepared.groups[0].beyond
-    if full is None and mark is None:
-        routes = _usual_routes(prepared.groups[0], funds, choice, features, snapshot)
+    dropped: Sequence[Dropped] = ()
+    usual = prepared.usual
+    if usual is not None and full is None and mark is None:
+        routes, dropped = _usual_routes(usual, funds, choice, features, snapshot), usual.said
     if not routes:
         planning = _Planning(choice, funds, features, snapshot)
         if full is not None:
@@ -104,24 +105,22 @@ def make_plan(book: Book, choice: Choice, features: Features, snapshot: Snapshot
 
 
 def _usual_routes(
-    group: Group, funds: Funds, choice: Choice, features: Features, snapshot: Snapshot
+    usual: Usual, funds: Funds, choice: Choice, features: Features, snapshot: Snapshot
 ) -> Sequence[Route]:
-    """Take those that come first where nothing moves, if they make a whole plan; else nobody.
+    """Take those that come first where nothing moves, if all of them may serve; else nobody.
 
     The same as a `_Planning` would find, in less than half of its time: what is said of all others
     was worked out beforehand. Traffic moves deployments of one model; a call meets this way where
     those who may serve are one to a model, or nothing has been seen of anybody.
     """
-    if not group.first:
-        return ()
     is_sorted, is_moving = what_moves(features, snapshot)
-    if is_sorted or (is_moving and group.has_equals):
+    if is_sorted or (is_moving and usual.has_equals):
         return ()
     region = features.region or choice.policy.region
-    if not all_may_serve(group, needs_of(features), features, region, snapshot):
+    if not all_may_serve(usual, needs_of(features), features, region, snapshot):
         return ()
-    routes = funds.plain_routes(group.first)
-    return routes if len(routes) == MAX_ROUTES else ()
+    routes = funds.plain_routes(usual.first)
+    return routes if len(routes) == len(usual.first) else ()
 
 
 class _Planning:

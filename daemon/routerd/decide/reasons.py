@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from routerd.domain import Dropped, Features, Snapshot
 
 if TYPE_CHECKING:
-    from routerd.decide.candidates import Candidate, Group
+    from routerd.decide.candidates import Candidate, Group, Usual
 
 __all__ = [
     "CAN",
@@ -98,7 +98,7 @@ def needs_of(features: Features) -> int:
 
 
 def all_may_serve(
-    group: Group, needs: int, features: Features, region: str | None, snapshot: Snapshot
+    group: Group | Usual, needs: int, features: Features, region: str | None, snapshot: Snapshot
 ) -> bool:
     """Say whether nothing speaks against any of a group, by what the weakest of it can and takes.
 
