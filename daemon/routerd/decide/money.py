@@ -8,6 +8,7 @@ hold.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import inf
 from typing import Final
 
 from msgspec import structs
@@ -37,9 +38,9 @@ ENDING_SECONDS: Final = 5.0
 class Funds:
     """What there is to spend on one call: asked for candidate after candidate."""
 
-    # The least that any cap leaves, in dollars and in tokens; None where nothing caps it.
-    _money: int | None = None
-    _tokens: int | None = None
+    # The least that any cap leaves, in nanodollars and in tokens; without end where nothing caps.
+    _money: float = inf
+    _tokens: float = inf
     # Those of one provider or model concern its candidates alone.
     _of_some: Sequence[BudgetRoom] = ()
     _of_all: Sequence[BudgetRoom] = ()
@@ -69,10 +70,10 @@ class Funds:
             of_all.append(room)
             unit, left = room.unit, room.limit - room.spent - room.held
             if unit == "nanodollars":
-                if self._money is None or left < self._money:
+                if left < self._money:  # noqa: PLR1730 - see `plain_routes`
                     self._money = left
             elif unit == "tokens":
-                if self._tokens is None or left < self._tokens:
+                if left < self._tokens:  # noqa: PLR1730 - see `plain_routes`
                     self._tokens = left
             elif left < 1:
                 self._is_plain = False
@@ -97,7 +98,7 @@ class Funds:
         features, wanted, told = self._features, self._wanted, self._features.input_tokens_bound
         texts, images = features.texts, features.images
         money, most_tokens = self._money, self._tokens
-        is_capped = money is not None or most_tokens is not None
+        caps_money, caps_tokens = money != inf, most_tokens != inf
         # Comparisons: calls of `min` would cost as much as the rest together.
         for item in placed:
             candidate = item.candidate
@@ -115,14 +116,11 @@ class Funds:
             if wanted is not None:
                 if wanted < output:  # noqa: PLR1730 - see above
                     output = wanted
-            elif is_capped and (output_rate or most_tokens is not None):
+            elif caps_tokens or (caps_money and output_rate):
                 output = limit = self._limit_of(candidate)
             cost = (tokens * input_rate + output * output_rate + ALL_BUT_ONE) // TOKENS_PER_RATE
             tokens += output
-            if is_capped and (
-                (money is not None and cost > money and cost)
-                or (most_tokens is not None and tokens > most_tokens)
-            ):
+            if (cost > money and cost) or tokens > most_tokens:
                 break
             degraded = candidate.degraded
             routes.append(

@@ -68,7 +68,7 @@ def make_plan(book: Book, choice: Choice, features: Features, snapshot: Snapshot
     if rooms:
         nearly = _nearly_spent(rooms, policy)
         full = _full(rooms) if policy.at_cap == "refuse" else None
-        if not (features.critical or choice.is_copy or policy.near_cap == "same"):
+        if nearly and not (features.critical or choice.is_copy or policy.near_cap == "same"):
             mark = next((room for room in nearly if _is_money_of_all(room)), None)
     funds = Funds(features, snapshot, book.budgeting)
     routes: Sequence[Route] = ()

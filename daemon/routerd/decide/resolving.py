@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Any, Final
+
 from msgspec import structs
 
 from routerd.domain import Features
@@ -12,6 +15,9 @@ from routerd_proto.errors import error_info
 from routerd_proto.frames import CallOptions
 
 __all__ = ["filled", "resolve", "with_defaults"]
+
+# There are as many as shortcuts and arms of experiments.
+MOST_DEFAULTS: Final = 1_000
 
 
 def resolve(directory: Directory, target: str) -> Resolution:
@@ -31,12 +37,15 @@ def resolve(directory: Directory, target: str) -> Resolution:
 
 def with_defaults(options: CallOptions, defaults: Defaults) -> CallOptions:
     """Fill in what the shortcut sets and the caller did not."""
-    missing = {
-        name: value
-        for name in defaults.__struct_fields__
-        if (value := getattr(defaults, name)) is not None and getattr(options, name) is None
-    }
+    missing = {name: value for name, value in _set_by(defaults) if getattr(options, name) is None}
     return structs.replace(options, **missing) if missing else options
+
+
+@lru_cache(MOST_DEFAULTS)
+def _set_by(defaults: Defaults) -> tuple[tuple[str, Any], ...]:
+    """Return what a shortcut sets, by the names of the options."""
+    named = ((name, getattr(defaults, name)) for name in defaults.__struct_fields__)
+    return tuple((name, value) for name, value in named if value is not None)
 
 
 def filled(features: Features, defaults: Defaults) -> Features:
