@@ -55,14 +55,16 @@ class Line:
         What is not needed fits into a full budget.
         """
         total = self.meter.total(at)
-        taken = total.nanodollars + total.held_nanodollars + nanodollars
-        if nanodollars and self.nanodollars is not None and taken > self.nanodollars:
-            return "nanodollars", nanodollars
-        taken = total.calls + total.held_calls + calls
-        if calls and self.calls is not None and taken > self.calls:
+        cap = self.nanodollars
+        if cap is not None and nanodollars:
+            taken = total.nanodollars + total.held_nanodollars + nanodollars
+            if taken > cap:
+                return "nanodollars", nanodollars
+        cap = self.calls
+        if cap is not None and calls and total.calls + total.held_calls + calls > cap:
             return "calls", calls
-        taken = total.tokens + total.held_tokens + tokens
-        if tokens and self.tokens is not None and taken > self.tokens:
+        cap = self.tokens
+        if cap is not None and tokens and total.tokens + total.held_tokens + tokens > cap:
             return "tokens", tokens
         return None
 
@@ -70,7 +72,7 @@ class Line:
         self, now: float, provider: str | None = None, model: str | None = None
     ) -> list[BudgetRoom]:
         """Return what each of its caps leaves."""
-        total, resets_at = self.meter.total(now), self.meter.resets_at(now)
+        total = self.meter.total(now)
         rooms = []
         for _, unit, soft in self.marks:
             if unit == "nanodollars":
@@ -89,7 +91,7 @@ class Line:
                     spent,
                     held,
                     soft,
-                    resets_at,
+                    total.leaves,
                     provider,
                     model,
                 )

@@ -17,6 +17,8 @@ __all__ = ["Meter", "Tally"]
 class Tally:
     """Nanodollars, calls and tokens of one stretch of time: spent, and held beside that.
 
+    It takes what happens before `until`, and counts before `leaves`; of sums of several, that is
+    when the first of them counts no more.
     `told` keeps which marks were told of, so that each is told once; `open` counts the holds in it,
     also those of nothing.
     """
@@ -79,22 +81,26 @@ class Meter:
     `tally(now)` is where what happens now is counted; `total(now)` is what counts at all now.
     """
 
-    __slots__ = ("_current", "_steps", "_total", "window")
+    __slots__ = ("_current", "_is_rolling", "_steps", "_total", "window")
 
     def __init__(self, window: Window) -> None:
         self.window = window
+        self._is_rolling = window.kind == "rolling"
         self._current: Tally | None = None
         self._total = Tally(0.0, 0.0)
         self._steps: deque[Tally] = deque()
 
     def total(self, now: float) -> Tally:
         """Return the sums of all that counts now; of a rolling window, those of its steps."""
-        if self.window.kind != "rolling":
-            return self.tally(now)
-        steps = self._steps
-        while steps and now >= steps[0].leaves:
-            self._forget(steps.popleft())
-        return self._total
+        if self._is_rolling:
+            steps = self._steps
+            while steps and now >= steps[0].leaves:
+                self._forget(steps.popleft())
+            self._total.leaves = steps[0].leaves if steps else now
+            return self._total
+        # As `tally` does, which is spared: every call asks here for every budget.
+        current = self._current
+        return current if current is not None and now < current.until else self.tally(now)
 
     def tally(self, now: float) -> Tally:
         """Return the counters that take what happens now."""
@@ -103,12 +109,12 @@ class Meter:
         if current is not None and now < current.until:
             return current
         span = self.window.span(now)
-        if self.window.kind != "rolling":
-            self._current = Tally(span.until, span.leaves)
-        else:
+        if self._is_rolling:
             self.total(now)
             self._current = Tally(span.until, span.leaves, together=self._total)
             self._steps.append(self._current)
+        else:
+            self._current = Tally(span.until, span.leaves)
         return self._current
 
     def add_earlier(self, at: float, now: float, amounts: tuple[int, int, int]) -> None:
@@ -119,7 +125,7 @@ class Meter:
         """Return the counters of a time before, such as that of a hold that is still open."""
         if now >= self.window.span(at).leaves:
             return Tally(0.0, 0.0)  # counted by nobody any more
-        if self.window.kind != "rolling":
+        if not self._is_rolling:
             return self.tally(now)
         for place, step in enumerate(self._steps):
             if at < step.until - self.window.step:
@@ -142,10 +148,7 @@ class Meter:
 
     def resets_at(self, now: float) -> float:
         """Return when something will count no more: the end of the window, or of its first step."""
-        total = self.total(now)
-        if self.window.kind != "rolling":
-            return total.leaves
-        return self._steps[0].leaves if self._steps else now
+        return self.total(now).leaves
 
     def _forget(self, step: Tally) -> None:
         """Take a step out of the sums; what is settled in it later changes nothing any more."""
