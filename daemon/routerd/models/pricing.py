@@ -77,13 +77,14 @@ def cost(
         if usage.reasoning_tokens < 0 or output < 0:
             return None
         total = usage.reasoning_tokens * rates.reasoning
-    for tokens, rate in (
-        (plain, rates.input),
-        (output, rates.output),
-        (read, rates.cache_read),
-        (write, rates.cache_write),
-        (write_long, rates.cache_write_long),
-    ):
+    counted: tuple[tuple[int, int | None], ...] = ((plain, rates.input), (output, rates.output))
+    if read or write or write_long:
+        counted += (
+            (read, rates.cache_read),
+            (write, rates.cache_write),
+            (write_long, rates.cache_write_long),
+        )
+    for tokens, rate in counted:
         if tokens == 0:
             continue
         if rate is None or tokens < 0:
@@ -92,8 +93,11 @@ def cost(
     if not (queries or price.per_hour or price.discount_ppm):
         return (total + HALF_OF_RATE) // TOKENS_PER_RATE
     sold = _sold_by_piece_and_hour(price, queries, duration_us)
-    if sold is None:
-        return None
+    return None if sold is None else _rounded(price, total, sold)
+
+
+def _rounded(price: Price, total: int, sold: int) -> int:
+    """Return what tokens and the rest cost together, less the discount."""
     parts = (total * SECONDS_PER_HOUR + sold) * (PARTS - price.discount_ppm)
     return (parts + PARTS_PER_NANODOLLAR // 2) // PARTS_PER_NANODOLLAR
 
