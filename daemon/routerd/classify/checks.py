@@ -42,8 +42,8 @@ ASKING: Final = frozenset({"user", "tool"})
 _role_of: Final = attrgetter("role")
 MOST_FLAGS: Final = 32
 MOST_ALTERNATIVES: Final = 20  # the most that any vendor gives
+LONGEST_OUTPUT: Final = 10_000_000
 RANGES: Final = (
-    ("max_output_tokens", 1, 10_000_000),
     ("temperature", 0, 2),
     ("top_p", 0, 1),
     ("logprobs", 0, MOST_ALTERNATIVES),
@@ -146,6 +146,9 @@ def _check_names(options: CallOptions) -> None:
 
 
 def _check_numbers(options: CallOptions) -> None:
+    longest = options.max_output_tokens
+    if longest is not None and not 1 <= longest <= LONGEST_OUTPUT:
+        raise refusal("options.max_output_tokens", f"is {longest}; expected 1 to {LONGEST_OUTPUT}")
     numbers = _numbers_in(options)
     if numbers.count(None) == len(numbers):
         return  # nearly always

@@ -47,21 +47,21 @@ NO_WORDS: Final = WordRules({})
 
 
 class _Counted:
-    """What is counted of messages, in one pass."""
+    """What is counted of messages, in one pass. Nearly all are one text."""
+
+    images = documents = document_tokens = document_files = document_urls = hidden = 0
+    calls_tools = False
 
     def __init__(self, messages: list[Message]) -> None:
-        self.size = self.images = self.documents = self.document_tokens = 0
-        self.document_files = self.document_urls = 0
-        self.parts = self.hidden = 0
+        self.parts = len(messages)
         self.texts: list[bytes] = []
-        self.calls_tools = False
         for message in messages:
-            if isinstance(message.content, str):
-                self.say(message.content)
-                self.parts += 1
+            content = message.content
+            if isinstance(content, str):
+                self.texts.append(content.encode(errors="surrogatepass"))
             else:
-                self.parts += len(message.content)
-                for part in message.content:
+                self.parts += len(content) - 1
+                for part in content:
                     self._count(part)
 
     def say(self, text: str) -> None:
@@ -120,7 +120,8 @@ def measure(
     if options.output_schema is not None:
         counted.say_json(options.output_schema)
     whole = b"".join(counted.texts)
-    counted.size = len(whole)
+    # How many pages a document has, only its reader can tell.
+    bound = None if counted.documents else _bound(counted, len(whole), len(messages), options)
     estimated, other_script = estimate(whole)
     tokens = int(estimated) + TOKENS_PER_MESSAGE * len(messages)
     texts = texts_of(messages)
@@ -135,8 +136,7 @@ def measure(
         prefill=_begins_the_answer(messages),
         max_output_tokens=options.max_output_tokens,
         sensitivity=options.sensitivity or "public",
-        # How many pages a document has, only its reader can tell.
-        input_tokens_bound=None if counted.documents else _bound(counted, len(messages), options),
+        input_tokens_bound=bound,
         seconds=seconds,
         text_rules=words.results(texts),
         kind=kind,
@@ -162,20 +162,15 @@ def _begins_the_answer(messages: list[Message]) -> bool:
     return paused_by(messages) is None
 
 
-def _bound(counted: _Counted, messages: int, options: CallOptions) -> int:
+def _bound(counted: _Counted, size: int, messages: int, options: CallOptions) -> int:
     """Return the tokens that no tokenizer and no template passes."""
-    has_tools = bool(options.tools) or options.output_schema is not None or counted.calls_tools
-    return (
-        counted.size
-        + MOST_PER_CALL
-        + MOST_PER_MESSAGE * messages
-        + MOST_PER_PART * counted.parts
-        + MOST_PER_IMAGE * counted.images
-        + (MOST_FOR_TOOLS if has_tools else 0)
-        + MOST_PER_TOOL * len(options.tools)
-        + counted.hidden
-        + (len(encode_json(options.raw)) if options.raw else 0)  # some vendors put it into a prompt
-    )
+    bound = size + MOST_PER_CALL + MOST_PER_MESSAGE * messages + MOST_PER_PART * counted.parts
+    bound += counted.hidden + MOST_PER_IMAGE * counted.images
+    if options.tools or options.output_schema is not None or counted.calls_tools:
+        bound += MOST_FOR_TOOLS + MOST_PER_TOOL * len(options.tools)
+    if options.raw:
+        bound += len(encode_json(options.raw))  # some vendors put it into a prompt
+    return bound
 
 
 def _document_tokens(part: Document) -> int:
