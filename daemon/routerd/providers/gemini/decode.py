@@ -177,10 +177,19 @@ class GenerateDecoder(BodyDecoder[Answer]):
             self._take_call(part.function_call, signature, parts)
         elif text:
             self._take_text(text, signature, parts)
-            if part.inline_data is not None or part.file_data is not None:
-                self._note_kind("inlineData" if part.inline_data is not None else "fileData")
         else:
             self._take_odd_part(part, signature, parts)
+            return
+        if (
+            part.inline_data is not None
+            or part.file_data is not None
+            or part.executable_code is not None
+            or part.code_execution_result is not None
+            or part.tool_call is not None
+            or part.tool_response is not None
+        ) and (text or part.function_call is not None):
+            for kind in _own_part(part):
+                self._note_kind(kind)
 
     def _take_text(self, text: str, signature: str | None, parts: list[Part]) -> None:
         if self._reasons:

@@ -127,8 +127,10 @@ class ChatDecoder(BodyDecoder[Chunk]):
                     or delta.refusal
                     or delta.annotations
                     or delta.function_call
+                    or delta.audio
+                    or delta.images
                 )
-            ):  # as nearly every piece is; sound and pictures come in pieces without text
+            ):  # as nearly every piece is
                 if self._reasoning.is_open:
                     self._reasoning.close(parts)
                 pieces = self._pieces

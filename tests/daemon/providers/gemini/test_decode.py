@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from routerd.errors import ErrorClass
 from routerd.providers.gemini import GeminiAdapter
+from routerd.providers.gemini.wire import OWN_PARTS
 from routerd_proto.content import Message, ToolResult
 from routerd_proto.frames import CitationAdded, RefusalDelta
 from tests.daemon.providers.drive import (
@@ -508,9 +509,13 @@ def test_zeros_at_the_end_do_not_take_the_place_of_a_count() -> None:
     assert outcome.usage.input_tokens > 0
 
 
-@pytest.mark.parametrize("kind", ["inlineData", "fileData"])
-def test_a_file_beside_text_in_one_part_is_noted(kind: str) -> None:
-    part = {"text": "a", kind: {"mimeType": "image/png", "data": "AAAA"}}
+@pytest.mark.parametrize(
+    "beside", [{"text": "a"}, {"text": "a", "thought": True}, {"functionCall": {"name": "f"}}]
+)
+@pytest.mark.parametrize("kind", OWN_PARTS)
+def test_what_is_not_shown_is_noted_beside_what_is(kind: str, beside: dict[str, Any]) -> None:
+    part = beside | {kind: {"mimeType": "image/png", "data": "AAAA"}}
     parts, outcome = decode(ADAPTER, [events(chunk(part, finish="STOP"))])
-    assert text_in(parts) == "a"
+    alone, _ = decode(ADAPTER, [events(chunk(beside, finish="STOP"))])
+    assert parts == alone
     assert outcome.notes == [f"content of kind {kind} was left out"]

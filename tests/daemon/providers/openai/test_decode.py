@@ -719,12 +719,17 @@ def test_what_was_spoken_is_the_text_where_no_text_came(content: str | None) -> 
     ]
 
 
-@pytest.mark.parametrize("content", [None, ""])
-def test_pictures_in_a_stream_are_noted(content: str | None) -> None:
-    delta = {"content": content, "images": [{"type": "image_url"}]}
+@pytest.mark.parametrize("content", [None, "", "said"])
+@pytest.mark.parametrize(
+    ("kind", "value"), [("images", [{"type": "image_url"}]), ("audio", {"data": "AAAA"})]
+)
+def test_pictures_and_sound_in_a_stream_are_noted(
+    content: str | None, kind: str, value: Any
+) -> None:
+    delta = {"content": content, kind: value}
     parts, outcome = decode(OPENAI, [chunk(delta) + chunk({}, "stop") + DONE])
-    assert parts == []
-    assert outcome.notes == ["content of kind images was left out"]
+    assert text_in(parts) == (content or "")
+    assert outcome.notes == [f"content of kind {kind} was left out"]
 
 
 def test_what_is_spoken_in_pieces_comes_in_pieces_and_once() -> None:
