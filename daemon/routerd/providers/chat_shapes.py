@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from routerd.providers.request import Notes, ToolIdRule, base64_text
+from routerd.providers.media_types import data_url, known_url
+from routerd.providers.request import Notes, ToolIdRule
 from routerd_proto.content import Content, Document, Image, Text, Tool, ToolCall, ToolResult
 
 __all__ = [
@@ -34,9 +35,10 @@ PICTURES_NOTE: Final = "images of a tool result were sent in a user message"
 
 def image_part(image: Image) -> Json:
     """Write an image as an `image_url` part; bytes go along in a data URL."""
-    url = image.url
-    if url is None:
-        url = f"data:{image.media_type or 'image/png'};base64,{base64_text(image.data or b'')}"
+    if image.url is not None:
+        url = known_url(image.url)
+    else:
+        url = data_url(image.media_type or "image/png", image.data or b"")
     picture: Json = {"url": url}
     if image.detail is not None:
         picture["detail"] = image.detail

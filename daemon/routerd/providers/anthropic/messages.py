@@ -16,6 +16,7 @@ from routerd.providers.alternating import alternating, note_silence
 from routerd.providers.anthropic.own_blocks import in_pairs, kept_block
 from routerd.providers.blank_marks import with_marks_on_words
 from routerd.providers.long_marks import raise_earlier
+from routerd.providers.media_types import plain_type
 from routerd.providers.own_blocks import is_no_reasoning
 from routerd.providers.request import (
     Notes,
@@ -195,7 +196,7 @@ def _image(image: Image) -> Json:
 def _document(document: Document) -> Json:
     source = _source(document.url, document.data, document.media_type or PDF)
     is_sent = source["type"] == "base64"
-    kind = source["media_type"] if is_sent else _plain_type(document.media_type or PDF)
+    kind = source["media_type"] if is_sent else plain_type(document.media_type or PDF)
     if is_sent and kind.startswith("text/"):
         source = {"type": "text", "media_type": "text/plain", "data": _text_in(source["data"])}
     elif kind != PDF:
@@ -212,18 +213,12 @@ def _source(url: str | None, data: bytes | None, media_type: str) -> Json:
         head, _, text = url[5:].partition(",")
         if not head.endswith(";base64"):
             raise refusal("a data URL must be in base64", param="messages")
-        told = _plain_type(head.removesuffix(";base64")) or _plain_type(media_type)
+        told = plain_type(head.removesuffix(";base64")) or plain_type(media_type)
         return {"type": "base64", "media_type": told, "data": text}
     if url is not None:
         return {"type": "url", "url": url}
-    told = _plain_type(media_type)
+    told = plain_type(media_type)
     return {"type": "base64", "media_type": told, "data": base64_text(data or b"")}
-
-
-def _plain_type(media_type: str) -> str:
-    """Return a media type without its parameters, by the name that the API knows."""
-    told = media_type.partition(";")[0].strip().lower()
-    return "image/jpeg" if told == "image/jpg" else told
 
 
 def _text_in(data: str) -> str:

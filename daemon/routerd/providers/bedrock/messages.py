@@ -19,6 +19,7 @@ from routerd.providers.bedrock.own_blocks import in_pairs, kept_block
 from routerd.providers.bedrock.tools import TOOL_NAMES
 from routerd.providers.blank_marks import with_marks_on_words
 from routerd.providers.long_marks import raise_earlier
+from routerd.providers.media_types import plain_type
 from routerd.providers.request import (
     MARKS_NOTE,
     Notes,
@@ -51,7 +52,6 @@ VENDOR: Final = "bedrock"
 IMAGES: Final = {
     "image/png": "png",
     "image/jpeg": "jpeg",
-    "image/jpg": "jpeg",
     "image/gif": "gif",
     "image/webp": "webp",
 }
@@ -206,7 +206,7 @@ def _tool_result(result: ToolResult) -> Json:
 
 def _image(image: Image) -> Json:
     media_type, data = _source(image.url, image.data, image.media_type or "image/png")
-    kind = IMAGES.get(media_type.lower())
+    kind = IMAGES.get(media_type)
     if kind is None:
         raise refusal(f"this provider takes no images of type {media_type}", param="messages")
     return {"image": {"format": kind, "source": {"bytes": data}}}
@@ -215,8 +215,8 @@ def _image(image: Image) -> Json:
 def _document(document: Document, titles: set[str]) -> Json:
     media_type = document.media_type or "application/pdf"
     media_type, data = _source(document.url, document.data, media_type)
-    kind = DOCUMENTS.get(media_type.lower())
-    if kind is None and media_type.lower().startswith("text/"):
+    kind = DOCUMENTS.get(media_type)
+    if kind is None and media_type.startswith("text/"):
         kind = "txt"
     if kind is None:
         raise refusal(f"this provider takes no documents of type {media_type}", param="messages")
@@ -236,14 +236,14 @@ def _name(title: str | None, titles: set[str]) -> str:
 
 
 def _source(url: str | None, data: bytes | None, media_type: str) -> tuple[str, str]:
-    """Return a media type and base64; a data URL is taken apart, no other can be sent."""
+    """Return a plain media type and base64; a data URL is taken apart, no other can be sent."""
     if url is None:
         if not data:
             raise refusal("this provider takes no empty images and documents", param="messages")
-        return media_type.partition(";")[0].strip(), base64_text(data)
+        return plain_type(media_type), base64_text(data)
     head, _, text = url.removeprefix("data:").partition(",")
     if not url.startswith("data:"):
         raise refusal("this provider takes images and documents as bytes only", param="messages")
     if not head.endswith(";base64") or not text:
         raise refusal("a data URL must be in base64 and hold something", param="messages")
-    return head.removesuffix(";base64").partition(";")[0] or media_type, text
+    return plain_type(head.removesuffix(";base64")) or plain_type(media_type), text

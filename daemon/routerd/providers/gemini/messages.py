@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from routerd.providers.chat_shapes import text_document, titled_text
 from routerd.providers.gemini.thinking import Generation
 from routerd.providers.gemini.wire import OWN_PARTS
+from routerd.providers.media_types import known_type
 from routerd.providers.request import Notes, arguments_object, base64_text, parts_of, refusal
 from routerd_proto.content import (
     Content,
@@ -233,17 +234,18 @@ def _document(document: Document, notes: Notes) -> Json:
 
 def _media(url: str | None, data: bytes | None, media_type: str | None, usual: str) -> Json:
     """Write where a picture or document comes from; a data URL is taken apart."""
+    known = known_type(media_type or usual)
     if url is None:
-        return {"inlineData": {"mimeType": media_type or usual, "data": base64_text(data or b"")}}
+        return {"inlineData": {"mimeType": known, "data": base64_text(data or b"")}}
     if url.startswith("data:"):
         head, _, text = url[5:].partition(",")
         if not head.endswith(";base64"):
             raise refusal("a data URL must be in base64", param="messages")
         told = head.removesuffix(";base64").partition(";")[0]
-        return {"inlineData": {"mimeType": told or media_type or usual, "data": text}}
+        return {"inlineData": {"mimeType": known_type(told) or known, "data": text}}
     try:
         ending = urlsplit(url).path.rpartition(".")[2].lower()
     except ValueError:
         ending = ""
-    told = media_type or MEDIA_TYPES.get(ending, usual)
+    told = known if media_type else MEDIA_TYPES.get(ending, usual)
     return {"fileData": {"mimeType": told, "fileUri": url}}

@@ -22,13 +22,13 @@ from routerd.providers.chat_shapes import (
     text_document,
     titled_text,
 )
+from routerd.providers.media_types import data_url, known_url
 from routerd.providers.openai.cache_marks import any_marked, keep_last_marks, marked
 from routerd.providers.openai.dialects import Dialect
 from routerd.providers.request import (
     ANSWER_MARK_NOTE,
     MARKS_NOTE,
     Notes,
-    base64_text,
     cache_of,
     end_mark,
     parts_of,
@@ -149,12 +149,13 @@ def _part(part: Content, dialect: Dialect, notes: Notes) -> Json:
 
 
 def _document(document: Document, dialect: Dialect, notes: Notes) -> Json:
-    media_type = document.media_type or "application/pdf"
     if (text := text_document(document)) is not None:
         return {"type": "text", "text": titled_text(document, text, notes)}
     url = document.url
     if document.data is not None:
-        url = f"data:{media_type};base64,{base64_text(document.data)}"
+        url = data_url(document.media_type or "application/pdf", document.data)
+    elif url is not None:
+        url = known_url(url)
     if url is not None and dialect.documents == "document_url":
         part: Json = {"type": "document_url", "document_url": url}
         if document.title:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from routerd.providers.base import ChatRequest
 from routerd.providers.chat_shapes import ERROR_NOTE, image_part, text_document, titled_text
+from routerd.providers.media_types import data_url, known_url
 from routerd.providers.openai.cache_marks import keep_last_marks, marked
 from routerd.providers.openai.responses.dialects import ResponsesDialect
 from routerd.providers.request import (
@@ -22,7 +23,6 @@ from routerd.providers.request import (
     MARKS_NOTE,
     Notes,
     ToolIdRule,
-    base64_text,
     parts_of,
     refusal,
 )
@@ -128,8 +128,9 @@ class ItemWriter:
             return {"type": "input_text", "text": titled_text(document, text, self._notes)}
         takes, url = self._dialect.files, document.url
         if document.data is not None:
-            media_type = document.media_type or "application/pdf"
-            url = f"data:{media_type};base64,{base64_text(document.data)}"
+            url = data_url(document.media_type or "application/pdf", document.data)
+        elif url is not None:
+            url = known_url(url)
         if takes is not None and url is not None and url.startswith("data:"):
             name = document.title or "document.pdf"
             return {"type": "input_file", "file_data": url, "filename": name}
