@@ -5,7 +5,8 @@ what the caller wrote for it. A parameter of the caller wins over the same one o
 came from a portable option; both are known, so a note says it. What routerd answers for is refused:
 the model, what is said, the stream. What can cost more than was set aside for the call is sent,
 since somebody permitted it before the call was planned, and the request says so. Which is which
-says `raw_limits`.
+says `raw_limits`. What the caller writes is never changed: where it does not go with a cache mark
+of routerd's, that one gives way.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import msgspec
 from msgspec import structs
 
 from routerd.providers.base import EncodedRequest
-from routerd.providers.json_text import encode_json
+from routerd.providers.json_text import encode_json, read_json
+from routerd.providers.long_marks import WHOLE, fit_below
 from routerd.providers.raw_limits import HOLDERS, beyond_hold, forbidden_parameter, plain_name
 from routerd.providers.request import Notes, refusal
 from routerd.telemetry.plain import shown_name
@@ -60,6 +62,12 @@ def with_raw(
             notes.add(f"{at}.{dear.path} can cost more than was held: nothing bounds this call")
             unbounded.append(dear.name)
         _join(body, parameters, at, notes)
+    if isinstance(whole := body.get(WHOLE), dict):
+        said: Json = {
+            name: read_json(body[name]) for name in ("system", "messages") if name in body
+        }
+        if fit_below(whole, said.get("system"), said.get("messages"), notes):
+            body.update(said)
     keeps_long = encoded.keeps_long or any(_keeps_long(parameters) for _, parameters in meant)
     return structs.replace(
         encoded,

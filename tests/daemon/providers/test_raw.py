@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from routerd.errors import CallRefused
 from routerd.providers.base import ChatRequest, EncodedRequest
+from routerd.providers.long_marks import RAISED_NOTE, SURPLUS_NOTE
 from routerd.providers.raw import beyond_hold, forbidden_parameter, with_raw
 from routerd.providers.registry import ADAPTERS, build_adapter
 from routerd.providers.terms import has_unlisted_cost
-from routerd_proto.content import Message, Text, Tool
+from routerd_proto.content import Message, Text, Tool, ToolCall, ToolResult
 from tests.daemon.providers.drive import request
 
 WIRES = [(name, dialect) for name, dialects in ADAPTERS.items() for dialect in (None, *dialects)]
@@ -330,6 +331,58 @@ def test_a_mark_of_the_callers_own_is_known_by_its_lifetime(
     marked = request("claude-opus-4-6", [Message("user", [Text("Hi", cache="1h")])])
     asked = build_adapter("anthropic").encode(marked)
     assert with_raw(asked, {"me": parameters}, ("me",)).keeps_long is True
+
+
+def marks_sent(lifetimes: str, whole: dict[str, Any], wire: str = "anthropic") -> Any:
+    """Return the lifetimes on the blocks of a prompt that was marked so, and the notes."""
+    system, *texts = (Text(str(at), cache=ttl) for at, ttl in enumerate(lifetimes.split()))  # type: ignore[arg-type]
+    messages = [Message("system", [system]), Message("user", texts)]
+    asked = build_adapter(wire).encode(request("claude-opus-4-6", messages))
+    encoded = with_raw(asked, {"me": {"cache_control": whole}}, ("me",))
+    body = msgspec.json.decode(encoded.body)
+    assert body["cache_control"] == whole
+    blocks = [*body["system"], *body["messages"][-1]["content"]]
+    ttls = [block["cache_control"]["ttl"] for block in blocks if "cache_control" in block]
+    return " ".join(ttls), encoded.notes, encoded.keeps_long
+
+
+HOUR = {"type": "ephemeral", "ttl": "1h"}
+MINUTES = {"type": "ephemeral"}
+
+
+def test_no_mark_before_the_callers_own_of_an_hour_is_shorter() -> None:
+    """The vendor takes longer lifetimes first, four marks, and two of one length on one block."""
+    assert marks_sent("5m 5m", HOUR) == ("1h 1h", [RAISED_NOTE], True)
+    assert marks_sent("1h 5m 5m", HOUR) == ("1h 1h 1h", [RAISED_NOTE], True)
+    assert marks_sent("1h 1h", HOUR) == ("1h 1h", [], True)
+    assert marks_sent("1h 5m", MINUTES) == ("1h 5m", [], True)
+    assert marks_sent("5m 5m", MINUTES) == ("5m 5m", [], False)
+
+
+def test_the_callers_own_mark_is_one_of_four() -> None:
+    assert marks_sent("1h 5m 5m 5m", MINUTES) == ("5m 5m 5m", [SURPLUS_NOTE], True)
+    assert marks_sent("5m 5m 5m 5m", HOUR) == ("1h 1h 1h", [SURPLUS_NOTE, RAISED_NOTE], True)
+
+
+def test_a_mark_of_the_callers_own_leaves_what_is_said_as_it_is() -> None:
+    result = ToolResult("call_1234", [Text("r", cache="5m")])
+    called = ToolCall("call_1234", "look", '{"cache_control": {"ttl": "5m"}}')
+    messages = [
+        Message("user", "Hi \ud800"),
+        Message("assistant", [called]),
+        Message("tool", [result]),
+    ]
+    asked = build_adapter("anthropic").encode(request("claude-opus-4-6", messages))
+    sent = msgspec.json.decode(with_raw(asked, {"me": {"cache_control": HOUR}}, ("me",)).body)
+    expected = msgspec.json.decode(asked.body) | {"cache_control": HOUR}
+    expected["messages"][2]["content"][0]["content"][0]["cache_control"]["ttl"] = "1h"
+    assert sent == expected
+    # Other wires have no marks on blocks, or others.
+    plain = request("a-model", [Message("user", "Hi"), Message("user", [Text("a", cache="5m")])])
+    for wire in ("openai", "openai-responses", "gemini", "bedrock", "cohere"):
+        asked = build_adapter(wire).encode(plain)
+        sent = msgspec.json.decode(with_raw(asked, {"me": {"cache_control": HOUR}}, ("me",)).body)
+        assert sent == msgspec.json.decode(asked.body) | {"cache_control": HOUR}
 
 
 @pytest.mark.parametrize(("wire", "dialect"), WIRES)
