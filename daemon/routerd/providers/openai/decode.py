@@ -5,12 +5,16 @@ reasoning, refusal, text, citations, tool calls. A stream is complete after `[DO
 reason. An error is looked for before choices, but what stands beside it is read all the same:
 text is never lost, and the usage of a failed answer is billed too. Text that comes again as a whole
 is not said again: of it only what no piece brought is given out, and where the pieces brought
-something else, nothing is and a note says so.
+something else, nothing is and a note says so. Where all comes in messages, see
+`whole_messages`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
+
+from msgspec.structs import astuple
 
 from routerd.domain import FinishReason, Part
 from routerd.errors import ErrorClass, Failure
@@ -20,8 +24,9 @@ from routerd.providers.json_text import text_of
 from routerd.providers.openai.failure import is_output_limit, stream_failure
 from routerd.providers.openai.logprobs import read_logprobs
 from routerd.providers.openai.reasoning import ReasoningReader
-from routerd.providers.openai.told import MOST_PIECES, OTHER_TEXT_NOTE, CountedText, Told
+from routerd.providers.openai.told import MOST_PIECES, OTHER_TEXT_NOTE, CountedText, TextKind, Told
 from routerd.providers.openai.usage import read_usage
+from routerd.providers.openai.whole_messages import WholeMessages
 from routerd.providers.openai.wire import CHUNKS, Choice, Chunk, Delta
 from routerd.providers.sse import DEFAULT_MAX_EVENT_BYTES
 from routerd.providers.tool_calls import ToolCallAssembler, ToolCallFragment
@@ -69,6 +74,10 @@ class ChatDecoder(BodyDecoder[Chunk]):
         self._text, self._refusal = CountedText(Told()), CountedText(Told())
         self._pieces = self._text.pieces
         self._source = ""  # where the text comes, if in no delta
+        self._messages = WholeMessages(
+            {"reasoning": self._reasoning.told, "refusal": self._refusal, "text": self._text}
+        )
+        self._held = self._messages.held
 
     def _take(self, name: bytes, chunk: Chunk, parts: list[Part]) -> bool:
         del name
@@ -87,6 +96,11 @@ class ChatDecoder(BodyDecoder[Chunk]):
     def _take_end_mark(self, parts: list[Part]) -> None:
         self._done = True
         self._close(parts)
+
+    def _close(self, parts: list[Part]) -> None:
+        if self._held:  # of an answer that was cut too
+            self._give(self._messages.release(), parts)
+        super()._close(parts)
 
     def _end_content(self, parts: list[Part]) -> bool:
         if self._choice_index is UNSEEN:
@@ -129,6 +143,7 @@ class ChatDecoder(BodyDecoder[Chunk]):
                     or delta.function_call
                     or delta.audio
                     or delta.images
+                    or self._held
                 )
             ):  # as nearly every piece is
                 if self._reasoning.is_open:
@@ -165,6 +180,7 @@ class ChatDecoder(BodyDecoder[Chunk]):
             else:
                 self._source = "message"
                 self._take_delta(message, parts)
+                self._messages.begin()
         if not content:
             self._take_bare(choice.text, parts)
 
@@ -172,11 +188,13 @@ class ChatDecoder(BodyDecoder[Chunk]):
         """Read text that stands in the choice itself: a piece, unless pieces came elsewhere."""
         if not isinstance(text, str) or not text:
             return
+        if self._held:
+            self._give(self._messages.release(), parts)
         if not self._has_told():
             self._source = "text"
         if self._source == "text":
             self._say(text, parts)
-        elif rest := self._rest(self._text, text, "text"):
+        elif rest := self._rest(self._text, text):
             self._say(rest, parts)
 
     def _has_told(self) -> bool:
@@ -187,33 +205,37 @@ class ChatDecoder(BodyDecoder[Chunk]):
         """Give out what no piece brought of a message that comes whole."""
         reader, read = ChatDecoder(self.vendor, self._rules, stream=False), list[Part]()
         reader._take_delta(message, read)
-        thought = "".join(part.reasoning for part in read if isinstance(part, ReasoningDelta))
-        refused = "".join(part.refusal for part in read if isinstance(part, RefusalDelta))
-        text = "".join(part.text for part in read if isinstance(part, TextDelta))
-        if rest := self._rest(self._reasoning.told, thought, "message"):
-            self._reasoning.say(rest, parts)
-        if rest := self._rest(self._refusal, refused, "message"):
-            self._refuse(rest, parts)
-        if rest := self._rest(self._text, text, "message"):
-            self._say(rest, parts)
+        texts: dict[TextKind, str] = {
+            "reasoning": "".join(part.reasoning for part in read if type(part) is ReasoningDelta),
+            "refusal": "".join(part.refusal for part in read if type(part) is RefusalDelta),
+            "text": "".join(part.text for part in read if type(part) is TextDelta),
+        }
+        calls = _calls_in(message)
+        if self._source == "message" and self._messages.are_alone():
+            self._give(self._messages.take(texts, calls=bool(calls)), parts)
+        else:
+            told = (self._reasoning.told, self._refusal, self._text)
+            kinds = zip(texts.items(), told, strict=True)
+            self._give([(kind, self._rest(was, text)) for (kind, text), was in kinds], parts)
         for note in reader.outcome.notes:
             self._note(note)
         for part in read:
             if isinstance(part, CitationAdded):
                 self._cite_once(part.citation, parts)
-        if calls := _calls_in(message):
+        if calls:
             self._reasoning.close(parts)
             if not self._tool_calls.complete(calls, self.outcome.response_id or "", parts):
                 self._note(OTHER_TEXT_NOTE)
 
-    def _rest(self, told: CountedText, whole: str, source: str) -> str:
-        """Return what is to be given out of a text that is whole.
+    def _give(self, texts: Iterable[tuple[TextKind, str]], parts: list[Part]) -> None:
+        say = {"reasoning": self._reasoning.say, "refusal": self._refuse, "text": self._say}
+        for kind, text in texts:
+            if text:
+                say[kind](text, parts)
 
-        Where all came in such wholes so far, and this one begins otherwise, they are pieces.
-        """
+    def _rest(self, told: CountedText, whole: str) -> str:
+        """Return what is to be given out of a text that is whole."""
         rest = told.rest_of(whole)
-        if rest is None and self._source == source:
-            return whole
         if rest is None:
             self._note(OTHER_TEXT_NOTE)
         return rest or ""
@@ -234,6 +256,8 @@ class ChatDecoder(BodyDecoder[Chunk]):
         return False
 
     def _take_delta(self, delta: Delta, parts: list[Part]) -> None:
+        if self._held and any(astuple(delta)):
+            self._give(self._messages.release(), parts)
         if delta.reasoning_content or delta.reasoning or delta.reasoning_details:
             self._reasoning.take(delta, parts)
         if isinstance(delta.refusal, str) and delta.refusal:

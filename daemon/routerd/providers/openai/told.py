@@ -88,6 +88,12 @@ class CountedText:
                 return True
         return False
 
+    @property
+    def length(self) -> int:
+        """How long the text is so far, in bytes of UTF-16."""
+        self.count()
+        return self._counted[0].length
+
     def add(self, text: str) -> None:
         """Take a piece that was given out."""
         self.pieces.append(text)

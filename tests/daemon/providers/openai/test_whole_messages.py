@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from routerd.domain import Part
 from routerd.providers.base import Outcome
 from routerd.providers.openai import OpenAIAdapter
 from routerd.providers.openai.told import MOST_PIECES, OTHER_TEXT_NOTE
-from routerd_proto.frames import CitationAdded, ReasoningDelta, RefusalDelta, TextDelta
+from routerd.providers.openai.whole_messages import MOST_BY_CHANCE
+from routerd_proto.frames import (
+    CitationAdded,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallStarted,
+)
 from tests.daemon.providers.drive import calls_in, decode, reasoning_in, text_in
 
 OPENAI = OpenAIAdapter()
@@ -53,7 +62,7 @@ def whole(text: Any, **fields: Any) -> Json:
         [said("Hel") | {"text": "Hel"}, said("lo") | {"text": "lo"}],
         # The message alone: so far, or piece by piece.
         [whole("H"), whole("Hel"), whole("Hello"), {"message": HELLO}],
-        [whole("Hel"), whole("lo"), whole("Hello")],
+        [whole("Hel"), whole("lo")],
         [whole("Hel"), said("lo"), whole("Hello")],
         # Text in the choice itself: by pieces, and as a whole behind pieces of another kind.
         [{"text": "Hel"}, {"text": "l"}, {"text": "o", "finish_reason": "stop"}],
@@ -92,6 +101,114 @@ def test_a_whole_that_is_another_is_noted_and_not_said(other: Json) -> None:
     parts, outcome = read(said("lo"), other)
     assert (text_in(parts), outcome.notes) == ("lo", [OTHER_TEXT_NOTE])
     assert outcome.complete
+
+
+LONG = "x" * MOST_BY_CHANCE
+
+
+@pytest.mark.parametrize(
+    ("messages", "expected"),
+    [
+        # Pieces that are alike, at the beginning and later.
+        (["ha", "ha"], "haha"),
+        (["ha", "ha", "ha", "!"], "hahaha!"),
+        (["1", "0", "10", "10"], "101010"),
+        (["a", "ab", "c"], "aabc"),
+        (["<", "<b", "<b", ">"], "<<b<b>"),
+        # Nothing shows which it is: all of it is given out.
+        (["Hel", "Hello"], "HelHello"),
+        (["Hello", "Hello"], "HelloHello"),
+        # The message so far, and once more at the end.
+        (["H", "Hel", "Hello", "Hello"], "Hello"),
+        (["H", "H", "Hel", "Hel", "Hello"], "Hello"),
+        (["x", LONG + "x", LONG + "x"], LONG + "x"),
+        ([LONG + "x", LONG + "x"], LONG + "x"),
+        ([LONG + "x", LONG + "xyz"], LONG + "xyz"),
+        # Pieces, and at the end all of them together.
+        (["Hello, ", "my dear ", "friend", "Hello, my dear friend"], "Hello, my dear friend"),
+        (["Hello, ", "my dear ", "friend", "Hello, my dear friend."], "Hello, my dear friend."),
+        # The message so far, and then another after all.
+        ([LONG + "x", LONG + "xy", "z"], LONG + "xyz"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["content", "reasoning", "refusal"])
+def test_messages_alone_lose_no_text(messages: list[str], expected: str, kind: str) -> None:
+    parts, outcome = read(*({"message": {kind: text}} for text in messages))
+    assert said_of(parts) == expected
+    assert (outcome.complete, outcome.notes) == (True, [])
+
+
+def said_of(parts: list[Part]) -> str:
+    refused = "".join(part.refusal for part in parts if isinstance(part, RefusalDelta))
+    return reasoning_in(parts) + text_in(parts) + refused
+
+
+def test_what_is_held_comes_before_whatever_is_no_message() -> None:
+    messages = [whole("ha"), whole("ha")]
+    assert text_in(read(*messages, said("!"))[0]) == "haha!"
+    assert text_in(read(*messages, {"text": "haha!"})[0]) == "haha!"
+    parts, _ = read(*messages, whole("", tool_calls=[called("{}")]))
+    assert [type(part) for part in parts] == [TextDelta, ToolCallStarted, ToolCallDelta]
+    assert text_in(parts) == "haha"
+    # The message so far, and in the end a call beside it.
+    parts, _ = read(*messages, whole("ha", tool_calls=[called("{}")]))
+    assert (text_in(parts), len(calls_in(parts))) == ("ha", 1)
+    # Each kind of text by itself, and in the order in which it came.
+    parts, _ = read(whole("", reasoning="h"), whole("", reasoning="h"), whole("a"), whole("a"))
+    assert (reasoning_in(parts), text_in(parts)) == ("hh", "aa")
+    body = b"".join(
+        b"data: " + json.dumps({"choices": [{"index": 0, **choice}]}).encode() + b"\n\n"
+        for choice in messages
+    )
+    parts, outcome = decode(OPENAI, [body])
+    assert (text_in(parts), outcome.complete) == ("haha", False)
+
+
+def test_a_delta_that_says_nothing_is_no_piece() -> None:
+    empty: list[Json] = [{"delta": {}}, {"delta": {"content": ""}}, {"delta": None}]
+    for silent in empty:
+        parts, _ = read(whole("H"), whole("He"), silent, whole("Hel"))
+        assert text_in(parts) == "Hel"
+
+
+def test_pieces_in_the_middle_of_messages_make_them_wholes() -> None:
+    parts, outcome = read(whole("ha"), said("ha"), whole("haha"), whole("haha"))
+    assert (text_in(parts), outcome.notes) == ("haha", [])
+
+
+SHORT = st.text("ab ", min_size=1, max_size=MOST_BY_CHANCE)
+
+
+def might_be_so_far(messages: list[str]) -> bool:
+    """Say whether the first messages grow as only a message so far would, twice in a row."""
+    distinct = [text for text, _ in itertools.groupby(messages)]
+    first = distinct[:3]
+    return len(first) == 3 and first[2].startswith(first[1]) and first[1].startswith(first[0])
+
+
+@given(st.lists(SHORT, max_size=12))
+def test_short_pieces_are_all_said_however_alike_they_are(pieces: list[str]) -> None:
+    assume(not might_be_so_far(pieces))
+    told = ""
+    for piece in pieces:  # a piece that says all of a longer text again is none
+        assume(len(told) <= MOST_BY_CHANCE or not piece.startswith(told))
+        told += piece
+    parts, outcome = read(*map(whole, pieces))
+    assert (text_in(parts), outcome.notes) == (told, [])
+
+
+@given(st.text(min_size=MOST_BY_CHANCE + 1), st.lists(st.integers(0, 99)), st.integers(1, 3))
+def test_messages_so_far_are_said_once(text: str, cuts: list[int], times: int) -> None:
+    grown = [text[:cut] for cut in sorted(cuts) if cut > MOST_BY_CHANCE] + [text] * times
+    parts, outcome = read(*map(whole, grown))
+    assert (text_in(parts), outcome.notes) == (text, [])
+
+
+@given(st.lists(st.text("ab", max_size=20), max_size=10))
+def test_whatever_messages_come_all_of_each_is_in_the_answer(messages: list[str]) -> None:
+    parts, _ = read(*map(whole, messages))
+    answer = text_in(parts)
+    assert all(message in answer for message in messages)
 
 
 def test_every_kind_of_text_is_compared_by_itself() -> None:
