@@ -37,7 +37,10 @@ class OpenItem(Struct):
     begun: bool = False
     again: bool = False  # what comes of it was there before
     named: bool = False  # by an id
-    has_name: bool = False
+    placed: bool = False  # by its place in the output
+    name: str = ""  # of what it calls
+    call_id: str = ""
+    ids: set[str] = field(default_factory=set)  # that the call was known by
     reasoning: str = ""
     ended: bool = False
     announced: dict[str, Any] = field(default_factory=dict)
@@ -96,9 +99,7 @@ class OpenItems:
         """Begin a new item."""
         item = OpenItem(len(self._all))
         self._all.append(item)
-        if type(index) is int:
-            self._by_key[index] = item
-        return self._name(item, item_id) if type(item_id) is str else item
+        return self._placed(item, index, item_id)
 
     def known(self, index: Any, item_id: Any) -> OpenItem | None:
         """Return the item of a place, or of an id; None where there is no such item."""
@@ -107,10 +108,12 @@ class OpenItems:
             item = self._by_key.get(item_id)
         return item
 
-    def of(self, index: Any, item_id: Any) -> OpenItem:
+    def of(self, index: Any, item_id: Any, kind: TextKind | None = None) -> OpenItem:
         """Return the item that a piece is of: one that was begun, or a new one."""
         item, last = self.known(index, item_id), self._all[-1] if self._all else None
         if item is not None:
+            return item
+        if kind == "arguments" and (item := self._call_without_place(index, item_id)) is not None:
             return item
         if last is not None and not last.ended and type(index) is not int:
             if type(item_id) is not str:
@@ -123,6 +126,8 @@ class OpenItems:
         """Return the item that an end is of; None where it could be one of several."""
         item = self.known(index, item_id)
         if item is not None or type(index) is int:
+            if item is None and kind == "arguments":
+                item = self._call_without_place(index, item_id)
             return item or self.open(index, item_id)
         kinds = SAID if kind in SAID else {kind}
         if type(item_id) is not str:
@@ -134,9 +139,28 @@ class OpenItems:
             return self.of(index, item_id)
         return meant[0] if len(meant) == 1 else None
 
+    def calls(self) -> list[OpenItem]:
+        """Return the items of which something was given out as a call."""
+        return [item for item in self._all if item.name or "arguments" in item.told]
+
     def open_ones(self) -> list[OpenItem]:
         """Return the items that have not ended."""
         return [item for item in self._all if not item.ended]
+
+    def _call_without_place(self, index: Any, item_id: Any) -> OpenItem | None:
+        """Return the first open call whose beginning did not say where it stands; now it does."""
+        if type(index) is not int:
+            return None
+        for item in self._all:
+            is_other = item.named and type(item_id) is str
+            if item.name and not (item.placed or item.ended or is_other):
+                return self._placed(item, index, item_id)
+        return None
+
+    def _placed(self, item: OpenItem, index: Any, item_id: Any) -> OpenItem:
+        if type(index) is int:
+            self._by_key[index], item.placed = item, True
+        return self._name(item, item_id) if type(item_id) is str else item
 
     def _name(self, item: OpenItem, item_id: str) -> OpenItem:
         self._by_key[item_id], item.named = item, True

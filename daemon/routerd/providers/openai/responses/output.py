@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from routerd.domain import Part
-from routerd.providers.json_text import encode_json, text_of
+from routerd.providers.json_text import text_of
 from routerd.providers.openai.responses.contents import (
     BETWEEN_SUMMARIES,
     Extra,
@@ -24,6 +24,7 @@ from routerd.providers.openai.responses.contents import (
 from routerd.providers.openai.responses.going_back import GoingBack
 from routerd.providers.openai.responses.items import PHASES
 from routerd.providers.openai.responses.open_items import OpenItem, OpenItems
+from routerd.providers.openai.responses.whole_calls import arguments_of, known_calls, note_names
 from routerd.providers.openai.told import (
     MOST_PIECES,
     OTHER_TEXT_NOTE,
@@ -52,7 +53,6 @@ class OutputReader:
         self._notes = notes
         self._calls = ToolCallAssembler()
         self._items = OpenItems()
-        self._call_items: dict[str, OpenItem] = {}
         self._told: dict[TextKind, Told] = {}
         self._thinking: OpenItem | None = None
         self._has_reasoning = self._has_messages = False
@@ -115,7 +115,7 @@ class OutputReader:
         """Give out a piece of a call's arguments."""
         if isinstance(text, str) and text:
             self._running.settle()
-            item = self._items.of(index, item_id)
+            item = self._items.of(index, item_id, "arguments")
             if not self._is_late(item, item_id, item.count("arguments")):
                 self._argue(item, text, parts)
 
@@ -181,7 +181,13 @@ class OutputReader:
         messages = [fields for fields in items if kind_of(fields) == "text"]
         rest = self._rest_of_messages(self._told, messages)
         self._has_messages = bool(messages)
-        told_calls, lacks_reasoning = dict(self._call_items), not self._has_reasoning
+        wholes = [
+            (fields, self._items.known(index, fields.get("id")))
+            for index, fields in enumerate(items)
+            if kind_of(fields) == "arguments"
+        ]
+        calls = iter(known_calls(self._items.calls(), wholes))
+        lacks_reasoning = not self._has_reasoning
         own = [fields for fields in items if kind_of(fields) is None]
         lacks_items, is_late = len(own) > self.going_back.items, self._has_content()
         for index, fields in enumerate(items):
@@ -190,12 +196,8 @@ class OutputReader:
             if kind == "text":
                 yield from self._finish_message(self._items.open(None, None), fields, rest, parts)
             elif kind == "arguments":
-                # A call that came without its own id is known by that of its item.
-                ids = [text_of(fields.get(name)) or "" for name in ("call_id", "id")]
-                call = told_calls.get(ids[0]) or (told_calls.get(ids[1]) if ids[1] else None)
-                if call is None and known is not None and not known.has_name:
-                    call = known if "arguments" in known.told else None
-                yield from self._end(call or self._items.open(None, None), fields, parts)
+                call = next(calls) or self._items.open(None, None)
+                yield from self._end(call, fields, parts)
             elif kind == "reasoning" and lacks_reasoning:
                 yield from self._end(self._items.open(None, None), fields, parts)
             elif kind == "reasoning" and known is not None and known is self._thinking:
@@ -290,7 +292,7 @@ class OutputReader:
             yield from self._finish_message(item, fields, rest, parts)
         elif kind == "arguments":
             self._begin_call(item, fields, parts)
-            self._fill_call(item, fields.get("arguments"), parts)
+            self._fill_call(item, arguments_of(fields), parts)
         elif kind == "reasoning":
             self._finish_reasoning(item, fields, parts)
         else:
@@ -342,19 +344,16 @@ class OutputReader:
         self._take_call(item, parts, arguments=text)
 
     def _begin_call(self, item: OpenItem, fields: dict[str, Any], parts: list[Part]) -> None:
+        note_names(item, fields)
         name = text_of(fields.get("name"))
-        if item.has_name or name is None:
+        if item.name or name is None:
             return
-        item.has_name = True
-        call_id = text_of(fields.get("call_id")) or text_of(fields.get("id")) or ""
-        self._call_items.setdefault(call_id, item)
+        item.name = name
+        call_id = item.call_id or text_of(fields.get("id")) or ""
         self._speak(parts)
         self._take_call(item, parts, name=name, call_id=call_id)
 
-    def _fill_call(self, item: OpenItem, arguments: Any, parts: list[Part]) -> None:
-        if not arguments:
-            return
-        whole = arguments if isinstance(arguments, str) else encode_json(arguments).decode()
+    def _fill_call(self, item: OpenItem, whole: str, parts: list[Part]) -> None:
         if rest := self._rest(item.count("arguments"), whole):
             self._argue(item, rest, parts)
 

@@ -424,3 +424,50 @@ def test_a_rest_and_what_was_told_are_the_whole(texts: list[str], cut: int, kind
     if whole[:cut]:
         other = chr(ord(whole[0]) ^ 1) + whole[1:]
         assert told.rest_of(other) is None
+
+
+PLACES = st.fixed_dictionaries({}, optional={"output_index": st.just(0), "item_id": st.just("fc")})
+IDS = st.fixed_dictionaries({}, optional={"id": st.just("fc"), "call_id": st.just("call")})
+
+
+@given(PLACES, PLACES, IDS, IDS, IDS, st.sets(st.sampled_from(["delta", "done", "output"])))
+def test_a_call_is_made_once_whatever_of_its_places_and_ids_is_told(
+    begins: dict[str, Any],
+    ends: dict[str, Any],
+    first: dict[str, Any],
+    middle: dict[str, Any],
+    last: dict[str, Any],
+    told: set[str],
+) -> None:
+    whole = {"type": "function_call", "name": "f", "arguments": '{"a":1}'}
+    at = {"output_index": 0} if "output_index" in begins else {}
+    body = event("response.output_item.added", item={**whole, **first, "arguments": ""}, **at)
+    if "delta" in told:
+        body += event("response.function_call_arguments.delta", delta='{"a"', **ends)
+    body += event("response.function_call_arguments.done", arguments='{"a":1}', **ends)
+    at = {"output_index": 0} if "output_index" in ends else {}
+    if "done" in told:
+        body += event("response.output_item.done", item={**whole, **middle}, **at)
+    body += completed(output=[{**whole, **last}] if "output" in told else [])
+    parts, outcome = decode(OPENAI, [body])
+    assert [made[1:] for made in calls_in(parts)] == [("f", '{"a":1}')]
+    assert outcome.notes == []
+
+
+def test_two_calls_without_places_and_ids_stay_two() -> None:
+    first, second = (
+        {"type": "function_call", "name": "f", "arguments": json.dumps({"a": number})}
+        for number in (1, 2)
+    )
+    body = b"".join(
+        event("response.output_item.added", item={**item, "arguments": ""})
+        + event("response.output_item.done", item=item, output_index=index)
+        for index, item in enumerate((first, second))
+    )
+    both = [("f", first["arguments"]), ("f", second["arguments"])]
+    for output in ([], [first, second], [{**first, "call_id": "b"}, {**second, "call_id": "c"}]):
+        parts, outcome = decode(OPENAI, [body + completed(output=output)])
+        assert ([made[1:] for made in calls_in(parts)], outcome.notes) == (both, [])
+    # One more of the same name is one more.
+    parts, _ = decode(OPENAI, [body + completed(output=[first, second, first])])
+    assert [made[1:] for made in calls_in(parts)] == [*both, both[0]]
