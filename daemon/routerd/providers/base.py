@@ -76,7 +76,8 @@ class EncodedRequest(Struct, frozen=True):
     `notes` says, for the record, what was left out or changed because the model cannot take it.
     `max_output_tokens` is the bound that was really sent, None if none was. `keeps_long`: what is
     written to the cache is for the longer lifetime, where the answer does not tell. `beyond_hold`
-    are the plain names of parameters that can cost more than is held for the call.
+    are the plain names of parameters that can cost more than is held for the call. `raw_headers`
+    are those of a caller's own parameters that this wire has in a header, by their plain names.
     """
 
     path: str
@@ -86,6 +87,7 @@ class EncodedRequest(Struct, frozen=True):
     max_output_tokens: int | None = None
     keeps_long: bool = False
     beyond_hold: tuple[str, ...] = ()
+    raw_headers: Mapping[str, bytes] = {}
 
 
 class Repair(Struct, frozen=True):

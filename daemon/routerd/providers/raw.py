@@ -17,10 +17,16 @@ from typing import Any, Final
 import msgspec
 from msgspec import structs
 
-from routerd.providers.base import EncodedRequest
+from routerd.providers.base import EncodedRequest, Headers
 from routerd.providers.json_text import encode_json, read_json
 from routerd.providers.long_marks import WHOLE, fit_below
-from routerd.providers.raw_limits import HOLDERS, beyond_hold, forbidden_parameter, plain_name
+from routerd.providers.raw_limits import (
+    HOLDERS,
+    beyond_hold,
+    forbidden_parameter,
+    listed_names,
+    plain_name,
+)
 from routerd.providers.request import Notes, refusal
 from routerd.telemetry.plain import shown_name
 
@@ -53,6 +59,7 @@ def with_raw(
     if not meant:
         return structs.replace(encoded, notes=list(notes))
     body: Json = dict(_fields.decode(encoded.body))
+    headers = list(encoded.headers)
     unbounded: list[str] = []
     for name, parameters in meant:
         at = f"raw.{shown_name(name)}"
@@ -61,7 +68,7 @@ def with_raw(
         for dear in beyond_hold(parameters):
             notes.add(f"{at}.{dear.path} can cost more than was held: nothing bounds this call")
             unbounded.append(dear.name)
-        _join(body, parameters, at, notes)
+        _join(body, _without_headers(parameters, encoded.raw_headers, headers), at, notes)
     if isinstance(whole := body.get(WHOLE), dict):
         said: Json = {
             name: read_json(body[name]) for name in ("system", "messages") if name in body
@@ -71,11 +78,27 @@ def with_raw(
     keeps_long = encoded.keeps_long or any(_keeps_long(parameters) for _, parameters in meant)
     return structs.replace(
         encoded,
+        headers=headers,
         body=encode_json(body),
         notes=list(notes),
         keeps_long=keeps_long,
         beyond_hold=tuple(unbounded),
     )
+
+
+def _without_headers(
+    parameters: Mapping[str, Any], known: Mapping[str, bytes], headers: Headers
+) -> Mapping[str, Any]:
+    """Move lists of names that this wire has in a header there; return what is for the body."""
+    found = {name: header for name in parameters if (header := known.get(plain_name(name)))}
+    for name, header in found.items():
+        before = [value for sent, value in headers if sent == header]
+        names = [*b",".join(before).decode().split(","), *listed_names(parameters[name])]
+        value = ",".join(filter(None, dict.fromkeys(names))).encode()
+        headers[:] = [item for item in headers if item[0] != header]
+        if value:
+            headers.append((header, value))
+    return {name: value for name, value in parameters.items() if name not in found}
 
 
 def _keeps_long(value: Any) -> bool:

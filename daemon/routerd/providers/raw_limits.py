@@ -20,7 +20,14 @@ from typing import Any, Final, NamedTuple
 from routerd.providers.terms import is_usual
 from routerd.telemetry.plain import shown_name
 
-__all__ = ["HOLDERS", "Found", "beyond_hold", "forbidden_parameter", "plain_name"]
+__all__ = [
+    "HOLDERS",
+    "Found",
+    "beyond_hold",
+    "forbidden_parameter",
+    "listed_names",
+    "plain_name",
+]
 
 TOO_DEAR: Final = "can cost more than was set aside for the call"
 FORBIDDEN: Final[dict[str, str]] = {
@@ -77,8 +84,25 @@ HOLDERS: Final = frozenset(
         "text",
     }
 )
+# Anthropic's betas that by themselves change no price: what a tool that one of them allows costs is
+# judged where the tool is asked for. Any other may, as those for a longer context and for speed do.
+# Source: the types of anthropic-sdk-python, without their dates.
+PLAIN_BETAS: Final = frozenset(
+    {
+        *("advanced-tool-use", "code-execution", "computer-use", "context-management"),
+        *("dev-full-thinking", "effort", "extended-cache-ttl", "files-api"),
+        *("fine-grained-tool-streaming", "interleaved-thinking", "mcp-client"),
+        *("model-context-window-exceeded", "output-128k", "pdfs", "prompt-caching", "skills"),
+        *("structured-outputs", "thinking-binding-controls", "token-counting"),
+        *("token-efficient-tools", "web-fetch"),
+    }
+)
+BETA: Final = re.compile(r"([a-z0-9-]+?)(?:-\d{4}-\d{2}-\d{2})?", re.IGNORECASE)
+MOST_BETAS: Final = 64
 MOST_DEPTH: Final = 8
 DEAR: Final = "may cost more than the listed price, by which the call is bounded"
+BETA_MAY_COST: Final = "names a beta that may change prices or what is read"
+NO_BETAS: Final = f"must name at most {MOST_BETAS} betas, in a list or with commas between them"
 FUNCTION: Final = "offers a function; use the option tools"
 AT_VENDOR: Final = (
     "offers a tool that the vendor runs: what it reads and takes for it can cost more than was set "
@@ -114,6 +138,12 @@ def forbidden_parameter(parameters: Mapping[str, Any]) -> tuple[str, str] | None
 def beyond_hold(parameters: Mapping[str, Any]) -> list[Found]:
     """Return the parameters whose cost nothing bounds before the call."""
     return [found for found in _found(parameters, "", 0) if found.is_beyond_hold]
+
+
+def listed_names(value: Any) -> list[str]:
+    """Return the names that a list holds, or a text with commas; none of what is neither."""
+    names = value.split(",") if isinstance(value, str) else value
+    return [name.strip() for name in names] if isinstance(names, list) else []
 
 
 def plain_name(name: str) -> str:
@@ -166,6 +196,16 @@ def _judge_place(place: Any) -> str | None:
     return None if is_usual("inferencegeo", place) else DEAR
 
 
+def _judge_betas(betas: Any) -> str | None:
+    listed = betas.split(",") if isinstance(betas, str) else betas
+    if not isinstance(listed, list) or len(listed) > MOST_BETAS:
+        return NO_BETAS
+    found = [BETA.fullmatch(name.strip()) if isinstance(name, str) else None for name in listed]
+    if not all(found):
+        return NO_BETAS
+    return None if all(name and name[1] in PLAIN_BETAS for name in found) else BETA_MAY_COST
+
+
 def _judge_kinds(kinds: Any) -> str | None:
     listed = kinds if isinstance(kinds, list) else [None]
     is_text = all(isinstance(kind, str) and kind.lower() == "text" for kind in listed)
@@ -184,7 +224,7 @@ def _judge_editing(settings: Any) -> str | None:
 
 
 # The reasons that are of money alone.
-MONEY: Final = frozenset({TOO_DEAR, DEAR, AT_VENDOR})
+MONEY: Final = frozenset({TOO_DEAR, DEAR, AT_VENDOR, BETA_MAY_COST})
 # What is judged by its value.
 JUDGED: Final[dict[str, Callable[[Any], str | None]]] = {
     "tools": _judge_tools,
@@ -192,6 +232,7 @@ JUDGED: Final[dict[str, Callable[[Any], str | None]]] = {
     "speed": _judge_tier,
     "performanceconfig": _judge_latency,
     "inferencegeo": _judge_place,
+    "anthropicbeta": _judge_betas,
     "modalities": _judge_kinds,
     "responsemodalities": _judge_kinds,
     "contextmanagement": _judge_editing,

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from routerd.errors import CallRefused
 from routerd.providers.base import ChatRequest, EncodedRequest
@@ -201,6 +202,71 @@ def test_what_is_routerds_own_is_refused(parameters: dict[str, Any], path: str) 
     assert caught.value.info.details["param"] == f"options.raw.openai.{path}"
 
 
+INTERLEAVED, HOUR_LONG = "interleaved-thinking-2025-05-14", "extended-cache-ttl-2025-04-11"
+LONG_CONTEXT = "context-1m-2025-08-07"
+
+
+@pytest.mark.parametrize(
+    ("raw", "value"),
+    [
+        ({"anthropic": {"anthropic_beta": [INTERLEAVED, HOUR_LONG]}}, [INTERLEAVED, HOUR_LONG]),
+        (
+            {"anthropic": {"anthropic-beta": f"{INTERLEAVED}, {HOUR_LONG}"}},
+            [INTERLEAVED, HOUR_LONG],
+        ),
+        ({"anthropic": {"anthropic_beta": [INTERLEAVED, INTERLEAVED]}}, [INTERLEAVED]),
+        # What is said to the provider joins what is said to its wire.
+        (
+            {"anthropic": {"anthropic_beta": INTERLEAVED}, "mine": {"anthropic_beta": [HOUR_LONG]}},
+            [INTERLEAVED, HOUR_LONG],
+        ),
+        ({"anthropic": {"anthropic_beta": []}}, None),
+        ({"anthropic": {"anthropic_beta": None}}, None),
+    ],
+)
+def test_betas_go_into_the_header_of_anthropics_own_wire(
+    raw: dict[str, Any], value: list[str] | None
+) -> None:
+    before = build_adapter("anthropic").encode(request("claude-opus-4-6"))
+    after = with_raw(before, raw, ("anthropic", "mine"))
+    header = [] if value is None else [(b"anthropic-beta", ",".join(value).encode())]
+    assert after.headers == [*before.headers, *header]
+    assert msgspec.json.decode(after.body) == msgspec.json.decode(before.body)
+    assert (after.notes, after.beyond_hold) == (before.notes, ())
+
+
+def test_betas_join_those_of_the_adapter_and_leave_the_request_that_was_encoded() -> None:
+    plain = build_adapter("anthropic").encode(request("claude-opus-4-6"))
+    own = structs.replace(plain, headers=[(b"anthropic-beta", b"a-1,b-2"), *plain.headers])
+    raw = {"anthropic": {"anthropic_beta": ["b-2", INTERLEAVED]}}
+    after = with_raw(own, raw, ("anthropic",))
+    joined = (b"anthropic-beta", f"a-1,b-2,{INTERLEAVED}".encode())
+    assert after.headers == [*plain.headers, joined]
+    assert own.headers[0] == (b"anthropic-beta", b"a-1,b-2")
+
+
+def test_other_wires_have_betas_in_the_body() -> None:
+    fields = {"additionalModelRequestFields": {"anthropic_beta": [INTERLEAVED]}}
+    body, notes = sent("bedrock", {"bedrock": fields})
+    assert body["additionalModelRequestFields"] == {"anthropic_beta": [INTERLEAVED]}
+    assert notes == []
+    chat = build_adapter("openai").encode(request("a-model"))
+    assert (
+        with_raw(chat, {"me": {"anthropic_beta": [INTERLEAVED]}}, ("me",)).headers == chat.headers
+    )
+
+
+@pytest.mark.parametrize(
+    "betas", [7, {}, [7], ["two words"], ["a\r\nx-api-key: k"], "a\nb", "", "a,,b", ["a"] * 65]
+)
+def test_what_names_no_betas_is_refused(betas: Any) -> None:
+    found = forbidden_parameter({"anthropic_beta": betas})
+    assert found is not None
+    assert found[0] == "anthropic_beta"
+    with pytest.raises(CallRefused):
+        sent("anthropic", {"anthropic": {"anthropic_beta": betas}})
+
+
 DEAR: list[tuple[dict[str, Any], str]] = [
     ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools"),
     ({"tools": [{"googleSearch": {}}]}, "tools"),
@@ -209,6 +275,13 @@ DEAR: list[tuple[dict[str, Any], str]] = [
     ({"inference_geo": "us"}, "inference_geo"),
     ({"context_management": {"edits": [{"type": "compact_20260112"}]}}, "context_management"),
     ({"context_management": [{"type": "compaction"}]}, "context_management"),
+    ({"anthropic_beta": [INTERLEAVED, LONG_CONTEXT]}, "anthropic_beta"),
+    ({"anthropic_beta": "fast-mode-2026-02-01"}, "anthropic_beta"),
+    ({"anthropic-beta": ["of-tomorrow-2027-01-01"]}, "anthropic-beta"),
+    (
+        {"additionalModelRequestFields": {"anthropic_beta": [LONG_CONTEXT]}},
+        "additionalModelRequestFields.anthropic_beta",
+    ),
     ({"web_search_options": {}}, "web_search_options"),
     ({"service_tier": "priority"}, "service_tier"),
     ({"service_tier": {"auto": 1}}, "service_tier"),
@@ -278,6 +351,7 @@ def test_what_is_meant_for_somebody_else_costs_nothing_more() -> None:
         (("tools",), {"servicetier": "default"}, True),
         (("prediction",), {"prediction": "default"}, True),
         (("guardrailconfig",), {"servicetier": "default"}, True),
+        (("anthropicbeta",), {"servicetier": "default"}, True),
     ],
 )
 def test_what_the_answer_says_of_its_terms_counts(

@@ -47,6 +47,8 @@ __all__ = ["encode_request"]
 Json = dict[str, Any]
 
 PATH: Final = "/v1/messages"
+# Elsewhere the body has it, as Bedrock's additionalModelRequestFields do.
+RAW_HEADERS: Final = {"anthropicbeta": b"anthropic-beta"}
 
 
 def encode_request(request: ChatRequest) -> EncodedRequest:
@@ -80,6 +82,7 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
         notes=list(notes),
         max_output_tokens=body["max_tokens"],
         keeps_long=keeps_long,
+        raw_headers=RAW_HEADERS,
     )
 
 
