@@ -164,7 +164,7 @@ def _check_raw(raw: dict[str, dict[str, Any]]) -> None:
         if not 0 < len(name) <= MAX_NAME_CHARACTERS:
             raise refusal("options.raw", f"expected names of 1 to {MAX_NAME_CHARACTERS} characters")
         check_plain_data(parameters, at)
-        if (found := forbidden_parameter(parameters)) is not None:
+        if (found := forbidden_parameter(parameters, name)) is not None:
             raise refusal(f"{at}.{found[0]}", found[1])
 
 

@@ -47,10 +47,12 @@ def with_raw(
 ) -> EncodedRequest:
     """Return the request with the parameters that are meant for one of `names`, the last one last.
 
-    What is meant for somebody else is left out, with a note. CallRefused where a parameter is
-    routerd's own, or would take away what routerd has put into the same place.
+    The first of `names` is that of the wire. What is meant for somebody else is left out, with a
+    note. CallRefused where a parameter is routerd's own, or would take away what routerd has put
+    into the same place.
     """
     wanted = dict.fromkeys(names)
+    wire = next(iter(wanted))
     notes = Notes(encoded.notes)
     for name in raw:
         if name not in wanted:
@@ -63,7 +65,7 @@ def with_raw(
     unbounded: list[str] = []
     for name, parameters in meant:
         at = f"raw.{shown_name(name)}"
-        if (found := forbidden_parameter(parameters)) is not None:
+        if (found := forbidden_parameter(parameters, wire)) is not None:
             raise refusal(f"options.{at}.{found[0]} {found[1]}", param=f"options.{at}.{found[0]}")
         for dear in beyond_hold(parameters):
             notes.add(f"{at}.{dear.path} can cost more than was held: nothing bounds this call")

@@ -64,6 +64,9 @@ FORBIDDEN: Final[dict[str, str]] = {
     ),
     "audio": TOO_DEAR,
 }
+# What adds to what is said and takes the place of none of it, by the wire where it does: its length
+# is in the bound of the prompt, as is all of `raw`. Elsewhere `documents` are those of a message.
+ADDS: Final[Mapping[str, frozenset[str]]] = {"vllm": frozenset({"documents"})}
 BEYOND_HOLD: Final = frozenset(
     {
         *("websearchoptions", "searchparameters", "plugins", "mcpservers", "connectors"),
@@ -127,10 +130,14 @@ class Found(NamedTuple):
     is_beyond_hold: bool = False
 
 
-def forbidden_parameter(parameters: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Return the path of the first parameter that is routerd's own, and what to do about it."""
+def forbidden_parameter(parameters: Mapping[str, Any], wire: str) -> tuple[str, str] | None:
+    """Return the path of the first parameter that is routerd's own, and what to do about it.
+
+    `wire` is who they are for: a dialect, or a wire format without any.
+    """
+    adds = ADDS.get(wire, frozenset())
     for found in _found(parameters, "", 0):
-        if not found.is_beyond_hold:
+        if not found.is_beyond_hold and found.path not in adds:
             return found.path, found.why
     return None
 

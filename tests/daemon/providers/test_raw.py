@@ -11,13 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from routerd.classify.checks import check_options
+from routerd.classify.features import measure
 from routerd.errors import CallRefused
 from routerd.providers.base import ChatRequest, EncodedRequest
+from routerd.providers.json_text import encode_json
 from routerd.providers.long_marks import RAISED_NOTE, SURPLUS_NOTE
 from routerd.providers.raw import beyond_hold, forbidden_parameter, with_raw
 from routerd.providers.registry import ADAPTERS, build_adapter
 from routerd.providers.terms import has_unlisted_cost
 from routerd_proto.content import Message, Text, Tool, ToolCall, ToolResult
+from routerd_proto.frames import CallOptions
 from tests.daemon.providers.drive import request
 
 WIRES = [(name, dialect) for name, dialects in ADAPTERS.items() for dialect in (None, *dialects)]
@@ -192,7 +196,7 @@ def test_what_is_said_of_the_text_keeps_the_schema_of_the_answer() -> None:
     ],
 )
 def test_what_is_routerds_own_is_refused(parameters: dict[str, Any], path: str) -> None:
-    found = forbidden_parameter({"top_k": 5, **parameters})
+    found = forbidden_parameter({"top_k": 5, **parameters}, "openai")
     assert found is not None
     assert found[0] == path
     assert path not in [dear.path for dear in beyond_hold(parameters)]
@@ -260,7 +264,7 @@ def test_other_wires_have_betas_in_the_body() -> None:
     "betas", [7, {}, [7], ["two words"], ["a\r\nx-api-key: k"], "a\nb", "", "a,,b", ["a"] * 65]
 )
 def test_what_names_no_betas_is_refused(betas: Any) -> None:
-    found = forbidden_parameter({"anthropic_beta": betas})
+    found = forbidden_parameter({"anthropic_beta": betas}, "anthropic")
     assert found is not None
     assert found[0] == "anthropic_beta"
     with pytest.raises(CallRefused):
@@ -308,7 +312,7 @@ DEAR: list[tuple[dict[str, Any], str]] = [
 def test_what_only_costs_more_is_sent_as_it_is_and_the_request_says_so(
     parameters: dict[str, Any], path: str
 ) -> None:
-    assert forbidden_parameter(parameters) is None
+    assert forbidden_parameter(parameters, "openai") is None
     (dear,) = beyond_hold({"top_k": 5, **parameters})
     assert (dear.path, dear.is_beyond_hold) == (path, True)
     chat = request("a-model", max_output_tokens=64)
@@ -481,6 +485,31 @@ def test_whatever_is_sent_along_the_bounds_and_the_conversation_stay(
     assert body.keys() == was.keys() | given_raw.keys()
 
 
+DOCUMENTS: dict[str, Any] = {"documents": [{"title": "T", "text": "a text"}]}
+
+
 def test_documents_cannot_take_the_place_of_those_of_the_conversation() -> None:
-    found = forbidden_parameter({"documents": [{"data": {"text": "other"}}]})
-    assert found == ("documents", "is part of what is said; put it into the messages")
+    for wire in ("cohere", "openai", "compatible", "my-vllm"):
+        found = forbidden_parameter(DOCUMENTS, wire)
+        assert found == ("documents", "is part of what is said; put it into the messages")
+    # Whatever a provider is called, its wire counts.
+    with pytest.raises(CallRefused):
+        sent("cohere", {"vllm": DOCUMENTS}, ("cohere", "vllm"))
+
+
+def test_where_documents_add_to_the_conversation_they_are_sent() -> None:
+    before = build_adapter("openai", "vllm").encode(request("a-model"))
+    raw = {"vllm": DOCUMENTS}
+    after = with_raw(before, raw, ("vllm", "mine"))
+    assert msgspec.json.decode(after.body) == msgspec.json.decode(before.body) | DOCUMENTS
+    assert (after.notes, after.beyond_hold) == (before.notes, ())
+    check_options(CallOptions(raw=raw))
+    # Whatever they say is in the bound of the prompt.
+    hello = [Message("user", "Hi")]
+    measured = [measure(hello, CallOptions(raw=asked)) for asked in ({}, raw)]
+    without, bound = (features.input_tokens_bound for features in measured)
+    assert without is not None
+    assert bound is not None
+    assert bound - without >= len(encode_json(DOCUMENTS))
+    with pytest.raises(CallRefused):
+        check_options(CallOptions(raw={"vllm": {**DOCUMENTS, "messages": []}}))
