@@ -443,10 +443,32 @@ async def test_many_documents_are_put_in_one_order(start: Start, searcher: Simul
     daemon = await start("voyage", "cohere")
     async with daemon.client() as client:
         found = await client.arerank("rerank-2.5", QUERY, documents, top=20)
+        record = await explain(client, found.decision_id)
+        alone = await explain(
+            client, (await client.arerank("rerank-2.5", QUERY, DOCUMENTS)).decision_id
+        )
     expected = expected_ranking("rerank-2.5", QUERY, documents, 20)
     assert [(item.index, item.score) for item in found.results] == expected
-    assert len(searcher.account.attempts) == 2
+    assert len(searcher.account.attempts) == 2 + 1
     assert found.model == "rerank-2.5"
+    # Who may not stand in is told; for a ranking in one request anybody may.
+    assert record.plan is not None
+    [first, *others] = record.plan.routes
+    assert first.model == "rerank-2.5"
+    assert others
+    assert [(item.deployment, item.code) for item in record.skipped] == [
+        (route.deployment, "other_scores") for route in others
+    ]
+    assert alone.skipped == []
+    shown = await routerd_beside(
+        "explain",
+        found.decision_id,
+        home=daemon.folder,
+        environ={"ROUTERD_SOCKET": str(daemon.socket)},
+    )
+    assert all(
+        f"skipped    {item.deployment}: {item.detail}" in shown.stdout for item in record.skipped
+    )
 
 
 # --- money and words -----------------------------------------------------------------------------

@@ -119,7 +119,8 @@ class Record(Struct, kw_only=True):
     second attempt on the same route and for an identical call; `queued_us`, in the queue for a
     place; and `reader_us`, until the caller had read. It is None where an earlier version wrote the
     record. A call that was sent again has one record with the attempts of all its copies; `sends`
-    is that of the last. `skipped` are routes that a budget or a full provider did not let be tried.
+    is that of the last. `skipped` are routes that were not to be tried: by a budget or a full
+    provider, or because their vectors or scores do not go with those of the first.
     `directory_hash` and `policy_hash` name what was decided by, as the ledger keeps it. `cached`
     says that the answer is that of an earlier identical call. `arm`, `gate` and `feedback` are for
     the experiment, the judgement of the answer and what the app said of it.

@@ -40,7 +40,7 @@ from routerd_proto.errors import ErrorInfo, error_info
 from routerd_proto.frames import CallOptions
 from routerd_proto.search import RankingAdded, RerankRequested, SearchRequested, VectorsAdded
 
-__all__ = ["Searching", "routes_alike"]
+__all__ = ["Searching", "routes_alike", "why_unlike"]
 
 # More would only wait for each other at the provider, and take its rate limit at one go.
 AT_ONCE: Final = 8
@@ -118,6 +118,11 @@ class Searching:
     async def run(self, plan: Plan, targets: Mapping[str, Target]) -> None:
         """Ask for all pieces; the result is left in the attributes."""
         routes = routes_alike(self._search, plan.routes, targets, self._kind)
+        self.skipped += [
+            why_unlike(route, routes[0], targets, self._kind)
+            for route in plan.routes
+            if route not in routes
+        ]
         plan = structs.replace(plan, routes=routes)
         pieces = cut(self._search, limits_of(routes, targets, self._kind))
         self._pieces = {piece.start: piece for piece in pieces}
@@ -335,6 +340,22 @@ def routes_alike(
         )
     told = _tells_purpose(served)
     return tuple(route for route in routes if _tells_purpose(targets[route.deployment]) is told)
+
+
+def why_unlike(route: Route, first: Route, targets: Mapping[str, Target], kind: Kind) -> Dropped:
+    """Return why a route may not stand in for the first, for who asks why it was not tried."""
+    if kind == "embedding":
+        told, other = first, route
+        if _tells_purpose(targets[route.deployment]):
+            told, other = route, first
+        why = f"{told.deployment} is told what vectors are for, {other.deployment} is not"
+        return Dropped(route.deployment, "other_vectors", why)
+    if route.model != first.model:
+        own, others = route.model, first.model
+    else:
+        own, others = (f"the wire {targets[one.deployment].wire}" for one in (route, first))
+    why = f"it has scores of {own}, and the ranking, in more than one request, those of {others}"
+    return Dropped(route.deployment, "other_scores", why)
 
 
 def _tells_purpose(target: Target) -> bool:

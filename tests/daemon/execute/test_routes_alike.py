@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from routerd.domain import Route
-from routerd.execute.searching import routes_alike
+from routerd.domain import Dropped, Route
+from routerd.execute.searching import routes_alike, why_unlike
 from routerd.providers.registry import search_wires
 from routerd_proto.search import EmbedRequested, RerankRequested
 
@@ -42,3 +42,18 @@ def test_scores_are_put_together_of_one_wire(documents: int, kept: tuple[Route, 
     other = (*ROUTES[:2], Route("c/m", "another", "c"))
     expected = other if documents == 30 else other[:1]
     assert routes_alike(search, other, targets, "rerank") == expected
+
+
+def test_the_record_says_why_a_route_may_not_stand_in() -> None:
+    first, second, _ = ROUTES
+    targets = serving(("cohere", None), ("openai", "compatible"), ("voyage", None))
+    told = "a/m is told what vectors are for, b/m is not"
+    assert why_unlike(second, first, targets, "embedding") == Dropped("b/m", "other_vectors", told)
+    assert why_unlike(first, second, targets, "embedding") == Dropped("a/m", "other_vectors", told)
+    targets = serving(("openai", "tei"), ("openai", "llamacpp"), ("openai", "tei"))
+    why = "it has scores of {}, and the ranking, in more than one request, those of {}"
+    wires = why.format("the wire llamacpp", "the wire tei")
+    assert why_unlike(second, first, targets, "rerank") == Dropped("b/m", "other_scores", wires)
+    other = Route("c/n", "n", "c")
+    models = why.format("n", "m")
+    assert why_unlike(other, first, targets, "rerank") == Dropped("c/n", "other_scores", models)
