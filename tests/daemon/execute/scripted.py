@@ -194,6 +194,7 @@ class Vendor:
         self.requests: list[dict[str, Any]] = []
         self.waiting = asyncio.Event()
         self.hung_up = asyncio.Event()
+        self.heads: list[bytes] = []
         self.open = 0
         self.adapter: Adapter = adapter or OpenAIAdapter()
         self._scenes = list(scenes)
@@ -275,6 +276,7 @@ class Vendor:
                 head = await reader.readuntil(b"\r\n\r\n")
                 length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
                 self.requests.append(json.loads(await reader.readexactly(length)))
+                self.heads.append(head)
                 if not self._scenes:
                     self._beyond_script += 1
                     return

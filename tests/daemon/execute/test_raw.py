@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from msgspec import structs
 
+from routerd.providers.registry import build_adapter
 from tests.daemon.execute.run import Run
 from tests.daemon.execute.scripted import Exchange, Vendor, answer, failing
 
@@ -48,6 +50,34 @@ async def test_a_repaired_request_still_carries_it() -> None:
     assert run.sink.text == "Hello"
     assert [request["verbosity"] for request in vendor.requests] == ["low", "low"]
     assert ["seed" in request for request in vendor.requests] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("betas", "unlisted"),
+    [
+        (["interleaved-thinking-2025-05-14", "effort-2025-11-24"], False),
+        ("context-1m-2025-08-07", True),
+    ],
+)
+async def test_betas_arrive_in_the_header_of_the_request(betas: Any, *, unlisted: bool) -> None:
+    async def served(exchange: Exchange) -> None:
+        content = [{"type": "text", "text": "Hello"}]
+        usage = {"input_tokens": 10, "output_tokens": 5}
+        body = {"type": "message", "content": content, "stop_reason": "end_turn", "usage": usage}
+        await exchange.plain(200, body)
+
+    async with Vendor(served, name="first", adapter=build_adapter("anthropic")) as vendor:
+        target = structs.replace(vendor.target(), wire="anthropic")
+        run = await Run(target, stream=False, raw={"anthropic": {"anthropic_beta": betas}}).go()
+    assert run.sink.text == "Hello"
+    [request], [head] = vendor.requests, vendor.heads
+    assert "anthropic_beta" not in request
+    sent = betas if isinstance(betas, str) else ",".join(betas)
+    assert f"\r\nanthropic-beta: {sent}\r\n".encode() in head.lower()
+    # What one may cost beyond the list is not told as known.
+    [attempt] = run.attempts
+    assert attempt.unlisted_cost is unlisted
+    assert attempt.cost_basis == ("unknown" if unlisted else "measured")
 
 
 async def test_what_would_take_away_a_bound_asks_nobody() -> None:
