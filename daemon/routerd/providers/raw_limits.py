@@ -89,15 +89,15 @@ HOLDERS: Final = frozenset(
 )
 # Anthropic's betas that by themselves change no price: what a tool that one of them allows costs is
 # judged where the tool is asked for. Any other may, as those for a longer context and for speed do.
-# Source: the types of anthropic-sdk-python, without their dates.
+# Source: the types of anthropic-sdk-python, without their dates, and older ones still in use.
 PLAIN_BETAS: Final = frozenset(
     {
-        *("advanced-tool-use", "code-execution", "computer-use", "context-management"),
-        *("dev-full-thinking", "effort", "extended-cache-ttl", "files-api"),
+        *("advanced-tool-use", "cache-diagnosis", "code-execution", "computer-use"),
+        *("context-management", "dev-full-thinking", "effort", "extended-cache-ttl", "files-api"),
         *("fine-grained-tool-streaming", "interleaved-thinking", "mcp-client"),
         *("model-context-window-exceeded", "output-128k", "pdfs", "prompt-caching", "skills"),
-        *("structured-outputs", "thinking-binding-controls", "token-counting"),
-        *("token-efficient-tools", "web-fetch"),
+        *("structured-outputs", "thinking-binding-controls", "thinking-display-updates"),
+        *("thinking-token-count", "token-counting", "token-efficient-tools", "web-fetch"),
     }
 )
 BETA: Final = re.compile(r"([a-z0-9-]+?)(?:-\d{4}-\d{2}-\d{2})?", re.IGNORECASE)
