@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Final
 
 import msgspec
@@ -26,6 +27,7 @@ __all__ = [
     "first_parts",
     "hang_ups",
     "held_streams",
+    "holding",
     "one_call",
     "one_call_blocking",
     "streams",
@@ -152,8 +154,9 @@ async def first_parts(driver: Driver, beside: int, gap: int, count: int) -> Numb
     return latencies("first_part", taken)
 
 
-async def held_streams(driver: Driver, count: int, router: int) -> Numbers:
-    """Hold streams that began and then say nothing; the memory each takes in the router."""
+@asynccontextmanager
+async def holding(driver: Driver, count: int) -> AsyncIterator[None]:
+    """Hold streams that began and then say nothing."""
     begun = 0
     all_begun = asyncio.Event()
 
@@ -164,15 +167,23 @@ async def held_streams(driver: Driver, count: int, router: int) -> Numbers:
             if begun >= count:
                 all_begun.set()
 
+    tasks = [asyncio.create_task(hold()) for _ in range(count)]
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await all_begun.wait()
+        await asyncio.sleep(SETTLE_SECONDS)
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def held_streams(driver: Driver, count: int, router: int) -> Numbers:
+    """Return the memory that held streams take in the router, each of them."""
     before = pss_bytes(router)
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        tasks = [asyncio.create_task(hold()) for _ in range(count)]
-        await all_begun.wait()
-    await asyncio.sleep(SETTLE_SECONDS)
-    after = pss_bytes(router)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    async with holding(driver, count):
+        after = pss_bytes(router)
     return {"idle_pss_mb": before / 1e6, "held_stream_kib": (after - before) / count / 1024}
 
 
