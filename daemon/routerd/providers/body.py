@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 from msgspec import Struct
 
 from routerd.domain import Part
+from routerd.providers.base import Outcome
 from routerd.providers.bounds import MAX_PART_CHARACTERS, is_too_long, split_texts
 from routerd.providers.cut_json import whole_items
 from routerd.providers.excerpt import BLANKS, is_html, text_excerpt
@@ -79,8 +80,9 @@ class BodyDecoder(AnswerTeller, Generic[Shape]):
         stream: bool,
         max_body_bytes: int = DEFAULT_MAX_EVENT_BYTES,
         parser: EventParser | None = None,
+        outcome: Outcome | None = None,
     ) -> None:
-        super().__init__(vendor)
+        super().__init__(vendor, outcome)
         self._shape = events
         self._read = events.read
         self._parser = SseParser(max_body_bytes) if parser is None else parser

@@ -29,10 +29,10 @@ __all__ = ["AnswerTeller"]
 
 
 class AnswerTeller(ABC):
-    """Tell of one answer. `vendor` goes with what only this vendor can read back."""
+    """Tell of one answer, in `outcome`; `vendor` goes with what only this vendor can read back."""
 
-    def __init__(self, vendor: str) -> None:
-        self.outcome = Outcome()
+    def __init__(self, vendor: str, outcome: Outcome | None = None) -> None:
+        self.outcome = Outcome() if outcome is None else outcome
         self.vendor = vendor
         self._call_ids: set[str] = set()
         self._cited: set[bytes] = set()

@@ -22,6 +22,7 @@ from routerd.providers.openai.decode import ChatDecoder
 from routerd.providers.openai.dialects import DIALECTS, Dialect, ModelRule, rule_for
 from routerd.providers.openai.encode import encode_request
 from routerd.providers.openai.failure import failure_rules, read_failure
+from routerd.providers.openai.plain import PlainDecoder
 from routerd.providers.openai.repairs import repair_request
 from routerd.providers.usual import UsualAdapter, bearer
 
@@ -70,7 +71,9 @@ class OpenAIAdapter(UsualAdapter):
 
     def decoder(self, *, stream: bool) -> AnswerDecoder:
         """Return a fresh decoder for one answer with status 200."""
-        return ChatDecoder(self.dialect.name, self._failure_rules, stream=stream)
+        if stream:
+            return ChatDecoder(self.dialect.name, self._failure_rules, stream=True)
+        return PlainDecoder(self.dialect.name, self._failure_rules)
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         """Read an answer with any other status. Header names are in lower case."""

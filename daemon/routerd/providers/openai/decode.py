@@ -18,6 +18,7 @@ from msgspec.structs import astuple
 
 from routerd.domain import FinishReason, Part
 from routerd.errors import ErrorClass, Failure
+from routerd.providers.base import Outcome
 from routerd.providers.body import BodyDecoder
 from routerd.providers.failure import FailureRules
 from routerd.providers.json_text import text_of
@@ -52,7 +53,7 @@ UNSEEN: Final = object()
 
 
 class ChatDecoder(BodyDecoder[Chunk]):
-    """Decode one answer."""
+    """Decode one answer, into `outcome` where one is given."""
 
     answers_as_events = True
 
@@ -63,8 +64,11 @@ class ChatDecoder(BodyDecoder[Chunk]):
         *,
         stream: bool,
         max_body_bytes: int = DEFAULT_MAX_EVENT_BYTES,
+        outcome: Outcome | None = None,
     ) -> None:
-        super().__init__(CHUNKS, vendor, stream=stream, max_body_bytes=max_body_bytes)
+        super().__init__(
+            CHUNKS, vendor, stream=stream, max_body_bytes=max_body_bytes, outcome=outcome
+        )
         self._rules = rules
         self._reasoning = ReasoningReader(vendor, self.outcome.notes)
         self._tool_calls = ToolCallAssembler()

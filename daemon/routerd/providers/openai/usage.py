@@ -17,7 +17,7 @@ from routerd.domain import Usage
 from routerd.providers.counts import MAX_COUNT, counts_in, is_absurd
 from routerd.providers.json_text import JSON_ERRORS
 
-__all__ = ["read_usage", "split_output"]
+__all__ = ["PlainUsage", "in_buckets", "read_usage", "split_output"]
 
 TOTAL_FIELDS: Final = frozenset(
     {"prompt_tokens", "completion_tokens", "total_tokens", "prompt_cache_miss_tokens"}
@@ -62,9 +62,13 @@ def read_usage(value: Any) -> Usage | None:
     """Read a usage object; None where it holds no count, or an absurd one. Zeros are counts."""
     # Nearly always, in one go; field by field takes several times the functions.
     try:
-        usage = msgspec.convert(value, PlainUsage)
+        return in_buckets(msgspec.convert(value, PlainUsage))
     except JSON_ERRORS:  # of another shape, or with halves of characters in it
         return _read_any(value)
+
+
+def in_buckets(usage: PlainUsage) -> Usage:
+    """Return disjoint buckets of what was read in one go."""
     details = usage.prompt_tokens_details or NO_DETAILS
     output_details = usage.completion_tokens_details
     return _in_buckets(
