@@ -21,7 +21,7 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 BEGINNING: Final = b"HTTP/1."
 HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
-STATUS: Final = re.compile(rb"HTTP/1\.([01]) +([1-9][0-9]{2})(?: [^\r\n]*)?")
+STATUS: Final = re.compile(rb"HTTP/1\.([01]) +([1-9][0-9]{2})(?: [^\r\n]*)?\r?\n")
 HEADER: Final = re.compile(
     rb"^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*((?:[^\r\n\0]*[^\r\n\0 \t])?)[ \t]*\r?$", re.MULTILINE
 )
@@ -30,10 +30,11 @@ LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?")
 MOST_OF_A_LINE: Final = 8_192
 MOST_OF_TRAILERS: Final = 8_192
-INFORMATIONAL: Final = range(100, 200)
+LEAST_FINAL: Final = 200
 SWITCHING_PROTOCOLS: Final = 101
 WITHOUT_BODY: Final = frozenset({SWITCHING_PROTOCOLS, 204, 304})
 UNTIL_THE_END: Final = -1
+NAME, VALUE = itemgetter(0), itemgetter(1)
 
 
 class BrokenHeadError(ValueError):
@@ -47,7 +48,8 @@ class BrokenBodyError(ValueError):
 class AnswerParser:
     """Read one answer; `has_body` is False for that to a HEAD.
 
-    `status` is 0 until the head of the final answer is here. `pieces` are what came of the body and
+    `status` is 0 until the head of the final answer is here. `names` has its headers by their names
+    in lower case, of several by one name the last. `pieces` are what came of the body and
     was not taken, of `buffered` bytes. `complete`: all of it is here; `left_over`: and more than
     that. `keeps_open` is whether the connection may carry another answer then.
     """
@@ -82,7 +84,7 @@ class AnswerParser:
         self._left = 0
         self.status = 0
         self.headers: Headers = ()
-        self.names: frozenset[bytes] = frozenset()
+        self.names: dict[bytes, bytes] = {}
         self.pieces: list[bytes] = []
         self.buffered = 0
         self.is_old = self.complete = self.left_over = False
@@ -122,26 +124,20 @@ class AnswerParser:
 
     def _read_head(self, data: bytes) -> int | None:
         """Read one head; returns where it ends, None where it goes on."""
-        start = 0
-        while data.startswith((b"\r\n", b"\n"), start):  # behind the body before, say
-            start = data.index(b"\n", start) + 1
-        beginning = data[start : start + len(BEGINNING)]
-        if not BEGINNING.startswith(beginning) and beginning != b"\r":
-            raise BrokenHeadError("it is no HTTP/1")
+        start = 0 if data.startswith(BEGINNING) else _beginning_of(data)
         end = HEAD_END.search(data, start)
         if end is None:
             if len(data) > self._most_of_a_line * 2:
                 raise BrokenHeadError("its head is too long")
             return None
-        first, _, block = data[start : end.start()].partition(b"\n")
-        status = STATUS.fullmatch(first.removesuffix(b"\r"))
+        status = STATUS.match(data, start)
         if status is None:
             raise BrokenHeadError("its first line says no status")
         code = int(status[2])
         # An interim answer, such as 103, is followed by the one that counts.
-        if code not in INFORMATIONAL or code == SWITCHING_PROTOCOLS:
+        if code >= LEAST_FINAL or code == SWITCHING_PROTOCOLS:
             self.is_old = status[1] == b"0"
-            self._read_headers(block)
+            self._read_headers(data[status.end() : end.start()])
             self.status = code
             self._frame()
         return end.end()
@@ -162,12 +158,14 @@ class AnswerParser:
         ):
             raise BrokenHeadError("one of its headers is too long")
         self.headers = tuple(found)
-        self.names = frozenset(map(bytes.lower, map(itemgetter(0), found)))
+        self.names = dict(zip(map(bytes.lower, map(NAME, found)), map(VALUE, found), strict=True))
 
     def values(self, name: bytes) -> list[bytes]:
         """Return the values of a header, by its name in lower case."""
         if name not in self.names:
             return []
+        if len(self.names) == len(self.headers):  # no name came twice, as nearly always
+            return [self.names[name]]
         return [value for given, value in self.headers if given.lower() == name]
 
     def _frame(self) -> None:
@@ -186,40 +184,37 @@ class AnswerParser:
             codings = b",".join(self.values(b"transfer-encoding")).lower().split(b",")
             self._is_chunked = codings[-1].strip() == b"chunked"
             if not self._is_chunked:
-                self._left = UNTIL_THE_END
+                self._goes_on_until_the_end()
             # Whoever says both may mean either, and the next answer is not told from this one.
             if b"content-length" in names:
                 self.keeps_open = False
         elif b"content-length" in names:
-            lengths = set(self.values(b"content-length"))
-            length = lengths.pop()
-            if lengths or LENGTH.fullmatch(length) is None:
+            length, *others = self.values(b"content-length")
+            if LENGTH.fullmatch(length) is None or any(other != length for other in others):
                 raise BrokenHeadError("its length is none")
             self._left = int(length)
             self.complete = not self._left
         else:
-            self._left = UNTIL_THE_END
-        if self._left == UNTIL_THE_END:
-            self.keeps_open = False
+            self._goes_on_until_the_end()
+
+    def _goes_on_until_the_end(self) -> None:
+        self._left = UNTIL_THE_END
+        self.keeps_open = False
 
     # --- the body -----------------------------------------------------------------------------
 
-    def _keep(self, piece: bytes) -> None:
-        self.pieces.append(piece)
-        self.buffered += len(piece)
-
     def _read_plain(self, data: bytes) -> None:
         """Read a body of so many bytes, or one that the end of the connection ends."""
-        left = self._left
+        left, size = self._left, len(data)
         if not data:
             return
-        if left == UNTIL_THE_END:
-            self._keep(data)
-            return
-        self._keep(data[:left])
-        self._left = max(0, left - len(data))
-        self.complete = not self._left
-        self.left_over = len(data) > left
+        if left != UNTIL_THE_END:
+            if size > left:
+                data, size, self.left_over = data[:left], left, True
+            self._left = left - size
+            self.complete = size == left
+        self.pieces.append(data)
+        self.buffered += size
 
     def _read_chunks(self, data: bytes) -> None:
         position, end, left = 0, len(data), self._left
@@ -284,3 +279,14 @@ class AnswerParser:
             end = found.end()
         self.complete = True
         self.left_over = len(data) > end
+
+
+def _beginning_of(data: bytes) -> int:
+    """Return where a head begins behind empty lines: what is left of the body before, say."""
+    start = 0
+    while data.startswith((b"\r\n", b"\n"), start):
+        start = data.index(b"\n", start) + 1
+    beginning = data[start : start + len(BEGINNING)]
+    if not BEGINNING.startswith(beginning) and beginning != b"\r":
+        raise BrokenHeadError("it is no HTTP/1")
+    return start
