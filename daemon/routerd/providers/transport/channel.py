@@ -132,10 +132,7 @@ class Channel:
     def _post(
         self, path: str, headers: Headers, body: bytes, timeouts: Timeouts, sending: Sending
     ) -> Request:
-        length = (b"content-length", b"%d" % len(body))
-        return Request(
-            "POST", self.url(path), [*self._headers, *headers, length], body, timeouts, sending
-        )
+        return Request("POST", self.url(path), [*self._headers, *headers], body, timeouts, sending)
 
     def _limited(self, connect_seconds: float | None) -> Timeouts:
         """Return the limits that the transport watches: the phases after it who sends does."""

@@ -37,7 +37,7 @@ from routerd.providers.transport.places import Place, place_of
 from routerd.providers.transport.proxies import Proxies
 from routerd.providers.transport.receiving import Abortable, AiohttpAnswer, Carrier
 from routerd.providers.transport.sending import Sending, write_request
-from routerd.providers.transport.timeouts import Timeouts, at_least_shortest, client_timeout
+from routerd.providers.transport.timeouts import Timeouts, engine_limits
 
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 LOST: Final = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
@@ -81,7 +81,7 @@ class AiohttpTransport:
         self._closed = False
         self._open: set[Abortable] = set()
         self._place = functools.lru_cache(PLACES_KEPT)(self._new_place)
-        self._client_timeout = functools.lru_cache(TIMEOUTS_KEPT)(client_timeout)
+        self._limits = functools.lru_cache(TIMEOUTS_KEPT)(engine_limits)
 
     async def send(self, request: Request) -> AiohttpAnswer:
         """Send a request and return its answer as soon as the headers are here.
@@ -92,13 +92,14 @@ class AiohttpTransport:
         connector = self._connector or self._open_connector()
         place = self._place(request.url)
         sending = request.sending or Sending()
-        may_repeat = request.method in IDEMPOTENT and not request.body
+        was_repeated = False
         while True:
             try:
                 return await self._exchange(connector, place, request, sending)
             except ENGINE_ERRORS as error:
-                if may_repeat and was_dead(error):
-                    may_repeat = False
+                may_repeat = request.method in IDEMPOTENT and not request.body
+                if may_repeat and not was_repeated and was_dead(error):
+                    was_repeated = True
                     continue
                 failure = as_httpx_error(
                     error, place.host, sent=sending.started, proxied=place.proxied
@@ -112,13 +113,11 @@ class AiohttpTransport:
         request: Request,
         sending: Sending,
     ) -> AiohttpAnswer:
-        head, body = place.head(request.method, request.headers), request.body or b""
-        timeouts = request.timeouts or self._timeouts
+        head = place.head(request.method, request.headers, request.body)
+        limits, read_seconds, write_seconds = self._limits(request.timeouts or self._timeouts)
         sending.wait()
         try:
-            connection = await connector.connect(
-                place, [], self._client_timeout(timeouts.connect, timeouts.read)
-            )
+            connection = await connector.connect(place, [], limits)
         except TimeoutError as error:
             raise aiohttp.ConnectionTimeoutError from error
         carrier = connection.protocol
@@ -132,9 +131,10 @@ class AiohttpTransport:
         )
         answer = AiohttpAnswer(connection, carrier, parser, place.host, self._open, sending)
         try:
-            carrier.carry(answer, at_least_shortest(timeouts.read))
-            seconds = at_least_shortest(timeouts.write)
-            answer.writer = write_request(carrier, head, body, sending, seconds, answer.fail)
+            carrier.carry(answer, read_seconds)
+            answer.writer = write_request(
+                carrier, head, request.body or b"", sending, write_seconds, answer.fail
+            )
             await answer.begin()
         except BaseException:  # cancelled too: what was asked for must not be worked on
             answer.abort()

@@ -140,12 +140,15 @@ class HttpxTransport:
             sending = Sending()
         else:
             extensions["trace"] = noting(sending)
+        headers, body = request.headers, request.body
+        if body is not None:
+            headers = [*headers, (b"content-length", b"%d" % len(body))]
         asked = httpx.Request(
             request.method,
             url,
-            headers=request.headers,
+            headers=headers,
             # Not `content=`: that builds headers which are already here, at four times the cost.
-            stream=httpx.ByteStream(request.body or b""),
+            stream=httpx.ByteStream(body or b""),
             extensions=extensions,
         )
         pool = self._pools[self._proxies.choose(url.scheme, url.host, url.port)]

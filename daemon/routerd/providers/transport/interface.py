@@ -24,8 +24,8 @@ __all__ = ["Answer", "Request", "Transport", "open_answer"]
 class Request(Struct, frozen=True, eq=False):
     """What is sent: headers exactly as given, Host among them, and no others.
 
-    `body` is None for none. `timeouts` are None for the engine's own. `sending` notes how far it
-    came.
+    `body` is None for none; where there is one its length goes along. `timeouts` are None for the
+    engine's own. `sending` notes how far it came.
     """
 
     method: str

@@ -13,6 +13,7 @@ import httpx
 import yarl
 from aiohttp.client_reqrep import ClientRequest, ConnectionKey
 
+from routerd.providers.base import Headers
 from routerd.providers.transport.proxies import Proxies
 
 __all__ = ["Place", "place_of"]
@@ -43,21 +44,32 @@ class Place(ClientRequest):
         if is_told_all and proxy is not None and (proxy.user or proxy.password):
             proof = aiohttp.encode_basic_auth(proxy.user or "", proxy.password or "")
             self._told = [(b"proxy-authorization", proof.encode("ascii"))]
-        self._starts: dict[str, bytes] = {}
+        # By method, of the last request: its headers, and its head but for the length.
+        self._heads: dict[str, tuple[Headers, bytes]] = {}
 
     @property
     def connection_key(self) -> ConnectionKey:
         """What connections are kept by."""
         return self._key
 
-    def head(self, method: str, headers: list[tuple[bytes, bytes]]) -> bytes:
-        """Return the head of a request; ValueError for a header that cannot be one."""
-        start = self._starts.get(method)
-        if start is None:
-            start = self._starts[method] = b"%b %b HTTP/1.1" % (method.encode(), self._target)
+    def head(self, method: str, headers: Headers, body: bytes | None) -> bytes:
+        """Return the head of a request; ValueError for a header that cannot be one.
+
+        Nearly all requests to a place differ in the length of their bodies alone.
+        """
+        known, head = self._heads.get(method, (None, b""))
+        if known != headers:
+            head = self._begun(method, headers)
+            self._heads[method] = (list(headers), head)
+        if body is None:
+            return head + LINE_END
+        return b"%bcontent-length: %d\r\n\r\n" % (head, len(body))
+
+    def _begun(self, method: str, headers: Headers) -> bytes:
+        start = b"%b %b HTTP/1.1" % (method.encode(), self._target)
         lines = [b"%b: %b" % header for header in (*headers, *self._told)]
-        head = LINE_END.join((start, *lines, b"", b""))
-        ends = len(lines) + 2
+        head = LINE_END.join((start, *lines, b""))
+        ends = len(lines) + 1
         if head.count(b"\n") != ends or head.count(b"\r") != ends or b"\0" in head:
             raise ValueError("a header holds a line end or a zero byte")
         return head

@@ -42,8 +42,11 @@ def at_least_shortest(seconds: float | None) -> float | None:
     return None if seconds is None else max(seconds, SHORTEST_SECONDS)
 
 
-def client_timeout(connect: float | None, read: float | None) -> aiohttp.ClientTimeout:
-    """Return aiohttp's form of two time-outs in seconds."""
-    connect, read = at_least_shortest(connect), at_least_shortest(read)
+def engine_limits(timeouts: Timeouts) -> tuple[aiohttp.ClientTimeout, float | None, float | None]:
+    """Return aiohttp's form of time-outs, and those for reading and writing in seconds."""
+    connect, read, write = map(at_least_shortest, (timeouts.connect, timeouts.read, timeouts.write))
     # `sock_connect` covers one address; `connect` also name look-up and a proxy's silence.
-    return aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=connect, sock_read=read)
+    limits = aiohttp.ClientTimeout(
+        total=None, connect=connect, sock_connect=connect, sock_read=read
+    )
+    return limits, read, write

@@ -166,10 +166,7 @@ class TokenKeeper:
         asked = source.ask(self._wall())
         url = httpx.URL(asked.url)
         headers = [(b"host", url.netloc), (b"accept", b"application/json"), *asked.headers]
-        method = "GET"
-        if asked.body is not None:
-            headers.append((b"content-length", b"%d" % len(asked.body)))
-            method = "POST"
+        method = "GET" if asked.body is None else "POST"
         request = Request(method, asked.url, headers, asked.body)
         try:
             async with open_answer(self._transport, request) as answer:

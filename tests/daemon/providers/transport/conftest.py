@@ -203,11 +203,10 @@ def request_to() -> Callable[..., Request]:
         write: float = 5.0,
     ) -> Request:
         host = [] if any(name.lower() == b"host" for name, _ in headers) else [host_of(url)]
-        length = [(b"content-length", b"%d" % len(content))] if method == "POST" else []
         return Request(
             method,
             url,
-            [*host, *headers, *length],
+            [*host, *headers],
             content if method == "POST" else None,
             Timeouts(connect=connect, read=read, write=write),
         )

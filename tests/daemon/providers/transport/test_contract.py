@@ -8,8 +8,10 @@ from typing import Any
 
 import anyio
 import pytest
+from msgspec.structs import replace
 
 from routerd.providers.transport import open_answer
+from routerd.providers.transport.reading import read_content
 
 EVENT = b'data: {"delta":"hi"}\n\n'
 SSE_HEAD = (
@@ -120,6 +122,24 @@ async def test_headers_go_out_exactly_as_given(engine: str, serve: Any, make: An
     added = [(b"host", f"127.0.0.1:{server.port}".encode()), (b"content-length", b"7")]
     assert sent == sorted([*((name.lower(), value) for name, value in headers), *added])
     assert received.body == b'{"q":1}'
+
+
+async def test_each_request_goes_out_with_its_own_headers_and_length(
+    engine: str, serve: Any, make: Any, request_to: Any
+):
+    server = await serve(answer_all)
+    transport = await make(engine)
+    keys, bodies = (b"first", b"first", b"second", b"first"), (b"1", b"22", b"22", b"")
+    one = request_to(server.url())
+    given = list(one.headers)
+    for key, body in zip(keys, bodies, strict=True):
+        given[1:] = [(b"x-key", key)]  # in the list that was given before
+        async with open_answer(transport, replace(one, headers=given, body=body)) as answer:
+            await read_content(answer)
+    assert [received.header(b"x-key") for received in server.requests] == list(keys)
+    assert [received.body for received in server.requests] == list(bodies)
+    lengths = [received.header(b"content-length") for received in server.requests]
+    assert lengths == [b"1", b"2", b"2", b"0"]
 
 
 @pytest.mark.parametrize(
