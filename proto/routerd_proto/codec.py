@@ -49,6 +49,8 @@ Frame = TypeVar("Frame")
 _encoder: Final = Encoder()
 # What msgpack carries and JSON does not: not to be turned into text.
 _AS_THEY_ARE: Final = (bytes, bytearray, memoryview, dt.datetime)
+# What decoding raises for bytes that are no frame.
+_BROKEN: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 # A mistake in these is the app's, and it is told so; a mistake in others is the other program's.
 _REQUESTS: Final[frozenset[type]] = frozenset((*CALL_FRAMES, CommandRequested))
 
@@ -60,35 +62,28 @@ def encode_frame(frame: msgspec.Struct) -> bytearray:
     nearest float, except in a request: there it is an OverflowError. TypeError for what is no plain
     data, RecursionError for what is nested about a thousand deep.
     """
-    data = bytearray()
-    _append(frame, data)
-    return data
+    return encode_frames((frame,))
 
 
 def encode_frames(frames: Iterable[msgspec.Struct]) -> bytearray:
     """Encode several frames into one buffer, for one write; what is repaired is as for one."""
     data = bytearray()
-    for frame in frames:
-        _append(frame, data)
+    encode_more(frames, data)
     return data
 
 
 def encode_more(frames: Iterable[msgspec.Struct], data: bytearray) -> None:
     """Encode frames behind those that are in a buffer already."""
-    for frame in frames:
-        _append(frame, data)
-
-
-def _append(frame: msgspec.Struct, data: bytearray) -> None:
-    start = len(data)
-    body = start + PREFIX_BYTES
-    try:
-        _encoder.encode_into(frame, data, body)
-    except (UnicodeEncodeError, OverflowError):
-        plain = msgspec.to_builtins(frame, builtin_types=_AS_THEY_ARE)
-        repaired = _repair(plain, numbers=type(frame) not in _REQUESTS)
-        _encoder.encode_into(repaired, data, body)
-    _prefix.pack_into(data, start, len(data) - body)
+    encode_into, pack_into = _encoder.encode_into, _prefix.pack_into
+    for frame in frames:  # each part of a stream comes this way
+        start = len(data)
+        body = start + PREFIX_BYTES
+        try:
+            encode_into(frame, data, body)
+        except (UnicodeEncodeError, OverflowError):
+            plain = msgspec.to_builtins(frame, builtin_types=_AS_THEY_ARE)
+            encode_into(_repair(plain, numbers=type(frame) not in _REQUESTS), data, body)
+        pack_into(data, start, len(data) - body)
 
 
 def repair_text(text: str) -> str:
@@ -123,7 +118,8 @@ def _nearest_float(value: int) -> float:
 class FrameReader(Generic[Frame]):
     """Cut a byte stream into frames by offset and decode them.
 
-    After a ProtocolError the stream cannot be read further.
+    `unfinished`: a frame has begun and is not complete. After a ProtocolError the stream cannot be
+    read further.
     """
 
     def __init__(
@@ -137,11 +133,7 @@ class FrameReader(Generic[Frame]):
         self._max_frame_bytes = max_frame_bytes
         self._rest = bytearray()
         self._needed = PREFIX_BYTES
-
-    @property
-    def unfinished(self) -> bool:
-        """Whether a frame has begun and is not complete."""
-        return bool(self._rest)
+        self.unfinished = False
 
     def feed(self, data: bytes) -> list[Frame]:
         """Return the frames that `data` completes, in order; a broken one loses them all."""
@@ -153,6 +145,18 @@ class FrameReader(Generic[Frame]):
         A hello of another version is thus seen before a call that only that version understands.
         The iterator must be used up: what it has not reached is lost.
         """
+        if not self.unfinished and len(data) >= PREFIX_BYTES:
+            (size,) = _prefix.unpack_from(data)
+            if size == len(data) - PREFIX_BYTES and size <= self._max_frame_bytes:
+                # One whole frame, as nearly every request is, and every answer to a plain call.
+                body = memoryview(data)[PREFIX_BYTES:]
+                try:
+                    return iter((self._decode(body),))
+                except _BROKEN as error:
+                    raise self._broken(body, error) from error
+        return self._cut(data)
+
+    def _cut(self, data: bytes) -> Iterator[Frame]:
         rest = self._rest
         if rest:
             rest += data
@@ -160,6 +164,7 @@ class FrameReader(Generic[Frame]):
                 return
             data = bytes(rest)
             rest.clear()
+            self.unfinished = False
         position, end = 0, len(data)
         view = memoryview(data)
         decode, longest = self._decode, self._max_frame_bytes
@@ -176,12 +181,13 @@ class FrameReader(Generic[Frame]):
                 body = view[start:position]
                 try:
                     frame = decode(body)
-                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                except _BROKEN as error:
                     raise self._broken(body, error) from error
                 yield frame
         if position < end:
             rest += view[position:]
             self._needed = needed
+            self.unfinished = True
 
     def _too_large(self, size: int) -> ProtocolError:
         limit = self._max_frame_bytes

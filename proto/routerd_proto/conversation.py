@@ -79,15 +79,19 @@ class Conversation:
     def __repr__(self) -> str:
         return f"<Conversation {self.state.value}>"
 
-    def advance(self, frame: msgspec.Struct) -> None:
-        """Take the next frame of either side; ProtocolError if it may not come now."""
+    def advance(self, *frames: msgspec.Struct) -> None:
+        """Take the next frames of either side; ProtocolError for one that may not come now."""
+        state = self.state
         try:
-            self.state = TRANSITIONS[self.state, type(frame)]
+            for frame in frames:
+                state = TRANSITIONS[state, type(frame)]
         except KeyError:
             raise ProtocolError(
                 error_info(
                     "protocol_error",
-                    f"a {type(frame).__name__} frame may not come in state {self.state.value}",
-                    details={"frame": type(frame).__name__, "state": self.state.value},
+                    f"a {type(frame).__name__} frame may not come in state {state.value}",
+                    details={"frame": type(frame).__name__, "state": state.value},
                 )
             ) from None
+        finally:
+            self.state = state

@@ -24,7 +24,6 @@ from routerd_proto import (
     ErrorInfo,
     ProtocolError,
     client_frame_reader,
-    encode_frames,
     encode_more,
     error_info,
 )
@@ -106,10 +105,11 @@ class Connection(asyncio.Protocol):
             return
         if not self.busy:
             self.read_at = monotonic()
-        continued = self._reader.unfinished
+        reader = self._reader
+        continued = reader.unfinished
         try:
             # One after the other: a hello of another version is answered as such, whatever follows.
-            for frame in self._reader.read(data):
+            for frame in reader.read(data):
                 continued = False
                 self._conversation.advance(frame)
                 self._take(frame)
@@ -117,7 +117,7 @@ class Connection(asyncio.Protocol):
             self._host.rejected(self, error.info)
             self.end(error.info)
             return
-        if self._reader.unfinished and not continued:
+        if reader.unfinished and not continued:
             self.since = self._loop.time()
 
     def eof_received(self) -> bool:
@@ -174,21 +174,20 @@ class Connection(asyncio.Protocol):
 
     def send(self, frames: Sequence[Struct]) -> None:
         """Write frames at once; never blocks, nothing is written to a closed connection."""
-        self._advance(frames)
+        self._conversation.advance(*frames)
         if self.closing:
             return
-        if self._held:
-            encode_more(frames, self._held)
-            self.flush()
-        else:
-            self.transport.write(encode_frames(frames))
+        # Taken first: what cannot be encoded must not leave a piece of itself for the next write.
+        held, self._held = self._held, bytearray()
+        encode_more(frames, held)
+        self.transport.write(held)
 
     def hold(self, frames: Sequence[Struct]) -> None:
         """Write frames together with the next ones, at the latest when the server looks by.
 
         A write and the wake-up it causes at the other end cost more than what is in them.
         """
-        self._advance(frames)
+        self._conversation.advance(*frames)
         if not self.closing:
             encode_more(frames, self._held)
 
@@ -197,11 +196,6 @@ class Connection(asyncio.Protocol):
         if self._held and not self.closing:
             held, self._held = self._held, bytearray()
             self.transport.write(held)
-
-    def _advance(self, frames: Sequence[Struct]) -> None:
-        advance = self._conversation.advance
-        for frame in frames:
-            advance(frame)
 
     async def drain(self) -> None:
         """Wait until the app has read enough. A reader that never does is cut off by the server."""

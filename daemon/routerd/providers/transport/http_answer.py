@@ -190,7 +190,7 @@ class AnswerParser:
                 self.keeps_open = False
         elif b"content-length" in names:
             length, *others = self.values(b"content-length")
-            if LENGTH.fullmatch(length) is None or any(other != length for other in others):
+            if LENGTH.fullmatch(length) is None or others.count(length) < len(others):
                 raise BrokenHeadError("its length is none")
             self._left = int(length)
             self.complete = not self._left
