@@ -39,6 +39,16 @@ class AnswerReader:
     `stream` says that it comes in parts, `whole` that its caller gets it in one piece.
     """
 
+    # Until when signs of life are believed, on the clock of the watchdog.
+    thinking_until: float | None = None
+    # When the throughput of a stream is looked at next, and what had come when its window began.
+    _window_ends = NEVER
+    _bytes_before = 0
+    _parts_since = 0
+    _whole_until: float | None = None
+    _complete_until: float | None = None
+    _finish_is_last = True
+
     def __init__(
         self,
         decoder: AnswerDecoder,
@@ -57,19 +67,9 @@ class AnswerReader:
         self._watchdog = watchdog
         self._stream = stream
         self._whole = whole
+        self._timeouts = timeouts
         self._between_parts = timeouts.between_parts
-        self._first_content = timeouts.first_content
-        # When the throughput is looked at next, what must have come by then, and what had before.
-        self._window = timeouts.throughput_seconds
-        self._least_bytes = timeouts.least_bytes_per_second * timeouts.throughput_seconds
-        self._window_ends = NEVER
-        self._bytes_before = self._parts_since = 0
-        # Until when signs of life are believed, on the clock of the watchdog.
-        self.thinking_until: float | None = None
         self._held_back: list[Part] = []
-        self._whole_until: float | None = None
-        self._complete_until: float | None = None
-        self._finish_is_last = True
 
     async def read(self, answer: Answer) -> None:
         """Hand on parts as they come, to the end of the body or an error inside it."""
@@ -85,7 +85,9 @@ class AnswerReader:
                     await self._wait_for_caller()
             if outcome.failure is not None:
                 return
-            if not parts or outcome.complete or outcome.finish is not None:
+            if outcome.complete or (
+                self._stream and (not parts or outcome.finish is not None)
+            ):  # for an answer in one piece one limit holds from sending to the end
                 self._watch_silence()
             if outcome.failure is not None:
                 return
@@ -136,7 +138,7 @@ class AnswerReader:
         self._parts_since += 1
         if now >= self._window_ends:
             self._look_at_throughput(now)
-        elif self._window_ends == NEVER and self._least_bytes:
+        elif self._window_ends == NEVER and self._timeouts.least_bytes_per_second:
             self._begin_window(now)
         return delivery.congested
 
@@ -154,7 +156,7 @@ class AnswerReader:
             self.outcome.failure = Failure(ErrorClass.BAD_ANSWER, text)
 
     def _begin_window(self, now: float) -> None:
-        self._window_ends = now + self._window
+        self._window_ends = now + self._timeouts.throughput_seconds
         self._bytes_before, self._parts_since = self._delivery.output_bytes, 0
 
     def _look_at_throughput(self, now: float) -> None:
@@ -163,9 +165,10 @@ class AnswerReader:
         Where only signs of life come, a model thinks.
         """
         came = self._delivery.output_bytes - self._bytes_before
-        trickles = self._parts_since >= LEAST_PARTS and came < self._least_bytes
-        if trickles and self.outcome.finish is None:
-            text = f"the provider sent {came} bytes of content in {self._window:g} s"
+        seconds = self._timeouts.throughput_seconds
+        least = self._timeouts.least_bytes_per_second * seconds
+        if self._parts_since >= LEAST_PARTS and came < least and self.outcome.finish is None:
+            text = f"the provider sent {came} bytes of content in {seconds:g} s"
             self.outcome.failure = Failure(ErrorClass.TIMEOUT, text, phase="throughput")
         else:
             self._begin_window(now)
@@ -184,8 +187,6 @@ class AnswerReader:
             if self._complete_until is None:
                 self._complete_until = watchdog.now() + END_OF_BODY_SECONDS
             watchdog.expect("content", self._complete_until - watchdog.now())
-        elif not self._stream:
-            return  # one limit holds from sending to the end
         elif outcome.finish is not None and self._finish_is_last:
             if self._whole_until is None:
                 self._whole_until = watchdog.now() + END_MARK_SECONDS
@@ -195,4 +196,4 @@ class AnswerReader:
             if now >= self._window_ends:
                 self._look_at_throughput(now)
         elif self.thinking_until is not None:
-            watchdog.alive(min(self._first_content, self.thinking_until - watchdog.now()))
+            watchdog.alive(min(self._timeouts.first_content, self.thinking_until - watchdog.now()))

@@ -263,16 +263,14 @@ class _Exchange:
 
     async def _send_and_read(self) -> None:
         attempt, watchdog, timeouts = self._attempt, self._watchdog, self._timeouts
-        sent_at = watchdog.now()
         # A plain answer sends its headers when it is whole.
-        self._sent_at = sent_at
         patience = timeouts.whole_answer
         if self._stream:
             patience = min(timeouts.headers, timeouts.first_content)
             if self._whole:
                 watchdog.bound(timeouts.whole_answer)
         self._was_hurried = self._patience < patience or (self._is_hasty and self._stream)
-        watchdog.expect("headers", min(patience, self._patience))
+        self._sent_at = sent_at = watchdog.expect("headers", min(patience, self._patience))
         encoded = self._encoded
         answer = await self._channel.send(
             encoded.path, encoded.headers, encoded.body, self._sending, timeouts.connect

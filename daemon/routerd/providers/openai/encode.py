@@ -41,7 +41,7 @@ SCHEMA_NAME: Final = re.compile(r"[^a-zA-Z0-9_-]+")
 def encode_request(request: ChatRequest, dialect: Dialect, rule: ModelRule) -> EncodedRequest:
     """Write the request; CallRefused where the model cannot do what is asked."""
     refuse_unsupported(request)
-    notes = Notes()
+    notes, options = Notes(), request.options
     body: Json = {"model": request.model_id, "messages": []}
     if request.stream:
         body["stream"] = True
@@ -53,12 +53,12 @@ def encode_request(request: ChatRequest, dialect: Dialect, rule: ModelRule) -> E
     _add_reasoning(body, request, dialect, rule, notes)
     _add_sampling(body, request, dialect, rule, notes)
     _add_tools(body, request, dialect, notes)
-    if request.options.logprobs is not None:
+    if options.logprobs is not None:
         body["logprobs"] = True
-        if request.options.logprobs:
-            body["top_logprobs"] = request.options.logprobs
-    if request.options.output_schema is not None:
-        schema = named_schema(request.options.output_schema)
+        if options.logprobs:
+            body["top_logprobs"] = options.logprobs
+    if options.output_schema is not None:
+        schema = named_schema(options.output_schema)
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
     if request.reasoning_required:
         dialect = replace(dialect, reasoning_back="reasoning_content", reasoning_required=True)
@@ -136,14 +136,17 @@ def _add_sampling(
     body: Json, request: ChatRequest, dialect: Dialect, rule: ModelRule, notes: Notes
 ) -> None:
     options = request.options
-    is_silent = (
-        not request.capabilities.reasoning
-        or body.get("reasoning_effort") == "none"
-        or _switched_off(request, dialect)
-    )
-    body.update(fit_sampling(request, notes, is_silent=is_silent))
+    if options.temperature is not None or options.top_p is not None:
+        is_silent = (
+            not request.capabilities.reasoning
+            or body.get("reasoning_effort") == "none"
+            or _switched_off(request, dialect)
+        )
+        body.update(fit_sampling(request, notes, is_silent=is_silent))
     if options.seed is not None:
         body[dialect.seed] = options.seed
+    if not options.stop:
+        return
     stops = [stop for stop in options.stop if stop]
     if stops and not rule.stop:
         notes.add("stop was left out: this model does not take it")
