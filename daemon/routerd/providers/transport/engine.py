@@ -6,7 +6,7 @@ calls run at once (that is counted before a call gets here).
 
 aiohttp's session makes a request, a writer, a task and a response of its own for each call, and
 asks for redirects, cookies and proxies that no call here has: half of what a call cost. What is
-used of aiohttp is its connector: names, addresses, TLS, tunnels, idle connections.
+used of aiohttp is its connector: names, addresses, TLS, tunnels.
 
 Good to know:
 - A GET, HEAD, PUT, DELETE or OPTIONS is repeated once when a kept connection turns out to be dead.
@@ -29,9 +29,12 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import aiohttp
+from aiohttp.client_reqrep import ConnectionKey
+from aiohttp.connector import Connection
 
 from routerd.providers.transport.failures import ENGINE_ERRORS, as_httpx_error, root_cause
 from routerd.providers.transport.http_answer import AnswerParser
+from routerd.providers.transport.idle import IdleConnections
 from routerd.providers.transport.interface import Request
 from routerd.providers.transport.places import Place, place_of
 from routerd.providers.transport.proxies import Proxies
@@ -80,6 +83,7 @@ class AiohttpTransport:
         self._connector: aiohttp.TCPConnector | None = None
         self._closed = False
         self._open: set[Abortable] = set()
+        self._idle: dict[ConnectionKey, IdleConnections] = {}
         self._place = functools.lru_cache(PLACES_KEPT)(self._new_place)
         self._limits = functools.lru_cache(TIMEOUTS_KEPT)(engine_limits)
 
@@ -102,7 +106,7 @@ class AiohttpTransport:
                     was_repeated = True
                     continue
                 failure = as_httpx_error(
-                    error, place.host, sent=sending.started, proxied=place.proxied
+                    error, place.name, sent=sending.started, proxied=place.proxied
                 )
                 raise failure from root_cause(error)
 
@@ -115,21 +119,12 @@ class AiohttpTransport:
     ) -> AiohttpAnswer:
         head = place.head(request.method, request.headers, request.body)
         limits, read_seconds, write_seconds = self._limits(request.timeouts or self._timeouts)
-        sending.wait()
-        try:
-            connection = await connector.connect(place, [], limits)
-        except TimeoutError as error:
-            raise aiohttp.ConnectionTimeoutError from error
-        carrier = connection.protocol
-        if not isinstance(carrier, Carrier):
-            connection.close()
-            raise TypeError("the connector made a connection of its own kind")
-        if carrier.is_new:  # to take one that is there is no wait
-            sending.go_on()
+        idle = self._idle[place.connection_key]
+        connection, carrier = idle.take() or await _connect(connector, place, limits, sending)
         parser = AnswerParser(
             self._max_header_bytes, self._max_headers, has_body=request.method != "HEAD"
         )
-        answer = AiohttpAnswer(connection, carrier, parser, place.host, self._open, sending)
+        answer = AiohttpAnswer(connection, carrier, parser, place.name, self._open, sending, idle)
         try:
             carrier.carry(answer, read_seconds)
             answer.writer = write_request(
@@ -146,6 +141,8 @@ class AiohttpTransport:
         self._closed = True
         for part in tuple(self._open):
             part.abort()
+        for idle in self._idle.values():
+            idle.close()
         connector, self._connector = self._connector, None
         if connector is not None:
             await connector.close()
@@ -174,7 +171,28 @@ class AiohttpTransport:
         return connection
 
     def _new_place(self, url: str) -> Place:
-        return place_of(url, self._proxies, self._loop)
+        place = place_of(url, self._proxies, self._loop)
+        if place.connection_key not in self._idle:
+            idle = IdleConnections(self._keepalive_seconds, self._loop)
+            self._idle[place.connection_key] = idle
+        return place
+
+
+async def _connect(
+    connector: aiohttp.TCPConnector, place: Place, limits: aiohttp.ClientTimeout, sending: Sending
+) -> tuple[Connection, Carrier]:
+    """Make a connection, which is waited for."""
+    sending.wait()
+    try:
+        connection = await connector.connect(place, [], limits)
+    except TimeoutError as error:
+        raise aiohttp.ConnectionTimeoutError from error
+    carrier = connection.protocol
+    if not isinstance(carrier, Carrier):
+        connection.close()
+        raise TypeError("the connector made a connection of its own kind")
+    sending.go_on()
+    return connection, carrier
 
 
 def was_dead(error: Exception) -> bool:

@@ -23,7 +23,7 @@ LINE_END: Final = b"\r\n"
 
 
 class Place(ClientRequest):
-    """An address with a path, and how it is reached; `host` is what failures call it.
+    """An address with a path, and how it is reached; `name` is what failures call it.
 
     aiohttp's connector takes it for a request. It works its key out anew for each, which is a tenth
     of what a call costs in the connector: here it is kept.
@@ -35,6 +35,7 @@ class Place(ClientRequest):
         super().__init__(
             "POST", url, proxy=proxy, loop=loop, skip_auto_headers=("Content-Type", "User-Agent")
         )
+        self.name = self.host
         self.proxied = proxy is not None
         self._key = super().connection_key
         # A proxy is told the whole address, unless it only passes bytes on.

@@ -43,18 +43,15 @@ class Carrier(ResponseHandler):
     """A connection: it hands what comes to the answer that it carries at the moment.
 
     Without one it is idle, or a proxy's that is still asked for a tunnel; that aiohttp reads.
-    `is_new` until it carries its first answer.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop=loop)
         self._answer: AiohttpAnswer | None = None
-        self.is_new = True
 
     def carry(self, answer: AiohttpAnswer, read_seconds: float | None) -> None:
         """Carry an answer from now on; no byte for so long ends it, once reading was begun."""
         self._answer = answer
-        self.is_new = False
         self._read_timeout = read_seconds
         # What aiohttp would queue its own answers in, kept for nothing by every connection.
         self._buffer = NO_QUEUE
@@ -102,12 +99,20 @@ class Carrier(ResponseHandler):
             self._answer.fail(aiohttp.SocketTimeoutError())
 
 
+class Keeper(Protocol):
+    """Where connections go whose answer is complete."""
+
+    def keep(self, connection: Connection, carrier: Carrier) -> None:
+        """Take one."""
+        ...
+
+
 class AiohttpAnswer:
     """An answer, from the moment on that its request has a connection.
 
     `writer` is the task that writes a large request, None where all of it is written. `open_parts`
     holds the answer for as long as it has a connection, so that the transport can end it. `sending`
-    counts how long it is waited for.
+    counts how long it is waited for. `keeper` takes the connection when the body is complete.
     """
 
     __slots__ = (
@@ -116,6 +121,7 @@ class AiohttpAnswer:
         "_connection",
         "_failure",
         "_host",
+        "_keeper",
         "_loop",
         "_open_parts",
         "_parser",
@@ -133,6 +139,7 @@ class AiohttpAnswer:
         host: str,
         open_parts: set[Abortable],
         sending: Sending,
+        keeper: Keeper,
     ) -> None:
         self._connection: Connection | None = connection
         self._carrier = carrier
@@ -140,6 +147,7 @@ class AiohttpAnswer:
         self._host = host
         self._open_parts = open_parts
         self._sending = sending
+        self._keeper = keeper
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[None] | None = None
         self._failure: Exception | None = None
@@ -294,17 +302,17 @@ class AiohttpAnswer:
 
     def _complete(self) -> None:
         """Give the connection back: the last byte of the body is here."""
-        parser, connection = self._parser, self._connection
+        parser, connection, carrier = self._parser, self._connection, self._carrier
         if connection is None:
             return
         is_written = self.writer is None or self.writer.done()
         self._forget()
-        if is_written:
-            if not parser.keeps_open or parser.left_over:
-                self._carrier.force_close()
-            connection.release()
-        else:  # it was answered before it was read
+        if not is_written:  # it was answered before it was read
             close(connection)
+        elif parser.keeps_open and not parser.left_over and not carrier.should_close:
+            self._keeper.keep(connection, carrier)
+        else:
+            connection.close()
 
     def _give_up(self) -> None:
         """Take the connection down, if there still is one."""
