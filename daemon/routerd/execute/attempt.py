@@ -277,14 +277,14 @@ class _Exchange:
         )
         try:
             attempt.headers_us = self._delivery.elapsed_us()
-            attempt.status = answer.status_code
+            attempt.status = status = answer.status_code
             attempt.simulated = attempt.simulated or answer.has(SIMULATED_HEADER)
             raw = answer.raw_headers
             attempt.request_id, attempt.took_ms = read_told(raw)
             limits = read_limits(raw)
             if limits is not None:
                 attempt.headroom = limits.headroom
-            if answer.status_code != 200:
+            if status != 200:
                 watchdog.stop()
                 failure = await self._read_failure(answer)
                 raise AttemptFailed(structs.replace(failure, phase="headers"))

@@ -1,8 +1,8 @@
 """A plain Chat Completions answer by the book, in one go; any other goes the general way.
 
 Rules of this file: no part and no field of an outcome but those that `decode` would give. That
-reads an answer step by step, as a stream has to be, in ten times the instructions. Nearly all plain
-answers are one text with its usage, and one typed decoding says all of them. What holds
+reads an answer step by step, as a stream has to be, in several times the instructions. Nearly all
+plain answers are one text with its usage, and one typed decoding says all of them. What holds
 anything else, in a field that `decode` reads, does not fit the shapes here; it is read there from
 its first byte on.
 """

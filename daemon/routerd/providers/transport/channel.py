@@ -68,7 +68,7 @@ class Channel:
         self._urls: dict[str, str] = {}
         self._connect_seconds = connect_seconds
         # By how long connecting may take; the phases after it are watched by who sends.
-        self._timeouts: dict[float, Timeouts] = {}
+        self._timeouts: dict[float | None, Timeouts] = {}
         port = self._base.port or (443 if self._base.scheme == "https" else 80)
         self.server = f"{self._base.host}:{port}"
 
@@ -82,10 +82,9 @@ class Channel:
 
     def url(self, path: str) -> str:
         """Join the base address and a path; the base's query stays."""
-        url = self._urls.get(path)
-        if url is None:
-            url = self._urls[path] = str(self._base.copy_with(raw_path=self._raw_path(path)))
-        return url
+        if path not in self._urls:
+            self._urls[path] = str(self._base.copy_with(raw_path=self._raw_path(path)))
+        return self._urls[path]
 
     def _raw_path(self, path: str) -> bytes:
         base_path, _, query = self._base.raw_path.partition(b"?")
@@ -107,7 +106,7 @@ class Channel:
         `sending` tells how far it came, also when this is cancelled; `connect_seconds` is how long
         a connection may take, None for the channel's own limit. Raises httpx.RequestError.
         """
-        timeouts = self._limited(connect_seconds)
+        timeouts = self._timeouts.get(connect_seconds) or self._limited(connect_seconds)
         if not self._proves:
             request = self._post(path, headers, body, timeouts, sending)
             answer = await self._transport.send(request)
@@ -132,14 +131,16 @@ class Channel:
     def _post(
         self, path: str, headers: Headers, body: bytes, timeouts: Timeouts, sending: Sending
     ) -> Request:
-        return Request("POST", self.url(path), [*self._headers, *headers], body, timeouts, sending)
+        url = self._urls.get(path) or self.url(path)
+        return Request("POST", url, [*self._headers, *headers], body, timeouts, sending)
 
     def _limited(self, connect_seconds: float | None) -> Timeouts:
         """Return the limits that the transport watches: the phases after it who sends does."""
-        seconds = self._connect_seconds if connect_seconds is None else connect_seconds
-        timeouts = self._timeouts.get(seconds)
+        timeouts = self._timeouts.get(connect_seconds)
         if timeouts is None:
-            timeouts = self._timeouts[seconds] = Timeouts(connect=seconds, read=None, write=60.0)
+            seconds = self._connect_seconds if connect_seconds is None else connect_seconds
+            timeouts = Timeouts(connect=seconds, read=None, write=60.0)
+            self._timeouts[connect_seconds] = timeouts
         return timeouts
 
     async def get(self, path: str) -> Answer:
