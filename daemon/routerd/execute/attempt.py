@@ -278,10 +278,10 @@ class _Exchange:
         try:
             attempt.headers_us = self._delivery.elapsed_us()
             attempt.status = status = answer.status_code
-            attempt.simulated = attempt.simulated or answer.has(SIMULATED_HEADER)
-            raw = answer.raw_headers
-            attempt.request_id, attempt.took_ms = read_told(raw)
-            limits = read_limits(raw)
+            names = answer.names
+            attempt.simulated = attempt.simulated or SIMULATED_HEADER in names
+            attempt.request_id, attempt.took_ms = read_told(names)
+            limits = read_limits(answer.raw_headers)
             if limits is not None:
                 attempt.headroom = limits.headroom
             if status != 200:

@@ -7,8 +7,7 @@ vendor; nothing else of a header is kept. An id is what a vendor's support asks 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from itertools import product
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from routerd.providers.waiting import number
@@ -25,15 +24,12 @@ REQUEST_IDS: Final = {
     b"x-debug-trace-id": 1,
 }
 # In milliseconds; Google's says it among other things.
-TIMES: Final = frozenset(
-    {b"openai-processing-ms", b"x-amzn-bedrock-invocation-latency", b"server-timing"}
+TIMES: Final = (
+    b"openai-processing-ms",
+    b"x-amzn-bedrock-invocation-latency",
+    b"server-timing",
 )
-# How those names end, in whatever case: looking at that costs nothing, and most others differ.
-ENDS: Final = frozenset(
-    bytes(pair)
-    for name in (*REQUEST_IDS, *TIMES)
-    for pair in product(*({byte, *bytes([byte]).upper()} for byte in name[-2:]))
-)
+KNOWN: Final = frozenset((*REQUEST_IDS, *TIMES))
 DURATION: Final = re.compile(r"(?:^|[;,\s])dur=([0-9.]+)")
 MOST_MS: Final = 86_400_000
 
@@ -48,23 +44,22 @@ class HeadersTold(NamedTuple):
 NOTHING: Final = HeadersTold()
 
 
-def read_told(headers: Iterable[tuple[bytes, bytes]]) -> HeadersTold:
-    """Read the headers of an answer or an error; `headers` are as they came, in whatever case."""
-    found: list[tuple[int, str]] = []
-    took_ms = None
-    for name, value in headers:
-        if name[-2:] not in ENDS:
-            continue
-        known = name.lower()
-        if known in REQUEST_IDS:
-            request_id = as_code(value.decode("latin-1"))
-            if request_id is not None:
-                found.append((REQUEST_IDS[known], request_id))
-        elif known in TIMES:
-            took_ms = _milliseconds(value.decode("latin-1"))
-    if not found and took_ms is None:
+def read_told(headers: Mapping[bytes, bytes]) -> HeadersTold:
+    """Read the headers of an answer or an error, by their names in lower case."""
+    if KNOWN.isdisjoint(headers):
         return NOTHING
-    return HeadersTold(min(found)[1] if found else None, took_ms)
+    ids = [
+        (rank, request_id)
+        for name, rank in REQUEST_IDS.items()
+        if name in headers and (request_id := as_code(headers[name].decode("latin-1"))) is not None
+    ]
+    times = [
+        took_ms
+        for name in TIMES
+        if name in headers
+        and (took_ms := _milliseconds(headers[name].decode("latin-1"))) is not None
+    ]
+    return HeadersTold(min(ids)[1] if ids else None, times[0] if times else None)
 
 
 def _milliseconds(text: str) -> int | None:

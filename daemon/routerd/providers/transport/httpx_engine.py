@@ -41,10 +41,6 @@ class HttpxAnswer:
         """The status."""
         return self._response.status_code
 
-    def has(self, name: bytes) -> bool:
-        """Say whether a header came, by its name in lower case."""
-        return name.decode("ascii") in self._response.headers
-
     @property
     def headers(self) -> Mapping[str, str]:
         """The headers by name; those that came several times joined by commas."""
@@ -54,6 +50,11 @@ class HttpxAnswer:
     def raw_headers(self) -> list[tuple[bytes, bytes]]:
         """The headers as they came."""
         return self._response.headers.raw
+
+    @property
+    def names(self) -> dict[bytes, bytes]:
+        """The headers by their names in lower case; where one came several times, the last."""
+        return {name.lower(): value for name, value in self._response.headers.raw}
 
     @property
     def stays_open(self) -> bool:

@@ -55,8 +55,9 @@ class Answer(Protocol):
     def raw_headers(self) -> Iterable[tuple[bytes, bytes]]:
         """The headers as they came."""
 
-    def has(self, name: bytes) -> bool:
-        """Say whether a header came, by its name in lower case."""
+    @property
+    def names(self) -> Mapping[bytes, bytes]:
+        """The headers by their names in lower case; where one came several times, the last."""
 
     @property
     def stays_open(self) -> bool:

@@ -26,7 +26,7 @@ def content_chunks(answer: Answer) -> AsyncIterator[bytes]:
     compression that cannot be undone, and while reading httpx.TransportError, or
     httpx.DecodingError for a broken one.
     """
-    if not answer.has(b"content-encoding"):
+    if b"content-encoding" not in answer.names:
         return aiter(answer)
     encodings = [
         (name, value) for name, value in answer.raw_headers if name.lower() == b"content-encoding"

@@ -186,9 +186,10 @@ class AiohttpAnswer:
         """The headers as they came."""
         return self._parser.headers
 
-    def has(self, name: bytes) -> bool:
-        """Say whether a header came, by its name in lower case."""
-        return name in self._parser.names
+    @property
+    def names(self) -> Mapping[bytes, bytes]:
+        """The headers by their names in lower case; where one came several times, the last."""
+        return self._parser.names
 
     @property
     def stays_open(self) -> bool:

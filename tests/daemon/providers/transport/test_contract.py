@@ -161,6 +161,23 @@ async def test_a_name_and_password_in_the_url_are_no_header(
     assert server.requests[0].header(b"authorization") is None
 
 
+async def test_headers_of_an_answer_are_known_by_their_names_in_lower_case(
+    engine: str, serve: Any, make: Any, request_to: Any
+):
+    async def handler(connection: Any) -> None:
+        await connection.read_request()
+        await connection.answer(more=b"X-Request-Id: one\r\nx-twice: a\r\nX-Twice: b\r\n")
+
+    server = await serve(handler)
+    async with open_answer(await make(engine), request_to(server.url())) as answer:
+        named = {b"x-request-id": b"one", b"x-twice": b"b", b"content-length": b"2"}
+        assert dict(answer.names) == named
+        assert [value for name, value in answer.raw_headers if name.lower() == b"x-twice"] == [
+            b"a",
+            b"b",
+        ]
+
+
 async def test_cookies_are_not_kept(engine: str, serve: Any, make: Any, fetch: Any):
     async def handler(connection: Any) -> None:
         while await connection.read_request():
