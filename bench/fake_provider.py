@@ -41,10 +41,12 @@ USAGE: Final = {
     "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
     "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
 }
+# The model that routerd asks for, as vendors answer: of another one every record would have a note.
+ANSWERED: Final = "gpt-5.4-mini-2026-03-17"
 COMMON: Final = {
     "id": "chatcmpl-B9MBs8CjcvOU2jLn4n570S5qMJKcT",
     "created": 1741569952,
-    "model": "bench-model",
+    "model": ANSWERED,
     "service_tier": "default",
     "system_fingerprint": "fp_44709d6fcb",
 }

@@ -73,17 +73,25 @@ def encode_frames(frames: Iterable[msgspec.Struct]) -> bytearray:
 
 
 def encode_more(frames: Iterable[msgspec.Struct], data: bytearray) -> None:
-    """Encode frames behind those that are in a buffer already."""
+    """Encode frames behind those that are in a buffer already.
+
+    Where one cannot be encoded the buffer stays as it was: no piece of a frame may go out.
+    """
     encode_into, pack_into = _encoder.encode_into, _prefix.pack_into
-    for frame in frames:  # each part of a stream comes this way
-        start = len(data)
-        body = start + PREFIX_BYTES
-        try:
-            encode_into(frame, data, body)
-        except (UnicodeEncodeError, OverflowError):
-            plain = msgspec.to_builtins(frame, builtin_types=_AS_THEY_ARE)
-            encode_into(_repair(plain, numbers=type(frame) not in _REQUESTS), data, body)
-        pack_into(data, start, len(data) - body)
+    before = len(data)
+    try:
+        for frame in frames:  # each part of a stream comes this way
+            start = len(data)
+            body = start + PREFIX_BYTES
+            try:
+                encode_into(frame, data, body)
+            except (UnicodeEncodeError, OverflowError):
+                plain = msgspec.to_builtins(frame, builtin_types=_AS_THEY_ARE)
+                encode_into(_repair(plain, numbers=type(frame) not in _REQUESTS), data, body)
+            pack_into(data, start, len(data) - body)
+    except BaseException:
+        del data[before:]
+        raise
 
 
 def repair_text(text: str) -> str:

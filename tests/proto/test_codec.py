@@ -20,6 +20,7 @@ from routerd_proto import (
     daemon_frame_reader,
     encode_frame,
     encode_frames,
+    encode_more,
     repair_text,
 )
 from routerd_proto.content import Image, Message, Text
@@ -378,3 +379,17 @@ def test_a_protocol_error_crosses_a_process_boundary() -> None:
     copied = pickle.loads(pickle.dumps(caught.value))
     assert copied.info == caught.value.info
     assert str(copied) == str(caught.value)
+
+
+@given(good=st.lists(daemon_frames, max_size=3), after=st.lists(daemon_frames, max_size=3))
+def test_of_what_cannot_be_encoded_no_piece_goes_out(
+    good: list[msgspec.Struct], after: list[msgspec.Struct]
+) -> None:
+    data = encode_frames(good)
+    whole = bytes(data)
+    no_frame = CitationAdded("v", {"a": object()})
+    with pytest.raises(TypeError):
+        encode_more([*good, no_frame], data)
+    assert data == whole
+    encode_more(after, data)
+    assert data == encode_frames([*good, *after])

@@ -177,9 +177,8 @@ class Connection(asyncio.Protocol):
         self._conversation.advance(*frames)
         if self.closing:
             return
-        # Taken first: what cannot be encoded must not leave a piece of itself for the next write.
+        encode_more(frames, self._held)
         held, self._held = self._held, bytearray()
-        encode_more(frames, held)
         self.transport.write(held)
 
     def hold(self, frames: Sequence[Struct]) -> None:
