@@ -73,7 +73,7 @@ class Attempt(Struct, kw_only=True):
     last_content_us: int | None = None
 
 
-class Intent(Struct, frozen=True, kw_only=True):
+class Intent(Struct, frozen=True):
     """What is about to be sent, written down first, so that a crash cannot hide what it cost.
 
     `number` counts the attempts of the call from 1, `at_ms` is the wall clock in milliseconds since

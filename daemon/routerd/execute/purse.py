@@ -164,37 +164,38 @@ class Opened:
 
         A disk that does not take it is the ledger's to tell; the call goes on.
         """
-        record, route = self._record, self._route
-        tokens = route.bound_tokens or 0
-        output_tokens = min(tokens, output_limit) if output_limit is not None else 0
+        record, plan, hold = self._record, self._record.plan, self._hold
+        tokens = self._route.bound_tokens or 0
+        output_tokens = 0 if output_limit is None else min(tokens, output_limit)
         self._accounts.journal.intend(
+            # In order: of so many given by name Python makes a dict first.
             Intent(
-                decision_id=record.decision_id,
-                number=number,
-                call_id=record.call_id,
-                peer_uid=record.peer_uid,
-                at_ms=int(self._hold.at * 1000),
-                target=record.target,
-                stream=record.stream,
-                deployment=attempt.deployment,
-                model=attempt.model,
-                provider=attempt.provider,
-                server=attempt.server,
-                reason=attempt.reason,
-                held_nanodollars=self._hold.nanodollars,
-                input_tokens=tokens - output_tokens,
-                output_tokens=output_tokens,
-                model_class=record.plan.model_class if record.plan is not None else None,
-                key=attempt.key,
-                free=attempt.free,
-                simulated=attempt.simulated,
-                tenant=record.tenant,
-                team=record.team,
-                agent=record.agent,
-                user=record.user,
-                feature=record.feature,
-                task=record.task,
-                unlisted_cost=attempt.unlisted_cost,
+                record.decision_id,
+                number,
+                record.call_id,
+                record.peer_uid,
+                int(hold.at * 1000),
+                record.target,
+                record.stream,
+                attempt.deployment,
+                attempt.model,
+                attempt.provider,
+                attempt.server,
+                attempt.reason,
+                hold.nanodollars,
+                tokens - output_tokens,
+                output_tokens,
+                plan.model_class if plan is not None else None,
+                attempt.key,
+                attempt.free,
+                attempt.simulated,
+                record.tenant,
+                record.team,
+                record.agent,
+                record.user,
+                record.feature,
+                record.task,
+                attempt.unlisted_cost,
             )
         )
 

@@ -89,6 +89,25 @@ async def test_the_intent_is_written_before_the_request_is_sent() -> None:
     assert intent.input_tokens + intent.output_tokens == 100
 
 
+async def test_every_field_of_an_intent_is_that_of_the_call_or_the_attempt() -> None:
+    spenders = ("tenant", "team", "agent", "user", "feature", "task")
+    names: dict[str, Any] = {name: f"the {name}" for name in spenders}
+    async with Vendor(answer("a")) as vendor:
+        run = bounded(Run(vendor.target(), budgets=budgets(), **names))
+        record = run.execution._purse.record
+        record.plan = structs.replace(run.plan, model_class="the class")
+        await run.go()
+    (intent,), (attempt,) = run.journal.intents, run.attempts
+    own = {"number", "at_ms", "input_tokens", "output_tokens", "model_class"}
+    of_attempt = {"deployment", "model", "provider", "server", "reason", "held_nanodollars"}
+    of_attempt |= {"key", "free", "simulated", "unlisted_cost"}
+    for name in set(intent.__struct_fields__) - own:
+        holder = attempt if name in of_attempt else record
+        assert getattr(intent, name) == getattr(holder, name), name
+    assert intent.model_class == "the class"
+    assert abs(intent.at_ms - record.received_at_ns // 1_000_000) < 60_000
+
+
 async def test_nothing_is_sent_before_its_intent() -> None:
     async with Vendor() as vendor:
         run = bounded(Run(vendor.target(), budgets=budgets()))
