@@ -184,8 +184,8 @@ def spending_of(record: Record) -> Spending:
     """Return a call as the budgets know it."""
     names = (record.tenant, record.team, record.agent, record.user, record.feature)
     spending = Spending(names, record.decision_id)
-    # By an earlier copy of the call.
-    spending.is_counted = any(attempt.sent for attempt in record.attempts)
+    if record.attempts:  # of an earlier copy of the call
+        spending.is_counted = any(attempt.sent for attempt in record.attempts)
     return spending
 
 

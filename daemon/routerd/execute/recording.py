@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from operator import attrgetter
 from typing import Final
 
 from routerd.domain import COST_BASES, Attempt, Call, Caller, Plan, Record
@@ -33,6 +34,8 @@ __all__ = [
 ]
 
 IDS_AT_ONCE: Final = 400
+HEX_DIGITS: Final = 20  # of ten bytes
+_names_in: Final = attrgetter("tenant", "team", "agent", "user", "feature", "task")
 # What the ledger has room for.
 MOST_NANODOLLARS = 2**63 - 1
 
@@ -41,20 +44,21 @@ class _Dice:
     """Random bytes of the system's, fetched for many ids at once: a question for each is dear."""
 
     def __init__(self) -> None:
-        self._bytes = b""
+        self._digits = ""
         self._at = 0
         # A child that is forked must not go on with what its parent has.
         os.register_at_fork(after_in_child=self._forget)
 
     def _forget(self) -> None:
-        self._bytes, self._at = b"", 0
+        self._digits, self._at = "", 0
 
-    def ten_bytes(self) -> bytes:
-        """Return ten bytes that were given to nobody else."""
-        if self._at >= len(self._bytes):
-            self._bytes, self._at = os.urandom(10 * IDS_AT_ONCE), 0
-        self._at += 10
-        return self._bytes[self._at - 10 : self._at]
+    def ten_bytes(self) -> str:
+        """Return ten bytes in hex that were given to nobody else."""
+        at = self._at
+        if at >= len(self._digits):
+            self._digits, at = os.urandom(HEX_DIGITS // 2 * IDS_AT_ONCE).hex(), 0
+        self._at = end = at + HEX_DIGITS
+        return self._digits[at:end]
 
 
 _dice: Final = _Dice()
@@ -86,7 +90,7 @@ def read_call(
     else:
         search = request
     return Call(
-        decision_id=f"{now_ns // 1_000_000:012x}{_dice.ten_bytes().hex()}",
+        decision_id=f"{now_ns // 1_000_000:012x}{_dice.ten_bytes()}",
         call_id=request.call_id,
         target=request.target,
         messages=messages,
@@ -108,26 +112,30 @@ def begin_record(call: Call, *, simulated: bool = False, copy: Copy | None = Non
     A target nobody knows yet may be a prompt in the wrong place: kept if it looks like a name.
     `simulated`: whoever may answer it is a simulator.
     """
-    options = call.options
-    return Record(
+    names = _names_in(call.options)
+    if names.count(None) < len(names):
+        names = tuple(map(as_name, names))
+    tenant, team, agent, user, feature, task = names
+    record = Record(
         decision_id=call.decision_id,
         call_id=call.call_id[:MAX_NAME_CHARACTERS],
         received_at_ns=call.received_at_ns,
         target=as_code(call.target) or "",
         stream=call.stream,
         sends=call.sends,
-        tenant=as_name(options.tenant),
-        team=as_name(options.team),
-        agent=as_name(options.agent),
-        user=as_name(options.user),
-        feature=as_name(options.feature),
-        task=as_name(options.task),
+        tenant=tenant,
+        team=team,
+        agent=agent,
+        user=user,
+        feature=feature,
+        task=task,
         trace_id=trace_id_of(call),
         peer_uid=call.peer_uid,
         simulated=simulated,
-        arm=f"shadow/{copy.shadow}" if copy is not None else None,
-        shadow_of=copy.decision_id if copy is not None else None,
     )
+    if copy is not None:
+        record.arm, record.shadow_of = f"shadow/{copy.shadow}", copy.decision_id
+    return record
 
 
 def caller_of(asked: CallOptions | Record) -> Caller:
@@ -200,13 +208,23 @@ def finish_record(
 def _add_attempts(record: Record, execution: Execution | Searching | None) -> None:
     """Sum up the attempts; only what the caller got content from is named as having answered."""
     attempts = record.attempts
-    record.upstream_us = sum(map(_waited_us, attempts))
-    record.cost_basis = max([item.cost_basis for item in attempts], key=COST_BASES.index)
-    if record.cost_basis != "unknown":
-        record.cost_nanodollars = sum([item.cost_nanodollars or 0 for item in attempts])
+    upstream_us = nanodollars = 0
+    basis, notes = COST_BASES[0], record.notes
+    # Of a search in pieces the last one's, whichever that is.
+    last_content_us = None
     for attempt in attempts:
+        upstream_us += _waited_us(attempt)
+        nanodollars += attempt.cost_nanodollars or 0
+        if attempt.cost_basis != basis:
+            basis = max(basis, attempt.cost_basis, key=COST_BASES.index)
+        at = attempt.last_content_us
+        if at is not None and (last_content_us is None or at > last_content_us):
+            last_content_us = at
         if attempt.notes:
-            record.notes += [note for note in attempt.notes if note not in record.notes]
+            notes += [note for note in attempt.notes if note not in notes]
+    record.upstream_us, record.cost_basis = upstream_us, basis
+    if basis != "unknown":
+        record.cost_nanodollars = nanodollars
     held = execution.held if execution is not None else None
     told = held or attempts[-1]
     record.usage = told.usage
@@ -216,9 +234,8 @@ def _add_attempts(record: Record, execution: Execution | Searching | None) -> No
     if held is not None:
         record.model, record.deployment = held.model, held.deployment
         record.provider = held.provider
-        # Of a search in pieces the last one's, whichever that is.
-        times = [item.last_content_us for item in attempts if item.last_content_us is not None]
-        record.last_content_us = max(times, default=record.first_content_us)
+        if last_content_us is not None:
+            record.last_content_us = last_content_us
         record.degraded = _degraded(record.plan, held)
 
 
@@ -251,8 +268,8 @@ def _degraded(plan: Plan | None, answered: Attempt) -> str | None:
 def last_frame(record: Record, error: ErrorInfo | None) -> CallEnded:
     """Return the frame every call ends with."""
     return CallEnded(
-        finish=record.finish,
-        decision_id=record.decision_id,
+        record.finish,
+        record.decision_id,
         model=record.model,
         deployment=record.deployment,
         provider=record.provider,

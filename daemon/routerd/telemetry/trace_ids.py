@@ -67,5 +67,7 @@ def tracestate_of(trace: TraceContext) -> str:
 
 def trace_id_of(call: Call) -> str:
     """Return the id of the call's trace: the caller's, or else its decision id."""
+    if call.trace is None:
+        return call.decision_id  # as nearly every call
     span = caller_span(call.trace)
     return span.trace_id if span is not None else call.decision_id
