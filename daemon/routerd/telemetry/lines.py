@@ -40,21 +40,21 @@ class LineWriter:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._file: io.FileIO | None = None
-        self._always_takes = False
+        # As memory and files do; a pipe, a socket or a terminal has to be asked.
+        self._always_takes = True
         self._poll = select.poll()
         try:
             descriptor = stream.fileno()
         except OSError:
             return  # in memory: nothing to wait for
         self._file = io.FileIO(descriptor, "w", closefd=False)
-        # A file takes every line; of a pipe, a socket or a terminal it has to be asked.
         self._always_takes = stat.S_ISREG(os.fstat(descriptor).st_mode)
         self._poll.register(descriptor, select.POLLOUT)
 
     def write(self, line: bytes) -> None:
         """Write a line that ends with a newline; from any thread."""
         with self._lock:
-            if self._thread is None and self._takes(line):
+            if self._thread is None and (self._always_takes or self._takes(line)):
                 self._put(line)
             elif len(self._backlog) >= self._backlog_limit:
                 self.lost += 1
@@ -79,8 +79,6 @@ class LineWriter:
             thread.join(timeout_seconds)
 
     def _takes(self, line: bytes) -> bool:
-        if self._file is None or self._always_takes:
-            return True
         return len(line) <= PIPE_BUFFER_BYTES and bool(self._poll.poll(0))
 
     def _put(self, line: bytes) -> None:

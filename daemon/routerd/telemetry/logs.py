@@ -190,12 +190,12 @@ def _call_line(record: Record) -> CallLine:
         record.provider or None,
         len(record.attempts),
         record.finish,
-        as_code(record.error_code),
+        None if record.error_code is None else as_code(record.error_code),
         _cents(record.cost_nanodollars),
         record.cost_basis,
         _milliseconds(record.first_content_us),
-        _milliseconds(record.total_us),
-        _milliseconds(record.upstream_us),
+        record.total_us / 1000,
+        record.upstream_us / 1000,
         record.tenant,
         record.team,
         record.agent,
@@ -207,7 +207,7 @@ def _call_line(record: Record) -> CallLine:
         record.simulated or None,
         record.cached or None,
         len(record.skipped) or None,
-        _milliseconds(record.queued_us or None),
+        record.queued_us / 1000 or None,
     )
     usage = record.usage
     if usage is not None:
