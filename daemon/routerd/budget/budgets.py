@@ -88,7 +88,8 @@ class Budgets:
 
     def rooms(self, spending: Spending, places: Places, now: float) -> tuple[BudgetRoom, ...]:
         """Return what every cap leaves for a call; `places` are those of its candidates, sorted."""
-        self._forget_some(now)
+        if self._to_look_at or len(self._meters) > self._look_beyond:
+            self._forget_some(now)
         key = (tuple(compress(spending.names, self._asks)), places if self._by_route else ())
         capping = self._capping.get(key)
         if capping is None:
@@ -136,7 +137,8 @@ class Budgets:
         `place` is deployment, provider and model. `at` is the moment of the attempt: what it costs
         is spent then, whenever it ends.
         """
-        self._forget_some(at)
+        if self._to_look_at or len(self._meters) > self._look_beyond:
+            self._forget_some(at)
         lines = self._lines(spending, place[1:])
         amount = nanodollars or 0
         first = 0 if spending.is_counted else 1
@@ -331,8 +333,6 @@ class Budgets:
         A few at a time, since calls wait for it; such are those of yesterday's users.
         """
         if not self._to_look_at:
-            if len(self._meters) <= self._look_beyond:
-                return
             self._to_look_at = list(self._meters)
             self._look_beyond = MANY + 2 * len(self._meters)
         for key in self._to_look_at[-AT_A_TIME:]:

@@ -243,7 +243,10 @@ class Keys:
         found = self._candidates(deployment, provider, bound_tokens, now)
         if not found:
             return self._refusal(deployment, provider, bound_tokens, now)
-        (_, costs, _, _), key, quota = min(found, key=lambda candidate: candidate[0])
+        best = found[0]
+        if len(found) > 1:
+            best = min(found, key=lambda candidate: candidate[0])
+        (_, costs, _, _), key, quota = best
         asked = (deployment, bound_tokens, now)
         return KeyHold(key, quota, asked, self._open, free=not costs)
 
