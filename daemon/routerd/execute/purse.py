@@ -219,23 +219,24 @@ class Opened:
 
     def close(self, attempt: Attempt) -> None:
         """Settle what an attempt cost, which is known by now, or give back what was not sent."""
+        accounts, hold, key, place = self._accounts, self._hold, self._key, self._place
         tokens = tokens_of(attempt.usage)
-        if not self._key.has_ended:
-            self._accounts.traffic.end(attempt.deployment)
-            self._accounts.breakers.end(attempt, self._failure, self._began_at, monotonic())
-            if self._place is not None:
-                self._place.places.give_back(self._place)
-            if self._key.key.cooling_until and attempt.error_class is None:
-                self._key.answered()
-        self._key.settle(tokens, sent=attempt.sent)
+        if not key.has_ended:
+            accounts.traffic.end(attempt.deployment)
+            accounts.breakers.end(attempt, self._failure, self._began_at, monotonic())
+            if place is not None:
+                place.places.give_back(place)
+            if key.key.cooling_until and attempt.error_class is None:
+                key.answered()
+        key.settle(tokens, sent=attempt.sent)
         if not attempt.sent:
-            self._hold.release()
+            hold.release()
             return
         billed = attempt.cost_nanodollars or 0
-        self._hold.settle(billed, tokens)
+        hold.settle(billed, tokens)
         if attempt.unlisted_cost:
             return  # it was known to be no bound; others are held as before
-        held = self._hold.nanodollars
-        if tokens > self._hold.tokens > 0 or (held is not None and billed > held):
+        held = hold.nanodollars
+        if tokens > hold.tokens > 0 or (held is not None and billed > held):
             attempt.notes.append(ABOVE_BOUND)
-            self._accounts.learn(self._hold, self._route.surcharge, billed, tokens)
+            accounts.learn(hold, self._route.surcharge, billed, tokens)

@@ -81,7 +81,9 @@ def read_call(
     if read_at is not None:
         now_ns -= int((received_at - read_at) * 1_000_000_000)
         received_at = read_at
-    wanted = request.options.timeout
+    seconds, wanted = longest_seconds, request.options.timeout
+    if wanted and wanted < longest_seconds:
+        seconds = wanted
     messages: list[Message] = []
     search, stream = None, False
     if isinstance(request, CallRequested):
@@ -98,7 +100,7 @@ def read_call(
         stream=stream,
         received_at=received_at,
         received_at_ns=now_ns,
-        deadline=received_at + min(wanted or longest_seconds, longest_seconds),
+        deadline=received_at + seconds,
         trace=request.trace,
         sends=request.sends,
         peer_uid=peer_uid,

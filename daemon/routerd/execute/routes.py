@@ -131,8 +131,10 @@ class Execution:
     @property
     def idle_us(self) -> int:
         """How long others were waited for, in microseconds."""
-        at_providers = sum([attempt.waited_us for attempt in self.attempts])
-        return self.waited_us + self._delivery.reader_us + at_providers
+        idle_us = self.waited_us + self._delivery.reader_us
+        for attempt in self.attempts:
+            idle_us += attempt.waited_us
+        return idle_us
 
     @property
     def skipped(self) -> list[Dropped]:
@@ -306,13 +308,14 @@ class Execution:
         forced: bool,
     ) -> None:
         """Run one attempt and settle it on every end, cancellation included."""
+        delivery = self._delivery
         attempt = Attempt(
             deployment=target.deployment,
             model=target.model,
             provider=target.provider,
             server=target.channel.server,
             reason=reason,
-            started_us=self._delivery.elapsed_us(),
+            started_us=delivery.elapsed_us(),
             sent=False,
             simulated=target.simulated,
             queries=self._queries,
@@ -326,7 +329,7 @@ class Execution:
             self.attempts.append(attempt)
             if self._together is not self.attempts:
                 self._together.append(attempt)
-            self._delivery.begin(attempt)
+            delivery.begin(attempt)
             encoded = asking.encoded()
             limit = encoded.max_output_tokens
             attempt.unlisted_cost = bool(encoded.beyond_hold)
@@ -337,7 +340,7 @@ class Execution:
                 target,
                 encoded,
                 attempt,
-                self._delivery,
+                delivery,
                 self._timeouts,
                 Deadline(self._deadline, self._patience(stream=asking.stream), self._is_hasty),
                 stream=asking.stream,
@@ -356,7 +359,7 @@ class Execution:
                 # An address that is overloaded says nothing of the others.
                 where = "" if is_of_a_key(failure) else target.channel.server
                 self._refusals[target.provider, where] = failure
-            self._delivery.fail(failure)
+            delivery.fail(failure)
             raise
         except CallRefused:
             attempt.error_class, attempt.error_phase = "bad_request", "encode"
@@ -368,9 +371,9 @@ class Execution:
             attempt.error_class = "internal_error"
             raise
         finally:
-            attempt.ended_us = self._delivery.elapsed_us()
+            attempt.ended_us = delivery.elapsed_us()
             try:
-                output_bytes = self._delivery.output_bytes
+                output_bytes = delivery.output_bytes
                 price = target.price_at(self._received_at + attempt.started_us / 1e6)
                 settle_attempt(
                     attempt,

@@ -78,13 +78,15 @@ class Rules(Struct, frozen=True, eq=False):
 
     def timeouts_of(self, latency: Latency | None) -> Timeouts:
         """Return how long a call with this latency target may take."""
+        if latency is None:
+            return self.timeouts
         return timeouts_for(self.timeouts, self.interactive_timeouts, self.batch_timeouts, latency)
 
     def latency_of(self, target: str, options: CallOptions) -> Latency | None:
         """Return the latency target of a call: its own, else that of the shortcut it asks for."""
         if options.latency is not None:
             return options.latency
-        shortcut = self.directory.shortcuts.get(target)
+        shortcut = self.book.directory.shortcuts.get(target)
         return None if shortcut is None else shortcut.defaults.latency
 
     @property
@@ -215,8 +217,11 @@ class Story(Struct, eq=False):
         return searching
 
     def key(self, asked: Asked) -> Key | None:
-        """Return what the call has in common with identical ones; a shadow's is asked for anew."""
-        if self.copy is not None:
+        """Return what the call has in common with identical ones; None where none is kept for it.
+
+        That of a shadow is asked for anew.
+        """
+        if self.call.target not in self.answers.shortcuts or self.copy is not None:
             return None
         return self.answers.key(
             self.call.target,

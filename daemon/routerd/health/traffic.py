@@ -107,7 +107,7 @@ class Traffic:
     def learn(self, record: Record, now: float) -> None:
         """Take from a call that ended what its attempts showed."""
         for attempt in record.attempts:
-            if _is_gone(attempt):
+            if attempt.error_class is not None and _is_gone(attempt):
                 self._gone[attempt.deployment] = now, _not_found(attempt)
             elif attempt.first_content_us is not None:
                 self._gone.pop(attempt.deployment, None)
