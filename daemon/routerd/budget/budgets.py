@@ -151,7 +151,7 @@ class Budgets:
                 unit, needed = lack
                 room = line.room(unit, at)
                 return HoldRefused("budget", lacking(room, needed), room)
-        hold = Hold(spending, place, at, nanodollars, tokens, self._ended)
+        hold = Hold(spending, place, at, nanodollars, tokens, lines, self._ended)
         for line in lines:
             hold.take(line.meter.tally(at), 1 if line.of_route else first)
         if first:
@@ -202,7 +202,8 @@ class Budgets:
                     nanodollars, tokens = charge.amounts
                     line.meter.add_earlier(charge.at, now, (nanodollars, calls, tokens))
         for hold in self.holds:
-            for line in self._lines(hold.spending, (hold.provider, hold.model)):
+            hold.lines = self._lines(hold.spending, (hold.provider, hold.model))
+            for line in hold.lines:
                 if (line.budget.identity, line.name) in before:
                     continue
                 calls = 1 if line.of_route else int(hold.counts_call)
@@ -269,7 +270,7 @@ class Budgets:
             del rows[most:]
         holders: dict[int, list[Hold]] = {}
         for hold in sorted(self.holds, key=lambda hold: hold.at):
-            for line in self._lines(hold.spending, (hold.provider, hold.model)):
+            for line in hold.lines:
                 holders.setdefault(id(line.meter), []).append(hold)
         return [
             _row(budget, room, holders.get(id(line.meter), []), now) for budget, line, room in rows
@@ -347,7 +348,7 @@ class Budgets:
 
     def _ended(self, hold: Hold) -> None:
         self.holds.discard(hold)
-        for line in self._lines(hold.spending, (hold.provider, hold.model)):
+        for line in hold.lines:
             total = line.meter.total(hold.at)
             for bit, unit, soft in line.marks:
                 spent: int = getattr(total, unit)

@@ -6,10 +6,11 @@ changes nothing. It goes back to the counters it was taken from, however late.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
+from routerd.budget.lines import Line
 from routerd.budget.meters import Tally
 from routerd.domain import BudgetRoom
 
@@ -42,7 +43,8 @@ class Hold:
     """What is set aside for one attempt until it ends. Amounts are bounds.
 
     `nanodollars` is None where no price bounds the attempt. `tallies` are the counters it is in,
-    each with the calls it counts as there; `counts_call` says that its call counts through it.
+    each with the calls it counts as there, `lines` the budgets that these are of now; `counts_call`
+    says that its call counts through it.
     """
 
     __slots__ = (
@@ -51,6 +53,7 @@ class Hold:
         "counts_call",
         "deployment",
         "has_ended",
+        "lines",
         "model",
         "nanodollars",
         "provider",
@@ -66,6 +69,7 @@ class Hold:
         at: float,
         nanodollars: int | None,
         tokens: int,
+        lines: Sequence[Line],
         on_end: Callable[[Hold], None],
     ) -> None:
         self.spending = spending
@@ -73,6 +77,7 @@ class Hold:
         self.at = at
         self.nanodollars = nanodollars
         self.tokens = tokens
+        self.lines = lines
         self.tallies: list[tuple[Tally, int]] = []
         self.counts_call = False
         self.has_ended = False
