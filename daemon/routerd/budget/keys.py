@@ -355,7 +355,7 @@ class Keys:
         self, deployment: str, provider: str, tokens: int | None, now: float
     ) -> list[Candidate]:
         found: list[Candidate] = []
-        for key in self._ring(provider):
+        for key in self._rings.get(provider) or self._ring(provider):
             quota = key.quotas.get(deployment)
             terms = quota.terms(tokens, now) if quota is not None else "paid"
             if terms != "refused" and key.has_room(tokens, now):
