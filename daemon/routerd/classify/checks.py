@@ -62,10 +62,12 @@ def check_request(messages: list[Message], options: CallOptions, *, is_copy: boo
         raise refusal("messages", "has no user message; there is nothing to answer")
     open_calls: set[str] = set()
     for index, message in enumerate(messages):
-        if message.role == "tool" or not message.content or not isinstance(message.content, str):
+        content = message.content
+        if not isinstance(content, str) or not content or message.role == "tool":
             _check_message(message, f"messages[{index}]", open_calls)
     check_options(options)
-    if not is_copy and (options.feature or "").startswith(SHADOW_PREFIX):
+    feature = options.feature
+    if feature is not None and feature.startswith(SHADOW_PREFIX) and not is_copy:
         raise refusal("options.feature", f"begins with {SHADOW_PREFIX}, which is for shadows")
 
 
