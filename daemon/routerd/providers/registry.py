@@ -40,6 +40,8 @@ __all__ = [
     "wire_of",
 ]
 
+# How a base address ends where a server answers in Responses and in no other format here.
+ONLY_RESPONSES: Final = {"bedrock": "/openai/v1"}
 # What an adapter writes itself, and users put at the end of a base address all the same.
 VERSIONS: Final[dict[str, tuple[str, ...]]] = {
     "anthropic": ("/v1",),
@@ -137,11 +139,12 @@ def fitted_base_url(adapter: str, dialect: str | None, base_url: str) -> str:
     """
     address, mark, query = base_url.partition("?")
     address = address.rstrip("/")
-    spoken = DIALECTS.get(dialect or "openai") if adapter == "openai" else None
-    if spoken is not None:
-        scheme, _, rest = address.partition("://")
-        if "/" not in rest:
-            address = f"{scheme}://{rest}{spoken.base_path}"
+    scheme, _, rest = address.partition("://")
+    if "/" not in rest and adapter in ("openai", "openai-responses"):
+        # Both formats of a server are behind the same beginning; Mantle has one of them only.
+        spoken = DIALECTS.get(dialect or "openai")
+        begins = ONLY_RESPONSES.get(dialect or "") if spoken is None else spoken.base_path
+        address = f"{scheme}://{rest}{begins or ''}"
     for version in VERSIONS.get(dialect or "", VERSIONS.get(adapter, ())):
         address = address.removesuffix(version)
     return f"{address}{mark}{query}"
