@@ -20,7 +20,10 @@ __all__ = ["MAX_WAIT_SECONDS", "answered_at", "duration", "number", "reset_wait"
 MAX_WAIT_SECONDS: Final = 86_400.0
 UNIT_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-IN_MESSAGE: Final = re.compile(r"try again in ((?:\d+(?:\.\d+)?(?:ms|[smhd]))+|\d+(?:\.\d+)? ?s)")
+IN_MESSAGE: Final = re.compile(
+    r"(?:try again|retry) (?:in|after) "
+    r"((?:\d+(?:\.\d+)?(?:ms|[mhd]|s(?!econd)))+|\d+(?:\.\d+)? ?s)(?:econds?)?"
+)
 REMAINING: Final = re.compile(r"(.*ratelimit-)(?:(.+)-)?remaining(?:-(.+))?")
 MILLISECOND_EPOCH: Final = 1e12
 SECOND_EPOCH: Final = 1e9

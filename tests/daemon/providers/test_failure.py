@@ -379,3 +379,66 @@ def test_waiting_times(headers: dict[str, str], message: str, seconds: float | N
 
 def test_a_refused_request_is_not_to_be_sent_later() -> None:
     assert OPENAI.failure(400, {"retry-after": "5"}, b"").retry_after is None
+
+
+UPSTREAM_QUOTA = "You exceeded your current quota, please check your plan and billing details."
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        json.dumps({"error": {"message": UPSTREAM_QUOTA, "code": "insufficient_quota"}}),
+        json.dumps([{"error": {"message": UPSTREAM_QUOTA, "status": "RESOURCE_EXHAUSTED"}}]),
+        UPSTREAM_QUOTA,
+    ],
+)
+def test_the_quota_of_an_upstream_is_none_of_the_key_here(raw: str) -> None:
+    metadata = {"provider_name": "Google", "raw": raw}
+    body = openai_error("Provider returned error", code=429, metadata=metadata)
+    failure = build_adapter("openai", "openrouter").failure(429, {}, body)
+    assert (failure.error_class, failure.is_of_key) == (ErrorClass.RATE_LIMIT, False)
+    assert build_adapter("openai", "openrouter").failure(
+        429, {}, openai_error(UPSTREAM_QUOTA)
+    ).error_class is (ErrorClass.QUOTA)
+
+
+@pytest.mark.parametrize(
+    ("quota", "error_class"), [("PerMinute", "rate_limit"), ("PerDay", "quota")]
+)
+def test_gemini_says_the_same_in_openais_format(quota: str, error_class: str) -> None:
+    details = [
+        {
+            "@type": "type.googleapis.com/google.rpc.QuotaFailure",
+            "violations": [{"quotaId": f"GenerateRequests{quota}PerProjectPerModel"}],
+        },
+        {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34s"},
+    ]
+    error = {
+        "code": 429,
+        "message": UPSTREAM_QUOTA,
+        "status": "RESOURCE_EXHAUSTED",
+        "details": details,
+    }
+    body = json.dumps([{"error": error}]).encode()
+    failure = build_adapter("openai", "compatible").failure(429, {}, body)
+    assert (failure.error_class, failure.retry_after) == (error_class, 34.0)
+
+
+def test_a_key_that_is_none_of_geminis_is_refused_as_one() -> None:
+    message = "API key not valid. Please pass a valid API key."
+    body = json.dumps([{"error": {"code": 400, "message": message, "status": "INVALID_ARGUMENT"}}])
+    failure = build_adapter("openai", "compatible").failure(400, {}, body.encode())
+    assert failure.error_class is ErrorClass.AUTH
+
+
+@pytest.mark.parametrize(
+    ("message", "seconds"),
+    [
+        ("Please retry after 26 seconds.", 26.0),
+        ("Please retry in 34.07s.", 34.07),
+        ("Please try again in 1m2s.", 62.0),
+        ("Please try again in 20 s.", 20.0),
+    ],
+)
+def test_a_wait_that_only_the_message_tells(message: str, seconds: float) -> None:
+    assert OPENAI.failure(429, {}, openai_error(message)).retry_after == seconds

@@ -24,9 +24,10 @@ from routerd.providers.failure import (
 from routerd.providers.json_text import text_of
 from routerd.providers.waiting import MAX_WAIT_SECONDS, duration
 
-__all__ = ["blocked", "read_failure", "stream_failure"]
+__all__ = ["blocked", "failure_by_google", "is_by_google", "read_failure", "stream_failure"]
 
 MAX_WORD_CHARACTERS: Final = 100
+GOOGLES_TYPES: Final = "type.googleapis.com/"
 RULES: Final = FailureRules(
     codes={
         **dict.fromkeys(
@@ -57,13 +58,13 @@ RULES: Final = FailureRules(
 
 def read_failure(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
     """Read an answer that is not a success."""
-    return _failure(read_error(status, body), status, headers)
+    return failure_by_google(read_error(status, body), status, headers)
 
 
 def stream_failure(value: Any) -> Failure:
     """Read an error that came inside an answer with status 200."""
     error = error_of({"error": value}) or ProviderError()
-    return _failure(error, error.status, {})
+    return failure_by_google(error, error.status, {})
 
 
 def blocked(feedback: dict[str, Any]) -> Failure | None:
@@ -80,7 +81,19 @@ def blocked(feedback: dict[str, Any]) -> Failure | None:
     )
 
 
-def _failure(error: ProviderError, status: int | None, headers: Mapping[str, str]) -> Failure:
+def is_by_google(error: ProviderError) -> bool:
+    """Say whether an error is written as all services of Google write them, in whatever format."""
+    details = error.fields.get("details")
+    return isinstance(details, list) and any(
+        isinstance(item, dict) and (text_of(item.get("@type")) or "").startswith(GOOGLES_TYPES)
+        for item in details
+    )
+
+
+def failure_by_google(
+    error: ProviderError, status: int | None, headers: Mapping[str, str]
+) -> Failure:
+    """Read an error by its reason and its details."""
     details = error.fields.get("details")
     items = (
         [item for item in details if isinstance(item, dict)] if isinstance(details, list) else []

@@ -21,6 +21,7 @@ from routerd.providers.failure import (
     failure_of,
     read_error,
 )
+from routerd.providers.gemini.failure import failure_by_google, is_by_google
 from routerd.providers.json_text import JSON_ERRORS, read_json, text_of
 from routerd.providers.openai.dialects import Dialect
 
@@ -128,6 +129,7 @@ def failure_rules(dialect: Dialect) -> FailureRules:
         patterns=(
             ("exceeded your current quota", ErrorClass.QUOTA),
             ("input too long", ErrorClass.CONTEXT_LENGTH),
+            ("api key not valid", ErrorClass.AUTH),  # Gemini, in this format
             *dialect.patterns,
         ),
         type_statuses=TYPE_STATUSES,
@@ -156,9 +158,14 @@ def is_output_limit(value: Any) -> bool:
 def _failure(
     error: ProviderError, status: int | None, headers: Mapping[str, str], rules: FailureRules
 ) -> Failure:
-    error = _with_upstream(error)
+    if is_by_google(error):  # Gemini has this format too
+        return failure_by_google(error, status, headers)
+    own, error = error, _with_upstream(error)
     error_class = _structured_class(error.fields, status) or classify(error, status, rules)
-    is_of_upstream = error_class is ErrorClass.RATE_LIMIT and _upstream_words(error) is not None
+    if error_class is ErrorClass.QUOTA and error is not own:
+        # What the upstream says of a quota is of its own account, and not of the key here.
+        error_class = classify(own, status, rules)
+    is_of_upstream = error_class is ErrorClass.RATE_LIMIT and error is not own
     retryable_here = None
     if error.code == "tool_use_failed":
         # The model wrote a call that cannot be read; the next try often works.
