@@ -151,7 +151,7 @@ class BodyDecoder(AnswerTeller, Generic[Shape]):
             self._take_events(self._parser.end(), parts)
             self.outcome.malformed_events = malformed
             if not self._done:
-                self._look_at_stray()
+                self._look_at_stray(parts)
         else:
             self._read_plain(parts)
         self._close(parts)
@@ -245,13 +245,18 @@ class BodyDecoder(AnswerTeller, Generic[Shape]):
         if not self._find_error(value) and name == ERROR_NAME:
             self._note_error(value)
 
-    def _look_at_stray(self) -> None:
-        """Find an error that stood between the events, or after them, as plain JSON."""
-        stray = bytes(self._parser.stray)
+    def _look_at_stray(self, parts: list[Part]) -> None:
+        """Find what stood between the events, or after them, as plain JSON.
+
+        It may be an error; or a whole answer behind remarks, where no event said anything.
+        """
+        stray, outcome = bytes(self._parser.stray), self.outcome
         for match in list(PLAIN_JSON.finditer(stray))[-MAX_PLACES:]:
             for item in whole_items(b"[" + stray[match.end() :]):
-                if self.outcome.failure is None:
-                    self._find_error(item)
+                if outcome.failure is not None or self._find_error(item):
+                    continue
+                if isinstance(item, dict) and not (parts or self._done or outcome.response_id):
+                    self._take_answer(item, parts)
 
     # --- whole answers ----------------------------------------------------------------------------
 

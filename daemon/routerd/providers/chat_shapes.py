@@ -95,12 +95,19 @@ def called_tools(parts: Iterable[Content], ids: ToolIdRule) -> list[Json]:
     ]
 
 
+def with_properties(schema: Json | None) -> Json:
+    """Return the parameters of a tool; an object has properties, which OpenAI misses else."""
+    if not schema or (schema.get("type") == "object" and "properties" not in schema):
+        return {"type": "object", **(schema or {}), "properties": {}}
+    return schema
+
+
 def function_tool(tool: Tool) -> Json:
     """Write a tool the model may call; one without parameters gets an empty schema."""
     function: Json = {"name": tool.name}
     if tool.description:
         function["description"] = tool.description
-    function["parameters"] = tool.parameters or {"type": "object", "properties": {}}
+    function["parameters"] = with_properties(tool.parameters)
     return {"type": "function", "function": function}
 
 

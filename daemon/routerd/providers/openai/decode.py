@@ -44,8 +44,11 @@ FINISHES: Final[dict[str, FinishReason]] = {
     "function_call": "tool_calls",
     "content_filter": "content_filter",
     "error": "error",
+    "abort": "error",  # vLLM, where it gave the answer up
     "insufficient_system_resource": "error",
 }
+# Of a usage: what says more than a sum does.
+COUNTS: Final = frozenset({"prompt_tokens", "completion_tokens", "input_tokens", "output_tokens"})
 # The kinds of a content part that may hold nothing at all.
 EMPTY: Final = ("text", "output_text", "refusal", None)
 UNSEEN: Final = object()
@@ -163,7 +166,7 @@ class ChatDecoder(BodyDecoder[Chunk]):
             self._tell_logprobs(read_logprobs(choice.logprobs), parts)
         if choice.error:
             self._note_error(choice.error)
-        if choice.finish_reason is not None:
+        if choice.finish_reason is not None and (choice.finish_reason or self._may_end_by(choice)):
             self._take_finish(choice.finish_reason)
 
     # --- what comes whole -------------------------------------------------------------------------
@@ -329,6 +332,11 @@ class ChatDecoder(BodyDecoder[Chunk]):
         if delta.images:
             self._note_kind("images")
 
+    def _may_end_by(self, choice: Choice) -> bool:
+        """Say whether an empty reason ends an answer: some servers send one with every piece."""
+        delta = choice.delta
+        return (delta is None or not any(astuple(delta))) and self._has_told()
+
     def _take_finish(self, reason: Any) -> None:
         self._done = True
         finish = FINISHES.get(reason) if isinstance(reason, str) else None
@@ -347,10 +355,17 @@ class ChatDecoder(BodyDecoder[Chunk]):
             self.outcome.finish = finish
 
     def _take_usage(self, chunk: Chunk) -> None:
-        of_groq = chunk.x_groq.get("usage") if isinstance(chunk.x_groq, dict) else None
+        of_groq = None
+        if isinstance(chunk.x_groq, dict):
+            of_groq = chunk.x_groq.get("usage")
+            if chunk.x_groq.get("error"):
+                self._note_error(chunk.x_groq["error"])
         if chunk.service_tier is not None:
             self.outcome.terms = {"servicetier": chunk.service_tier}
-        if not self._tell_usage(chunk.usage, read_usage):
+        told, usage = self.outcome.usage, chunk.usage
+        if told is not None and isinstance(usage, dict) and usage.keys().isdisjoint(COUNTS):
+            return  # a sum alone, behind its parts
+        if not self._tell_usage(usage, read_usage):
             self._tell_usage(of_groq, read_usage)
 
     def _note_error(self, value: Any) -> None:

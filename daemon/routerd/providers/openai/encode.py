@@ -109,12 +109,13 @@ def _add_reasoning(
         body.update(rule.reasoning_apart)
     if asked is None:
         return
+    if asked == "none" and dialect.reasoning_off:
+        # Whatever is known of the model: one of a server of one's own may reason all the same.
+        body.update(dialect.reasoning_off)
+        return
     if not request.capabilities.reasoning:
         if asked != "none":
             notes.add(f"reasoning {asked} was left out: this model does not reason")
-        return
-    if asked == "none" and dialect.reasoning_off:
-        body.update(dialect.reasoning_off)
         return
     if asked != "none" and rule.reasoning_on:
         notes.add(f"reasoning {asked} was sent as the one way in which this model reasons")

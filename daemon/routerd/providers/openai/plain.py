@@ -56,15 +56,21 @@ class PlainChoice(Struct, gc=False):
     text: Nothing = None
 
 
+class PlainGroq(Struct, gc=False):
+    """What Groq says beside: where an answer has a usage, Groq's own says nothing more."""
+
+    error: Nothing = None
+
+
 class PlainAnswer(Struct, gc=False):
-    """A `Chunk` that is a whole answer. Where it has a usage, Groq's own says nothing more."""
+    """A `Chunk` that is a whole answer."""
 
     choices: tuple[PlainChoice]
     usage: PlainUsage
     error: Nothing = None
     id: str | None = None
     model: str | None = None
-    x_groq: Any = None
+    x_groq: PlainGroq | None = None
     system_fingerprint: str | None = None
     service_tier: Any = None
 

@@ -739,3 +739,76 @@ def test_what_is_spoken_in_pieces_comes_in_pieces_and_once() -> None:
     parts, outcome = decode(OPENAI, [*pieces, last, DONE])
     assert parts == [TextDelta("one two")]
     assert outcome.notes == ["content of kind audio was left out"]
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [chunk({"role": "assistant", "content": ""}, "")],
+        [chunk({"content": "Half of a sen"}, "")],
+        [chunk({"role": "assistant", "content": ""}, ""), chunk({"content": "Half"}, "")],
+        [
+            chunk(
+                {"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f"}}]},
+                "",
+            ),
+            chunk({"tool_calls": [{"index": 0, "function": {"arguments": '{"path": "/tm'}}]}, ""),
+        ],
+    ],
+)
+def test_an_empty_reason_with_a_piece_ends_nothing(pieces: list[bytes]) -> None:
+    _, cut = decode(OPENAI, pieces)
+    assert not cut.complete
+    if len(pieces) > 1:
+        _, ended = decode(OPENAI, [*pieces, DONE])
+        assert ended.complete
+
+
+def test_an_empty_reason_behind_all_pieces_ends_an_answer() -> None:
+    parts, outcome = decode(OPENAI, [chunk({"content": "all"}), chunk({"content": ""}, "")])
+    assert (parts, outcome.finish, outcome.complete) == ([TextDelta("all")], "stop", True)
+
+
+def test_an_answer_that_vllm_gave_up_is_none() -> None:
+    parts, outcome = decode(adapter("vllm"), [chunk({"content": "half"}), chunk({}, "abort"), DONE])
+    assert (parts, outcome.finish, outcome.complete) == ([TextDelta("half")], "error", False)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_whole_answer_behind_remarks_is_read(stream: bool) -> None:
+    answer = {
+        "id": "c1",
+        "model": "m",
+        "choices": [{"index": 0, "message": {"content": "all"}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 1},
+    }
+    body = b": keep-alive\n\n: keep-alive\n\n" + json.dumps(answer).encode()
+    parts, outcome = decode(OPENAI, [body], stream=stream)
+    assert (parts, outcome.finish, outcome.complete) == ([TextDelta("all")], "stop", True)
+    assert outcome.usage == Usage(3, 0, 0, 0, 1, None)
+
+
+def test_an_answer_that_stands_among_events_is_not_said_again() -> None:
+    whole = {"id": "c1", "choices": [{"index": 0, "message": {"content": "all"}}]}
+    body = chunk({"content": "all"}) + json.dumps(whole).encode() + b"\n"
+    parts, _ = decode(OPENAI, [body])
+    assert parts == [TextDelta("all")]
+
+
+def test_a_sum_behind_its_parts_takes_no_place_of_theirs() -> None:
+    told = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+    pieces = [
+        chunk({"content": "a"}, "stop", usage=told),
+        event(id="c1", choices=[], usage={"total_tokens": 15}),
+        DONE,
+    ]
+    _, outcome = decode(OPENAI, pieces)
+    assert outcome.usage == Usage(10, 0, 0, 0, 5, None)
+
+
+def test_an_error_in_groqs_own_field_is_one() -> None:
+    pieces = [chunk({"content": "a"}), chunk({}, "stop", x_groq={"error": "over capacity"}), DONE]
+    parts, outcome = decode(adapter("groq"), pieces)
+    assert parts == [TextDelta("a")]
+    assert outcome.failure is not None
+    assert not outcome.complete

@@ -205,6 +205,23 @@ def test_deepseek_switches_thinking_off_in_its_own_way() -> None:
     assert "reasoning_effort" not in body
 
 
+@pytest.mark.parametrize("dialect", ["vllm", "llamacpp", "deepseek", "zai"])
+def test_thinking_is_switched_off_whatever_is_known_of_the_model(dialect: str) -> None:
+    spoken = adapter(dialect)
+    chat = request("m", capabilities=able(reasoning=False), reasoning="none")
+    body, notes = encoded(spoken, chat)
+    assert spoken.dialect.reasoning_off
+    assert spoken.dialect.reasoning_off.items() <= body.items()
+    assert notes == []
+
+
+def test_an_object_of_parameters_has_properties() -> None:
+    for parameters in ({}, {"type": "object"}, {"type": "object", "description": "none"}):
+        (tool,) = body_of(tools=[Tool("now", parameters=parameters)])["tools"]
+        sent = tool["function"]["parameters"]
+        assert sent == {"type": "object", **parameters, "properties": {}}
+
+
 # --- tools -----------------------------------------------------------------------------------
 
 
