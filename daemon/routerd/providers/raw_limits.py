@@ -240,6 +240,7 @@ JUDGED: Final[dict[str, Callable[[Any], str | None]]] = {
     "performanceconfig": _judge_latency,
     "inferencegeo": _judge_place,
     "anthropicbeta": _judge_betas,
+    "betas": _judge_betas,
     "modalities": _judge_kinds,
     "responsemodalities": _judge_kinds,
     "contextmanagement": _judge_editing,

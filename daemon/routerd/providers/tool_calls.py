@@ -86,16 +86,16 @@ class ToolCallAssembler:
     def complete(
         self, whole: Iterable[ToolCallFragment], response_id: str, parts: list[Part]
     ) -> bool:
-        """Add what no piece brought of calls that come whole, in their order, behind their pieces.
+        """Add what no piece brought of calls that come whole, behind their pieces.
 
         Return False where the pieces brought something else: of that call nothing more is added.
         """
-        known, agrees = list(self._calls), True
-        for position, fragment in enumerate(whole):
-            if position >= len(known):
+        wholes, agrees = list(whole), True
+        for fragment, call in zip(wholes, self._known(wholes), strict=True):
+            if call is None:
                 self.take(fragment, response_id, parts)
                 continue
-            call, told = known[position], "".join(known[position].pieces)
+            told = "".join(call.pieces)
             arguments = _argument_text(fragment.function.arguments if fragment.function else None)
             if not arguments.startswith(told):
                 agrees = agrees and not arguments
@@ -103,6 +103,25 @@ class ToolCallAssembler:
                 call.pieces.append(rest)
                 parts.append(ToolCallDelta(call.index, rest))
         return agrees
+
+    def _known(self, wholes: list[ToolCallFragment]) -> list[OpenCall | None]:
+        """Return which call each whole one is, None for one of which nothing came before.
+
+        An id is sure. Without one on both sides it is the call in the same place, or the first, of
+        the same name; and where a server calls a call otherwise at its end, one of its arguments.
+        """
+        found: dict[int, OpenCall] = {}
+        for is_same in (_has_its_id, _may_be, _says_the_same):
+            for position, fragment in enumerate(wholes):
+                if position in found:
+                    continue
+                taken = {call.index for call in found.values()}
+                left = [call for call in self._calls if call.index not in taken]
+                left.sort(key=lambda call: call.index != position)
+                call = next((call for call in left if is_same(call, fragment)), None)
+                if call is not None:
+                    found[position] = call
+        return [found.get(position) for position in range(len(wholes))]
 
     def close(self, response_id: str, parts: list[Part]) -> None:
         """End every call of a complete answer: a call without arguments gets `{}`."""
@@ -143,6 +162,24 @@ class ToolCallAssembler:
         parts.append(ToolCallStarted(call.index, call_id, call.name))
         if call.pieces:
             parts.append(ToolCallDelta(call.index, "".join(call.pieces)))
+
+
+def _has_its_id(call: OpenCall, whole: ToolCallFragment) -> bool:
+    return bool(call.wire_id) and call.wire_id == text_of(whole.id)
+
+
+def _may_be(call: OpenCall, whole: ToolCallFragment) -> bool:
+    if call.wire_id and text_of(whole.id):
+        return False
+    name = text_of(whole.function.name) if whole.function is not None else None
+    return not (call.name and name) or call.name == name
+
+
+def _says_the_same(call: OpenCall, whole: ToolCallFragment) -> bool:
+    function = whole.function
+    if function is None or text_of(function.name) != (call.name or None) or not call.pieces:
+        return False
+    return _argument_text(function.arguments) == "".join(call.pieces)
 
 
 def _is_new_call(call: OpenCall, wire_id: str, name: str, arguments: str) -> bool:

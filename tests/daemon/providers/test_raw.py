@@ -219,6 +219,8 @@ LONG_CONTEXT = "context-1m-2025-08-07"
             [INTERLEAVED, HOUR_LONG],
         ),
         ({"anthropic": {"anthropic_beta": [INTERLEAVED, INTERLEAVED]}}, [INTERLEAVED]),
+        # As the vendor's own client has it.
+        ({"anthropic": {"betas": [INTERLEAVED]}}, [INTERLEAVED]),
         # What is said to the provider joins what is said to its wire.
         (
             {"anthropic": {"anthropic_beta": INTERLEAVED}, "mine": {"anthropic_beta": [HOUR_LONG]}},

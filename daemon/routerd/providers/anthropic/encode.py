@@ -48,7 +48,7 @@ Json = dict[str, Any]
 
 PATH: Final = "/v1/messages"
 # Elsewhere the body has it, as Bedrock's additionalModelRequestFields do.
-RAW_HEADERS: Final = {"anthropicbeta": b"anthropic-beta"}
+RAW_HEADERS: Final = {"anthropicbeta": b"anthropic-beta", "betas": b"anthropic-beta"}
 
 
 def encode_request(request: ChatRequest) -> EncodedRequest:

@@ -55,6 +55,7 @@ MEDIA_TYPES: Final = {
     "html": "text/html",
     "csv": "text/csv",
 }
+TITLE_NOTE: Final = "the title of a document was left out"
 
 
 def split_pause(messages: list[Message]) -> tuple[list[Message], str | None]:
@@ -229,6 +230,8 @@ def _image(image: Image) -> Json:
 def _document(document: Document, notes: Notes) -> Json:
     if (text := text_document(document)) is not None:
         return {"text": titled_text(document, text, notes)}
+    if document.title is not None:
+        notes.add(TITLE_NOTE)
     return _media(document.url, document.data, document.media_type, "application/pdf")
 
 

@@ -135,6 +135,8 @@ class ChatDecoder(BodyDecoder[Chunk]):
         delta = choice.delta
         if delta is None or choice.message is not None or choice.text is not None:
             self._take_whole_choice(choice, parts)
+            if choice.finish_reason and self._held:
+                self._give(self._messages.end(), parts)
         else:
             content = delta.content
             if (

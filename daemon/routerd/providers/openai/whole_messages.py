@@ -5,7 +5,7 @@ others a piece of it each time in the shape of a message. One that does not begi
 shows that they are pieces; one that holds all of a longer text, or of several, that they are not.
 As long as a short text may have come again by chance, what begins with it is held until the next
 message shows which it is. Where none does, all of it is given out: text may be said twice then, but
-is never lost.
+is never lost. A last message that only repeats, beside the reason for the end, shows it as well.
 """
 
 from __future__ import annotations
@@ -64,6 +64,19 @@ class WholeMessages:
         for text in self.held:
             yield self._counted(self._kind, text)
         self.held.clear()
+
+    def end(self) -> Texts:
+        """Return what is held where the last message came with the reason why the answer ended.
+
+        One that repeats what was there before is all so far: a piece would have brought something.
+        """
+        last, before = self.held[-1], self.held[-2:-1]
+        rest = self._told[self._kind].rest_of(last)
+        if rest is not None and (not rest or before == [last]):
+            self.held.clear()
+            yield self._counted(self._kind, rest)
+        else:
+            yield from self.release()
 
     def _next(self, kind: TextKind, text: str) -> Texts:
         rest = self._told[kind].rest_of(text)

@@ -237,3 +237,9 @@ def test_sampling_and_seeds_the_model_does_not_take_are_left_out() -> None:
     body, notes = encoded(ADAPTER, request(NEW, capabilities=silent, temperature=0.5, top_p=0.5))
     assert "generationConfig" not in body
     assert len(notes) == 2
+
+
+def test_the_title_of_a_document_in_bytes_is_left_out_with_a_note() -> None:
+    document = Document(data=b"%PDF", media_type="application/pdf", title="Report")
+    _, notes = encoded(ADAPTER, request(NEW, [Message("user", [document, Text("?")])]))
+    assert notes == ["the title of a document was left out"]

@@ -812,3 +812,73 @@ def test_an_error_in_groqs_own_field_is_one() -> None:
     assert parts == [TextDelta("a")]
     assert outcome.failure is not None
     assert not outcome.complete
+
+
+def call(index: int, name: str, arguments: str) -> dict[str, Any]:
+    function = {"name": name, "arguments": arguments}
+    return {"index": index, "id": f"id{index}", "type": "function", "function": function}
+
+
+def of_calls(*calls: dict[str, Any], where: str = "message") -> bytes:
+    choice = {"index": 0, where: {"tool_calls": list(calls)}, "finish_reason": None}
+    return event(id="c1", model="m", choices=[choice])
+
+
+BEGUN = of_calls(call(0, "f", ""), where="delta")
+F1 = of_calls(call(0, "f", '{"a":1}'))
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        # Begun in one order, and whole in the other.
+        (
+            [
+                BEGUN,
+                of_calls(call(1, "g", ""), where="delta"),
+                of_calls(call(1, "g", '{"x":1}'), call(0, "f", '{"y":1}')),
+            ],
+            {"f": '{"y":1}', "g": '{"x":1}'},
+        ),
+        (
+            [BEGUN, of_calls(call(1, "g", '{"x":1}'), call(0, "f", '{"y":1}'))],
+            {"f": '{"y":1}', "g": '{"x":1}'},
+        ),
+        # Each in a message of its own, whatever is alike in them.
+        ([F1, of_calls(call(1, "g", '{"a":1}'))], {"f": '{"a":1}', "g": '{"a":1}'}),
+        ([F1, of_calls(call(1, "g", '{"a":2}'))], {"f": '{"a":1}', "g": '{"a":2}'}),
+        # The same once more, by another id.
+        ([F1, of_calls(call(0, "f", '{"a":1}') | {"id": "other"})], {"f": '{"a":1}'}),
+        ([F1, of_calls(call(0, "f", '{"a":1}') | {"id": None})], {"f": '{"a":1}'}),
+    ],
+)
+def test_a_whole_call_is_the_one_of_its_id_or_name(
+    pieces: list[bytes], expected: dict[str, str]
+) -> None:
+    parts, outcome = decode(OPENAI, [*pieces, chunk({}, "tool_calls"), DONE])
+    found = [(name, arguments) for _, name, arguments in calls_in(parts)]
+    assert dict(found) == expected
+    assert len(found) == len(expected)
+    assert outcome.notes == []
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["Hello", "Hello"], "Hello"),
+        (["He", "Hello", "Hello"], "Hello"),
+        (["{}", "{}"], "{}"),
+        (["ha", "ha", "!"], "haha!"),
+    ],
+)
+def test_a_last_message_that_repeats_beside_the_reason_says_nothing_new(
+    texts: list[str], expected: str
+) -> None:
+    def message(text: str, finish: str | None) -> bytes:
+        choice = {"index": 0, "message": {"content": text}, "finish_reason": finish}
+        return event(id="c1", model="m", choices=[choice])
+
+    pieces = [message(text, None) for text in texts[:-1]]
+    parts, outcome = decode(OPENAI, [*pieces, message(texts[-1], "stop"), DONE])
+    assert text_in(parts) == expected
+    assert outcome.complete

@@ -8,6 +8,7 @@ several, nobody can tell.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from msgspec import Struct, field
@@ -139,6 +140,11 @@ class OpenItems:
             return self.of(index, item_id)
         return meant[0] if len(meant) == 1 else None
 
+    def call_by(self, item: OpenItem, names: Iterable[str]) -> None:
+        """Know a call by its own id too: some servers name it so where that of its item belongs."""
+        for name in names:
+            self._by_key.setdefault(name, item)
+
     def calls(self) -> list[OpenItem]:
         """Return the items of which something was given out as a call."""
         return [item for item in self._all if item.name or "arguments" in item.told]
@@ -148,8 +154,14 @@ class OpenItems:
         return [item for item in self._all if not item.ended]
 
     def _call_without_place(self, index: Any, item_id: Any) -> OpenItem | None:
-        """Return the first open call whose beginning did not say where it stands; now it does."""
+        """Return the first open call whose beginning did not say where it stands; now it does.
+
+        Nor what it is called, where this tells no place either.
+        """
         if type(index) is not int:
+            for item in self._all if type(item_id) is str else ():
+                if item.name and not (item.named or item.ended or item.told):
+                    return self._name(item, item_id)
             return None
         for item in self._all:
             is_other = item.named and type(item_id) is str

@@ -345,6 +345,7 @@ class OutputReader:
 
     def _begin_call(self, item: OpenItem, fields: dict[str, Any], parts: list[Part]) -> None:
         note_names(item, fields)
+        self._items.call_by(item, item.ids)
         name = text_of(fields.get("name"))
         if item.name or name is None:
             return

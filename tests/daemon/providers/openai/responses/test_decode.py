@@ -557,3 +557,44 @@ def test_any_events_in_any_order_are_read(
     calls_in(parts)
     chunks = [body[start : start + size] for start in range(0, len(body), size)]
     assert decode(OPENAI, chunks) == (parts, outcome)
+
+
+def begun(number: int, item_id: str | None) -> bytes:
+    item: dict[str, Any] = {"type": "function_call", "call_id": f"call_{number}", "name": "f"}
+    if item_id is not None:
+        item["id"] = item_id
+    return event("response.output_item.added", item=item | {"arguments": ""})
+
+
+@pytest.mark.parametrize("in_turns", [False, True])
+@pytest.mark.parametrize("item", [None, "fc"])
+@pytest.mark.parametrize("piece", ["fc", "call"])
+@pytest.mark.parametrize("alike", [False, True])
+def test_calls_without_a_place_keep_their_arguments(
+    in_turns: bool, item: str | None, piece: str, alike: bool
+) -> None:
+    numbers = (1, 2)
+    arguments = {number: json.dumps({"a": 1 if alike else number}) for number in numbers}
+    beginnings = [begun(number, item and f"{item}_{number}") for number in numbers]
+    kind = "response.function_call_arguments.delta"
+    pieces = [
+        event(kind, item_id=f"{piece}_{number}", delta=arguments[number]) for number in numbers
+    ]
+    body = (
+        [part for both in zip(beginnings, pieces, strict=True) for part in both]
+        if in_turns
+        else [*beginnings, *pieces]
+    )
+    output = [
+        {
+            "type": "function_call",
+            "id": f"fc_{number}",
+            "call_id": f"call_{number}",
+            "name": "f",
+            "arguments": arguments[number],
+        }
+        for number in numbers
+    ]
+    parts, outcome = decode(OPENAI, [*body, completed(output=output)])
+    assert calls_in(parts) == [(f"call_{number}", "f", arguments[number]) for number in numbers]
+    assert outcome.notes == []
