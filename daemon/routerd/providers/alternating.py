@@ -14,12 +14,21 @@ from typing import Final, TypeVar
 from routerd.providers.request import Notes, parts_of
 from routerd_proto.content import Message, Text
 
-__all__ = ["FIRST_NOTE", "LAST_NOTE", "SILENT_NOTE", "THOUGHT_NOTE", "alternating", "note_silence"]
+__all__ = [
+    "BLANK_NOTE",
+    "FIRST_NOTE",
+    "LAST_NOTE",
+    "SILENT_NOTE",
+    "THOUGHT_NOTE",
+    "alternating",
+    "note_blanks",
+]
 
 Piece = TypeVar("Piece")
 
 FIRST_NOTE: Final = "a user turn was put first, which this provider asks for"
 LAST_NOTE: Final = 'a last user message without words was sent as "."'
+BLANK_NOTE: Final = "a part of nothing but blanks was left out"
 SILENT_NOTE: Final = "a message of nothing but blanks was left out"
 THOUGHT_NOTE: Final = "thinking at the end of an earlier answer was left out: nothing came after it"
 
@@ -55,10 +64,16 @@ def alternating(
     return turns
 
 
-def note_silence(message: Message, notes: Notes) -> None:
-    """Note that nothing of a message is sent, unless what it held was noted by itself."""
-    if all(isinstance(part, Text) for part in parts_of(message)):
+def note_blanks(message: Message, notes: Notes, *, is_silent: bool) -> None:
+    """Note that nothing of a message is sent, or not the blanks in it: they are refused.
+
+    What else it held is noted by itself.
+    """
+    texts = [part.text for part in parts_of(message) if isinstance(part, Text)]
+    if is_silent and len(texts) == len(parts_of(message)):
         notes.add(SILENT_NOTE)
+    elif any(text and not text.strip() for text in texts):
+        notes.add(BLANK_NOTE)
 
 
 def _join(turns: list[tuple[str, list[Piece]]], role: str, pieces: Sequence[Piece]) -> None:

@@ -12,13 +12,13 @@ from typing import Any, Final
 
 from routerd.providers.request import Notes
 
-__all__ = ["RAISED_NOTE", "SURPLUS_NOTE", "WHOLE", "fit_below", "raise_earlier"]
+__all__ = ["LOWERED_NOTE", "RAISED_NOTE", "WHOLE", "fit_to_raw", "raise_earlier", "surplus_note"]
 
 RAISED_NOTE: Final = "a cache mark of 5m was sent as 1h: one of 1h comes after it"
 # Where Anthropic has a mark: on a block, or beside them for all that is said.
 WHOLE: Final = "cache_control"
-MOST_BELOW: Final = 3  # of four that the vendor takes
-SURPLUS_NOTE: Final = f"only the last {MOST_BELOW} cache marks were sent before raw's own"
+MOST_MARKS: Final = 4
+LOWERED_NOTE: Final = "a cache mark of 1h was sent as 5m: raw has one of 5m on a tool before it"
 
 
 def raise_earlier(marks: Iterable[dict[str, Any]], notes: Notes) -> bool:
@@ -36,18 +36,42 @@ def raise_earlier(marks: Iterable[dict[str, Any]], notes: Notes) -> bool:
     return keeps_long
 
 
-def fit_below(whole: dict[str, Any], system: Any, turns: Any, notes: Notes) -> bool:
-    """Fit the marks on blocks, in place, to one on all that is said; return whether any may differ.
+def fit_to_raw(whole: Any, tools: Any, system: Any, turns: Any, notes: Notes) -> bool:
+    """Fit the marks on blocks, in place, to those that a caller has beside them through `raw`.
 
-    It counts as the last of the marks and is the caller's own, so it stays as it is.
+    `whole` is one on all that is said, and counts as the last; those on `tools` come first. They
+    are the caller's own and stay as they are. Return whether any other may differ.
     """
-    marked = [block for block in _blocks(system, turns) if isinstance(block.get(WHOLE), dict)]
-    surplus = marked[:-MOST_BELOW]
+    firsts = [mark for tool in _listed(tools) if (mark := _mark_on(tool)) is not None]
+    last = [whole] if isinstance(whole, dict) else []
+    marked = [block for block in _blocks(system, turns) if _mark_on(block) is not None]
+    room = max(0, MOST_MARKS - len(firsts) - len(last))
+    surplus = marked[: max(0, len(marked) - room)]
     for block in surplus:
         del block[WHOLE]
-        notes.add(SURPLUS_NOTE)
-    before = [block[WHOLE] for block in marked[-MOST_BELOW:]]
-    return raise_earlier([*before, whole], notes) or bool(surplus)
+        notes.add(surplus_note(room))
+    kept = [block[WHOLE] for block in marked[len(surplus) :]]
+    if any(mark.get("ttl") != "1h" for mark in firsts):
+        lowered = [mark for mark in kept if mark.get("ttl") == "1h"]
+        for mark in lowered:
+            mark["ttl"] = "5m"
+            notes.add(LOWERED_NOTE)
+        return bool(lowered or surplus)
+    return raise_earlier([*kept, *last], notes) or bool(surplus)
+
+
+def surplus_note(room: int) -> str:
+    """Say how many marks on blocks were sent."""
+    return f"only the last {room} cache marks were sent beside raw's own"
+
+
+def _mark_on(block: Any) -> dict[str, Any] | None:
+    mark = block.get(WHOLE) if isinstance(block, dict) else None
+    return mark if isinstance(mark, dict) else None
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _blocks(system: Any, turns: Any) -> Iterator[dict[str, Any]]:

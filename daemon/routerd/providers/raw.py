@@ -19,7 +19,7 @@ from msgspec import structs
 
 from routerd.providers.base import EncodedRequest, Headers
 from routerd.providers.json_text import encode_json, read_json
-from routerd.providers.long_marks import WHOLE, fit_below
+from routerd.providers.long_marks import WHOLE, fit_to_raw
 from routerd.providers.raw_limits import (
     HOLDERS,
     beyond_hold,
@@ -71,11 +71,12 @@ def with_raw(
             notes.add(f"{at}.{dear.path} can cost more than was held: nothing bounds this call")
             unbounded.append(dear.name)
         _join(body, _without_headers(parameters, encoded.raw_headers, headers), at, notes)
-    if isinstance(whole := body.get(WHOLE), dict):
+    whole, tools = body.get(WHOLE), body.get("tools")
+    if isinstance(whole, dict) or isinstance(tools, list):  # a list where raw has some
         said: Json = {
             name: read_json(body[name]) for name in ("system", "messages") if name in body
         }
-        if fit_below(whole, said.get("system"), said.get("messages"), notes):
+        if fit_to_raw(whole, tools, said.get("system"), said.get("messages"), notes):
             body.update(said)
     keeps_long = encoded.keeps_long or any(_keeps_long(parameters) for _, parameters in meant)
     return structs.replace(

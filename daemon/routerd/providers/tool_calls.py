@@ -33,6 +33,7 @@ class ToolCallFragment(Struct, gc=False):
     index: Any = None
     id: Any = None
     function: Function | None = None
+    extra_content: Any = None
 
 
 class OpenCall(Struct):

@@ -206,3 +206,13 @@ def test_a_mark_on_an_empty_text_behind_nothing_is_noted(
     body, notes = encoded(wire.adapter, request(wire.model, messages))
     assert list(marks_in(body, wire.field)) == []
     assert notes.count(BLANK_MARK_NOTE) == 1
+
+
+@pytest.mark.parametrize("name", ["anthropic", "bedrock"])
+def test_blanks_beside_words_are_left_out_with_a_note(name: str) -> None:
+    wire = WIRES[name]
+    content: list[Content] = [Text("words"), Text(" \n")]
+    body, notes = encoded(wire.adapter, request(wire.model, [Message("user", content)]))
+    assert notes == ["a part of nothing but blanks was left out"]
+    (part,) = body["messages"][0]["content"]
+    assert part["text"] == "words"

@@ -16,7 +16,7 @@ from routerd.classify.features import measure
 from routerd.errors import CallRefused
 from routerd.providers.base import ChatRequest, EncodedRequest
 from routerd.providers.json_text import encode_json
-from routerd.providers.long_marks import RAISED_NOTE, SURPLUS_NOTE
+from routerd.providers.long_marks import LOWERED_NOTE, RAISED_NOTE, surplus_note
 from routerd.providers.raw import beyond_hold, forbidden_parameter, with_raw
 from routerd.providers.registry import ADAPTERS, build_adapter
 from routerd.providers.terms import has_unlisted_cost
@@ -413,14 +413,19 @@ def test_a_mark_of_the_callers_own_is_known_by_its_lifetime(
     assert with_raw(asked, {"me": parameters}, ("me",)).keeps_long is True
 
 
-def marks_sent(lifetimes: str, whole: dict[str, Any], wire: str = "anthropic") -> Any:
+def marks_sent(
+    lifetimes: str, whole: dict[str, Any] | None, tool: dict[str, Any] | None = None
+) -> Any:
     """Return the lifetimes on the blocks of a prompt that was marked so, and the notes."""
     system, *texts = (Text(str(at), cache=ttl) for at, ttl in enumerate(lifetimes.split()))  # type: ignore[arg-type]
     messages = [Message("system", [system]), Message("user", texts)]
-    asked = build_adapter(wire).encode(request("claude-opus-4-6", messages))
-    encoded = with_raw(asked, {"me": {"cache_control": whole}}, ("me",))
+    asked = build_adapter("anthropic").encode(request("claude-opus-4-6", messages))
+    raw: dict[str, Any] = {} if whole is None else {"cache_control": whole}
+    if tool is not None:
+        raw["tools"] = [{"type": "bash_20250124", "name": "bash", "cache_control": tool}]
+    encoded = with_raw(asked, {"me": raw}, ("me",))
     body = msgspec.json.decode(encoded.body)
-    assert body["cache_control"] == whole
+    assert {name: body[name] for name in raw} == raw
     blocks = [*body["system"], *body["messages"][-1]["content"]]
     ttls = [block["cache_control"]["ttl"] for block in blocks if "cache_control" in block]
     return " ".join(ttls), encoded.notes, encoded.keeps_long
@@ -440,8 +445,20 @@ def test_no_mark_before_the_callers_own_of_an_hour_is_shorter() -> None:
 
 
 def test_the_callers_own_mark_is_one_of_four() -> None:
-    assert marks_sent("1h 5m 5m 5m", MINUTES) == ("5m 5m 5m", [SURPLUS_NOTE], True)
-    assert marks_sent("5m 5m 5m 5m", HOUR) == ("1h 1h 1h", [SURPLUS_NOTE, RAISED_NOTE], True)
+    assert marks_sent("1h 5m 5m 5m", MINUTES) == ("5m 5m 5m", [surplus_note(3)], True)
+    assert marks_sent("5m 5m 5m 5m", HOUR) == ("1h 1h 1h", [surplus_note(3), RAISED_NOTE], True)
+
+
+def test_marks_on_the_callers_own_tools_come_first_and_are_of_the_four() -> None:
+    def sent(lifetimes: str, whole: dict[str, Any] | None, tool: dict[str, Any]) -> tuple[str, Any]:
+        ttls, notes, _ = marks_sent(lifetimes, whole, tool)
+        return ttls, [note for note in notes if "cache mark" in note]
+
+    assert sent("5m 5m 5m 5m", None, MINUTES) == ("5m 5m 5m", [surplus_note(3)])
+    assert sent("5m 5m 5m 5m", MINUTES, HOUR) == ("5m 5m", [surplus_note(2)])
+    assert sent("1h 5m", None, MINUTES) == ("5m 5m", [LOWERED_NOTE])
+    assert sent("1h 5m", None, HOUR) == ("1h 5m", [])
+    assert sent("5m 5m", HOUR, HOUR) == ("1h 1h", [RAISED_NOTE])
 
 
 def test_a_mark_of_the_callers_own_leaves_what_is_said_as_it_is() -> None:

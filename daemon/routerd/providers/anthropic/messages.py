@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 from typing import Any, Final
 
-from routerd.providers.alternating import alternating, note_silence
+from routerd.providers.alternating import alternating, note_blanks
 from routerd.providers.anthropic.own_blocks import in_pairs, kept_block
 from routerd.providers.blank_marks import with_marks_on_words
 from routerd.providers.long_marks import raise_earlier
@@ -113,8 +113,7 @@ def _said(message: Message, notes: Notes) -> tuple[str, list[Json]]:
         for part in with_marks_on_words(parts_of(message), notes)
         if (block := _block(part, role, notes)) is not None
     ]
-    if not blocks:
-        note_silence(message, notes)
+    note_blanks(message, notes, is_silent=not blocks)
     return role, blocks
 
 

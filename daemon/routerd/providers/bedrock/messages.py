@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from routerd.providers.alternating import alternating, note_silence
+from routerd.providers.alternating import alternating, note_blanks
 from routerd.providers.bedrock.makers import Habits
 from routerd.providers.bedrock.own_blocks import in_pairs, kept_block
 from routerd.providers.bedrock.tools import TOOL_NAMES
@@ -121,8 +121,7 @@ def _said(
         for part in parts_of(message)
         if (block := _block(part, role, titles, habits, notes)) is not None
     ]
-    if not groups:
-        note_silence(message, notes)
+    note_blanks(message, notes, is_silent=not groups)
     return role, groups
 
 

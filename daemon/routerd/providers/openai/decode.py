@@ -49,6 +49,8 @@ FINISHES: Final[dict[str, FinishReason]] = {
 }
 # Of a usage: what says more than a sum does.
 COUNTS: Final = frozenset({"prompt_tokens", "completion_tokens", "input_tokens", "output_tokens"})
+# Gemini's, in this format: without it the next turn is refused by its newer models.
+EXTRA_NOTE: Final = "what came beside a tool call is not kept; the adapter gemini keeps it"
 # The kinds of a content part that may hold nothing at all.
 EMPTY: Final = ("text", "output_text", "refusal", None)
 UNSEEN: Final = object()
@@ -98,6 +100,9 @@ class ChatDecoder(BodyDecoder[Chunk]):
             return chunk.usage is not None or chunk.error is not None
         for choice in chunk.choices:
             self._take_choice(choice, parts)
+        if chunk.citations is not None and isinstance(chunk.citations, list):
+            for source in chunk.citations:  # of the whole answer; xAI has addresses alone
+                self._cite_once({"url": source} if isinstance(source, str) else source, parts)
         return True
 
     def _take_end_mark(self, parts: list[Part]) -> None:
@@ -292,6 +297,8 @@ class ChatDecoder(BodyDecoder[Chunk]):
         parts.append(RefusalDelta(text))
 
     def _take_call(self, fragment: ToolCallFragment, parts: list[Part]) -> None:
+        if fragment.extra_content:
+            self._note(EXTRA_NOTE)
         if self._reasoning.is_open:
             self._reasoning.close(parts)
         self._tool_calls.take(fragment, self.outcome.response_id or "", parts)

@@ -73,6 +73,7 @@ class PlainAnswer(Struct, gc=False):
     x_groq: PlainGroq | None = None
     system_fingerprint: str | None = None
     service_tier: Any = None
+    citations: Nothing = None
 
 
 read_answer: Final = msgspec.json.Decoder(PlainAnswer).decode

@@ -60,6 +60,7 @@ class Chunk(Struct, gc=False):
     x_groq: Any = None
     system_fingerprint: Any = None
     service_tier: Any = None
+    citations: Any = None
 
 
 CHUNKS: Final = JsonShape(Chunk)

@@ -606,7 +606,7 @@ def test_going_on_from_the_assistants_words() -> None:
     parts = [Message("user", "Count"), Message("assistant", [Text("One, "), Text("  ")])]
     body, notes = both(messages=parts)
     assert body["messages"][1]["content"] == [{"type": "text", "text": "One,"}]
-    assert len(notes) == 1
+    assert len(notes) == 2
     blank = [Message("user", "Count"), Message("assistant", " ")]
     assert [turn["role"] for turn in body_of(messages=blank)["messages"]] == ["user"]
 

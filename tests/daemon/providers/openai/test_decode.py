@@ -882,3 +882,33 @@ def test_a_last_message_that_repeats_beside_the_reason_says_nothing_new(
     parts, outcome = decode(OPENAI, [*pieces, message(texts[-1], "stop"), DONE])
     assert text_in(parts) == expected
     assert outcome.complete
+
+
+def test_sources_of_a_whole_answer_are_passed_on_once() -> None:
+    sources = ["https://a.example", {"url": "https://b.example", "title": "B"}]
+    pieces = [
+        chunk({"content": "a"}),
+        chunk({"content": "b"}, "stop", citations=sources),
+        event(id="c1", choices=[], citations=sources),
+        DONE,
+    ]
+    parts, outcome = decode(adapter("xai"), pieces)
+    cited = [part.citation for part in parts if isinstance(part, CitationAdded)]
+    assert cited == [{"url": "https://a.example"}, {"url": "https://b.example", "title": "B"}]
+    assert (text_in(parts), outcome.complete) == ("ab", True)
+    choice = {"index": 0, "message": {"content": "ab"}, "finish_reason": "stop"}
+    usage = {"prompt_tokens": 1, "completion_tokens": 1}
+    plain = {"id": "c1", "choices": [choice], "citations": sources, "usage": usage}
+    parts, _ = decode(adapter("xai"), [json.dumps(plain).encode()], stream=False)
+    assert [part.citation for part in parts if isinstance(part, CitationAdded)] == cited
+
+
+def test_what_comes_beside_a_tool_call_is_noted() -> None:
+    signed = call(0, "f", "{}") | {"extra_content": {"google": {"thought_signature": "S"}}}
+    parts, outcome = decode(
+        adapter("compatible"), [chunk({"tool_calls": [signed]}, "tool_calls"), DONE]
+    )
+    assert [name for _, name, _ in calls_in(parts)] == ["f"]
+    assert outcome.notes == [
+        "what came beside a tool call is not kept; the adapter gemini keeps it"
+    ]
