@@ -89,7 +89,7 @@ def encode_more(frames: Iterable[msgspec.Struct], data: bytearray) -> None:
                 plain = msgspec.to_builtins(frame, builtin_types=_AS_THEY_ARE)
                 encode_into(_repair(plain, numbers=type(frame) not in _REQUESTS), data, body)
             pack_into(data, start, len(data) - body)
-    except BaseException:
+    except BaseException:  # whatever it was: half a frame would spoil all that follow
         del data[before:]
         raise
 

@@ -30,7 +30,7 @@ from routerd.ledger.totals import DAY_MS, Totals
 __all__ = ["BatchWriter", "transaction"]
 
 Write = Callable[[sqlite3.Connection], object]
-# After so many records others may go first: a tenth of a millisecond, on a slow machine four.
+# After so many records others may go first: they take a fraction of a millisecond.
 RECORDS_A_BREATH: Final = 8
 USED_ON: Final = "UPDATE documents SET last_day = ?1 WHERE hash = ?2 AND last_day < ?1"
 

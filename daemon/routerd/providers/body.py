@@ -39,6 +39,7 @@ ERROR_NAME: Final = b"error"
 # Where JSON may begin in lines that are none of an event, and how many such places are looked at.
 PLAIN_JSON: Final = re.compile(rb"^[ \t]*(?=[{\[]\s*[{\"])", re.MULTILINE)
 MAX_PLACES: Final = 100
+EVENT_LINE: Final = re.compile(rb"[\r\n](?:data|event):")
 
 
 class EventParser(Protocol):
@@ -92,6 +93,7 @@ class BodyDecoder(AnswerTeller, Generic[Shape]):
         self._joiner: SurrogateJoiner | None = None
         self._ended = False
         self._fed_bytes = 0
+        self._has_events = False
         # Whether the vendor's own mark of a whole answer was seen.
         self._done = False
 
@@ -171,7 +173,9 @@ class BodyDecoder(AnswerTeller, Generic[Shape]):
         if not body:
             self._fail("the answer is empty")
         elif is_html(body):
-            self._fail(f"the answer is a web page: {text_excerpt(body)}")
+            # The page alone: what an event behind it says is of an answer.
+            page = EVENT_LINE.split(body, 1)[0]
+            self._fail(f"the answer is a web page: {text_excerpt(page)}")
         else:
             self._take_whole(body, parts)
 
@@ -192,6 +196,8 @@ class BodyDecoder(AnswerTeller, Generic[Shape]):
 
     def _take_events(self, events: list[Event], parts: list[Part]) -> None:
         read, take = self._read, self._take
+        if events:
+            self._has_events = True
         for name, data in events:
             try:
                 try:
@@ -248,14 +254,15 @@ class BodyDecoder(AnswerTeller, Generic[Shape]):
     def _look_at_stray(self, parts: list[Part]) -> None:
         """Find what stood between the events, or after them, as plain JSON.
 
-        It may be an error; or a whole answer behind remarks, where no event said anything.
+        It may be an error; or a whole answer behind remarks, where no event came. Behind one it
+        never ends an answer: what was cut must not look whole.
         """
         stray, outcome = bytes(self._parser.stray), self.outcome
         for match in list(PLAIN_JSON.finditer(stray))[-MAX_PLACES:]:
             for item in whole_items(b"[" + stray[match.end() :]):
                 if outcome.failure is not None or self._find_error(item):
                     continue
-                if isinstance(item, dict) and not (parts or self._done or outcome.response_id):
+                if isinstance(item, dict) and not (self._has_events or self._done):
                     self._take_answer(item, parts)
 
     # --- whole answers ----------------------------------------------------------------------------

@@ -519,3 +519,23 @@ def test_what_is_not_shown_is_noted_beside_what_is(kind: str, beside: dict[str, 
     alone, _ = decode(ADAPTER, [events(chunk(beside, finish="STOP"))])
     assert parts == alone
     assert outcome.notes == [f"content of kind {kind} was left out"]
+
+
+def chunk_of(text: str, **fields: Any) -> bytes:
+    return json.dumps({"candidates": [{"content": {"parts": [{"text": text}]}, **fields}]}).encode()
+
+
+def test_what_stands_behind_events_never_ends_a_cut_answer() -> None:
+    piece = b"data: " + chunk_of("Half") + b"\n\n"  # without an id
+    parts, outcome = decode(ADAPTER, [piece, chunk_of("Half", finishReason="STOP") + b"\n"])
+    assert text_in(parts) == "Half"
+    assert (outcome.finish, outcome.complete) == (None, False)
+
+
+def test_of_an_answer_behind_a_page_nothing_is_in_the_error() -> None:
+    page = b"<html><body>502 Bad Gateway</body></html>\n\n"
+    body = page + b"data: " + chunk_of("words of the answer", finishReason="STOP") + b"\n\n"
+    _, outcome = decode(ADAPTER, [body])
+    assert outcome.failure is not None
+    assert "502 Bad Gateway" in outcome.failure.message
+    assert "words" not in outcome.failure.message

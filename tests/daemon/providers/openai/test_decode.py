@@ -912,3 +912,16 @@ def test_what_comes_beside_a_tool_call_is_noted() -> None:
     assert outcome.notes == [
         "what came beside a tool call is not kept; the adapter gemini keeps it"
     ]
+
+
+@pytest.mark.parametrize("stray", [{"note": "bye"}, {"choices": [{"message": {"content": "x"}}]}])
+@pytest.mark.parametrize("cut", [None, 1, 60])
+def test_what_stands_behind_events_never_ends_a_cut_answer(
+    stray: dict[str, Any], cut: int | None
+) -> None:
+    piece = event(choices=[{"index": 0, "delta": {"content": "Half of a"}}])  # without an id
+    body = piece + json.dumps(stray).encode() + b"\n"
+    chunks = [body] if cut is None else [body[i : i + cut] for i in range(0, len(body), cut)]
+    parts, outcome = decode(OPENAI, chunks)
+    assert parts == [TextDelta("Half of a")]
+    assert (outcome.finish, outcome.complete) == (None, False)
