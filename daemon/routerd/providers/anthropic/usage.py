@@ -69,6 +69,10 @@ class UsageReader:
                 for name, count in lifetimes.items()
                 if count or name not in self._lifetimes
             }
+        written = counts.get("cache_creation_input_tokens")
+        if written is not None and not lifetimes and written < sum(self._lifetimes_told):
+            # What was said before of the lifetimes is of more than was written after all.
+            self._lifetimes.clear()
         self._counts.update(counts)
         self._lifetimes.update(lifetimes)
 

@@ -499,6 +499,41 @@ def test_zeros_at_the_end_do_not_take_the_place_of_the_prompts_count(
     assert outcome.usage == Usage(30, 7, 0, 4, output, None)
 
 
+@pytest.mark.parametrize(
+    ("last", "short", "long"),
+    [
+        ({"cache_creation_input_tokens": 0}, 0, 0),
+        ({"cache_creation_input_tokens": 3}, 3, 0),
+        ({"cache_creation_input_tokens": 10}, 6, 4),
+        ({"cache_creation_input_tokens": 12}, 8, 4),
+        (
+            {
+                "cache_creation_input_tokens": 3,
+                "cache_creation": {
+                    "ephemeral_5m_input_tokens": 1,
+                    "ephemeral_1h_input_tokens": 2,
+                },
+            },
+            1,
+            2,
+        ),
+    ],
+)
+def test_the_last_count_of_cache_writes_stands_against_an_older_split(
+    last: dict[str, Any], short: int, long: int
+) -> None:
+    first = {
+        "input_tokens": 30,
+        "cache_creation_input_tokens": 10,
+        "cache_creation": {"ephemeral_5m_input_tokens": 6, "ephemeral_1h_input_tokens": 4},
+    }
+    last = {"input_tokens": 30, "output_tokens": 2, **last}
+    body = event("message_start", message={"usage": first})
+    body += event("message_delta", delta={"stop_reason": "end_turn"}, usage=last)
+    _, outcome = decode(ANTHROPIC, [body + STOP])
+    assert outcome.usage == Usage(30, 0, short, long, 2, None)
+
+
 def test_a_prompt_that_is_found_in_the_cache_after_all_is_believed() -> None:
     body = event("message_start", message={"usage": {"input_tokens": 30, "output_tokens": 1}})
     last = {"input_tokens": 0, "cache_read_input_tokens": 30, "output_tokens": 2}
