@@ -176,6 +176,13 @@ def test_mistral(status: int, fields: dict[str, Any], error_class: str) -> None:
         (
             400,
             "invalid_request_error",
+            "You have reached your specified API usage limits. You will regain access on ...",
+            {},
+            "quota",
+        ),
+        (
+            400,
+            "invalid_request_error",
             "Output blocked by content filtering policy",
             {},
             "content_policy",

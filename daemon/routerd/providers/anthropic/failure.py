@@ -52,6 +52,9 @@ RULES: Final = FailureRules(
     },
     patterns=(
         ("credit balance is too low", ErrorClass.QUOTA),
+        # The owner's own monthly limit, as a 400: "You have reached your specified API usage
+        # limits. You will regain access on 2026-12-01 at 00:00 UTC."
+        ("specified api usage limits", ErrorClass.QUOTA),
         ("output blocked by content filtering policy", ErrorClass.CONTENT_POLICY),
     ),
     type_statuses={
