@@ -20,6 +20,7 @@ from routerd_proto.content import ReasoningEffort
 __all__ = [
     "THINKING_TOKENS",
     "Generation",
+    "adaptive_thinking",
     "default_limit",
     "fit_budget",
     "generation_of",
@@ -88,10 +89,14 @@ MODEL_ID: Final = re.compile(
 
 
 def generation_of(model_id: str, *, reasons: bool) -> Generation:
-    """Return the generation of a model; `reasons` is what is known of its capabilities."""
-    if not reasons:
-        return GENERATIONS[-1]
+    """Return the generation of a model.
+
+    `reasons` is what is known of its capabilities. It counts where the id says nothing: a model
+    that nobody has described yet thinks like its generation, asked or not.
+    """
     match = MODEL_ID.search(model_id.lower())
+    if match is None and not reasons:
+        return GENERATIONS[-1]
     family, version = None, (5, 0)
     if match is not None:
         family, version = match["family"], (int(match["major"]), int(match["minor"] or 0))
@@ -100,6 +105,17 @@ def generation_of(model_id: str, *, reasons: bool) -> Generation:
         for generation in GENERATIONS
         if generation.family in (None, family) and version >= generation.since
     )
+
+
+def adaptive_thinking(request: ChatRequest) -> dict[str, str]:
+    """Return how thinking is asked for of a model that decides for itself how long it takes.
+
+    Newer models think behind an empty text unless they are asked to show a summary of it. Who asks
+    for no reasoning, of a model that cannot do without, wants none of it shown.
+    """
+    if request.reasoning_shown and request.options.reasoning != "none":
+        return {"type": "adaptive", "display": "summarized"}
+    return {"type": "adaptive"}
 
 
 def default_limit(request: ChatRequest, thinking_tokens: int) -> int:

@@ -1,12 +1,14 @@
 """What a request to Claude that was refused is sent as once more, where the refusal names the cure.
 
-Rules of this file: pure. The one cure is to leave all thinking of earlier answers out: a signature
-is bound to the account and to everything before it, and a part of them does not help. What anybody
-said, tool calls and their results stay. The vendor gives no code for it, so its words decide.
+Rules of this file: pure. One cure is to leave all thinking of earlier answers out: a signature is
+bound to the account and to everything before it, and a part of them does not help. The other is not
+to ask for a summary of the thinking. What anybody said, tool calls and their results stay. The
+vendor gives no code for it, so its words decide.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from msgspec.structs import replace
@@ -21,6 +23,9 @@ __all__ = ["repair_request", "without_reasoning"]
 OF_ANOTHER_CONVERSATION: Final = "block is bound to a different conversation"
 BAD_SIGNATURE: Final = ("invalid `signature`", "`thinking` block")
 NOTE: Final = "thinking of earlier answers was left out: the provider refused its signature"
+# An older server of this format names the field as its path, or by itself.
+DISPLAY: Final = re.compile(r"thinking[.\w]*\.display\b|\bkey \[display\]")
+DISPLAY_NOTE: Final = "no summary of the thinking was asked for: the provider refused it"
 
 
 def repair_request(request: ChatRequest, failure: Failure) -> Repair | None:
@@ -28,6 +33,8 @@ def repair_request(request: ChatRequest, failure: Failure) -> Repair | None:
     if failure.error_class is not ErrorClass.BAD_REQUEST or failure.status != 400:
         return None
     message = failure.message.lower()
+    if request.reasoning_shown and DISPLAY.search(message) is not None:
+        return Repair(replace(request, reasoning_shown=False), DISPLAY_NOTE)
     is_bound = OF_ANOTHER_CONVERSATION in message
     if not is_bound and not all(words in message for words in BAD_SIGNATURE):
         return None

@@ -1,6 +1,7 @@
 """What the vendors' strict modes ask of a JSON schema.
 
-Rules of this file: schemas come from callers and may be anything; nothing here raises.
+Rules of this file: schemas come from callers and may be anything. Nothing here raises, but for the
+refusal of what cannot be asked for.
 """
 
 from __future__ import annotations
@@ -8,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-__all__ = ["closed", "is_strict"]
+from routerd.providers.request import Notes, refusal
+
+__all__ = ["closed", "closed_output", "is_strict"]
 
 MAX_DEPTH: Final = 64
 MAPS: Final = ("properties", "$defs", "definitions")
@@ -21,6 +24,23 @@ def is_strict(schema: dict[str, Any]) -> bool:
     if schema.get("type") != "object":
         return False
     return all(_object_is_strict(inner) for inner in _schemas(schema, 0))
+
+
+def closed_output(schema: dict[str, Any], notes: Notes) -> dict[str, Any]:
+    """Return the schema of an answer for a provider that takes closed objects alone.
+
+    What is said to be open cannot be closed without changing what is asked for: CallRefused.
+    """
+    if any(_is_open(inner) for inner in _schemas(schema, 0)):
+        raise refusal(
+            "this provider answers only by schemas whose objects name all their properties; this "
+            "one has an object with additionalProperties: name them, or ask another model",
+            param="options.output_schema",
+        )
+    result: dict[str, Any] = closed(schema)
+    if result != schema:
+        notes.add("additionalProperties: false was added to the output schema")
+    return result
 
 
 def closed(schema: Any, depth: int = 0) -> Any:
@@ -45,6 +65,10 @@ def closed(schema: Any, depth: int = 0) -> Any:
 def _is_object(schema: dict[str, Any]) -> bool:
     kind = schema.get("type")
     return kind == "object" or (isinstance(kind, list) and "object" in kind)
+
+
+def _is_open(schema: dict[str, Any]) -> bool:
+    return _is_object(schema) and schema.get("additionalProperties", False) is not False
 
 
 def _object_is_strict(schema: dict[str, Any]) -> bool:

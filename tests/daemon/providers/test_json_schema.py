@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from routerd.errors import CallRefused
+from routerd.providers.anthropic import AnthropicAdapter
+from routerd.providers.base import Adapter
+from routerd.providers.bedrock import BedrockAdapter
 from routerd.providers.json_schema import closed, is_strict
+from tests.daemon.providers.drive import request
 
 STRING = {"type": "string"}
 
@@ -91,3 +96,29 @@ def test_closing_leaves_what_was_said_alone() -> None:
         "type": "object",
         "additionalProperties": {"type": "object", "additionalProperties": False},
     }
+
+
+OPEN = {"type": "object", "additionalProperties": {"type": "integer"}}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        OPEN,
+        {"type": "object", "additionalProperties": True},
+        strict_object(a=OPEN),
+        strict_object(a={"type": "array", "items": OPEN}),
+        strict_object(a={"anyOf": [{"type": "string"}, OPEN]}),
+        {**strict_object(), "$defs": {"a": OPEN}},
+    ],
+)
+@pytest.mark.parametrize(
+    ("adapter", "model"),
+    [(AnthropicAdapter(), "claude-sonnet-5-5"), (BedrockAdapter(), "anthropic.claude-opus-5-5")],
+)
+def test_an_open_schema_of_an_answer_is_refused_where_only_closed_ones_are_taken(
+    adapter: Adapter, model: str, schema: dict[str, Any]
+) -> None:
+    with pytest.raises(CallRefused) as refused:
+        adapter.encode(request(model, output_schema=schema))
+    assert "additionalProperties" in refused.value.info.message

@@ -11,11 +11,12 @@ from msgspec.structs import replace
 from routerd.errors import ErrorClass
 from routerd.providers.anthropic import AnthropicAdapter
 from routerd.providers.base import Adapter, ChatRequest, Repair
+from routerd.providers.bedrock import BedrockAdapter
 from routerd.providers.openai import DIALECTS, OpenAIAdapter
 from routerd_proto.content import Message, Reasoning, Text, Tool, ToolCall, ToolName, ToolResult
 from tests.daemon.providers.drive import request
 
-OPENAI, ANTHROPIC = OpenAIAdapter(), AnthropicAdapter()
+OPENAI, ANTHROPIC, BEDROCK = OpenAIAdapter(), AnthropicAdapter(), BedrockAdapter()
 COMPATIBLE = OpenAIAdapter(DIALECTS["compatible"])
 TOOL = Tool("look", "Looks.", {"type": "object", "properties": {}})
 SCHEMA = {"type": "object", "properties": {}, "additionalProperties": False}
@@ -233,6 +234,35 @@ def test_all_thinking_goes_and_all_else_stays(message: str) -> None:
     # The caller's own messages are as they were, and there is nothing left to take away.
     assert call.messages is WITH_CALLS
     assert refused(ANTHROPIC, repair.request, message) is None
+
+
+@pytest.mark.parametrize(
+    ("adapter", "message"),
+    [
+        (ANTHROPIC, "thinking.adaptive.display: Extra inputs are not permitted"),
+        (
+            BEDROCK,
+            "The model returned the following errors: extraneous key [display] is not permitted",
+        ),
+        (BEDROCK, "thinking.adaptive.display: Extra inputs are not permitted"),
+    ],
+)
+def test_thinking_is_asked_for_unshown_where_showing_it_is_refused(
+    adapter: Adapter, message: str
+) -> None:
+    call = request("anthropic.claude-opus-5-5", WITH_CALLS, tools=[TOOL], reasoning="high")
+    before = thinking_of(sent(adapter, call))
+    assert before == {"type": "adaptive", "display": "summarized"}
+    repair = cure(refused(adapter, call, message))
+    assert thinking_of(sent(adapter, repair.request)) == {"type": "adaptive"}
+    assert "summary" in repair.note
+    # A second refusal is not cured in the same way.
+    again = refused(adapter, repair.request, message)
+    assert again is None or again.note != repair.note
+
+
+def thinking_of(body: dict[str, Any]) -> Any:
+    return body.get("additionalModelRequestFields", body)["thinking"]
 
 
 def test_other_refusals_of_anthropic_stay() -> None:

@@ -28,6 +28,7 @@ RESULT = {
     "role": "user",
     "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "22 C"}],
 }
+ADAPTIVE = {"type": "adaptive", "display": "summarized"}
 LONG = "The harbour is calm. " * 400
 
 
@@ -131,7 +132,7 @@ async def test_a_tool_round_trip_ends_in_text(
 async def test_thinking_is_shown_signed_and_counted(
     client: httpx.AsyncClient, anthropic: Dialect
 ) -> None:
-    for thinking in ({"type": "adaptive"}, {"type": "enabled", "budget_tokens": 1024}):
+    for thinking in (ADAPTIVE, {"type": "enabled", "budget_tokens": 1024, "display": "summarized"}):
         whole = (await anthropic.post(client, thinking=thinking)).json()
         thought, text = whole["content"]
         tokens = whole["usage"]["output_tokens_details"]["thinking_tokens"]
@@ -151,11 +152,9 @@ async def test_effort_sets_how_long_it_thinks(
     client: httpx.AsyncClient, anthropic: Dialect
 ) -> None:
     used = [
-        (
-            await anthropic.post(
-                client, thinking={"type": "adaptive"}, output_config={"effort": effort}
-            )
-        ).json()["usage"]["output_tokens_details"]["thinking_tokens"]
+        (await anthropic.post(client, thinking=ADAPTIVE, output_config={"effort": effort})).json()[
+            "usage"
+        ]["output_tokens_details"]["thinking_tokens"]
         for effort in ("low", "medium", "high", "xhigh", "max")
     ]
     assert all(less < more for less, more in pairwise(used))
@@ -165,8 +164,12 @@ async def test_thinking_left_out_keeps_its_signature(
     client: httpx.AsyncClient, anthropic: Dialect
 ) -> None:
     thinking = {"type": "adaptive", "display": "omitted"}
-    shown = (await anthropic.post(client, thinking={"type": "adaptive"})).json()
+    shown = (await anthropic.post(client, thinking=ADAPTIVE)).json()
     omitted = (await anthropic.post(client, thinking=thinking)).json()
+    assert shown["content"][0]["thinking"]
+    for model, told in (("claude-sonnet-5-5", False), ("claude-sonnet-4-6", True)):
+        untold = await anthropic.post(client, model=model, thinking={"type": "adaptive"})
+        assert bool(untold.json()["content"][0]["thinking"]) == told
     assert omitted["content"][0] == shown["content"][0] | {"thinking": ""}
     assert omitted["usage"]["output_tokens"] == shown["usage"]["output_tokens"]
     streamed = await anthropic.post(client, stream=True, thinking=thinking)
@@ -181,7 +184,7 @@ async def test_thinking_left_out_keeps_its_signature(
 async def test_thinking_sent_back_must_be_unchanged(
     client: httpx.AsyncClient, anthropic: Dialect
 ) -> None:
-    asked: dict[str, Any] = {"tools": [WEATHER], "thinking": {"type": "adaptive"}}
+    asked: dict[str, Any] = {"tools": [WEATHER], "thinking": ADAPTIVE}
     answer = (await anthropic.post(client, said="use get_weather", **asked)).json()["content"]
     assert [one["type"] for one in answer] == ["thinking", "tool_use"]
     result = {"type": "tool_result", "tool_use_id": answer[1]["id"], "content": "22"}

@@ -109,7 +109,8 @@ async def test_tools(simulator: Simulator, mode: str, call: Any) -> None:
 @both_ways
 @whole_or_streamed
 async def test_thinking_and_its_way_back(simulator: Simulator, mode: str, call: Any) -> None:
-    asked: dict[str, Any] = {"thinking": {"type": "adaptive"}, "tools": TOOLS}
+    thinking = {"type": "adaptive", "display": "summarized"}
+    asked: dict[str, Any] = {"thinking": thinking, "tools": TOOLS}
     said = [{"role": "user", "content": "use get_tides"}]
     message = await call(simulator, mode, messages=said, **asked)
     thought, use = message.content

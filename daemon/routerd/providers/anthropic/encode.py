@@ -22,12 +22,13 @@ from routerd.providers.base import ChatRequest, EncodedRequest
 from routerd.providers.claude import (
     THINKING_TOKENS,
     Generation,
+    adaptive_thinking,
     default_limit,
     fit_budget,
     generation_of,
     reason_against_budget,
 )
-from routerd.providers.json_schema import closed, is_strict
+from routerd.providers.json_schema import closed_output, is_strict
 from routerd.providers.json_text import encode_json
 from routerd.providers.paused import paused_by
 from routerd.providers.request import (
@@ -70,9 +71,7 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
     _add_sampling(body, request, notes)
     _add_tools(body, request, notes)
     if request.options.output_schema is not None:
-        schema = closed(request.options.output_schema)
-        if schema != request.options.output_schema:
-            notes.add("additionalProperties: false was added to the output schema")
+        schema = closed_output(request.options.output_schema, notes)
         body.setdefault("output_config", {})["format"] = {"type": "json_schema", "schema": schema}
     keeps_long = limit_cache_marks(body, notes)
     return EncodedRequest(
@@ -115,14 +114,15 @@ def _add_thinking(body: Json, request: ChatRequest, generation: Generation, note
         return _add_budget(body, request, THINKING_TOKENS[asked], limit, notes)
     thinking: ReasoningEffort = "none"
     if generation.style == "adaptive":
-        thinking = _add_effort(body, asked, generation, notes)
+        thinking = _add_effort(body, request, generation, notes)
     return limit or default_limit(request, THINKING_TOKENS[thinking])
 
 
 def _add_effort(
-    body: Json, asked: ReasoningEffort | None, generation: Generation, notes: Notes
+    body: Json, request: ChatRequest, generation: Generation, notes: Notes
 ) -> ReasoningEffort:
     """Write adaptive thinking; return the effort that room is to be made for."""
+    asked = request.options.reasoning
     if asked is None:
         return "none" if generation.resting == "off" else "high"
     if asked == "none":
@@ -134,7 +134,7 @@ def _add_effort(
     effort = fit_effort(asked, generation.efforts, notes)
     if effort is None:
         return "none"
-    body["thinking"] = {"type": "adaptive"}
+    body["thinking"] = adaptive_thinking(request)
     body["output_config"] = {"effort": effort}
     return effort
 

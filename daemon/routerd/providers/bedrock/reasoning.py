@@ -14,6 +14,7 @@ from routerd.providers.base import ChatRequest
 from routerd.providers.bedrock.makers import Habits
 from routerd.providers.claude import (
     THINKING_TOKENS,
+    adaptive_thinking,
     default_limit,
     fit_budget,
     generation_of,
@@ -82,7 +83,7 @@ def _add_thinking(
     effort = fit_effort(asked, generation.efforts, notes)
     if effort is not None:
         body["additionalModelRequestFields"] = {
-            "thinking": {"type": "adaptive"},
+            "thinking": adaptive_thinking(request),
             "output_config": {"effort": effort},
         }
     return limit

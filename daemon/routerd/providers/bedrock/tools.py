@@ -12,7 +12,7 @@ from typing import Any, Final
 from routerd.providers.base import ChatRequest
 from routerd.providers.bedrock.makers import Habits
 from routerd.providers.bedrock.reasoning import thinking_kind
-from routerd.providers.json_schema import closed, is_strict
+from routerd.providers.json_schema import closed_output, is_strict
 from routerd.providers.json_text import encode_json
 from routerd.providers.request import (
     Notes,
@@ -64,9 +64,7 @@ def add_schema(body: Json, request: ChatRequest, habits: Habits, notes: Notes) -
     if not habits.has_schemas:
         _add_answer_tool(body, request, asked, notes)
         return
-    schema = closed(asked)
-    if schema != asked:
-        notes.add("additionalProperties: false was added to the output schema")
+    schema = closed_output(asked, notes)
     written = {"schema": encode_json(schema).decode("utf-8"), "name": "answer"}
     body["outputConfig"] = {
         "textFormat": {"type": "json_schema", "structure": {"jsonSchema": written}}

@@ -21,11 +21,13 @@ from routerd.simulate.exchange import JsonSchema, Question, Tool
 from routerd.simulate.schema import loose_object
 from routerd.simulate.vendor import Prompt
 
-__all__ = ["SAMPLING_FREE_VERSION", "read_question"]
+__all__ = ["SAMPLING_FREE_VERSION", "THINKS_UNSHOWN", "read_question"]
 
 # From this version of the API on, sampling parameters are refused.
 SAMPLING_FREE_VERSION = "2026-10-21"
 THINKING_TOKENS = {"low": 16, "medium": 32, "high": 48, "xhigh": 96, "max": 160}
+# Models that show no thinking unless they are asked to.
+THINKS_UNSHOWN = re.compile(r"claude-[a-z]+-(?:4-[7-9]|[5-9])")
 MOST_MARKS = 4
 TOOL_ID = re.compile(r"[a-zA-Z0-9_-]+")
 NEEDED_FIELDS: dict[str, tuple[str, ...]] = {
@@ -205,7 +207,8 @@ def thinking(body: MessagesRequest) -> tuple[int, bool]:
         )
     if body.temperature not in (None, 1):
         raise invalid("`temperature` may only be set to 1 when thinking is enabled.")
-    shown = asked.display != "omitted"
+    default = "omitted" if THINKS_UNSHOWN.search(body.model or "") else "summarized"
+    shown = (asked.display or default) != "omitted"
     if asked.type == "adaptive":
         return THINKING_TOKENS[effort], shown
     if asked.budget_tokens is None:

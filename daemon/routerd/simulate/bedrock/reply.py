@@ -28,7 +28,8 @@ def whole_body(reply: Reply) -> bytes:
     content: list[dict[str, Any]] = []
     if answer.reasoning:
         thought = "".join(answer.reasoning)
-        text = {"text": thought, "signature": signature_of(thought)}
+        shown = thought if reply.question.reasoning_shown else ""
+        text = {"text": shown, "signature": signature_of(thought)}
         content.append({"reasoningContent": {"reasoningText": text}})
     if answer.text:
         content.append({"text": "".join(answer.text)})
@@ -49,7 +50,7 @@ def stream_frames(reply: Reply) -> Iterator[Frame]:
     yield frame("messageStart", {"role": "assistant"})
     index = 0
     if answer.reasoning:
-        for token in answer.reasoning:
+        for token in answer.reasoning if reply.question.reasoning_shown else ():
             yield delta(index, {"reasoningContent": {"text": token}}, 1)
         signature = signature_of("".join(answer.reasoning))
         yield delta(index, {"reasoningContent": {"signature": signature}}, 0)

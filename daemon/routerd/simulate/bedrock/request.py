@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 import msgspec
 
+from routerd.simulate.anthropic.request import THINKS_UNSHOWN
 from routerd.simulate.bedrock.errors import invalid
 from routerd.simulate.exchange import Asked, JsonSchema, Question, Tool
 from routerd.simulate.vendor import Prompt
@@ -36,11 +37,12 @@ def read_question(asked: Asked) -> Question:
     prompt = gathered(body, turns, specs)
     inference = member(body, "inferenceConfig")
     limit = inference.get("maxTokens")
+    model = unquote(asked.fields["model"])
     if isinstance(limit, int) and limit < 1:
         raise invalid("Value at 'inferenceConfig.maxTokens' must be greater than or equal to 1")
     said = next((text for turn in reversed(turns) if (text := user_text(turn))), "")
     return Question(
-        model=unquote(asked.fields["model"]),
+        model=model,
         said=said,
         prompt=prompt.data,
         borders=prompt.borders,
@@ -54,7 +56,7 @@ def read_question(asked: Asked) -> Question:
         tools_answered=any("toolResult" in block for block in turns[-1]["content"]),
         schema=wanted_schema(body),
         reasoning_tokens=thinking(body, limit),
-        reasoning_shown=True,
+        reasoning_shown=shows_thinking(body, model),
         limit=limit,
         stops=tuple(inference.get("stopSequences", ())),
     )
@@ -104,7 +106,9 @@ def check_block(block: Any, number: int, called: set[str]) -> None:
     if "toolResult" in block and block["toolResult"]["toolUseId"] not in called:
         raise invalid("The number of toolResult blocks exceeds that of toolUse blocks.")
     reasoning = member(member(block, "reasoningContent"), "reasoningText")
-    if reasoning.get("signature") not in (None, signature_of(reasoning.get("text", ""))):
+    # An empty text beside a signature counts as unchanged.
+    thought = reasoning.get("text")
+    if thought and reasoning.get("signature") not in (None, signature_of(thought)):
         raise invalid("Invalid `signature` in `thinking` block")
 
 
@@ -151,6 +155,13 @@ def thinking(body: dict[str, Any], limit: int | None) -> int:
     if asked.get("type") == "adaptive":
         return THINKING_TOKENS.get(member(more, "output_config").get("effort", "high"), 48)
     return 0
+
+
+def shows_thinking(body: dict[str, Any], model: str) -> bool:
+    """Read whether thinking is shown: newer models of Anthropic's want to be asked."""
+    asked = member(member(body, "additionalModelRequestFields"), "thinking")
+    default = "omitted" if THINKS_UNSHOWN.search(model) else "summarized"
+    return bool(asked.get("display", default) != "omitted")
 
 
 def wanted_schema(body: dict[str, Any]) -> JsonSchema | None:

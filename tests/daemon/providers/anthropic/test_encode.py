@@ -133,6 +133,7 @@ def test_max_tokens_is_always_sent(model: str, limit: int | None, options: Any, 
         ("a-future-model", "max", "adaptive", "max", False),
         ("claude-opus-4-20250514", "none", None, None, False),
         ("claude-3-5-haiku-20241022", "high", None, None, True),
+        ("claude-2.1", "high", None, None, True),
     ],
 )
 def test_reasoning(
@@ -205,8 +206,26 @@ def test_an_old_model_cannot_think_on_from_words() -> None:
     assert notes == []
 
 
+@pytest.mark.parametrize(
+    ("asked", "shown", "display"),
+    [("high", True, "summarized"), ("high", False, None), ("none", True, None)],
+)
+def test_thinking_is_asked_to_be_shown(asked: Any, shown: bool, display: str | None) -> None:
+    chat = request("claude-opus-5-5", reasoning=asked)
+    body, _ = encoded(ANTHROPIC, msgspec.structs.replace(chat, reasoning_shown=shown))
+    assert body["thinking"].get("display") == display
+
+
+def test_a_model_whose_abilities_are_unknown_thinks_like_its_generation() -> None:
+    body, notes = both("claude-fable-5-2", capabilities=Capabilities(), reasoning="high")
+    assert (body["thinking"]["type"], body["output_config"]) == ("adaptive", {"effort": "high"})
+    assert notes == []
+    # It thinks unasked too, and needs the room.
+    assert body_of("claude-fable-5-2", capabilities=Capabilities())["max_tokens"] == 20_480
+
+
 def test_a_model_that_does_not_reason() -> None:
-    body, notes = both(capabilities=able(reasoning=False), reasoning="high")
+    body, notes = both("a-model", capabilities=able(reasoning=False), reasoning="high")
     assert "thinking" not in body
     assert notes == ["reasoning high was left out: this model does not reason"]
 

@@ -348,7 +348,14 @@ def test_claude_gets_no_stop_sequence_of_white_space() -> None:
 @pytest.mark.parametrize(
     ("model", "effort", "sent"),
     [
-        (CLAUDE, "high", {"thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}}),
+        (
+            CLAUDE,
+            "high",
+            {
+                "thinking": {"type": "adaptive", "display": "summarized"},
+                "output_config": {"effort": "high"},
+            },
+        ),
         (
             "global.anthropic.claude-haiku-4-5-20251001-v1:0",
             "low",
