@@ -77,7 +77,7 @@ class GeminiAdapter(UsualAdapter):
 
     def decoder(self, *, stream: bool) -> AnswerDecoder:
         """Return a fresh decoder for one answer with status 200."""
-        return GenerateDecoder(stream=stream)
+        return GenerateDecoder(stream=stream, numbered=self.service.numbered)
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         """Read an answer with any other status. Header names are in lower case."""

@@ -9,14 +9,16 @@ be shown (what the vendor's own tools did, a picture) is given out as data that 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
-from routerd.domain import FinishReason, Part
+from routerd.domain import Part
 from routerd.errors import ErrorClass, Failure
 from routerd.providers.body import BodyDecoder
 from routerd.providers.counts import ABSURD_NOTE
 from routerd.providers.gemini.calls import GrowingCall
 from routerd.providers.gemini.failure import blocked, stream_failure
+from routerd.providers.gemini.finishes import FINISHES, NUMBERED, OTHER_FINISHES
 from routerd.providers.gemini.logprobs import read_logprobs
 from routerd.providers.gemini.usage import is_too_large, read_usage
 from routerd.providers.gemini.wire import (
@@ -40,39 +42,22 @@ from routerd_proto.frames import (
 __all__ = ["GenerateDecoder"]
 
 VENDOR: Final = "gemini"
-FINISHES: Final[dict[str, FinishReason]] = {
-    "STOP": "stop",
-    "MAX_TOKENS": "length",
-    "CONTINUATION": "pause",
-    **dict.fromkeys(
-        (
-            *("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "LANGUAGE"),
-            *("IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION", "MODEL_ARMOR"),
-            *("ESCALATION", "PUP_LIMITED_DISABLED"),
-        ),
-        "content_filter",
-    ),
-    **dict.fromkeys(
-        (
-            *("MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS"),
-            *("MISSING_THOUGHT_SIGNATURE", "MALFORMED_RESPONSE"),
-        ),
-        "error",
-    ),
-}
-# Reasons that are none of the shared ones: the answer is whole, as far as it goes.
-OTHER_FINISHES: Final = ("OTHER", "NO_IMAGE", "IMAGE_OTHER", "FINISH_REASON_UNSPECIFIED")
-# Where enums were asked for as numbers; the others differ between the vendor's two services.
-NUMBERED: Final = {1: "STOP", 2: "MAX_TOKENS", 3: "SAFETY", 4: "RECITATION", 5: "OTHER"}
 
 
 class GenerateDecoder(BodyDecoder[Answer]):
-    """Decode one answer."""
+    """Decode one answer; `numbered` says which numbers its service has for reasons to end."""
 
     answers_as_events = True
 
-    def __init__(self, *, stream: bool, max_body_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> None:
+    def __init__(
+        self,
+        *,
+        stream: bool,
+        max_body_bytes: int = DEFAULT_MAX_EVENT_BYTES,
+        numbered: Mapping[int, str] = NUMBERED,
+    ) -> None:
         super().__init__(CHUNKS, VENDOR, stream=stream, max_body_bytes=max_body_bytes)
+        self._numbered = numbered
         self._tools = 0
         self._reasons = False
         self._choice: Any = None
@@ -284,8 +269,8 @@ class GenerateDecoder(BodyDecoder[Answer]):
 
     def _take_finish(self, reason: Any, message: Any, parts: list[Part]) -> None:
         self._done = True
-        if isinstance(reason, int):
-            reason = NUMBERED.get(reason, str(reason))
+        if isinstance(reason, int) and not isinstance(reason, bool):
+            reason = self._numbered.get(reason, str(reason))
         finish = FINISHES.get(reason) if isinstance(reason, str) else None
         if finish == "error":
             # The message may quote the answer, and is not repeated.

@@ -27,6 +27,8 @@ from routerd.providers.waiting import MAX_WAIT_SECONDS, duration
 __all__ = ["blocked", "failure_by_google", "is_by_google", "read_failure", "stream_failure"]
 
 MAX_WORD_CHARACTERS: Final = 100
+# What no reason at all is called, by the one service and the other.
+NOT_BLOCKED: Final = ("BLOCK_REASON_UNSPECIFIED", "BLOCKED_REASON_UNSPECIFIED")
 GOOGLES_TYPES: Final = "type.googleapis.com/"
 RULES: Final = FailureRules(
     codes={
@@ -70,7 +72,9 @@ def stream_failure(value: Any) -> Failure:
 def blocked(feedback: dict[str, Any]) -> Failure | None:
     """Read why a prompt was blocked, None where it was not."""
     reason = feedback.get("blockReason")
-    if isinstance(reason, bool) or not isinstance(reason, str | int) or not reason:
+    if isinstance(reason, bool) or not isinstance(reason, str | int):
+        return None
+    if not reason or reason in NOT_BLOCKED:
         return None
     word = (text_of(str(reason)) or "")[:MAX_WORD_CHARACTERS]
     # Read like an error, so that the vendor's words are made short and safe to show.

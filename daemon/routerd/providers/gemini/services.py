@@ -9,9 +9,12 @@ has a host of its own; addresses that are not Google's (a proxy, a simulator) ar
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from msgspec import Struct
+
+from routerd.providers.gemini.finishes import NUMBERED, NUMBERED_BY_VERTEX
 
 __all__ = ["GEMINI", "SERVICES", "VERTEX", "Service", "address_in", "is_region"]
 
@@ -19,13 +22,15 @@ __all__ = ["GEMINI", "SERVICES", "VERTEX", "Service", "address_in", "is_region"]
 class Service(Struct, frozen=True, kw_only=True):
     """Where a service has its models, below the base address, and what a GET there may be.
 
-    `takes_tokens` says that it asks for an access token.
+    `takes_tokens` says that it asks for an access token, `numbered` which numbers stand for reasons
+    to end where it sends them in the place of words.
     """
 
     name: str
     models: str
     models_path: str
     warm_path: str
+    numbered: Mapping[int, str]
     takes_tokens: bool = False
 
 
@@ -34,12 +39,14 @@ GEMINI: Final = Service(
     models="/v1beta/models/",
     models_path="/v1beta/models?pageSize=1000",
     warm_path="/v1beta/models?pageSize=1",
+    numbered=NUMBERED,
 )
 VERTEX: Final = Service(
     name="vertex",
     models="/publishers/google/models/",
     models_path="/publishers/google/models?pageSize=300",
     warm_path="/publishers/google/models?pageSize=1",
+    numbered=NUMBERED_BY_VERTEX,
     takes_tokens=True,
 )
 SERVICES: Final = {service.name: service for service in (GEMINI, VERTEX)}

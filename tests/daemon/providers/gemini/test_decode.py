@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routerd.errors import ErrorClass
-from routerd.providers.gemini import GeminiAdapter
+from routerd.providers.gemini import SERVICES, GeminiAdapter
 from routerd.providers.gemini.wire import OWN_PARTS
 from routerd_proto.content import Message, ToolResult
 from routerd_proto.frames import CitationAdded, RefusalDelta
@@ -24,6 +24,7 @@ from tests.daemon.providers.drive import (
 )
 
 ADAPTER = GeminiAdapter()
+VERTEX = GeminiAdapter(SERVICES["vertex"])
 USAGE = {
     "promptTokenCount": 30,
     "cachedContentTokenCount": 10,
@@ -148,6 +149,45 @@ def test_finish_reasons(reason: Any, finish: str) -> None:
     assert (outcome.finish, outcome.complete, outcome.failure) == (finish, True, None)
 
 
+@pytest.mark.parametrize(
+    ("number", "word", "at_vertex"),
+    [
+        (6, "LANGUAGE", "BLOCKLIST"),
+        (7, "BLOCKLIST", "PROHIBITED_CONTENT"),
+        (8, "PROHIBITED_CONTENT", "SPII"),
+        (9, "SPII", "MALFORMED_FUNCTION_CALL"),
+        (10, "MALFORMED_FUNCTION_CALL", "MODEL_ARMOR"),
+        (11, "IMAGE_SAFETY", "IMAGE_SAFETY"),
+        (12, "UNEXPECTED_TOOL_CALL", "IMAGE_PROHIBITED_CONTENT"),
+        (13, "TOO_MANY_TOOL_CALLS", "IMAGE_RECITATION"),
+        (15, "IMAGE_OTHER", "UNEXPECTED_TOOL_CALL"),
+        (99, "99", "99"),
+    ],
+)
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_number_is_the_word_that_its_service_has_for_it(
+    number: int, word: str, at_vertex: str, stream: bool
+) -> None:
+    for adapter, meant in ((ADAPTER, word), (VERTEX, at_vertex)):
+        (parts, outcome), expected = (
+            decode(
+                adapter,
+                [events(answer) if stream else json.dumps(answer).encode()],
+                stream=stream,
+            )
+            for answer in (
+                chunk({"text": "a"}, finishReason=reason) for reason in (number, meant)
+            )
+        )
+        assert (parts, outcome) == expected
+        assert outcome.notes or outcome.failure is not None
+
+
+def test_yes_is_no_reason_to_end() -> None:
+    _, outcome = decode(ADAPTER, [events(chunk({"text": "a"}, finishReason=True))])
+    assert outcome.notes == ["the answer ended for an unknown reason: 'True'"]
+
+
 def test_a_malformed_call_is_an_error_that_quotes_nothing() -> None:
     ended = chunk({"text": "Hm"}, finish="MALFORMED_FUNCTION_CALL", finishMessage="secret()")
     parts, outcome = decode(ADAPTER, [events(ended)])
@@ -174,6 +214,15 @@ def test_a_blocked_prompt_is_content_policy_with_the_reason(stream: bool) -> Non
     assert outcome.failure.error_class is ErrorClass.CONTENT_POLICY
     assert (outcome.failure.code, outcome.complete) == ("SAFETY", False)
     assert outcome.usage is not None
+
+
+@pytest.mark.parametrize("reason", ["BLOCK_REASON_UNSPECIFIED", "BLOCKED_REASON_UNSPECIFIED", 0])
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_prompt_that_is_blocked_for_no_reason_is_not(reason: Any, stream: bool) -> None:
+    answer = chunk({"text": "Hi"}, finish="STOP") | {"promptFeedback": {"blockReason": reason}}
+    body = events(answer) if stream else json.dumps(answer).encode()
+    parts, outcome = decode(ADAPTER, [body], stream=stream)
+    assert (text_in(parts), outcome.failure, outcome.complete) == ("Hi", None, True)
 
 
 @pytest.mark.parametrize(
