@@ -155,6 +155,8 @@ class WholeDecoder:
             value = read_json(body)
         except JSON_ERRORS:
             return bad_answer("it is no JSON" if body.strip() else "it is empty")
+        if isinstance(value, list) and len(value) == 1:
+            [value] = value  # as Google wraps an error at times
         if isinstance(value, dict) and error_of(value) is not None:
             return self._failed(value)
         return bad_answer("it has another shape than was promised")

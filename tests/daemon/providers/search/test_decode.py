@@ -336,10 +336,16 @@ def test_an_error_in_the_place_of_an_answer_is_one(adapter: str, body: Any, expe
     for request in (EMBED, RANK):
         if isinstance(request, RankRequest) and adapter == "gemini":
             continue
-        parts, outcome = read(adapter, json.dumps(body).encode(), request)
-        assert (parts, outcome.complete) == ([], False)
-        assert outcome.failure is not None
-        assert outcome.failure.error_class == expected
+        for shape in (body, [body]):
+            parts, outcome = read(adapter, json.dumps(shape).encode(), request)
+            assert (parts, outcome.complete) == ([], False)
+            assert outcome.failure is not None
+            assert outcome.failure.error_class == expected
+
+
+def test_a_list_of_errors_is_no_answer_and_no_error() -> None:
+    error = {"error": {"code": 503, "status": "UNAVAILABLE"}}
+    assert "another shape" in refused("gemini", json.dumps([error, error]).encode())
 
 
 def test_what_strict_json_refuses_is_read_all_the_same() -> None:
