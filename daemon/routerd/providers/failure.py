@@ -21,12 +21,22 @@ from routerd.providers.excerpt import BLANKS, shorten, text_excerpt
 from routerd.providers.json_text import JSON_ERRORS, read_json, text_of
 from routerd.providers.waiting import retry_after
 
-__all__ = ["FailureRules", "ProviderError", "classify", "error_of", "failure_of", "read_error"]
+__all__ = [
+    "HUNG_UP",
+    "WAITING_CLASSES",
+    "FailureRules",
+    "ProviderError",
+    "classify",
+    "error_of",
+    "failure_of",
+    "read_error",
+]
 
 MAX_ERROR_BYTES: Final = 256 * 1024
 MAX_CODE_CHARACTERS: Final = 100
 STATUS_FIELDS: Final = ("status_code", "statusCode", "raw_status_code", "status")
 
+HUNG_UP: Final = 499
 STATUS_CLASSES: Final[dict[int, ErrorClass]] = {
     **dict.fromkeys((401, 403), ErrorClass.AUTH),
     402: ErrorClass.QUOTA,
@@ -35,7 +45,8 @@ STATUS_CLASSES: Final[dict[int, ErrorClass]] = {
     **dict.fromkeys((408, 504, 522, 524), ErrorClass.TIMEOUT),
     **dict.fromkeys((424, 425), ErrorClass.SERVER_ERROR),
     429: ErrorClass.RATE_LIMIT,
-    499: ErrorClass.SERVER_ERROR,  # somebody hung up behind the provider: our caller did not
+    # Somebody did behind the provider: our caller did not, and may have an answer yet.
+    HUNG_UP: ErrorClass.SERVER_ERROR,
     **dict.fromkeys((498, 503, 529), ErrorClass.OVERLOADED),
 }
 CONTEXT_PATTERNS: Final = (
@@ -195,6 +206,7 @@ def failure_of(
         param=error.param,
         retry_after=seconds,
         retryable_here=retryable_here,
+        is_evidence=status != HUNG_UP,
     )
 
 

@@ -47,6 +47,7 @@ def test_the_status_alone(adapter: Adapter, body: bytes) -> None:
         for status in statuses:
             failure = adapter.failure(status, {}, body)
             assert (failure.error_class, failure.status) == (error_class, status)
+            assert failure.is_evidence == (status != 499)  # who hung up, and not the server
             assert failure.message
 
 

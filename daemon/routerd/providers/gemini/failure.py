@@ -13,6 +13,7 @@ import msgspec
 
 from routerd.errors import ErrorClass, Failure
 from routerd.providers.failure import (
+    HUNG_UP,
     WAITING_CLASSES,
     FailureRules,
     ProviderError,
@@ -29,6 +30,7 @@ __all__ = ["blocked", "failure_by_google", "is_by_google", "read_failure", "stre
 MAX_WORD_CHARACTERS: Final = 100
 # What no reason at all is called, by the one service and the other.
 NOT_BLOCKED: Final = ("BLOCK_REASON_UNSPECIFIED", "BLOCKED_REASON_UNSPECIFIED")
+CANCELLED: Final = "CANCELLED"
 GOOGLES_TYPES: Final = "type.googleapis.com/"
 RULES: Final = FailureRules(
     codes={
@@ -54,7 +56,7 @@ RULES: Final = FailureRules(
         # Vertex, before it counts exactly.
         ("but model only supports up to", ErrorClass.CONTEXT_LENGTH),
     ),
-    type_statuses={"INVALID_ARGUMENT": 400, "OUT_OF_RANGE": 400, "CANCELLED": 499},
+    type_statuses={"INVALID_ARGUMENT": 400, "OUT_OF_RANGE": 400, CANCELLED: HUNG_UP},
 )
 
 
@@ -113,6 +115,8 @@ def failure_by_google(
     if error_class is ErrorClass.RATE_LIMIT and any(_is_daily(item) for item in items):
         error_class = ErrorClass.QUOTA
     failure = failure_of(error, error_class, status, headers)
+    if error.type == CANCELLED:
+        failure = msgspec.structs.replace(failure, is_evidence=False)
     seconds = next((wait for item in items if (wait := _retry_delay(item)) is not None), None)
     if seconds is not None and error_class in WAITING_CLASSES:
         failure = msgspec.structs.replace(failure, retry_after=seconds)

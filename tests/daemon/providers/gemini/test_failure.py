@@ -7,6 +7,7 @@ import pytest
 
 from routerd.errors import ErrorClass
 from routerd.providers.gemini import GeminiAdapter
+from tests.daemon.providers.drive import decode
 
 ADAPTER = GeminiAdapter()
 
@@ -63,6 +64,18 @@ def test_the_wait_is_read_from_the_body_first() -> None:
     failure = ADAPTER.failure(429, {"retry-after": "7"}, written)
     assert (failure.error_class, failure.retry_after) == (ErrorClass.RATE_LIMIT, 34.5)
     assert ADAPTER.failure(429, {"retry-after": "7"}, body(429, "X")).retry_after == 7
+
+
+@pytest.mark.parametrize("code", [{"code": 499}, {}])
+def test_who_hung_up_says_nothing_of_the_server(code: dict[str, int]) -> None:
+    error = {"error": {**code, "message": "The operation was cancelled.", "status": "CANCELLED"}}
+    written = json.dumps(error).encode()
+    _, outcome = decode(ADAPTER, [b"data: " + written + b"\r\n\r\n"])
+    for failure in (ADAPTER.failure(499, {}, written), outcome.failure):
+        assert failure is not None
+        assert (failure.error_class, failure.code) == (ErrorClass.SERVER_ERROR, "CANCELLED")
+        assert not failure.is_evidence
+    assert ADAPTER.failure(500, {}, body(500, "INTERNAL")).is_evidence
 
 
 def test_a_daily_quota_is_no_rate_limit() -> None:
