@@ -50,12 +50,11 @@ class Failure(Struct, frozen=True):
     the time of the whole call was over. `request_sent` is False where the provider certainly never
     saw the request. `retryable_here` overrules the class where the provider says itself whether the
     same request may be sent again. `is_evidence` is False where only the caller's own hurry ended
-    it, or somebody hung up behind the provider, which says nothing of it. `is_of_key` is False where
-    a rate limit is that of who serves the model behind the provider: no key of ours is at fault.
-    `is_hint` is True where the caller's hurry ended a second or more in which nothing came: many in
-    a row say something.
-    `is_of_deployment` is True where the key's other models, and the same one in another region,
-    need not be refused too.
+    it, or somebody hung up behind the provider, which says nothing of it. `is_of_key` is False
+    where a rate limit is that of who serves the model behind the provider: no key of ours is at
+    fault. `is_hint` is True where the caller's hurry ended a second or more in which nothing came:
+    many in a row say something. `is_of_deployment` is True where the key's other models, and the
+    same one in another region, need not be refused too.
     """
 
     error_class: ErrorClass

@@ -31,7 +31,7 @@ from routerd.providers.request import (
     refuse_unsupported,
     split_system,
 )
-from routerd_proto.content import Tool, ToolName
+from routerd_proto.content import ReasoningEffort, Tool, ToolName
 
 __all__ = ["encode_request"]
 
@@ -149,13 +149,28 @@ def _add_thinking(
         if effort is not None:
             settings["thinkingConfig"] = {"thinkingLevel": effort.upper(), **shown}
         return
-    budget, limit = THINKING_TOKENS[asked], settings.get("maxOutputTokens")
+    budget = _budget(asked, settings.get("maxOutputTokens"), generation, notes)
+    settings["thinkingConfig"] = {"thinkingBudget": budget, **(shown if budget else {})}
+
+
+def _budget(asked: ReasoningEffort, limit: int | None, generation: Generation, notes: Notes) -> int:
+    """Return how many tokens of `limit` are for thinking, 0 for none; what is cut is noted."""
+    wanted = budget = THINKING_TOKENS[asked]
     if limit is not None and budget + ANSWER_TOKENS > limit:
         budget = min(budget, int(limit * THINKING_SHARE))
-    if budget < generation.least_budget:
-        budget = generation.least_budget
-        notes.add(f"reasoning {asked} was sent as {budget} tokens, the least this model takes")
-    settings["thinkingConfig"] = {"thinkingBudget": budget, **shown}
+    least = generation.least_budget
+    if generation.always_thinks and budget < least:
+        notes.add(f"reasoning {asked} was sent as {least} tokens, the least this model takes")
+        return least
+    if wanted and budget < least:
+        notes.add(f"reasoning was left out: {limit} output tokens leave no room for it")
+        return 0
+    if budget < wanted:
+        notes.add(
+            f"reasoning {asked} was sent as {budget} tokens: {limit} output tokens leave no room "
+            "for more"
+        )
+    return budget
 
 
 def _add_tools(body: Json, request: ChatRequest, notes: Notes) -> None:

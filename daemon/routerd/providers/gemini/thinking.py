@@ -31,16 +31,17 @@ class Generation(Struct, frozen=True, kw_only=True):
     """One generation, from version `since` on; `pattern` is found in the ids of a family.
 
     `style` is how thinking is asked for. `least_budget` is the least number of tokens the model
-    takes, 0 where thinking can be switched off. `signs` says that calls of tools must come back
-    with their signature, `schema_with_tools` that a schema may go with tools, `result_images` that
-    images may stand inside the result of a tool.
+    thinks with; `always_thinks` says that it cannot be switched off by 0. `signs` says that calls
+    of tools must come back with their signature, `schema_with_tools` that a schema may go with
+    tools, `result_images` that images may stand inside the result of a tool.
     """
 
     pattern: str = ""
     since: tuple[int, int]
     style: Literal["level", "budget", "never"]
     efforts: tuple[ReasoningEffort, ...] = ()
-    least_budget: int = 0
+    least_budget: int = 1
+    always_thinks: bool = False
     signs: bool = False
     schema_with_tools: bool = False
     result_images: bool = False
@@ -74,7 +75,8 @@ GENERATIONS: Final = (
         schema_with_tools=True,
         result_images=True,
     ),
-    Generation(pattern="-pro", since=(2, 5), style="budget", least_budget=128),
+    Generation(pattern="-pro", since=(2, 5), style="budget", least_budget=128, always_thinks=True),
+    Generation(pattern="-flash-lite", since=(2, 5), style="budget", least_budget=512),
     Generation(since=(2, 5), style="budget"),
     Generation(since=(0, 0), style="never"),
 )

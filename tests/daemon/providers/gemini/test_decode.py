@@ -175,9 +175,7 @@ def test_a_number_is_the_word_that_its_service_has_for_it(
                 [events(answer) if stream else json.dumps(answer).encode()],
                 stream=stream,
             )
-            for answer in (
-                chunk({"text": "a"}, finishReason=reason) for reason in (number, meant)
-            )
+            for answer in (chunk({"text": "a"}, finishReason=reason) for reason in (number, meant))
         )
         assert (parts, outcome) == expected
         assert outcome.notes or outcome.failure is not None

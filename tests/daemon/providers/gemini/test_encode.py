@@ -26,6 +26,7 @@ ADAPTER = GeminiAdapter()
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 TOOL = Tool("weather", "The weather.", SCHEMA)
 NEW, OLD = "gemini-3.8-flash", "gemini-2.5-flash"
+LITE, PRO = "gemini-2.5-flash-lite", "gemini-2.5-pro"
 
 
 def sent(model: str = NEW, messages: list[Message] | None = None, **options: Any) -> Any:
@@ -164,6 +165,8 @@ def test_a_result_without_its_call_is_refused() -> None:
         ("gemini-4-argon", "max", {"thinkingLevel": "XHIGH", "includeThoughts": True}),
         (OLD, "low", {"thinkingBudget": 4096, "includeThoughts": True}),
         (OLD, "none", {"thinkingBudget": 0}),
+        (LITE, "none", {"thinkingBudget": 0}),
+        (LITE, "minimal", {"thinkingBudget": 1024, "includeThoughts": True}),
         ("gemini-2.5-pro", "none", {"thinkingBudget": 128}),
         ("gemini-2.0-flash", "high", None),
     ],
@@ -171,6 +174,33 @@ def test_a_result_without_its_call_is_refused() -> None:
 def test_reasoning(model: str, asked: Any, thinking: Any) -> None:
     body, _ = sent(model, reasoning=asked)
     assert body.get("generationConfig", {}).get("thinkingConfig") == thinking
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "limit", "budget", "note"),
+    [
+        (OLD, "low", 8192, 4096, None),
+        (OLD, "low", 8191, 4096, None),
+        (OLD, "low", 4096, 3072, "low was sent as 3072 tokens: 4096 output tokens leave no room"),
+        (OLD, "max", 8192, 6144, "max was sent as 6144 tokens: 8192 output tokens leave no room"),
+        (OLD, "low", 1, 0, "was left out: 1 output tokens leave no room for it"),
+        (OLD, "none", 1, 0, None),
+        (LITE, "low", 683, 512, "low was sent as 512 tokens: 683 output tokens leave no room"),
+        (LITE, "low", 682, 0, "was left out: 682 output tokens leave no room for it"),
+        (LITE, "none", 682, 0, None),
+        (PRO, "low", 100, 128, "low was sent as 128 tokens, the least this model takes"),
+        (PRO, "none", None, 128, "none was sent as 128 tokens, the least this model takes"),
+    ],
+)
+def test_a_budget_that_is_another_than_was_asked_for_is_noted(
+    model: str, asked: Any, limit: int | None, budget: int, note: str | None
+) -> None:
+    body, notes = sent(model, reasoning=asked, max_output_tokens=limit)
+    thinking = body["generationConfig"]["thinkingConfig"]
+    assert thinking["thinkingBudget"] == budget
+    assert ("includeThoughts" in thinking) == (asked != "none" and budget > 0)
+    assert len(notes) == (note is not None)
+    assert (note or "") in "".join(notes)
 
 
 def test_settings() -> None:
