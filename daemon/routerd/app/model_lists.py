@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import anyio
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from routerd.app.providers import LiveProvider, build_providers
+from routerd.app.providers import LiveProvider, Wanted, build_providers
 from routerd.app.startup import Startup, prepare_transport
-from routerd.providers.base import ListedModel
+from routerd.providers.base import ListedModel, ListingAdapter
 from routerd.providers.transport import TransportError, read_content
 
 __all__ = ["ModelLists", "ask_for_lists"]
@@ -34,7 +34,7 @@ def ask_for_lists(startup: Startup, only: Iterable[str] = ()) -> ModelLists:
     """Ask all enabled providers at once, or some of them. Blocks."""
     transport = prepare_transport(startup)
     live = build_providers(
-        startup.providers,
+        {name: _where_listed(item) for name, item in startup.providers.items()},
         transport,
         connect_seconds=startup.settings.timeouts.connect,
         user_agent=startup.user_agent,
@@ -49,6 +49,14 @@ def ask_for_lists(startup: Startup, only: Iterable[str] = ()) -> ModelLists:
             await transport.aclose()
 
     return anyio.run(ask)
+
+
+def _where_listed(item: Wanted) -> Wanted:
+    """Return a provider as it is asked for its list alone."""
+    if not isinstance(item.adapter, ListingAdapter):
+        return item
+    address = item.adapter.list_address(item.entry.base_url)
+    return structs.replace(item, entry=structs.replace(item.entry, base_url=address))
 
 
 async def _ask_all(providers: Iterable[LiveProvider]) -> ModelLists:

@@ -23,6 +23,7 @@ from routerd.app.addresses import (
     vendor_at,
 )
 from routerd.app.keys import WantedKey, read_keys
+from routerd.app.model_names import check_names
 from routerd.errors import SettingsError
 from routerd.execute.target import Key, Target
 from routerd.models.directory import Directory
@@ -138,6 +139,7 @@ def wanted(
             continue
         entry = _join(name, table, directory, file)
         adapter = _adapter_of(entry, file)
+        check_names(entry, adapter, directory)
         if table.base_url is None and isinstance(adapter, RegionalAdapter):
             entry = _in_own_region(entry, adapter, environ, file)
         # Whatever the provider is called, it is this format that carries them or does not.

@@ -42,6 +42,9 @@ CODES: Final[dict[Code, str]] = {
     "not_listed": "the provider does not list it",
 }
 
+# What somebody tuned or deployed at Google, and what others publish there: no list has it.
+UNLISTED: Final = ("tunedModels/", "endpoints/", "publishers/")
+
 
 class Finding(Struct, frozen=True):
     """One thing to know: of which model or deployment, and what to do about it."""
@@ -89,9 +92,10 @@ def audit_lists(
     used = _used(directory)
     found = []
     for deployment in directory.deployments.values():
-        if deployment.provider in lists and not deployment.discovered:
-            listed = {_bare(item.id): item for item in lists[deployment.provider]}
-            item = listed.get(_bare(deployment.provider_model))
+        name = _bare(deployment.provider_model)
+        is_in_lists = not (deployment.discovered or name.startswith(UNLISTED))
+        if deployment.provider in lists and is_in_lists:
+            item = {_bare(item.id): item for item in lists[deployment.provider]}.get(name)
             finding = _of_list(deployment, item, day, days, used.get(deployment.model, ()))
             found += [finding] if finding is not None else []
     return _sorted(found)
@@ -244,8 +248,8 @@ def _of_list(
 
 
 def _bare(listed_id: str) -> str:
-    # Google lists `models/gemini-...`, and takes it without.
-    return listed_id.removeprefix("models/")
+    # Google lists these, and takes an id without.
+    return listed_id.removeprefix("models/").removeprefix("publishers/google/models/")
 
 
 def _day(text: str | None) -> date | None:

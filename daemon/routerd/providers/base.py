@@ -27,6 +27,8 @@ __all__ = [
     "EncodedRequest",
     "Headers",
     "ListedModel",
+    "ListingAdapter",
+    "NamingAdapter",
     "Outcome",
     "RegionalAdapter",
     "Repair",
@@ -194,8 +196,8 @@ class Wire(Protocol):
 class Adapter(Wire, Protocol):
     """One vendor's wire format.
 
-    A GET of `models_path` lists the provider's models; of `warm_path` it costs nothing, and as
-    little as can be comes back.
+    A GET of `models_path` lists the provider's models, at a `ListingAdapter` below another address;
+    of `warm_path` it costs nothing, and as little as can be comes back.
     """
 
     name: str
@@ -281,4 +283,22 @@ class RegionalAdapter(Protocol):
 
     def address_in(self, base_url: str, region: str | None) -> str:
         """Return the base address that serves a region."""
+        ...
+
+
+@runtime_checkable
+class ListingAdapter(Protocol):
+    """A wire format whose list of models may be elsewhere than what answers calls."""
+
+    def list_address(self, base_url: str) -> str:
+        """Return the base address that `models_path` is below."""
+        ...
+
+
+@runtime_checkable
+class NamingAdapter(Protocol):
+    """A wire format whose paths are made of the names of models, so that not any will do."""
+
+    def wrong_name(self, model_id: str) -> str | None:
+        """Return what was expected in place of a name that no model has; None for any other."""
         ...

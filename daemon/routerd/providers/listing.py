@@ -24,11 +24,14 @@ WINDOW_FIELDS: Final = (
     "max_input_length",
     "inputTokenLimit",
 )
+LIST_FIELDS: Final = ("data", "models", "publisherModels")
+# Of the Gemini API, and of Vertex.
+COLLECTIONS: Final = ("models/", "publishers/google/models/")
 END_FIELDS: Final = ("shutdown_date", "retires_at", "deprecation")
 
 
 def read_models(body: bytes) -> list[ListedModel]:
-    """Read `{"data": [...]}`, `{"models": [...]}` or a bare array; an empty list otherwise.
+    """Read an object's `data`, `models` or `publisherModels`, or a bare array; else an empty list.
 
     A server of one model says of that alone what it is: TEI.
     """
@@ -38,7 +41,9 @@ def read_models(body: bytes) -> list[ListedModel]:
         return []
     if isinstance(value, dict) and (alone := text_of(value.get("model_id"))) is not None:
         return [ListedModel(alone, _window(value), kind=_kind(value.get("model_type")))]
-    entries = value.get("data", value.get("models")) if isinstance(value, dict) else value
+    entries = value
+    if isinstance(value, dict):
+        entries = next((value[name] for name in LIST_FIELDS if name in value), None)
     if not isinstance(entries, list):
         return []
     return [
@@ -54,13 +59,16 @@ def read_models(body: bytes) -> list[ListedModel]:
 
 
 def _name(entry: dict[str, Any]) -> str | None:
-    """Return a model's id; Gemini has it in `name` under `models/`, Cohere beside `endpoints`."""
+    """Return a model's id; Google has it in `name` under a collection, Cohere by `endpoints`."""
     if (name := text_of(entry.get("id"))) is not None:
         return name
     named = text_of(entry.get("name"))
     if "endpoints" in entry:
         return named
-    return named.removeprefix("models/") if named and named.startswith("models/") else None
+    return next(
+        (named.removeprefix(above) for above in COLLECTIONS if named and named.startswith(above)),
+        None,
+    )
 
 
 def _kind(told: Any) -> Kind | None:

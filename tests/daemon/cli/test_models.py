@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -175,6 +176,39 @@ key_env = "A_KEY"
     assert "secret-key-of-a-test" not in told
     assert unknown == 2
     assert "'groq' is no enabled provider; enabled: openai, anthropic" in refused
+
+
+async def test_vertex_lists_its_models_in_no_project(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = ["gemini-3.8-flash"]
+    async with Simulator(vendors=["vertex"], models=models) as server:
+        deployment = """
+[deployments."vertex/{name}"]
+model = "{name}"
+provider = "vertex"
+provider_model = "publishers/google/models/{name}"
+"""
+        names = ("gemini-3.8-flash", "gemini-2.5-flash")
+        directory = "".join(deployment.format(name=name) for name in names)
+        await anyio.Path(tmp_path / "mine.toml").write_text(directory, encoding="utf-8")
+        command = [sys.executable, "-c", "print('ya29.a-token')"]
+        await anyio.Path(tmp_path / "routerd.toml").write_text(
+            f"""
+directory = ["mine.toml"]
+discovery.local_servers = false
+[providers.vertex]
+base_url = "{server.base_url}/vertex/v1/projects/p-1/locations/global"
+token_command = {json.dumps(command)}
+""",
+            encoding="utf-8",
+        )
+        words = ["models", "check", "--live", "--json", "--only=not_listed"]
+        words += ["--config", str(tmp_path / "routerd.toml")]
+        await anyio.to_thread.run_sync(partial(main, words))
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["asked"], answer["not_answered"]) == ({"vertex": 1}, {})
+    assert [item["subject"] for item in answer["findings"]] == ["vertex/gemini-2.5-flash"]
 
 
 def test_why_the_candidates_of_a_shortcut_stand_as_they_do(run: Run) -> None:

@@ -248,3 +248,24 @@ def test_google_lists_its_models_under_a_prefix() -> None:
         if item.provider == "gemini"
     ]
     assert audit_lists(PACKAGED, {"gemini": listed}, DAY) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "codes"),
+    [
+        ("gemini-3.8-flash", []),
+        ("models/gemini-3.8-flash", []),
+        ("publishers/google/models/gemini-3.8-flash", []),
+        ("gemini-9-nano", ["not_listed"]),
+        ("publishers/meta/models/llama", []),
+        ("tunedModels/mine", []),
+        ("endpoints/123", []),
+    ],
+)
+def test_no_list_of_googles_has_what_is_ones_own(
+    tmp_path: Path, name: str, codes: list[str]
+) -> None:
+    head = '[deployments."vertex/mine"]\nmodel = "gemini-3.8-flash"\nprovider = "vertex"\n'
+    directory = own(tmp_path, f'{head}provider_model = "{name}"\n')
+    findings = audit_lists(directory, {"vertex": [ListedModel("gemini-3.8-flash")]}, DAY)
+    assert [finding.code for finding in findings] == codes

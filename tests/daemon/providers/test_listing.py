@@ -28,6 +28,15 @@ OPENAI, ANTHROPIC = build_adapter("openai"), build_adapter("anthropic")
         ),
         ({"data": [{"id": "o", "max_model_len": True, "shutdown_date": []}]}, [ListedModel("o")]),
         ({"data": [{"id": ""}, {"id": 5}, {}, None, "x"]}, []),
+        (
+            {
+                "publisherModels": [
+                    {"name": "publishers/google/models/gemini-x", "versionId": "default"},
+                    {"name": "publishers/meta/models/llama-x"},
+                ]
+            },
+            [ListedModel("gemini-x")],
+        ),
         ({"data": None}, []),
         ({}, []),
         ("text", []),

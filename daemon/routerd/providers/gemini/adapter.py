@@ -22,7 +22,15 @@ from routerd.providers.gemini.decode import GenerateDecoder
 from routerd.providers.gemini.encode import encode_request
 from routerd.providers.gemini.failure import read_failure
 from routerd.providers.gemini.repairs import repair_request
-from routerd.providers.gemini.services import GEMINI, VERTEX, Service, address_in, is_region
+from routerd.providers.gemini.resources import wrong_name
+from routerd.providers.gemini.services import (
+    GEMINI,
+    VERTEX,
+    Service,
+    address_in,
+    is_region,
+    list_address,
+)
 from routerd.providers.usual import UsualAdapter
 
 __all__ = ["GeminiAdapter"]
@@ -67,9 +75,17 @@ class GeminiAdapter(UsualAdapter):
         """Return the base address that serves a region."""
         return address_in(base_url, region) if self.service is VERTEX else base_url
 
+    def list_address(self, base_url: str) -> str:
+        """Return the base address that `models_path` is below."""
+        return list_address(base_url) if self.service is VERTEX else base_url
+
+    def wrong_name(self, model_id: str) -> str | None:
+        """Return what was expected in place of a name that no model has; None for any other."""
+        return wrong_name(self.service, model_id)
+
     def encode(self, request: ChatRequest) -> EncodedRequest:
         """Write a chat request; CallRefused where leaving something out changes its meaning."""
-        return encode_request(request, self.service.models)
+        return encode_request(request, self.service)
 
     def repair(self, request: ChatRequest, failure: Failure) -> Repair | None:
         """Return what to send in place of a refused request; None where it stays refused."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import unquote
 
 import msgspec
 from msgspec import Struct
@@ -18,6 +18,8 @@ from routerd.domain import Part
 from routerd.errors import Failure
 from routerd.providers.base import AnswerDecoder, EncodedRequest, Outcome
 from routerd.providers.gemini.failure import read_failure, stream_failure
+from routerd.providers.gemini.resources import model_path
+from routerd.providers.gemini.services import GEMINI
 from routerd.providers.json_text import encode_json
 from routerd.providers.request import Notes
 from routerd.providers.search import (
@@ -84,8 +86,9 @@ class GeminiEmbedding:
     def encode(self, request: EmbedRequest) -> EncodedRequest:
         """Write a request."""
         notes = Notes()
-        model = request.model_id.removeprefix("models/")
-        shared: dict[str, Any] = {"model": f"models/{model}"}
+        path = model_path(GEMINI, request.model_id)
+        model = request.model_id.rpartition("/")[2]
+        shared: dict[str, Any] = {"model": unquote(path).removeprefix("/v1beta/")}
         before, task = task_of(model, request.purpose)
         if task is not None:
             shared["taskType"] = task
@@ -97,8 +100,8 @@ class GeminiEmbedding:
         requests = [
             {**shared, "content": {"parts": [{"text": before + text}]}} for text in request.inputs
         ]
-        path = f"/v1beta/models/{quote(model, safe='')}:batchEmbedContents"
-        return EncodedRequest(path, JSON_HEADERS, encode_json({"requests": requests}), list(notes))
+        body = encode_json({"requests": requests})
+        return EncodedRequest(f"{path}:batchEmbedContents", JSON_HEADERS, body, list(notes))
 
     def decoder(self, request: EmbedRequest) -> AnswerDecoder:
         """Return a fresh decoder for the answer to this request."""

@@ -8,7 +8,6 @@ bound on the output covers the thoughts too; the caller's own bound is never rai
 from __future__ import annotations
 
 from typing import Any, Final
-from urllib.parse import quote
 
 from routerd.providers.base import ChatRequest, EncodedRequest
 from routerd.providers.gemini.messages import (
@@ -16,7 +15,8 @@ from routerd.providers.gemini.messages import (
     encode_turns,
     split_pause,
 )
-from routerd.providers.gemini.services import GEMINI
+from routerd.providers.gemini.resources import model_path
+from routerd.providers.gemini.services import GEMINI, Service
 from routerd.providers.gemini.thinking import THINKING_TOKENS, Generation, generation_of
 from routerd.providers.json_text import encode_json
 from routerd.providers.request import (
@@ -51,15 +51,12 @@ TOOL_NAMES: Final = ToolNameRule(
 THINKING_SHARE: Final = 0.75
 
 
-def encode_request(request: ChatRequest, models: str = GEMINI.models) -> EncodedRequest:
-    """Write the request; CallRefused where the model cannot do what is asked.
-
-    `models` is the path that the models are below.
-    """
+def encode_request(request: ChatRequest, service: Service = GEMINI) -> EncodedRequest:
+    """Write the request; CallRefused where the model cannot do what is asked."""
     refuse_unsupported(request)
     notes = Notes()
     note_cache_marks(request.messages, notes)
-    generation = generation_of(request.model_id)
+    generation = generation_of(request.model_id, request.model)
     asked, continuation = split_pause(request.messages)
     system, messages = split_system(asked)
     turns = encode_turns(messages, generation, notes)
@@ -92,7 +89,7 @@ def encode_request(request: ChatRequest, models: str = GEMINI.models) -> Encoded
     if settings:
         body["generationConfig"] = settings
     return EncodedRequest(
-        path=_path(request, models),
+        path=_path(request, service),
         headers=[(b"content-type", b"application/json")],
         body=encode_json(body),
         notes=list(notes),
@@ -100,10 +97,9 @@ def encode_request(request: ChatRequest, models: str = GEMINI.models) -> Encoded
     )
 
 
-def _path(request: ChatRequest, models: str) -> str:
-    model = quote(request.model_id.removeprefix("models/"), safe="")
+def _path(request: ChatRequest, service: Service) -> str:
     method = "streamGenerateContent?alt=sse" if request.stream else "generateContent"
-    return f"{models}{model}:{method}"
+    return f"{model_path(service, request.model_id)}:{method}"
 
 
 def _add_sampling(settings: Json, request: ChatRequest, notes: Notes) -> None:

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from routerd.providers.gemini.finishes import NUMBERED, NUMBERED_BY_VERTEX
 
-__all__ = ["GEMINI", "SERVICES", "VERTEX", "Service", "address_in", "is_region"]
+__all__ = ["GEMINI", "SERVICES", "VERTEX", "Service", "address_in", "is_region", "list_address"]
 
 
 class Service(Struct, frozen=True, kw_only=True):
@@ -56,6 +56,7 @@ HOST: Final = re.compile(
     r"(?P<scheme>https?://)"
     r"(?:(?:[a-z0-9-]+-)?aiplatform\.googleapis\.com|aiplatform\.[a-z]+\.rep\.googleapis\.com)(?=/)"
 )
+PLACED: Final = re.compile(r"/v1(?:beta1)?(?:/projects/[^/?]+/locations/[^/?]+)?(?=$|\?)")
 LOCATION: Final = re.compile(r"/locations/[^/?]+")
 REGION: Final = re.compile(r"global|us|eu|[a-z]+-[a-z]+\d{1,2}")
 
@@ -79,3 +80,11 @@ def address_in(base_url: str, region: str | None) -> str:
         host = f"{'' if region == 'global' else f'{region}-'}aiplatform.googleapis.com"
     path = LOCATION.sub(f"/locations/{region}", base_url[found.end() :], count=1)
     return f"{found['scheme']}{host}{path}"
+
+
+def list_address(base_url: str) -> str:
+    """Return the base address that the list of Vertex's models is below: that of no project.
+
+    Only the beta has one, as the vendor's own clients know it (google-genai 3.6, gcloud).
+    """
+    return PLACED.sub("/v1beta1", base_url, count=1)

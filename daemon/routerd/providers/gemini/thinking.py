@@ -91,12 +91,15 @@ NEWEST: Final = Generation(
 MODEL_ID: Final = re.compile(r"gemini-(?P<major>\d+)(?:\.(?P<minor>\d+))?(?!\d)")
 
 
-def generation_of(model_id: str) -> Generation:
-    """Return the generation of a model."""
+def generation_of(model_id: str, model: str = "") -> Generation:
+    """Return the generation of a model.
+
+    Where the provider's id says nothing, as that of a tuned model, the directory's `model` does.
+    """
     name = model_id.lower()
     match = MODEL_ID.search(name)
     if match is None:
-        return NEWEST
+        return generation_of(model) if model else NEWEST
     version = (int(match["major"]), int(match["minor"] or 0))
     if version >= NEWEST.since:
         return NEWEST

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import quote
 
 import msgspec
 from msgspec import Struct
@@ -26,6 +25,7 @@ from routerd.providers.gemini.embed import (
     task_of,
 )
 from routerd.providers.gemini.failure import read_failure, stream_failure
+from routerd.providers.gemini.resources import model_path
 from routerd.providers.gemini.services import VERTEX
 from routerd.providers.json_text import encode_json
 from routerd.providers.request import Notes
@@ -83,7 +83,7 @@ class VertexEmbedding:
             told = {} if task is None else {"task_type": task}
             instances = [{"content": text, **told} for text in request.inputs]
             body = {"instances": instances, "parameters": parameters}
-        path = f"{VERTEX.models}{quote(model, safe='')}:{method}"
+        path = f"{model_path(VERTEX, request.model_id)}:{method}"
         return EncodedRequest(path, JSON_HEADERS, encode_json(body), list(notes))
 
     def decoder(self, request: EmbedRequest) -> AnswerDecoder:

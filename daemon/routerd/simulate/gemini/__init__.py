@@ -33,7 +33,7 @@ class Gemini(Vendor):
         Route(
             "POST",
             re.compile(
-                r"/v1(?:beta)?/models/(?P<model>[^/:]+):"
+                r"/v1(?:beta)?/(?:tunedM|m)odels/(?P<model>[^/:]+):"
                 r"(?P<method>generateContent|streamGenerateContent)"
             ),
             "call",

@@ -6,23 +6,28 @@ Sans-I/O. Any access token that looks like one of Google's is taken; who gave it
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from routerd.simulate.exchange import Asked, Refusal, Reply
-from routerd.simulate.gemini import Gemini
+from routerd.simulate.gemini import PAGE_LENGTH, Gemini
 from routerd.simulate.gemini.errors import error_body
 from routerd.simulate.gemini.reply import whole_body
 from routerd.simulate.gemini.search import search_body
-from routerd.simulate.vendor import RequestNames, Route
+from routerd.simulate.vendor import RequestNames, Route, page_length
 
 __all__ = ["Vertex"]
 
-PUBLISHER = (
-    r"/v1(?:beta1)?(?:/projects/(?P<project>[^/]+)/locations/(?P<location>[^/]+))?"
-    r"/publishers/google/models"
-)
+VERSION = r"/v1(?:beta1)?"
+PLACE = r"/projects/(?P<project>[^/]+)/locations/(?P<location>[^/]+)"
+PUBLISHED = rf"{VERSION}(?:{PLACE})?/publishers/[^/:]+/models/(?P<model>[^/:]+)"
+DEPLOYED = rf"{VERSION}{PLACE}/endpoints/(?P<model>[^/:]+)"
+METHODS = r":(?P<method>generateContent|streamGenerateContent)"
+VECTORS = r":(?P<search>embedContent|predict)"
+# Of no project, and listed by the beta alone.
+LISTED = "publishers/google/models"
 TOKEN = re.compile(r"Bearer ya29\.\S+")
 
 
@@ -31,20 +36,13 @@ class Vertex(Gemini):
 
     name = "vertex"
     routes = (
-        Route(
-            "POST",
-            re.compile(
-                PUBLISHER + r"/(?P<model>[^/:]+):(?P<method>generateContent|streamGenerateContent)"
-            ),
-            "call",
+        *(
+            Route("POST", re.compile(model + action), "call")
+            for model in (PUBLISHED, DEPLOYED)
+            for action in (METHODS, VECTORS)
         ),
-        Route(
-            "POST",
-            re.compile(PUBLISHER + r"/(?P<model>[^/:]+):(?P<search>embedContent|predict)"),
-            "call",
-        ),
-        Route("GET", re.compile(PUBLISHER), "models"),
-        Route("GET", re.compile(PUBLISHER + r"/(?P<model>[^/:]+)"), "model"),
+        Route("GET", re.compile(f"/v1beta1/{LISTED}"), "models"),
+        Route("GET", re.compile(rf"{VERSION}/{LISTED}/(?P<model>[^/:]+)"), "model"),
     )
 
     def authenticate(self, asked: Asked) -> None:
@@ -75,6 +73,15 @@ class Vertex(Gemini):
         if "error" in body:
             body["error"].setdefault("details", [])
         return msgspec.json.encode(body)
+
+    def models(self, models: Sequence[str], asked: Asked) -> bytes:
+        """Write the first page of what Google publishes."""
+        length = page_length(asked, "pageSize", PAGE_LENGTH)
+        return msgspec.json.encode({"publisherModels": [*map(self.listed, models[:length])]})
+
+    def listed(self, model: str) -> dict[str, Any]:
+        """Return an entry of the list of models, which says little."""
+        return {"name": f"{LISTED}/{model}", "versionId": "default", "launchStage": "GA"}
 
     def unknown_model(self, model: str) -> Refusal:
         """Say `NOT_FOUND`, in the words of this service."""

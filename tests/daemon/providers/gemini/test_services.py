@@ -34,6 +34,24 @@ def test_a_region_has_its_own_host_and_path(base: str, region: str, expected: st
     assert GeminiAdapter().address_in(base, region) == base
 
 
+@pytest.mark.parametrize(
+    ("base", "expected"),
+    [
+        (GLOBAL, "https://aiplatform.googleapis.com/v1beta1"),
+        (NEAR, "https://europe-west4-aiplatform.googleapis.com/v1beta1"),
+        ("https://aiplatform.googleapis.com/v1beta1", None),
+        (
+            "http://127.0.0.1:9/vertex/v1beta1/projects/p/locations/l?a=b",
+            "http://127.0.0.1:9/vertex/v1beta1?a=b",
+        ),
+        ("https://proxy.example/vertex", None),
+    ],
+)
+def test_the_list_of_vertex_is_that_of_no_project(base: str, expected: str | None) -> None:
+    assert VERTEX.list_address(base) == (expected or base)
+    assert GeminiAdapter().list_address(base) == base
+
+
 def test_models_of_vertex_are_those_of_a_publisher() -> None:
     encoded = VERTEX.encode(request("gemini-4-argon", stream=True))
     path = "/publishers/google/models/gemini-4-argon:streamGenerateContent?alt=sse"
