@@ -197,6 +197,17 @@ def reasoning_details(blocks: list[Block]) -> Json:
     return chat(blocks, reasoning_details=details)
 
 
+def signed_calls(blocks: list[Block]) -> Json:
+    """Write an answer of Gemini's in this format: a call has its signature beside it."""
+    answer = chat(blocks)
+    [choice] = answer["choices"]
+    uses = (block for block in blocks if isinstance(block, Use))
+    for call, use in zip(choice["message"].get("tool_calls", ()), uses, strict=True):
+        if use.signature:
+            call["extra_content"] = {"google": {"thought_signature": use.signature}}
+    return answer
+
+
 def thinking_parts(blocks: list[Block]) -> Json:
     content: list[Json] = []
     for block in blocks:
@@ -264,6 +275,7 @@ SPEAKERS = (
     Speaker("openai", "azure", "gpt-5.1", chat),
     Speaker("openai", "azure-deployments", "gpt-5.1", chat),
     Speaker("openai", "compatible", "some-model", reasoning_content),
+    Speaker("openai", "google", "gemini-3.8-flash", signed_calls, DATA),
     Speaker("openai", "vllm", "qwen-4", reasoning),
     Speaker("openai", "llamacpp", "qwen-4", reasoning_content),
     Speaker("openai", "ollama", "qwen-4", reasoning),
@@ -363,6 +375,7 @@ def signed_in(value: Any) -> Iterator[Json]:
             or "executableCode" in item
             or "codeExecutionResult" in item
             or "thoughtSignature" in item
+            or "thought_signature" in item
             or item.get("thought") is True
         ):
             yield item

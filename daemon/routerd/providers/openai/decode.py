@@ -22,6 +22,7 @@ from routerd.providers.base import Outcome
 from routerd.providers.body import BodyDecoder
 from routerd.providers.failure import FailureRules
 from routerd.providers.json_text import text_of
+from routerd.providers.openai.extras import EXTRA_NOTE, to_go_back
 from routerd.providers.openai.failure import is_output_limit, stream_failure
 from routerd.providers.openai.logprobs import read_logprobs
 from routerd.providers.openai.reasoning import ReasoningReader
@@ -49,8 +50,6 @@ FINISHES: Final[dict[str, FinishReason]] = {
 }
 # Of a usage: what says more than a sum does.
 COUNTS: Final = frozenset({"prompt_tokens", "completion_tokens", "input_tokens", "output_tokens"})
-# Gemini's, in this format: without it the next turn is refused by its newer models.
-EXTRA_NOTE: Final = "what came beside a tool call is not kept; the adapter gemini keeps it"
 # The kinds of a content part that may hold nothing at all.
 EMPTY: Final = ("text", "output_text", "refusal", None)
 UNSEEN: Final = object()
@@ -297,11 +296,18 @@ class ChatDecoder(BodyDecoder[Chunk]):
         parts.append(RefusalDelta(text))
 
     def _take_call(self, fragment: ToolCallFragment, parts: list[Part]) -> None:
-        if fragment.extra_content:
-            self._note(EXTRA_NOTE)
         if self._reasoning.is_open:
             self._reasoning.close(parts)
-        self._tool_calls.take(fragment, self.outcome.response_id or "", parts)
+        if not fragment.extra_content:
+            self._tool_calls.take(fragment, self.outcome.response_id or "", parts)
+            return
+        taken: list[Part] = []
+        self._tool_calls.take(fragment, self.outcome.response_id or "", taken)
+        if (kept := to_go_back(fragment, taken, self.vendor)) is not None:
+            self._end_reasoning(kept, parts)
+        else:
+            self._note(EXTRA_NOTE)
+        parts += taken
 
     def _take_content(self, content: Any, parts: list[Part]) -> None:
         """Read text, or Mistral's list of content parts."""

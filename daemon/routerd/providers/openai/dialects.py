@@ -77,6 +77,7 @@ class Dialect(Struct, frozen=True, kw_only=True):
 
     `reasoning_back` is the field of an assistant message that takes the model's own reasoning back;
     `reasoning_required` asks for it, be it empty, on every message that calls tools.
+    `extra_back` says that what came beside a tool call, as a signature, goes back with it.
     `reasoning_off` is sent in place of the effort `none`. `codes` adds to the known error codes,
     `patterns` to the known words of messages, in lower case.
     `base_path` is how a base address ends, for those who name a host alone; `path` is added to it,
@@ -105,6 +106,7 @@ class Dialect(Struct, frozen=True, kw_only=True):
     tool_ids: ToolIdRule = ToolIdRule(r"[!-~]{1,64}", "call_", 29)
     reasoning_back: Literal["reasoning_content", "reasoning_details", "thinking"] | None = None
     reasoning_required: bool = False
+    extra_back: bool = False
     reasoning_off: Mapping[str, Any] = {}
     strict_order: bool = False
     cache_marks: str | None = None
@@ -152,6 +154,8 @@ AZURE: Final = replace(
     OPENAI, name="azure", base_path="/openai/v1", key_header="api-key", cache_marks=None
 )
 
+COMPATIBLE: Final = Dialect(name="compatible", models=(ModelRule(efforts=NONE_TO_HIGH),))
+
 _ALL: Final = (
     OPENAI,
     AZURE,  # {resource}/openai/v1
@@ -162,7 +166,9 @@ _ALL: Final = (
         base_path="/openai",
         path="/deployments/{model}/chat/completions",
     ),
-    Dialect(name="compatible", models=(ModelRule(efforts=NONE_TO_HIGH),)),
+    COMPATIBLE,
+    # Gemini in this format: its newer models refuse calls of tools that come back unsigned.
+    replace(COMPATIBLE, name="google", base_path="/v1beta/openai", extra_back=True),
     Dialect(
         # The template of the model's prompt is what switches thinking off.
         name="vllm",

@@ -25,6 +25,7 @@ from routerd.providers.chat_shapes import (
 from routerd.providers.media_types import data_url, known_url
 from routerd.providers.openai.cache_marks import any_marked, keep_last_marks, marked
 from routerd.providers.openai.dialects import Dialect
+from routerd.providers.openai.extras import put_back
 from routerd.providers.request import (
     ANSWER_MARK_NOTE,
     MARKS_NOTE,
@@ -207,6 +208,8 @@ def _assistant(
 ) -> Json | None:
     text = "".join(part.text for part in parts if isinstance(part, Text))
     calls = called_tools(parts, dialect.tool_ids)
+    if dialect.extra_back:
+        parts = put_back(parts, calls, dialect.name)
     own = _own_reasoning(parts, dialect, notes)
     if not text and not calls:
         notes.add("an assistant message without text or tool calls was left out")

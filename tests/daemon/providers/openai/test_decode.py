@@ -910,7 +910,7 @@ def test_what_comes_beside_a_tool_call_is_noted() -> None:
     )
     assert [name for _, name, _ in calls_in(parts)] == ["f"]
     assert outcome.notes == [
-        "what came beside a tool call is not kept; the adapter gemini keeps it"
+        "what came beside a tool call is not kept; the dialect google keeps it"
     ]
 
 
