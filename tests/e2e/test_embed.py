@@ -316,6 +316,33 @@ async def test_another_deployment_of_the_same_model_takes_over(
         await anyio.to_thread.run_sync(daemon.kill)
 
 
+async def test_requests_are_as_large_as_whoever_is_asked_takes_them(
+    start: Start, searcher: Simulator, tmp_path: Path, prices: dict[str, Price]
+) -> None:
+    # OpenAI takes 2,048 texts at once, the second server 256.
+    texts = [f"text number {number}" for number in range(300)]
+    async with Simulator(vendors=["openai"], prices=prices) as other:
+        await anyio.Path(tmp_path / "mine.toml").write_text(
+            SECOND.format(url=f"{other.base_url}/openai/v1"), encoding="utf-8"
+        )
+        daemon = await start("openai", more=SECOND_PROVIDER, first=MINE)
+        async with daemon.client() as client:
+            found = await client.aembed(MODEL, texts)
+            assert [list(vector) for vector in found.vectors] == vectors(MODEL, texts)
+            assert (searcher.account.total.completed, other.account.total.completed) == (1, 0)
+            searcher.script.replace([Fault(kind="status", status=503)])
+            found = await client.aembed(MODEL, texts)
+            record = await explain(client, found.decision_id)
+        assert [list(vector) for vector in found.vectors] == vectors(MODEL, texts)
+        assert (found.deployment, found.missing) == (f"second/{MODEL}", [])
+        assert other.account.total.completed == 2
+        tried = [attempt.deployment.partition("/")[0] for attempt in record.attempts]
+        assert tried == ["openai", "openai", "second", "second"]
+        billed = sum(attempt.billed_nanodollars for attempt in other.account.attempts)
+        assert found.cost_nanodollars == billed == record.cost_nanodollars
+        await anyio.to_thread.run_sync(daemon.kill)
+
+
 @pytest.mark.parametrize(
     ("fault", "tried"),
     [

@@ -6,7 +6,7 @@ begun takes its share out of it in the same step, so that no other call gets in 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from routerd.budget.holds import Hold
 from routerd.domain import Attempt, Kind, Route
@@ -21,16 +21,14 @@ from routerd.providers.search import SearchLimits, SearchRequest, SearchWire
 
 __all__ = ["PieceAsking", "PiecePurse", "Reserve", "limits_of"]
 
-# Where no route has such a wire nothing will be sent.
+# Where a route has no such wire nothing will be sent.
 NO_LIMITS = SearchLimits(texts=1)
 
 
-def limits_of(
-    routes: Iterable[Route], targets: Mapping[str, Target], kind: Kind
-) -> list[SearchLimits]:
-    """Return how much each of the routes takes at once."""
-    wires = (targets[route.deployment].search.get(kind) for route in routes)
-    return [wire.limits for wire in wires if wire is not None] or [NO_LIMITS]
+def limits_of(route: Route, targets: Mapping[str, Target], kind: Kind) -> SearchLimits:
+    """Return how much a route takes at once."""
+    wire = targets[route.deployment].search.get(kind)
+    return NO_LIMITS if wire is None else wire.limits
 
 
 class _PieceWire:

@@ -1,8 +1,8 @@
 """A search cut into the requests it takes, and put together again.
 
 Rules of this file: pure. A piece holds texts that follow each other; all pieces together hold each
-text once, in the order of the call. What one request may hold is the least that any of the routes
-takes, so that a piece can go to any of them.
+text once, in the order of the call. They are as large as who is asked takes them; for a route that
+takes less a piece is cut again.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ __all__ = [
     "Piece",
     "asks_for_less",
     "cut",
+    "cut_again",
+    "fits",
     "halved",
     "joined_ranking",
     "moved",
@@ -82,11 +84,9 @@ class Piece(Struct, frozen=True):
         return RankRequest(model_id, search.query, search.documents, search.top, search.truncate)
 
 
-def cut(search: SearchRequested, limits: Iterable[SearchLimits]) -> list[Piece]:
-    """Cut a search into requests that are within all of these limits."""
-    limits = tuple(limits)
-    most_texts = min(item.texts for item in limits)
-    most_tokens = min((item.tokens for item in limits if item.tokens is not None), default=None)
+def cut(search: SearchRequested, limits: SearchLimits) -> list[Piece]:
+    """Cut a search into requests that are within these limits."""
+    most_texts, most_tokens = limits.texts, limits.tokens
     if isinstance(search, EmbedRequested):
         numbers = search.dimensions or USUAL_DIMENSIONS
         most_texts = min(most_texts, max(1, MOST_NUMBERS // numbers))
@@ -121,6 +121,19 @@ def _piece(search: SearchRequested, texts: Sequence[str], start: int, end: int) 
     return Piece(
         start, own, features.input_tokens, features.input_tokens_bound or 0, features.queries
     )
+
+
+def fits(piece: Piece, limits: SearchLimits) -> bool:
+    """Return whether a piece is within these limits as it is."""
+    return len(cut(piece.search, limits)) == 1
+
+
+def cut_again(piece: Piece, limits: SearchLimits) -> list[Piece]:
+    """Return what a piece is cut into where less is taken, each in its place in the call."""
+    return [
+        structs.replace(smaller, start=piece.start + smaller.start)
+        for smaller in cut(piece.search, limits)
+    ]
 
 
 def halved(piece: Piece) -> tuple[Piece, Piece]:

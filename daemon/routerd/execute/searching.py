@@ -4,7 +4,8 @@ Rules of this file: a piece is an `Execution` of its own, with the same retries,
 All pieces together are set aside before the first is sent, and with nothing awaited since the plan.
 Once one has failed for good no other is begun, but what was sent is waited for: it is paid for, and
 is given to the caller. Texts to embed that are too many at once for their provider are asked for in
-halves. Whatever a call gets is of one model: vectors and scores of two cannot be compared.
+halves, and a piece that only routes are left for which take less at once is cut by their limits.
+Whatever a call gets is of one model: vectors and scores of two cannot be compared.
 """
 
 from __future__ import annotations
@@ -18,13 +19,16 @@ import anyio
 from msgspec import Struct, structs
 
 from routerd.classify.search import kind_of
-from routerd.domain import Attempt, Call, Dropped, Kind, Part, Plan, Route, Usage
+from routerd.domain import Attempt, Call, Dropped, Part, Plan, Route, Usage
+from routerd.execute.alike import routes_alike, why_unlike
 from routerd.execute.delivery import Delivery
 from routerd.execute.piece import PieceAsking, PiecePurse, Reserve, limits_of
 from routerd.execute.pieces import (
     Piece,
     asks_for_less,
     cut,
+    cut_again,
+    fits,
     halved,
     joined_ranking,
     moved,
@@ -40,7 +44,7 @@ from routerd_proto.errors import ErrorInfo, error_info
 from routerd_proto.frames import CallOptions
 from routerd_proto.search import RankingAdded, RerankRequested, SearchRequested, VectorsAdded
 
-__all__ = ["Searching", "routes_alike", "why_unlike"]
+__all__ = ["Searching"]
 
 # More would only wait for each other at the provider, and take its rate limit at one go.
 AT_ONCE: Final = 8
@@ -108,6 +112,8 @@ class Searching:
         # By the first of their texts, in their order.
         self._pieces: dict[int, Piece] = {}
         self._halvings: dict[int, int] = {}
+        # The routes of what was cut again; those of the plan are everybody else's.
+        self._left: dict[int, tuple[Route, ...]] = {}
         self._waiting: deque[int] = deque()
         self._answers: dict[int, Part] = {}
         self._failed: dict[int, ErrorInfo] = {}
@@ -124,7 +130,7 @@ class Searching:
             if route not in routes
         ]
         plan = structs.replace(plan, routes=routes)
-        pieces = cut(self._search, limits_of(routes, targets, self._kind))
+        pieces = cut(self._search, limits_of(routes[0], targets, self._kind))
         self._pieces = {piece.start: piece for piece in pieces}
         self._waiting.extend(self._pieces)
         shares = {piece.start: part_of_route(routes[0], piece, pieces) for piece in pieces}
@@ -161,9 +167,8 @@ class Searching:
             start = self._waiting.popleft()
             piece = self._pieces[start]
             execution, inbox = self._begin(piece, reserve, place)
-            shares = tuple(
-                part_of_route(route, piece, self._pieces.values()) for route in plan.routes
-            )
+            fitting, others = self._routes_for(piece, plan.routes, targets)
+            shares = tuple(part_of_route(route, piece, self._pieces.values()) for route in fitting)
             try:
                 await execution.run(structs.replace(plan, routes=shares), targets)
             finally:
@@ -182,9 +187,29 @@ class Searching:
                 self._waiting.appendleft(start)
                 return
             elif self._can_be_halved(piece, error):
-                self._halve(piece, plan.routes[0], reserve)
+                self._halve(piece, fitting[0], reserve)
+            elif others and error.blame != "caller":
+                smaller = cut_again(piece, limits_of(others[0], targets, self._kind))
+                self._left.update((item.start, others) for item in smaller)
+                self._put_in_place(smaller, others[0], reserve)
             else:
                 self._failed[start] = error
+
+    def _routes_for(
+        self, piece: Piece, routes: tuple[Route, ...], targets: Mapping[str, Target]
+    ) -> tuple[tuple[Route, ...], tuple[Route, ...]]:
+        """Return the routes that take a piece as it is, and those that take less at once."""
+        routes = self._left.get(piece.start, routes)
+        # It was cut by the first one's.
+        known = {limits_of(routes[0], targets, self._kind): True}
+        fitting: list[Route] = []
+        others: list[Route] = []
+        for route in routes:
+            limits = limits_of(route, targets, self._kind)
+            if limits not in known:
+                known[limits] = fits(piece, limits)
+            (fitting if known[limits] else others).append(route)
+        return tuple(fitting), tuple(others)
 
     def _can_be_halved(self, piece: Piece, error: ErrorInfo) -> bool:
         return (
@@ -195,15 +220,21 @@ class Searching:
         )
 
     def _halve(self, piece: Piece, first: Route, reserve: Reserve) -> None:
-        """Put the halves of a piece in its place, as what is asked for next."""
+        """Put the halves of a piece in its place."""
         halves = halved(piece)
         times = self._halvings.get(piece.start, 0) + 1
-        self._pieces.update((half.start, half) for half in halves)
-        self._pieces = dict(sorted(self._pieces.items()))
         self._halvings.update((half.start, times) for half in halves)
-        self._waiting.extendleft(half.start for half in reversed(halves))
+        if (left := self._left.get(piece.start)) is not None:
+            self._left.update((half.start, left) for half in halves)
+        self._put_in_place(halves, first, reserve)
+
+    def _put_in_place(self, smaller: Sequence[Piece], first: Route, reserve: Reserve) -> None:
+        """Put what a piece was cut into in its place, as what is asked for next."""
+        self._pieces.update((item.start, item) for item in smaller)
+        self._pieces = dict(sorted(self._pieces.items()))
+        self._waiting.extendleft(item.start for item in reversed(smaller))
         whole = self._pieces.values()
-        reserve.add({half.start: part_of_route(first, half, whole) for half in halves})
+        reserve.add({item.start: part_of_route(first, item, whole) for item in smaller})
 
     def _begin(
         self, piece: Piece, reserve: Reserve, place: Place | None
@@ -316,51 +347,6 @@ class Searching:
             else:
                 spans.append((start, end))
         return spans
-
-
-def routes_alike(
-    search: SearchRequested,
-    routes: tuple[Route, ...],
-    targets: Mapping[str, Target],
-    kind: Kind,
-) -> tuple[Route, ...]:
-    """Return the routes that may serve: those whose vectors or scores go with the first's.
-
-    Scores are put together of one model by one wire: some servers give probabilities where others
-    of the same model give logits. Vectors differ where one is told what they are for.
-    """
-    model, served = routes[0].model, targets[routes[0].deployment]
-    if isinstance(search, RerankRequested):
-        if len(cut(search, limits_of(routes, targets, kind))) == 1:
-            return routes
-        return tuple(
-            route
-            for route in routes
-            if (route.model, targets[route.deployment].wire) == (model, served.wire)
-        )
-    told = _tells_purpose(served)
-    return tuple(route for route in routes if _tells_purpose(targets[route.deployment]) is told)
-
-
-def why_unlike(route: Route, first: Route, targets: Mapping[str, Target], kind: Kind) -> Dropped:
-    """Return why a route may not stand in for the first, for who asks why it was not tried."""
-    if kind == "embedding":
-        told, other = first, route
-        if _tells_purpose(targets[route.deployment]):
-            told, other = route, first
-        why = f"{told.deployment} is told what vectors are for, {other.deployment} is not"
-        return Dropped(route.deployment, "other_vectors", why)
-    if route.model != first.model:
-        own, others = route.model, first.model
-    else:
-        own, others = (f"the wire {targets[one.deployment].wire}" for one in (route, first))
-    why = f"it has scores of {own}, and the ranking, in more than one request, those of {others}"
-    return Dropped(route.deployment, "other_scores", why)
-
-
-def _tells_purpose(target: Target) -> bool:
-    wire = target.search.get("embedding")
-    return wire is not None and wire.limits.tells_purpose
 
 
 def _beside(place: Place | None) -> Place | None:

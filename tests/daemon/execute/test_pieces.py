@@ -20,6 +20,8 @@ from routerd.execute.pieces import (
     Piece,
     asks_for_less,
     cut,
+    cut_again,
+    fits,
     halved,
     joined_ranking,
     moved,
@@ -35,11 +37,7 @@ from routerd_proto.search import (
 )
 
 TEXTS = st.lists(st.text(min_size=1, max_size=40), min_size=1, max_size=60)
-LIMITS = st.lists(
-    st.builds(SearchLimits, st.integers(1, 30), st.none() | st.integers(1, 400)),
-    min_size=1,
-    max_size=3,
-)
+LIMITS = st.builds(SearchLimits, st.integers(1, 30), st.none() | st.integers(1, 400))
 
 
 def embed(texts: list[str], dimensions: int | None = None) -> EmbedRequested:
@@ -56,28 +54,41 @@ def texts_in(piece: Piece) -> list[str]:
 
 
 @given(texts=TEXTS, limits=LIMITS, is_embedding=st.booleans())
-@example(texts=["x"] * 30, limits=[SearchLimits(1)], is_embedding=True)
+@example(texts=["x"] * 30, limits=SearchLimits(1), is_embedding=True)
 def test_every_text_is_in_one_piece_and_in_its_place(
-    texts: list[str], limits: list[SearchLimits], *, is_embedding: bool
+    texts: list[str], limits: SearchLimits, *, is_embedding: bool
 ) -> None:
     pieces = cut(embed(texts) if is_embedding else rerank(texts), limits)
     assert [text for piece in pieces for text in texts_in(piece)] == texts
     start = 0
     for piece in pieces:
         assert piece.start == start
-        assert 1 <= piece.texts <= min(item.texts for item in limits)
+        assert 1 <= piece.texts <= limits.texts
         start += piece.texts
     before = 0 if is_embedding else tokens_of_text("a query")
     for piece in pieces:
         tokens = sum(before + tokens_of_text(text) for text in texts_in(piece))
         # One text that is too long by itself is the provider's to refuse.
-        assert piece.texts == 1 or all(
-            item.tokens is None or tokens <= item.tokens for item in limits
-        )
+        assert piece.texts == 1 or limits.tokens is None or tokens <= limits.tokens
+        assert fits(piece, limits)
+
+
+@given(texts=TEXTS, limits=LIMITS, less=LIMITS, is_embedding=st.booleans())
+def test_a_piece_is_cut_again_where_less_is_taken(
+    texts: list[str], limits: SearchLimits, less: SearchLimits, *, is_embedding: bool
+) -> None:
+    pieces = cut(embed(texts) if is_embedding else rerank(texts), limits)
+    smaller = [item for piece in pieces for item in cut_again(piece, less)]
+    assert [text for piece in smaller for text in texts_in(piece)] == texts
+    start = 0
+    for piece in smaller:
+        assert piece.start == start
+        assert fits(piece, less)
+        start += piece.texts
 
 
 @given(texts=TEXTS, limits=LIMITS)
-def test_halves_are_the_whole_in_its_place(texts: list[str], limits: list[SearchLimits]) -> None:
+def test_halves_are_the_whole_in_its_place(texts: list[str], limits: SearchLimits) -> None:
     for piece in cut(embed(texts), limits):
         if piece.texts > 1:
             first, second = halved(piece)
@@ -122,14 +133,14 @@ def test_what_less_would_not_help(message: str) -> None:
 # Of each, one byte in the worst vocabulary is a token, or nearly.
 @pytest.mark.parametrize("text", ["1 2 " * 500, "\u12a0\u121b " * 300, "\x00\x01" * 900])
 def test_texts_of_many_tokens_stay_below_a_providers_limit(text: str) -> None:
-    pieces = cut(embed([text] * 1_000), [SearchLimits(2048, 300_000)])
+    pieces = cut(embed([text] * 1_000), SearchLimits(2048, 300_000))
     assert len(pieces) > 1
     assert max(len(text.encode()) * piece.texts for piece in pieces) <= 300_000
 
 
 @given(texts=TEXTS, limits=LIMITS, is_embedding=st.booleans(), bound=st.integers(0, 10**9))
 def test_the_shares_of_all_pieces_are_the_whole_bound(
-    texts: list[str], limits: list[SearchLimits], bound: int, *, is_embedding: bool
+    texts: list[str], limits: SearchLimits, bound: int, *, is_embedding: bool
 ) -> None:
     search = embed(texts) if is_embedding else rerank(texts)
     pieces = cut(search, limits)
@@ -173,7 +184,7 @@ def test_no_frame_is_large_however_many_vectors_there_are() -> None:
 
 
 def test_long_vectors_are_asked_for_in_smaller_pieces() -> None:
-    limits = [SearchLimits(10_000)]
+    limits = SearchLimits(10_000)
     for dimensions in (256, 3072, None):
         pieces = cut(embed(["x"] * 3000, dimensions), limits)
         most = max(piece.texts for piece in pieces)
@@ -182,7 +193,7 @@ def test_long_vectors_are_asked_for_in_smaller_pieces() -> None:
 
 
 def test_documents_are_cut_where_a_query_ends() -> None:
-    pieces = cut(rerank(["x"] * 1234), [SearchLimits(555)])
+    pieces = cut(rerank(["x"] * 1234), SearchLimits(555))
     assert [piece.texts for piece in pieces] == [500, 500, 234]
     assert [piece.queries for piece in pieces] == [5, 5, 3]
 
@@ -206,7 +217,7 @@ def test_an_order_of_pieces_is_the_order_of_the_whole(
 
 
 def test_a_ranking_is_asked_for_by_its_query() -> None:
-    [piece] = cut(rerank(["x"]), [SearchLimits(10)])
+    [piece] = cut(rerank(["x"]), SearchLimits(10))
     assert piece.request("m", "m-1") == RankRequest("m", "a query", ["x"])
 
 
@@ -214,5 +225,5 @@ def test_a_ranking_is_asked_for_by_its_query() -> None:
 def test_a_ranking_is_cut_by_the_hundred_only_where_hundreds_are_taken(
     texts: int, pieces: list[int]
 ) -> None:
-    found = cut(rerank(["x"] * 50), [SearchLimits(texts)])
+    found = cut(rerank(["x"] * 50), SearchLimits(texts))
     assert [piece.texts for piece in found] == pieces

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from routerd.domain import Dropped, Route
-from routerd.execute.searching import routes_alike, why_unlike
+from routerd.execute.alike import routes_alike, why_unlike
 from routerd.providers.registry import search_wires
 from routerd_proto.search import EmbedRequested, RerankRequested
 

@@ -34,13 +34,13 @@ def test_no_vendor_is_sent_more_at_once_than_it_takes(
     wire: Mapping[Kind, SearchWire], most: int
 ) -> None:
     limits = wire["embedding"].limits
-    pieces = cut(embed(["x"] * (2 * most + 1)), [limits])
+    pieces = cut(embed(["x"] * (2 * most + 1)), limits)
     assert [piece.texts for piece in pieces] == [most, most, 1]
     requests = [piece.request("text-embedding-3-small", "m") for piece in pieces]
     sent = [wire["embedding"].encode(request).body for request in requests]
     assert [body.count(b'"x"') for body in sent] == [most, most, 1]
     if limits.tokens is not None:
         text = "a word " * 500
-        pieces = cut(embed([text] * 2_000), [limits])
+        pieces = cut(embed([text] * 2_000), limits)
         assert max(tokens_of_text(text) * piece.texts for piece in pieces) <= limits.tokens
         assert max(piece.texts for piece in pieces) < min(most, 1_000)
