@@ -338,7 +338,7 @@ async def test_requests_are_as_large_as_whoever_is_asked_takes_them(
         assert other.account.total.completed == 2
         tried = [attempt.deployment.partition("/")[0] for attempt in record.attempts]
         assert tried == ["openai", "openai", "second", "second"]
-        billed = sum(attempt.billed_nanodollars for attempt in other.account.attempts)
+        billed = sum(attempt.billed_nanodollars or 0 for attempt in other.account.attempts)
         assert found.cost_nanodollars == billed == record.cost_nanodollars
         await anyio.to_thread.run_sync(daemon.kill)
 
