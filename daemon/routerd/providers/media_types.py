@@ -11,9 +11,19 @@ from typing import Final
 
 from routerd.providers.request import base64_text
 
-__all__ = ["data_url", "known_type", "known_url", "plain_type"]
+__all__ = ["ENDINGS", "OFFICE", "data_url", "file_name", "known_type", "known_url", "plain_type"]
 
 PREFIX: Final = "data:"
+# How the names of documents end that are no plain text.
+OFFICE: Final = {
+    "application/msword": "doc",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
+    "application/vnd.ms-excel": "xls",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
+    "application/vnd.ms-powerpoint": "ppt",
+    "application/vnd.openxmlformats-officedocument.presentationml.presentation": "pptx",
+}
+ENDINGS: Final = {"application/pdf": "pdf", **OFFICE}
 
 
 def known_type(media_type: str) -> str:
@@ -40,3 +50,12 @@ def known_url(url: str) -> str:
     head = url[start:end]
     known = known_type(head)
     return url if known == head else f"{PREFIX}{known}{url[end:]}"
+
+
+def file_name(title: str | None, url: str) -> str:
+    """Return what to call the document of a data URL; servers read its kind from how that ends."""
+    ending = ENDINGS.get(plain_type(url[len(PREFIX) :].partition(",")[0]))
+    name = title or "document"
+    if ending is None or name.lower().endswith(f".{ending}"):
+        return name
+    return f"{name}.{ending}"

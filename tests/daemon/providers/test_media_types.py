@@ -6,7 +6,7 @@ import pytest
 
 from routerd.domain import Capabilities
 from routerd.providers.base import ChatRequest
-from routerd.providers.media_types import known_type, known_url, plain_type
+from routerd.providers.media_types import file_name, known_type, known_url, plain_type
 from routerd.providers.registry import build_adapter
 from routerd_proto.content import Document, Image, Message, Text, ToolCall, ToolResult
 from routerd_proto.frames import CallOptions
@@ -76,3 +76,19 @@ def test_nothing_else_is_renamed() -> None:
     assert plain_type(" Image/JPG ; q=1") == "image/jpeg"
     for url in ("https://files.example/image/jpg", "data:image/png;base64,/jpg", "data:image/jpg"):
         assert known_url(url) == url
+
+
+@pytest.mark.parametrize(
+    ("title", "url", "name"),
+    [
+        (None, "data:application/pdf;base64,AA==", "document.pdf"),
+        ("Report", "data:application/pdf;base64,AA==", "Report.pdf"),
+        ("Report.PDF", "data:application/pdf;base64,AA==", "Report.PDF"),
+        (None, "data:application/vnd.ms-excel;base64,AA==", "document.xls"),
+        ("v1.2", "data:Application/MSWord;x=y;base64,AA==", "v1.2.doc"),
+        ("a.b", "data:application/x-unknown;base64,AA==", "a.b"),
+        (None, "data:application/x-unknown;base64,AA==", "document"),
+    ],
+)
+def test_a_document_is_named_as_its_type_wants_it(title: str | None, url: str, name: str) -> None:
+    assert file_name(title, url) == name

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from routerd.providers.chat_shapes import text_document, titled_text
 from routerd.providers.gemini.thinking import Generation
 from routerd.providers.gemini.wire import OWN_PARTS
-from routerd.providers.media_types import known_type
+from routerd.providers.media_types import OFFICE, known_type, plain_type
 from routerd.providers.request import Notes, arguments_object, base64_text, parts_of, refusal
 from routerd_proto.content import (
     Content,
@@ -140,10 +140,10 @@ class TurnWriter:
                     parts.append(self._call(part, signatures.get(part.id)))
                 case ToolResult():
                     parts += self._result(part)
-                case Image() | Document() if role == "user":
-                    parts.append(
-                        _image(part) if isinstance(part, Image) else _document(part, self._notes)
-                    )
+                case Image() if role == "user":
+                    parts.append(_image(part, self._notes))
+                case Document() if role == "user":
+                    parts.append(_document(part, self._notes))
                 case _:
                     raise refusal(
                         f"a message of the {role} cannot hold {type(part).__name__}",
@@ -202,7 +202,7 @@ class TurnWriter:
         text: Any = result.content
         images: list[Json] = []
         if not isinstance(text, str):
-            images = [_image(part) for part in text if isinstance(part, Image)]
+            images = [_image(part, self._notes) for part in text if isinstance(part, Image)]
             text = "\n".join(part.text for part in text if isinstance(part, Text))
         response: Json = {
             "id": result.call_id,
@@ -223,8 +223,8 @@ def _sign_first_call(parts: list[Json], notes: Notes) -> None:
         notes.add("a tool call without a signature was sent with the provider's stand-in for one")
 
 
-def _image(image: Image) -> Json:
-    return _media(image.url, image.data, image.media_type, "image/png")
+def _image(image: Image, notes: Notes) -> Json:
+    return _media(image.url, image.data, image.media_type, "image/png", notes)
 
 
 def _document(document: Document, notes: Notes) -> Json:
@@ -232,10 +232,16 @@ def _document(document: Document, notes: Notes) -> Json:
         return {"text": titled_text(document, text, notes)}
     if document.title is not None:
         notes.add(TITLE_NOTE)
-    return _media(document.url, document.data, document.media_type, "application/pdf")
+    sent = _media(document.url, document.data, document.media_type, "application/pdf", notes)
+    told = next(iter(sent.values()))["mimeType"]
+    if plain_type(told) in OFFICE:
+        raise refusal(f"this provider takes no documents of type {told}", param="messages")
+    return sent
 
 
-def _media(url: str | None, data: bytes | None, media_type: str | None, usual: str) -> Json:
+def _media(
+    url: str | None, data: bytes | None, media_type: str | None, usual: str, notes: Notes
+) -> Json:
     """Write where a picture or document comes from; a data URL is taken apart."""
     known = known_type(media_type or usual)
     if url is None:
@@ -250,5 +256,7 @@ def _media(url: str | None, data: bytes | None, media_type: str | None, usual: s
         ending = urlsplit(url).path.rpartition(".")[2].lower()
     except ValueError:
         ending = ""
+    if not media_type and ending not in MEDIA_TYPES:
+        notes.add(f"what an address leads to was said to be {usual}: it names no type")
     told = known if media_type else MEDIA_TYPES.get(ending, usual)
     return {"fileData": {"mimeType": told, "fileUri": url}}

@@ -22,7 +22,7 @@ from routerd.providers.chat_shapes import (
     text_document,
     titled_text,
 )
-from routerd.providers.media_types import data_url, known_url
+from routerd.providers.media_types import data_url, file_name, known_url
 from routerd.providers.openai.cache_marks import any_marked, keep_last_marks, marked
 from routerd.providers.openai.dialects import Dialect
 from routerd.providers.openai.extras import put_back
@@ -165,7 +165,7 @@ def _document(document: Document, dialect: Dialect, notes: Notes) -> Json:
     if url is not None and url.startswith("data:") and dialect.documents == "file":
         return {
             "type": "file",
-            "file": {"file_data": url, "filename": document.title or "document.pdf"},
+            "file": {"file_data": url, "filename": file_name(document.title, url)},
         }
     raise refusal(
         "this provider takes no document by URL"

@@ -26,6 +26,7 @@ ADAPTER = GeminiAdapter()
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 TOOL = Tool("weather", "The weather.", SCHEMA)
 NEW, OLD = "gemini-3.8-flash", "gemini-2.5-flash"
+DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 LITE, PRO = "gemini-2.5-flash-lite", "gemini-2.5-pro"
 
 
@@ -88,6 +89,29 @@ def test_pictures_and_documents() -> None:
         {"text": "Notes\n\nwords"},
     ]
     assert notes == ["a text document was sent as plain text"]
+
+
+def test_a_picture_whose_address_names_no_type_is_noted() -> None:
+    body, notes = sent(messages=[Message("user", [Image(url="https://example.org/picture")])])
+    [part] = body["contents"][0]["parts"]
+    assert part["fileData"]["mimeType"] == "image/png"
+    assert notes == ["what an address leads to was said to be image/png: it names no type"]
+    told = Image(url="https://example.org/picture", media_type="image/webp")
+    assert sent(messages=[Message("user", [told])])[1] == []
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        Document(data=b"PK", media_type=DOCX),
+        Document(url="https://example.org/a", media_type=DOCX.upper()),
+        Document(url=f"data:{DOCX};base64,UEs="),
+    ],
+)
+def test_documents_of_an_office_are_refused(document: Document) -> None:
+    with pytest.raises(CallRefused) as refused:
+        sent(messages=[Message("user", [document])])
+    assert "takes no documents of type" in refused.value.info.message
 
 
 @pytest.mark.parametrize(

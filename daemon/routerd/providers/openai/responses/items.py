@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from routerd.providers.base import ChatRequest
 from routerd.providers.chat_shapes import ERROR_NOTE, image_part, text_document, titled_text
-from routerd.providers.media_types import data_url, known_url
+from routerd.providers.media_types import data_url, file_name, known_url
 from routerd.providers.openai.cache_marks import keep_last_marks, marked
 from routerd.providers.openai.responses.dialects import ResponsesDialect
 from routerd.providers.request import (
@@ -132,7 +132,7 @@ class ItemWriter:
         elif url is not None:
             url = known_url(url)
         if takes is not None and url is not None and url.startswith("data:"):
-            name = document.title or "document.pdf"
+            name = file_name(document.title, url)
             return {"type": "input_file", "file_data": url, "filename": name}
         if takes == "url" and url is not None:
             return {"type": "input_file", "file_url": url}

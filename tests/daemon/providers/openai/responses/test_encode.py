@@ -132,7 +132,7 @@ def test_pictures_and_documents() -> None:
     assert sent[0]["content"] == [
         {"type": "input_image", "image_url": "https://example.org/a.png", "detail": "low"},
         {"type": "input_image", "image_url": PIXEL_URL, "detail": "auto"},
-        {"type": "input_file", "file_data": pdf, "filename": "Report"},
+        {"type": "input_file", "file_data": pdf, "filename": "Report.pdf"},
         {"type": "input_file", "file_url": "https://example.org/a.pdf"},
         {"type": "input_file", "file_data": pdf, "filename": "document.pdf"},
         {"type": "input_text", "text": "Notes\n\nplain"},
