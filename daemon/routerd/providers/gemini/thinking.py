@@ -67,6 +67,16 @@ GENERATIONS: Final = (
         schema_with_tools=True,
         result_images=True,
     ),
+    # These refuse `minimal`, which the generation took before.
+    Generation(
+        pattern="-flash",
+        since=(3, 7),
+        style="level",
+        efforts=("low", "medium", "high"),
+        signs=True,
+        schema_with_tools=True,
+        result_images=True,
+    ),
     Generation(
         since=(3, 0),
         style="level",

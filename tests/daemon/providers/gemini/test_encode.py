@@ -185,7 +185,9 @@ def test_a_result_without_its_call_is_refused() -> None:
     ("model", "asked", "thinking"),
     [
         (NEW, "high", {"thinkingLevel": "HIGH", "includeThoughts": True}),
-        (NEW, "none", {"thinkingLevel": "MINIMAL"}),
+        (NEW, "none", {"thinkingLevel": "LOW"}),
+        ("gemini-3.7-flash", "minimal", {"thinkingLevel": "LOW", "includeThoughts": True}),
+        ("gemini-3.5-flash", "none", {"thinkingLevel": "MINIMAL"}),
         ("gemini-4-argon", "max", {"thinkingLevel": "XHIGH", "includeThoughts": True}),
         (OLD, "low", {"thinkingBudget": 4096, "includeThoughts": True}),
         (OLD, "none", {"thinkingBudget": 0}),

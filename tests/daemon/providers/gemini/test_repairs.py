@@ -1,4 +1,4 @@
-"""A request that was refused for a signature, judged by what is sent in its place."""
+"""A request that was refused for a signature or a level, judged by what is sent in its place."""
 
 from __future__ import annotations
 
@@ -68,6 +68,35 @@ def test_other_refusals_stay() -> None:
     assert refused(chat, "Please use a valid role: user, model.") is None
     assert refused(chat, MISSING, status=500) is None
     assert refused(request("gemini-3.8-flash"), MISSING) is None
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "level", "sent_as"),
+    [
+        ("gemini-3.5-flash", "none", "MINIMAL", "LOW"),
+        ("gemini-flash-latest", "minimal", "MINIMAL", "LOW"),
+        ("gemini-3.1-pro-preview", "medium", "MEDIUM", "LOW"),
+        ("gemini-4-argon", "max", "XHIGH", "HIGH"),
+    ],
+)
+def test_a_level_that_the_model_lacks_becomes_the_next(
+    model: str, asked: Any, level: str, sent_as: str
+) -> None:
+    def level_in(chat: Any) -> Any:
+        return json.loads(ADAPTER.encode(chat).body)["generationConfig"]["thinkingConfig"]
+
+    message = (
+        f"Thinking level {level} is not supported for this model. "
+        "Please retry with other thinking level."
+    )
+    chat = request(model, reasoning=asked)
+    assert level_in(chat)["thinkingLevel"] == level
+    repair = refused(chat, message)
+    assert level_in(repair.request)["thinkingLevel"] == sent_as
+    assert f"reasoning {asked} was sent as {sent_as.lower()}" in repair.note
+    # What the caller did not ask for stands in `raw`, which is the caller's own.
+    assert refused(request(model), message) is None
+    assert refused(chat, message.replace(level, sent_as)) is None
 
 
 def test_a_prompt_too_long_for_vertex_is_context_length() -> None:
