@@ -217,6 +217,8 @@ class GenerateDecoder(BodyDecoder[Answer]):
             return
         name, growing = text_of(call.get("name")), self._growing
         is_new = growing is None or name is not None
+        if is_new and self._tools and not call and signature is None:
+            return  # the end of a call that was over
         if is_new:
             self._end_call(parts)
             self._end_open({}, parts)

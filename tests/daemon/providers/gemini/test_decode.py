@@ -410,6 +410,17 @@ def test_arguments_that_come_piece_by_piece_are_put_together() -> None:
         assert decode(ADAPTER, [body[:cut], body[cut:]]) == (parts, outcome)
 
 
+# Recorded at Vertex either way: the last piece says that nothing follows, or an empty call does.
+@pytest.mark.parametrize("ends", [[], [growing(more=False)], [growing(more=False)] * 2])
+def test_a_call_that_is_over_may_be_ended_again(ends: list[Any]) -> None:
+    first = chunk({"functionCall": {"name": "book", "willContinue": True}})
+    last = growing(piece("$.price", numberValue=0.3), more=False)
+    body = events(first, last, *ends, STREAMED[-1])
+    parts, outcome = decode(ADAPTER, [body])
+    assert [(name, given) for _, name, given in calls_in(parts)] == [("book", '{"price":0.3}')]
+    assert (outcome.finish, outcome.malformed_events) == ("tool_calls", 0)
+
+
 def test_a_call_that_never_ends_keeps_what_came_of_it() -> None:
     parts, outcome = decode(ADAPTER, [events(*STREAMED[:3], STREAMED[-1])])
     assert [json.loads(given) for _, _, given in calls_in(parts)] == [{"city": "New Delhi"}]
