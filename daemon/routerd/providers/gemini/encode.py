@@ -79,13 +79,7 @@ def encode_request(request: ChatRequest, service: Service = GEMINI) -> EncodedRe
         if request.options.logprobs:
             settings["logprobs"] = request.options.logprobs
     if request.options.output_schema is not None:
-        if "tools" in body and not generation.schema_with_tools:
-            raise refusal(
-                f"the model {request.model_id} cannot answer by a JSON schema and call tools",
-                param="options.output_schema",
-            )
-        settings["responseMimeType"] = "application/json"
-        settings["responseJsonSchema"] = request.options.output_schema
+        _add_schema(settings, body, request, generation, notes)
     if settings:
         body["generationConfig"] = settings
     return EncodedRequest(
@@ -167,6 +161,23 @@ def _budget(asked: ReasoningEffort, limit: int | None, generation: Generation, n
             "for more"
         )
     return budget
+
+
+def _add_schema(
+    settings: Json, body: Json, request: ChatRequest, generation: Generation, notes: Notes
+) -> None:
+    calling = body.get("toolConfig", {}).get("functionCallingConfig", {})
+    if calling.get("mode") == "ANY":
+        # The two together are refused, and there will be no text for a schema to hold for.
+        notes.add("output_schema was left out: the answer is a tool call, and takes none here")
+        return
+    if "tools" in body and not generation.schema_with_tools:
+        raise refusal(
+            f"the model {request.model_id} cannot answer by a JSON schema and call tools",
+            param="options.output_schema",
+        )
+    settings["responseMimeType"] = "application/json"
+    settings["responseJsonSchema"] = request.options.output_schema
 
 
 def _add_tools(body: Json, request: ChatRequest, notes: Notes) -> None:

@@ -256,6 +256,22 @@ def test_a_schema_and_tools_are_refused_where_they_do_not_go_together() -> None:
         sent(OLD, output_schema=SCHEMA, tools=[TOOL])
 
 
+# Recorded: a forced call beside the media type of JSON is refused as unsupported.
+@pytest.mark.parametrize("choice", ["required", ToolName("weather")])
+@pytest.mark.parametrize("model", [NEW, OLD])
+def test_no_schema_goes_along_where_a_tool_must_be_called(model: str, choice: Any) -> None:
+    asked: Any = {"output_schema": SCHEMA, "tools": [TOOL], "tool_choice": choice}
+    body, notes = sent(model, **asked)
+    assert body["toolConfig"]["functionCallingConfig"]["mode"] == "ANY"
+    assert "generationConfig" not in body
+    [note] = notes
+    assert note.startswith("output_schema was left out")
+    # Where nothing can be forced, the schema is not left out.
+    unable = msgspec.structs.replace(ABLE, forced_tool_choice=False)
+    chat = request(NEW, capabilities=unable, **asked)
+    assert "responseJsonSchema" in encoded(ADAPTER, chat)[0]["generationConfig"]
+
+
 def test_a_message_to_go_on_from_is_refused_where_the_model_cannot() -> None:
     chat = request(NEW, [Message("user", "a"), Message("assistant", "b")])
     ADAPTER.encode(chat)
