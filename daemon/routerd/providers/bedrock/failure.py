@@ -120,19 +120,22 @@ def _failure(
     if isinstance(inner, dict):
         fields = inner
     kind = _name(named) or _name(fields.get("__type")) or _name(fields.get("code"))
-    words = next(
-        (
-            text
-            for key in ("message", "Message", "originalMessage")
-            if (text := text_of(fields.get(key))) is not None
-        ),
-        error.message,
+    error = msgspec.structs.replace(
+        error, message=shorten(_words(fields, error)), type=kind, code=None
     )
-    error = msgspec.structs.replace(error, message=shorten(words), type=kind, code=None)
     failure = failure_of(error, _class_of(error, fields, status), status, headers)
     if not _is_of_a_model(error, failure.error_class):
         return failure
     return msgspec.structs.replace(failure, is_of_deployment=True)
+
+
+def _words(fields: dict[str, Any], error: ProviderError) -> str:
+    """Return what is said: first by the model's own server, which says more, if it is quoted."""
+    words = text_of(fields.get("message")) or text_of(fields.get("Message"))
+    original = text_of(fields.get("originalMessage"))
+    if original is None or words is None:
+        return words or original or error.message
+    return words if original in words else f"{original} ({words})"
 
 
 def _is_of_a_model(error: ProviderError, error_class: ErrorClass) -> bool:
@@ -150,15 +153,14 @@ def _class_of(error: ProviderError, fields: dict[str, Any], status: int | None) 
     message = error.message.lower()
     if error.type == "ThrottlingException" and "per day" in message:
         return ErrorClass.QUOTA
+    if error.type in PASSED_ON:
+        original = fields.get("originalStatusCode")
+        if isinstance(original, int) and not isinstance(original, bool) and 400 <= original < 600:
+            error, status = msgspec.structs.replace(error, type=None), original
     if error.type == "ValidationException" or (error.type is None and status == 400):
         for pattern, error_class in VALIDATION_PATTERNS:
             if pattern in message:
                 return error_class
-    if error.type in PASSED_ON:
-        original = fields.get("originalStatusCode")
-        if isinstance(original, int) and not isinstance(original, bool) and 400 <= original < 600:
-            plain = msgspec.structs.replace(error, type=None)
-            return classify(plain, original, RULES)
     return classify(error, status, RULES)
 
 

@@ -98,6 +98,42 @@ def test_the_models_own_status_decides_where_it_is_passed_on() -> None:
     assert (failure.error_class, failure.status) == (ErrorClass.RATE_LIMIT, 424)
 
 
+@pytest.mark.parametrize(
+    ("fields", "said", "error_class"),
+    [
+        (
+            {"message": "It failed", "originalMessage": "prompt is too long: 9 > 8"},
+            "prompt is too long: 9 > 8 (It failed)",
+            ErrorClass.CONTEXT_LENGTH,
+        ),
+        (
+            {"Message": "It failed", "originalMessage": "Input is too long"},
+            "Input is too long (It failed)",
+            ErrorClass.CONTEXT_LENGTH,
+        ),
+        (
+            {"originalMessage": "input exceeds the maximum"},
+            "input exceeds the maximum",
+            ErrorClass.CONTEXT_LENGTH,
+        ),
+        (
+            {"message": "The model said: no", "originalMessage": "no"},
+            "The model said: no",
+            ErrorClass.BAD_REQUEST,
+        ),
+        ({"message": "m" * 600, "originalMessage": "Input is too long"}, "", "context_length"),
+        ({"message": "no", "originalMessage": 5}, "no", ErrorClass.BAD_REQUEST),
+    ],
+)
+def test_what_the_models_own_server_said_is_read_too(
+    fields: dict[str, Any], said: str, error_class: ErrorClass | str
+) -> None:
+    body = json.dumps({"originalStatusCode": 400, **fields}).encode()
+    failure = BedrockAdapter().failure(424, {"x-amzn-errortype": "ModelErrorException"}, body)
+    assert failure.error_class == error_class
+    assert failure.message.startswith(said)
+
+
 def refused(message: str, status: int = 400) -> Failure:
     body = json.dumps({"message": message}).encode()
     return BedrockAdapter().failure(status, {"x-amzn-errortype": "ValidationException"}, body)
