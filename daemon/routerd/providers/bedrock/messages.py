@@ -225,7 +225,7 @@ def _document(document: Document, titles: set[str]) -> Json:
 
 def _name(title: str | None, titles: set[str]) -> str:
     """Return a name that the API takes and that no other document of the request has."""
-    plain = " ".join(re.sub(r"[^a-zA-Z0-9\s()\[\]-]", " ", title or "").split())[:180]
+    plain = " ".join(re.sub(r"[^a-zA-Z0-9\s()\[\]-]", " ", title or "").split())[:180].rstrip()
     name, number = plain or "document", 1
     while name in titles:
         number += 1

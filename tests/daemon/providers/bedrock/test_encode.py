@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from typing import Any
 
 import msgspec
@@ -223,6 +224,17 @@ def test_images_and_documents() -> None:
         {"document": {"format": "txt", "name": "A b pdf 2", "source": {"bytes": picture}}},
         {"text": "."},
     ]
+
+
+@pytest.mark.parametrize("title", ["a" * 179 + " b", "ü/ü", "a\u2003 \n b", "(1) [x]-y", "", None])
+def test_names_of_documents_are_such_as_the_vendor_takes(title: str | None) -> None:
+    [turn] = turns(user(*[Document(data=b"x", title=title)] * 11))
+    names = [block["document"]["name"] for block in turn["content"] if "document" in block]
+    assert len(set(names)) == 11
+    for name in names:
+        assert re.fullmatch(r"(?:[a-zA-Z0-9()\[\]-]+ ?)+", name) is not None
+        assert len(name) <= 200
+        assert name == name.strip()
 
 
 @pytest.mark.parametrize(
