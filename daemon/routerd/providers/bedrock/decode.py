@@ -16,6 +16,7 @@ from typing import Any, Final
 from msgspec import Struct, field
 
 from routerd.domain import FinishReason, Part
+from routerd.errors import ErrorClass, Failure
 from routerd.providers.bedrock.failure import body_failure, stream_failure
 from routerd.providers.bedrock.frames import EXCEPTION, FrameParser
 from routerd.providers.bedrock.own_blocks import with_texts_joined
@@ -330,7 +331,8 @@ class ConverseDecoder(BodyDecoder[ConverseEvent]):
         if not isinstance(reason, str) or not reason or self.outcome.failure is not None:
             return
         if reason in MALFORMED:
-            self._fail(f"the provider says that the model's output is broken: {reason}")
+            told = f"the provider says that the model's output is broken: {reason}"
+            self._note_failure(Failure(ErrorClass.BAD_ANSWER, told, code=reason))
             return
         finish = FINISHES.get(reason)
         if finish is None:

@@ -163,6 +163,15 @@ def test_what_is_no_answer(data: bytes, said: str, stream: bool) -> None:
             ErrorClass.CONTEXT_LENGTH,
         ),
         ("modelStreamErrorException", {"originalStatusCode": 429}, ErrorClass.RATE_LIMIT),
+        (
+            "modelStreamErrorException",
+            {
+                "message": "The model stream failed",
+                "originalStatusCode": 400,
+                "originalMessage": "prompt is too long: 9 tokens > 8 maximum",
+            },
+            ErrorClass.CONTEXT_LENGTH,
+        ),
         ("modelStreamErrorException", {}, ErrorClass.SERVER_ERROR),
         ("neverHeardOf", {}, ErrorClass.SERVER_ERROR),
     ],
@@ -193,6 +202,17 @@ def test_stop_reasons(reason: str, finish: str) -> None:
     parts, outcome = decode(BEDROCK, [delta(0, text="Hi"), stopped(reason)])
     assert text_in(parts) == "Hi"
     assert (outcome.finish, outcome.complete) == (finish, finish != "error")
+
+
+@pytest.mark.parametrize("reason", ["malformed_model_output", "malformed_tool_use"])
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_broken_output_is_told_by_the_providers_own_word(reason: str, stream: bool) -> None:
+    body = {"output": {"message": {"content": [{"text": "Hi"}]}}, "stopReason": reason}
+    data = [delta(0, text="Hi"), stopped(reason)] if stream else [json.dumps(body).encode()]
+    _, outcome = decode(BEDROCK, data, stream=stream)
+    assert outcome.failure is not None
+    assert outcome.failure.error_class is ErrorClass.BAD_ANSWER
+    assert (outcome.failure.code, outcome.complete) == (reason, False)
 
 
 def test_a_plain_answer() -> None:
