@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 
 import anyio.to_thread
@@ -37,6 +38,22 @@ async def test_the_three_entry_points(
     assert [attempt.outcome for attempt in simulator.account.attempts] == ["completed"] * 3
     log = await anyio.to_thread.run_sync(lambda: daemon.log)
     assert [secret for secret in keys.values() if secret in log] == []
+
+
+async def test_an_answer_by_a_tool_is_json_whatever_the_model_says_beside_it(
+    start_daemon: Callable[..., Awaitable[Daemon]],
+) -> None:
+    """Models of Amazon's say what they think before they call."""
+    daemon = await start_daemon(providers=PROVIDERS, environ=BEARER)
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
+    async with daemon.client() as client:
+        stream = client.stream("nova-pro-v1", ASKED, output_schema=schema)
+        text = "".join([piece async for piece in stream.text])
+        whole = await client.acomplete("nova-pro-v1", ASKED, output_schema=schema)
+    for said in (text, whole.text):
+        assert list(json.loads(said)) == ["a"]
+    assert "<thinking>" in whole.reasoning
+    assert (whole.finish, whole.tool_calls) == ("stop", [])
 
 
 async def test_it_stands_in_for_the_makers_own_api(

@@ -88,7 +88,8 @@ async def run_attempt(  # noqa: PLR0913 - the last ones by name
 
     `stream` is how it is asked for; `whole` says that the caller gets it in one piece all the same,
     by default what is not streamed. `hear` is told what the provider says is left of the key's
-    limits. `wire` reads the answer, the target's adapter where none is given.
+    limits. `wire` reads the answer, unless the request names its own: the target's adapter where
+    none is given.
     """
     exchange = _Exchange(
         target,
@@ -97,7 +98,7 @@ async def run_attempt(  # noqa: PLR0913 - the last ones by name
         delivery,
         timeouts,
         deadline,
-        wire or target.adapter,
+        encoded.wire or wire or target.adapter,
         stream=stream,
         whole=not stream if whole is None else whole,
     )

@@ -80,6 +80,8 @@ class EncodedRequest(Struct, frozen=True):
     written to the cache is for the longer lifetime, where the answer does not tell. `beyond_hold`
     are the plain names of parameters that can cost more than is held for the call. `raw_headers`
     are those of a caller's own parameters that this wire has in a header, by their plain names.
+    `wire` reads the answer, None where that is the adapter: an answer may come in another shape by
+    what was asked for.
     """
 
     path: str
@@ -90,6 +92,7 @@ class EncodedRequest(Struct, frozen=True):
     keeps_long: bool = False
     beyond_hold: tuple[str, ...] = ()
     raw_headers: Mapping[str, bytes] = {}
+    wire: Wire | None = None
 
 
 class Repair(Struct, frozen=True):

@@ -99,14 +99,18 @@ def _with_calls(
     question: Question, called: tuple[Tool, ...], reasoning: tuple[str, ...], room: int | None
 ) -> Answer:
     calls: list[ToolCall] = []
+    aloud = cut_into_tokens(question.aloud)
+    if room is not None:
+        aloud = aloud[:room]
+        room -= len(aloud)
     for tool in called:
         arguments = cut_into_tokens(filled(question, tool.schema, tool.name))
         if room is not None and len(arguments) > room:
             calls += [ToolCall(tool.name, arguments[:room])] if room else []
-            return Answer(finish="length", reasoning=reasoning, calls=tuple(calls))
+            return Answer(finish="length", reasoning=reasoning, text=aloud, calls=tuple(calls))
         calls.append(ToolCall(tool.name, arguments))
         room = None if room is None else room - len(arguments)
-    return Answer(finish="tool_calls", reasoning=reasoning, calls=tuple(calls))
+    return Answer(finish="tool_calls", reasoning=reasoning, text=aloud, calls=tuple(calls))
 
 
 def filled(question: Question, schema: object, purpose: str) -> str:

@@ -80,8 +80,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     `limit`: the most output tokens. `usage_in_stream`: whether a stream tells its usage; `padded`:
     whether its events carry filler. `alternatives`: how many other tokens the logprobs of a token
     name; None is no logprobs. `pauses`: the answer stops with a search of the vendor's own begun;
-    `begun`: such a search, by its id, that the answer goes on from. `search`: it is no chat, and
-    nothing is said or prompted.
+    `begun`: such a search, by its id, that the answer goes on from. `aloud`: what the model says
+    before it calls tools. `search`: it is no chat, and nothing is said or prompted.
     """
 
     model: str
@@ -106,6 +106,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     alternatives: int | None = None
     pauses: bool = False
     begun: str | None = None
+    aloud: str = ""
     search: Search | None = None
 
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 import msgspec
 
 from routerd.domain import Capabilities, Part
-from routerd.providers.base import Adapter, ChatRequest, Outcome
+from routerd.providers.base import Adapter, ChatRequest, Outcome, Wire
 from routerd_proto.content import Content, Message, Reasoning, Text, ToolCall
 from routerd_proto.frames import (
     CallOptions,
@@ -44,7 +44,7 @@ def fixture(name: str) -> bytes:
 
 
 def decode(
-    adapter: Adapter, chunks: Iterable[bytes], *, stream: bool = True
+    adapter: Wire, chunks: Iterable[bytes], *, stream: bool = True
 ) -> tuple[list[Part], Outcome]:
     decoder = adapter.decoder(stream=stream)
     parts: list[Part] = []

@@ -12,6 +12,7 @@ from routerd.errors import ErrorClass
 from routerd.providers.bedrock import BedrockAdapter
 from routerd.simulate import Fault, Simulator, expected_text
 from routerd_proto.content import Message, Tool, ToolResult
+from routerd_proto.frames import ReasoningDelta
 from tests.daemon.providers.drive import answer_message, calls_in, decode, request, text_in
 
 BEDROCK = BedrockAdapter()
@@ -127,7 +128,9 @@ async def test_a_model_without_schemas_answers_in_the_form_asked_for(
     chat = request("amazon.nova-pro-v1:0", stream=stream, output_schema=schema)
     call = BEDROCK.encode(chat)
     response = await client.post(f"/bedrock{call.path}", headers=HEADERS, content=call.body)
-    parts, outcome = decode(BEDROCK, [response.content], stream=stream)
+    assert call.wire is not None
+    parts, outcome = decode(call.wire, [response.content], stream=stream)
     assert list(json.loads(text_in(parts))) == ["harbour"]
+    assert ReasoningDelta("<thinking> I need a tool for this. </thinking>\n") in parts
     assert calls_in(parts) == []
     assert (outcome.finish, outcome.complete) == ("stop", True)

@@ -3,20 +3,17 @@
 Rules of this file: one event or answer in, parts out; it never raises. The blocks of a plain answer
 run through the same code as those of a stream. `messageStop` ends the answer, but the usage comes
 behind it: only with both, or at the end of the body, is a stream complete. Blocks of the vendor's
-own tools are not the caller's: they are given out as data that goes back. A call of our own answer
-tool is the answer's text.
+own tools are not the caller's: they are given out as data that goes back. The first call of our
+own answer tool is the answer's text; where one was asked for nothing else is, or it were no JSON.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import Any, Final
-
-from msgspec import Struct, field
 
 from routerd.domain import FinishReason, Part
 from routerd.errors import ErrorClass, Failure
+from routerd.providers.bedrock.blocks import Block, base64_joined
 from routerd.providers.bedrock.failure import body_failure, stream_failure
 from routerd.providers.bedrock.frames import EXCEPTION, FrameParser
 from routerd.providers.bedrock.own_blocks import with_texts_joined
@@ -34,7 +31,6 @@ from routerd_proto.codec import repair_text
 from routerd_proto.frames import (
     ReasoningDelta,
     TextDelta,
-    ToolCallDelta,
     ToolCallStarted,
 )
 
@@ -51,37 +47,26 @@ FINISHES: Final[dict[str, FinishReason]] = {
     "content_filtered": "content_filter",
 }
 MALFORMED: Final = ("malformed_model_output", "malformed_tool_use")
+# What goes with words beside an answer by a tool, so that they never go back as reasoning, which
+# most models that answer so refuse.
+ASIDE: Final[dict[str, Any]] = {"aside": True}
+WORDS_NOTE: Final = "words beside the answer by a tool were given as reasoning"
+NO_CALL_NOTE: Final = "the model answered in words, not by the tool that it was made to answer by"
+SECOND_NOTE: Final = "a second answer by a tool was left out: the first one is the answer"
 # What stands beside the content of every block.
 PASSED_OVER: Final = ("cachePoint", "type")
 
 
-class Block(Struct):
-    """One content block that has begun. `tool` counts the answer's tool calls.
-
-    `is_answer`: its arguments are the answer. `own` is the use of a tool of the vendor's, with the
-    `pieces` of its input, or the result of one. `input` is what a call began with.
-    """
-
-    tool: int = -1
-    is_answer: bool = False
-    own: dict[str, Any] | None = None
-    pieces: list[str] = field(default_factory=list)
-    input: dict[str, Any] = field(default_factory=dict)
-    has_arguments: bool = False
-    reasons: bool = False
-    signature: str = ""
-    redacted: list[str] = field(default_factory=list)
-
-    def give(self, text: str, parts: list[Part]) -> None:
-        """Give out a piece of the arguments."""
-        self.has_arguments = True
-        parts.append(TextDelta(text) if self.is_answer else ToolCallDelta(self.tool, text))
-
-
 class ConverseDecoder(BodyDecoder[ConverseEvent]):
-    """Decode one answer."""
+    """Decode one answer; `by_tool` says that the model was made to answer by a tool."""
 
-    def __init__(self, *, stream: bool, max_body_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> None:
+    def __init__(
+        self,
+        *,
+        stream: bool,
+        max_body_bytes: int = DEFAULT_MAX_EVENT_BYTES,
+        by_tool: bool = False,
+    ) -> None:
         super().__init__(
             EVENTS,
             VENDOR,
@@ -92,6 +77,8 @@ class ConverseDecoder(BodyDecoder[ConverseEvent]):
         self._blocks: dict[int, Block] = {}
         self._tools = 0
         self._answered = False
+        # The words beside an answer by a tool, None where words are the answer.
+        self._asides: list[str] | None = [] if by_tool else None
         self._told = False
 
     def _take(self, name: bytes, event: ConverseEvent, parts: list[Part]) -> bool:
@@ -161,6 +148,8 @@ class ConverseDecoder(BodyDecoder[ConverseEvent]):
     def _end_content(self, parts: list[Part]) -> bool:
         for index in list(self._blocks):
             self._stop_block(index, parts)
+        if self._asides:
+            self._end_asides(parts)
         if self.outcome.finish == "tool_calls" and self._answered:
             self.outcome.finish = None
         return self._tools > 0
@@ -220,7 +209,10 @@ class ConverseDecoder(BodyDecoder[ConverseEvent]):
             self.outcome.malformed_events += 1
         elif isinstance(text := delta.text, str):
             if text:
-                parts.append(TextDelta(text))
+                if self._asides is None:
+                    parts.append(TextDelta(text))
+                else:
+                    self._take_aside(index, text, self._asides, parts)
         elif delta.tool_use is not None:
             self._take_input(index, delta.tool_use.input, parts)
         elif delta.tool_result is not None:
@@ -232,6 +224,28 @@ class ConverseDecoder(BodyDecoder[ConverseEvent]):
         else:
             return False
         return True
+
+    def _take_aside(self, index: int, text: str, asides: list[str], parts: list[Part]) -> None:
+        """Give words beside an answer by a tool out as reasoning.
+
+        Such models say what they are about to do before they call. To hold it back until the call
+        would look like silence, and to leave it out would lose it where no call comes.
+        """
+        asides.append(text)
+        self._blocks.setdefault(index, Block()).is_aside = True
+        parts.append(ReasoningDelta(text))
+
+    def _end_asides(self, parts: list[Part]) -> None:
+        """Make the words the answer after all, where nothing was called."""
+        said = "".join(self._asides or ())
+        self._asides = []
+        if not said.strip():
+            return
+        if self._answered or self._tools:
+            self._note(WORDS_NOTE)
+        else:
+            self._note(NO_CALL_NOTE)
+            parts.append(TextDelta(said))
 
     def _note_unread(self, content: Any) -> None:
         kinds = [kind for kind in _object(content) if kind not in PASSED_OVER]
@@ -290,6 +304,9 @@ class ConverseDecoder(BodyDecoder[ConverseEvent]):
             block.own = {"toolUse": {**tool, "input": block.input}}
             return
         if tool.get("name") == ANSWER_TOOL:
+            block.is_second = self._answered
+            if self._answered:
+                self._note(SECOND_NOTE)
             block.is_answer = self._answered = True
             return
         block.tool = self._tools
@@ -304,10 +321,12 @@ class ConverseDecoder(BodyDecoder[ConverseEvent]):
         if block.reasons:
             data: dict[str, Any] = {}
             if block.redacted:
-                data["redacted"] = _joined(block.redacted)
+                data["redacted"] = base64_joined(block.redacted)
             if block.signature:
                 data["signature"] = repair_text(block.signature)
             self._end_reasoning(data, parts)
+        elif block.is_aside:
+            self._end_reasoning(dict(ASIDE), parts)
         elif not block.has_arguments and (block.tool >= 0 or (block.is_answer and block.input)):
             # A call without any sends no piece, and some servers begin one with all of them.
             block.give(encode_json(block.input).decode(), parts)
@@ -351,13 +370,3 @@ def _list(value: Any) -> list[Any]:
 
 def _object(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _joined(pieces: list[str]) -> str:
-    """Put base64 that came in pieces together: each may end in padding of its own."""
-    if len(pieces) == 1:
-        return pieces[0]
-    try:
-        return base64.b64encode(b"".join(map(base64.b64decode, pieces))).decode("ascii")
-    except (ValueError, binascii.Error):
-        return "".join(pieces)

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from msgspec.structs import replace
 
 from routerd.providers.base import ChatRequest, EncodedRequest
+from routerd.providers.bedrock.by_tool import AnswersByTool
 from routerd.providers.bedrock.makers import Habits, habits_of
 from routerd.providers.bedrock.messages import (
     encode_system,
@@ -68,7 +69,7 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
     if inference:
         body["inferenceConfig"] = inference
     add_tools(body, request, habits, notes)
-    add_schema(body, request, habits, notes)
+    by_tool = add_schema(body, request, habits, notes)
     keeps_long = limit_cache_marks(body, notes)
     call = "converse-stream" if request.stream else "converse"
     return EncodedRequest(
@@ -78,6 +79,7 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
         notes=list(notes),
         max_output_tokens=limit,
         keeps_long=keeps_long,
+        wire=AnswersByTool() if by_tool else None,
     )
 
 

@@ -184,7 +184,8 @@ def _reasoning(part: Reasoning, habits: Habits, notes: Notes) -> Json | None:
             if isinstance(signature, str) and signature:
                 signed = {"text": part.text, "signature": signature}
                 return {"reasoningContent": {"reasoningText": signed}}
-        if part.text and not (redacted or signature) and habits.signs is not True:
+        is_aside = part.data.get("aside") is True  # words beside an answer by a tool
+        if part.text and not (redacted or signature or is_aside) and habits.signs is not True:
             return {"reasoningContent": {"reasoningText": {"text": part.text}}}
     notes.add("reasoning of an earlier answer was left out: this provider cannot read it")
     return None

@@ -56,22 +56,22 @@ def add_tools(body: Json, request: ChatRequest, habits: Habits, notes: Notes) ->
     body["toolConfig"] = config
 
 
-def add_schema(body: Json, request: ChatRequest, habits: Habits, notes: Notes) -> None:
-    """Bind the answer to the caller's schema, if there is one."""
+def add_schema(body: Json, request: ChatRequest, habits: Habits, notes: Notes) -> bool:
+    """Bind the answer to the caller's schema, if there is one; return whether it is by a tool."""
     asked = request.options.output_schema
     if asked is None:
-        return
+        return False
     if not habits.has_schemas:
-        _add_answer_tool(body, request, asked, notes)
-        return
+        return _add_answer_tool(body, request, asked, notes)
     schema = closed_output(asked, notes)
     written = {"schema": encode_json(schema).decode("utf-8"), "name": "answer"}
     body["outputConfig"] = {
         "textFormat": {"type": "json_schema", "structure": {"jsonSchema": written}}
     }
+    return False
 
 
-def _add_answer_tool(body: Json, request: ChatRequest, schema: Json, notes: Notes) -> None:
+def _add_answer_tool(body: Json, request: ChatRequest, schema: Json, notes: Notes) -> bool:
     if not request.capabilities.forced_tool_choice:
         raise refusal(
             f"the model {request.model_id} cannot answer by a JSON schema",
@@ -81,7 +81,7 @@ def _add_answer_tool(body: Json, request: ChatRequest, schema: Json, notes: Note
     may_call = _may_call(request)
     if may_call and is_forced(options.tool_choice):
         notes.add("the output schema was left out: the model is made to call a tool instead")
-        return
+        return False
     config = body.setdefault("toolConfig", {"tools": []})
     words = "Give the answer to the user, in the form asked for."
     config["tools"].append(
@@ -95,6 +95,7 @@ def _add_answer_tool(body: Json, request: ChatRequest, schema: Json, notes: Note
     )
     config["toolChoice"] = {"any": {}} if may_call else {"tool": {"name": ANSWER_TOOL}}
     notes.add("the output schema was sent as a tool that the model is made to answer by")
+    return True
 
 
 def _may_call(request: ChatRequest) -> bool:

@@ -23,6 +23,8 @@ __all__ = ["read_question", "signature_of"]
 THINKING_TOKENS = {"low": 16, "medium": 32, "high": 48, "xhigh": 96, "max": 160}
 MARK_SECONDS = {"5m": 300.0, "1h": 3600.0}
 MOST_MARKS = 4
+# Amazon's models say what they think before they call.
+ALOUD = "<thinking> I need a tool for this. </thinking>\n"
 TOOL_ID = re.compile(r"[a-zA-Z0-9_.:-]{1,64}")
 
 
@@ -40,6 +42,7 @@ def read_question(asked: Asked) -> Question:
     model = unquote(asked.fields["model"])
     if isinstance(limit, int) and limit < 1:
         raise invalid("Value at 'inferenceConfig.maxTokens' must be greater than or equal to 1")
+    model = unquote(asked.fields["model"])
     said = next((text for turn in reversed(turns) if (text := user_text(turn))), "")
     return Question(
         model=model,
@@ -59,6 +62,7 @@ def read_question(asked: Asked) -> Question:
         reasoning_shown=shows_thinking(body, model),
         limit=limit,
         stops=tuple(inference.get("stopSequences", ())),
+        aloud=ALOUD if "amazon.nova" in model else "",
     )
 
 
