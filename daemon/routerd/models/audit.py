@@ -6,6 +6,7 @@ act, because calls fail or go elsewhere; a note is worth knowing. Nothing here d
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Final, Literal, Protocol
@@ -42,8 +43,11 @@ CODES: Final[dict[Code, str]] = {
     "not_listed": "the provider does not list it",
 }
 
-# What somebody tuned or deployed at Google, and what others publish there: no list has it.
-UNLISTED: Final = ("tunedModels/", "endpoints/", "publishers/")
+# What somebody tuned or deployed at Google, and what others publish there; what is one's own at
+# Amazon, by its resource name: no list has it.
+UNLISTED: Final = ("tunedModels/", "endpoints/", "publishers/", "arn:")
+# The resource names of what Amazon lists by id.
+LISTED_ARN: Final = re.compile(r"arn:[^/]*:(?:foundation-model|inference-profile)/")
 
 
 class Finding(Struct, frozen=True):
@@ -71,6 +75,11 @@ class Listed(Protocol):
     @property
     def retired(self) -> bool:
         """Whether the provider says that it is gone."""
+        ...
+
+    @property
+    def is_legacy(self) -> bool:
+        """Whether the provider says that it will be, be it without a day."""
         ...
 
 
@@ -240,6 +249,9 @@ def _of_list(
         text = f"{deployment.provider} says that it has been retired"
         return Finding(severity, "retired", deployment.id, text + _named_by(users))
     ends = _day(item.retires_at)
+    if item.is_legacy and ends is None and known is None:
+        text = f"{deployment.provider} calls it legacy and does not say when it ends"
+        return Finding("note", "retiring", deployment.id, text + _named_by(users))
     if ends is None or ends == known or (known is None and ends > day + timedelta(days=days)):
         return None
     ours = f"the directory says {known}" if known is not None else "the directory does not know"
@@ -248,8 +260,9 @@ def _of_list(
 
 
 def _bare(listed_id: str) -> str:
-    # Google lists these, and takes an id without.
-    return listed_id.removeprefix("models/").removeprefix("publishers/google/models/")
+    # Google lists these, and takes an id without. Amazon lists ids, and takes names of both kinds.
+    bare = listed_id.removeprefix("models/").removeprefix("publishers/google/models/")
+    return LISTED_ARN.sub("", bare)
 
 
 def _day(text: str | None) -> date | None:

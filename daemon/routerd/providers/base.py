@@ -8,7 +8,7 @@ added as headers by `authorize`, so that nothing else of an adapter ever sees on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -28,6 +28,7 @@ __all__ = [
     "Headers",
     "ListedModel",
     "ListingAdapter",
+    "ListsAdapter",
     "NamingAdapter",
     "Outcome",
     "RegionalAdapter",
@@ -173,8 +174,8 @@ class AnswerDecoder(Protocol):
 class ListedModel(Struct, frozen=True):
     """A model as the provider's own list names it.
 
-    `retires_at` is a date or a time of ISO 8601. `retired` says that it is gone already. `kind` is
-    what calls it is for, None where the list does not say.
+    `retires_at` is a date or a time of ISO 8601. `retired` says that it is gone, `is_legacy` that
+    it will be. `kind` is what calls it is for, None where the list does not say.
     """
 
     id: str
@@ -182,6 +183,7 @@ class ListedModel(Struct, frozen=True):
     retires_at: str | None = None
     retired: bool = False
     kind: Kind | None = None
+    is_legacy: bool = False
 
 
 class Wire(Protocol):
@@ -295,6 +297,20 @@ class ListingAdapter(Protocol):
 
     def list_address(self, base_url: str) -> str:
         """Return the base address that `models_path` is below."""
+        ...
+
+
+@runtime_checkable
+class ListsAdapter(Protocol):
+    """A wire format whose vendor has its models in several lists, and in others in each region.
+
+    A GET of each of `models_paths` is one.
+    """
+
+    models_paths: tuple[str, ...]
+
+    def join_lists(self, bodies: Iterable[bytes]) -> list[ListedModel]:
+        """Read the answers of all `models_paths`, of one or more regions, as one list."""
         ...
 
 

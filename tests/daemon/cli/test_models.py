@@ -15,9 +15,10 @@ import pytest
 from routerd.cli import main
 from routerd.models import load_directory
 from routerd.models.audit import CODES
-from routerd.simulate import Simulator
+from routerd.simulate import Fault, Simulator
 
 DIRECTORY = load_directory()
+SIGNING = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "a/secret+of+forty"}
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -176,6 +177,42 @@ key_env = "A_KEY"
     assert "secret-key-of-a-test" not in told
     assert unknown == 2
     assert "'groq' is no enabled provider; enabled: openai, anthropic" in refused
+
+
+@pytest.mark.parametrize(
+    "keys", [{"AWS_BEARER_TOKEN_BEDROCK": "ABSK-x"}, SIGNING], ids=["bearer", "signed"]
+)
+async def test_bedrock_is_asked_for_models_and_for_profiles(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    keys: dict[str, str],
+) -> None:
+    for name, value in keys.items():
+        monkeypatch.setenv(name, value)
+    deployments = DIRECTORY.deployments.values()
+    known = [item.provider_model for item in deployments if item.provider == "bedrock"]
+    known.remove("us.anthropic.claude-opus-5-5")
+    async with Simulator(vendors=["bedrock"], models=known) as server:
+        file = tmp_path / "routerd.toml"
+        text = f"""
+discovery.local_servers = false
+[providers.bedrock]
+base_url = "{server.base_url}/bedrock"
+"""
+        await anyio.Path(file).write_text(text, encoding="utf-8")
+        words = ["models", "check", "--live", "--json", "--on=2026-11-20", "--config", str(file)]
+        await anyio.to_thread.run_sync(partial(main, words))
+        answer = json.loads(capsys.readouterr().out)
+        server.script.replace([Fault(kind="status", status=403, scope="probes", after_calls=1)])
+        await anyio.to_thread.run_sync(partial(main, words))
+        refused = json.loads(capsys.readouterr().out)
+    assert (answer["asked"], answer["not_answered"]) == ({"bedrock": len(known)}, {})
+    missing = {item["subject"] for item in answer["findings"] if item["code"] == "not_listed"}
+    assert missing == {"bedrock/us.anthropic.claude-opus-5-5"}
+    assert refused["asked"] == {}
+    assert refused["not_answered"]["bedrock"].startswith("status 403, no list at 127.0.0.1:")
+    assert refused["not_answered"]["bedrock"].endswith("/inference-profiles")
 
 
 async def test_vertex_lists_its_models_in_no_project(

@@ -216,6 +216,13 @@ def lists(**models: ListedModel | None) -> dict[str, list[ListedModel]]:
             "retiring",
             "ends on 2027-02-01; the directory says 2026-11-30",
         ),
+        (
+            "claude_opus_5_5",
+            ListedModel("claude-opus-5-5", is_legacy=True),
+            "note",
+            "retiring",
+            "calls it legacy and does not say when it ends",
+        ),
     ],
 )
 def test_what_a_provider_says(
@@ -248,6 +255,29 @@ def test_google_lists_its_models_under_a_prefix() -> None:
         if item.provider == "gemini"
     ]
     assert audit_lists(PACKAGED, {"gemini": listed}, DAY) == []
+
+
+def test_amazon_takes_arns_for_what_it_lists_by_id(tmp_path: Path) -> None:
+    text = """
+[deployments."bedrock/mine"]
+model = "nova-pro-v1"
+provider = "bedrock"
+provider_model = "arn:aws:bedrock:eu-west-1:1:inference-profile/eu.amazon.nova-pro-v1:0"
+[deployments."bedrock/ours"]
+model = "nova-pro-v1"
+provider = "bedrock"
+provider_model = "arn:aws:bedrock:eu-west-1:1:application-inference-profile/a1b2"
+"""
+    directory = own(tmp_path, text)
+    listed = [
+        ListedModel(item.provider_model)
+        for item in PACKAGED.deployments.values()
+        if item.provider == "bedrock"
+    ]
+    [missing] = audit_lists(directory, {"bedrock": listed}, DAY)
+    assert missing.subject == "bedrock/mine"
+    listed.append(ListedModel("eu.amazon.nova-pro-v1:0"))
+    assert audit_lists(directory, {"bedrock": listed}, DAY) == []
 
 
 @pytest.mark.parametrize(

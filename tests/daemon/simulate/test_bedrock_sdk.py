@@ -50,9 +50,9 @@ async def simulator() -> AsyncIterator[Simulator]:
         yield running
 
 
-def client_at(simulator: Simulator) -> Any:
+def client_at(simulator: Simulator, service: str = "bedrock-runtime") -> Any:
     return boto3.client(
-        "bedrock-runtime",
+        service,
         endpoint_url=f"{simulator.base_url}/bedrock",
         region_name="eu-central-1",
         aws_access_key_id="AKIDEXAMPLE",
@@ -247,3 +247,18 @@ async def test_an_exception_in_the_stream() -> None:
         with pytest.raises(EventStreamError) as caught:
             await in_thread(with_boto3, simulator, request(MODEL, stream=True))
     assert caught.value.response["Error"]["Code"] == "throttlingException"
+
+
+async def test_its_client_finds_what_can_be_called(simulator: Simulator) -> None:
+    def lists() -> tuple[list[Any], list[Any]]:
+        client = client_at(simulator, "bedrock")
+        found = client.list_foundation_models()["modelSummaries"]
+        return found, client.list_inference_profiles(maxResults=1000)["inferenceProfileSummaries"]
+
+    models, profiles = await anyio.to_thread.run_sync(lists)
+    assert {entry["modelId"]: entry["inferenceTypesSupported"] for entry in models} == {
+        "amazon.nova-pro-v1:0": ["ON_DEMAND"],
+        "anthropic.claude-opus-5-5": ["INFERENCE_PROFILE"],
+    }
+    assert {entry["modelLifecycle"]["status"] for entry in models} == {"ACTIVE"}
+    assert [entry["inferenceProfileId"] for entry in profiles] == ["us.anthropic.claude-opus-5-5"]

@@ -1,14 +1,13 @@
 """The adapter for Converse and ConverseStream of AWS Bedrock.
 
 Rules of this file: it only puts the pieces of this room together. The base address of a provider of
-this kind is a region's runtime host. It lists no models, and has no GET that does anything: its
-root answers with a refusal, which shows that it is there.
+this kind is a region's runtime host. It lists no models, which the region's control plane does, and
+has no GET that does anything: its root answers with a refusal, which shows that it is there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 from routerd.errors import Failure
 from routerd.providers.base import (
@@ -23,10 +22,10 @@ from routerd.providers.base import (
 from routerd.providers.bedrock.decode import ConverseDecoder
 from routerd.providers.bedrock.encode import encode_request
 from routerd.providers.bedrock.failure import read_failure
-from routerd.providers.bedrock.regions import address_in, own_address, region_in
+from routerd.providers.bedrock.lists import LISTS, join_lists
+from routerd.providers.bedrock.regions import address_in, list_address, own_address, region_in
 from routerd.providers.bedrock.repairs import repair_request
 from routerd.providers.bedrock.signing import SigV4Signer, read_credentials
-from routerd.providers.json_text import JSON_ERRORS, read_json, text_of
 from routerd.providers.usual import UsualAdapter, bearer
 
 __all__ = ["BedrockAdapter"]
@@ -36,7 +35,8 @@ class BedrockAdapter(UsualAdapter):
     """Speak Converse."""
 
     name: str = "bedrock"
-    models_path: str = "/foundation-models"
+    models_path: str = LISTS[0]
+    models_paths: tuple[str, ...] = LISTS
     warm_path: str = "/"
 
     def authorize(self, key: str | None) -> Headers:
@@ -87,14 +87,13 @@ class BedrockAdapter(UsualAdapter):
         return read_failure(status, headers, body)
 
     def list_models(self, body: bytes) -> list[ListedModel]:
-        """Read the control plane's list; an empty list where it makes no sense."""
-        try:
-            value: Any = read_json(body)
-        except JSON_ERRORS:
-            return []
-        entries = value.get("modelSummaries") if isinstance(value, dict) else None
-        return [
-            ListedModel(id=name)
-            for entry in (entries if isinstance(entries, list) else ())
-            if isinstance(entry, dict) and (name := text_of(entry.get("modelId"))) is not None
-        ]
+        """Read one of the control plane's lists; an empty list where it makes no sense."""
+        return join_lists([body])
+
+    def list_address(self, base_url: str) -> str:
+        """Return the base address of the control plane of the same region."""
+        return list_address(base_url)
+
+    def join_lists(self, bodies: Iterable[bytes]) -> list[ListedModel]:
+        """Read the lists of models and of inference profiles, of one or more regions, as one."""
+        return join_lists(bodies)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["DEFAULT_REGION", "address_in", "own_address", "region_in", "region_of"]
+__all__ = ["DEFAULT_REGION", "address_in", "list_address", "own_address", "region_in", "region_of"]
 
 # Where neither an address nor the environment names one.
 DEFAULT_REGION: Final = "us-east-1"
@@ -20,6 +20,8 @@ HOST: Final = re.compile(
     r"(?P<start>https?://bedrock-runtime(?:-fips)?\.)(?P<region>[a-z0-9-]+)"
     r"(?P<end>\.(?:amazonaws\.com|api\.aws))(?=[:/?]|$)"
 )
+# What such a host's name begins with; its control plane has no `-runtime` there.
+CALLED_AT: Final = re.compile("/bedrock-runtime")
 # `eu-central-1`, `us-gov-west-1`, `eusc-de-east-1`.
 REGION: Final = re.compile(
     r"(?<![a-z0-9-])[a-z]{2,4}(?:-[a-z]+)?-"
@@ -75,3 +77,8 @@ def address_in(base_url: str, region: str | None) -> str:
     elif REGION.fullmatch(region) is None:
         return base_url
     return f"{match['start']}{wanted}{match['end']}{base_url[match.end() :]}"
+
+
+def list_address(base_url: str) -> str:
+    """Return the base address of the control plane of the same region, where the lists are."""
+    return CALLED_AT.sub("/bedrock", base_url, count=1) if HOST.match(base_url) else base_url

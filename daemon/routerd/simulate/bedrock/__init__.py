@@ -23,13 +23,16 @@ from routerd.simulate.vendor import RequestNames, Route, Vendor
 __all__ = ["Bedrock"]
 
 
+PROFILE = re.compile(r"(?:global|us|us-gov|eu|jp|au|apac)\.(?P<bare>.+)")
+
+
 class Bedrock(Vendor):
     """Converse, streamed and not."""
 
     name = "bedrock"
     routes = (
         Route("POST", re.compile(r"/model/(?P<model>.+)/converse(?P<stream>-stream)?"), "call"),
-        Route("GET", re.compile(r"/foundation-models"), "models"),
+        Route("GET", re.compile(r"/(?P<list>foundation-models|inference-profiles)"), "models"),
     )
     listed_models = ("amazon.nova-pro-v1:0", "us.anthropic.claude-opus-5-5")
     stream_headers = {"content-type": "application/vnd.amazon.eventstream"}  # noqa: RUF012
@@ -85,13 +88,26 @@ class Bedrock(Vendor):
         return with_half_the_payload(frame)
 
     def models(self, models: Sequence[str], asked: Asked) -> bytes:
-        """Write the list of models."""
-        del asked
-        return msgspec.json.encode({"modelSummaries": [self.listed(name) for name in models]})
+        """Write the list of models, or that of inference profiles: each has what the other lacks.
+
+        What is behind a profile is listed as a model that cannot be called by its own id.
+        """
+        if asked.fields["list"] == "inference-profiles":
+            return msgspec.json.encode(
+                {"inferenceProfileSummaries": [profile(name) for name in models if bare(name)]}
+            )
+        behind = {name: "INFERENCE_PROFILE" for model in models if (name := bare(model))}
+        served = behind | {name: "ON_DEMAND" for name in models if not bare(name)}
+        entries = [
+            {**self.listed(name), "inferenceTypesSupported": [kind]}
+            for name, kind in served.items()
+        ]
+        return msgspec.json.encode({"modelSummaries": entries})
 
     def listed(self, model: str) -> dict[str, Any]:
         """Return an entry of the list of models."""
-        return {"modelId": model}
+        arn = f"arn:aws:bedrock:us-east-1::foundation-model/{model}"
+        return {"modelArn": arn, "modelId": model, "modelLifecycle": {"status": "ACTIVE"}}
 
     def unknown_model(self, model: str) -> Refusal:
         """Say that the identifier is invalid."""
@@ -110,3 +126,21 @@ class Bedrock(Vendor):
     def too_large(self) -> Refusal:
         """Say `ValidationException`."""
         return Refusal(413, "RequestEntityTooLargeException", "Request body is too large")
+
+
+def bare(name: str) -> str | None:
+    """Return the model behind an inference profile; None of what is none."""
+    match = PROFILE.fullmatch(name)
+    return match["bare"] if match else None
+
+
+def profile(name: str) -> dict[str, Any]:
+    """Return an entry of the list of inference profiles."""
+    return {
+        "inferenceProfileName": name,
+        "inferenceProfileArn": f"arn:aws:bedrock:us-east-1:1:inference-profile/{name}",
+        "inferenceProfileId": name,
+        "models": [{"modelArn": f"arn:aws:bedrock:us-east-1::foundation-model/{bare(name)}"}],
+        "status": "ACTIVE",
+        "type": "SYSTEM_DEFINED",
+    }

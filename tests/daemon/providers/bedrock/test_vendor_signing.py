@@ -19,7 +19,9 @@ auth = pytest.importorskip(
     "botocore.auth", reason="the vendors' own clients are not installed: requirements-vendors.lock"
 )
 from botocore.awsrequest import AWSRequest  # noqa: E402 - behind the check that it is there
+from botocore.config import Config  # noqa: E402
 from botocore.credentials import Credentials as VendorsCredentials  # noqa: E402
+from botocore.session import Session  # noqa: E402
 from botocore.tokens import FrozenAuthToken  # noqa: E402
 
 REGIONS = ("us-east-1", "eu-central-1", "us-gov-west-1", "ap-southeast-2", "eusc-de-east-1")
@@ -84,13 +86,29 @@ def test_a_request_is_signed_as_the_vendor_signs_it(
 def test_what_costs_nothing_is_signed_too(
     region: str, moment: dt.datetime, token: str | None
 ) -> None:
-    host = f"bedrock-runtime.{region}.amazonaws.com"
-    path = BedrockAdapter().warm_path
+    host, path = f"bedrock.{region}.amazonaws.com", BedrockAdapter().models_paths[-1]
     asked = {"key": "AKID", "secret": "s/+", "token": token, "region": region, "moment": moment}
     theirs = vendors_headers("GET", f"https://{host}{path}", {}, b"", asked)
     seconds = moment.replace(tzinfo=dt.UTC).timestamp()
     ours = SigV4Signer(Credentials("AKID", "s/+", token)).sign("GET", host, path, [], b"", seconds)
     assert {name.decode(): value.decode() for name, value in ours} == theirs
+
+
+@pytest.mark.parametrize("region", REGIONS[:4])
+@pytest.mark.parametrize("fips", [False, True])
+def test_the_lists_are_where_the_vendor_has_them(region: str, fips: bool) -> None:
+    def place(service: str) -> str:
+        client = Session().create_client(
+            service,
+            region_name=region,
+            aws_access_key_id="AKID",
+            aws_secret_access_key="s",
+            config=Config(use_fips_endpoint=fips),
+        )
+        address: str = client.meta.endpoint_url
+        return address
+
+    assert BedrockAdapter().list_address(place("bedrock-runtime")) == place("bedrock")
 
 
 @given(query=st.lists(st.from_regex(r"[a-z]{1,4}=[a-z0-9]{0,4}", fullmatch=True), max_size=4))
