@@ -11,11 +11,19 @@ import pytest
 from routerd.errors import ErrorClass
 from routerd.providers.bedrock import BedrockAdapter
 from routerd.simulate import Fault, Simulator, expected_text
-from routerd_proto.content import Message, Tool, ToolResult
-from routerd_proto.frames import ReasoningDelta
-from tests.daemon.providers.drive import answer_message, calls_in, decode, request, text_in
+from routerd_proto.content import Document, Message, Tool, ToolResult
+from routerd_proto.frames import ReasoningDelta, ReasoningEnded
+from tests.daemon.providers.drive import (
+    answer_message,
+    calls_in,
+    decode,
+    reasoning_in,
+    request,
+    text_in,
+)
 
 BEDROCK = BedrockAdapter()
+NOVA = "us.amazon.nova-2-lite-v1:0"
 MODEL = "us.anthropic.claude-opus-4-6-v1:0"
 HEADERS = {"authorization": "Bearer test"}
 SAID = "How is the harbour today?"
@@ -134,3 +142,72 @@ async def test_a_model_without_schemas_answers_in_the_form_asked_for(
     assert ReasoningDelta("<thinking> I need a tool for this. </thinking>\n") in parts
     assert calls_in(parts) == []
     assert (outcome.finish, outcome.complete) == ("stop", True)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("effort", ["low", "high"])
+async def test_nova_thinks_by_its_own_field_and_does_not_sign(
+    client: httpx.AsyncClient, stream: bool, effort: Any
+) -> None:
+    chat = request(NOVA, stream=stream, reasoning=effort, temperature=0.5)
+    call = BEDROCK.encode(chat)
+    response = await client.post(f"/bedrock{call.path}", headers=HEADERS, content=call.body)
+    parts, outcome = decode(BEDROCK, [response.content], stream=stream)
+    assert reasoning_in(parts)
+    assert ReasoningEnded("bedrock", {}) in parts
+    assert outcome.complete
+
+
+@pytest.mark.parametrize(
+    ("more", "inference", "said"),
+    [
+        ({"reasoning_config": {"type": "enabled"}}, {}, "extraneous key [reasoning_config]"),
+        ({"thinking": {"type": "adaptive"}}, {}, "extraneous key [thinking]"),
+        ({"reasoningConfig": {"type": "enabled", "maxReasoningEffort": "max"}}, {}, "Invalid"),
+        (
+            {"reasoningConfig": {"type": "enabled", "maxReasoningEffort": "high"}},
+            {"maxTokens": 9},
+            "must be unset",
+        ),
+    ],
+)
+async def test_what_nova_refuses(
+    client: httpx.AsyncClient, more: dict[str, Any], inference: dict[str, Any], said: str
+) -> None:
+    body = {
+        "messages": [{"role": "user", "content": [{"text": "Hi"}]}],
+        "additionalModelRequestFields": more,
+        "inferenceConfig": inference,
+    }
+    response = await client.post(f"/bedrock/model/{NOVA}/converse", json=body, headers=HEADERS)
+    assert (response.status_code, said in response.text) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("names", "words", "status"),
+    [
+        (["a b", "a-b (1) [x]"], True, 200),
+        (["a", "a"], True, 400),
+        (["a  b"], True, 400),
+        (["a.b"], True, 400),
+        (["a" * 201], True, 400),
+        ([""], True, 400),
+        (["a"], False, 400),
+    ],
+)
+async def test_documents_have_names_and_words_beside_them(
+    client: httpx.AsyncClient, names: list[str], words: bool, status: int
+) -> None:
+    content: list[Any] = [{"text": "What is it?"}] * words
+    content += [
+        {"document": {"format": "pdf", "name": name, "source": {"bytes": "QQ=="}}} for name in names
+    ]
+    body = {"messages": [{"role": "user", "content": content}]}
+    response = await client.post(f"/bedrock/model/{MODEL}/converse", json=body, headers=HEADERS)
+    assert response.status_code == status
+
+
+async def test_documents_are_sent_so_that_they_are_taken(client: httpx.AsyncClient) -> None:
+    titles = ["a/b.pdf", "a/b.pdf", "a" * 179 + " b", "a" * 179 + " b", None, "Ünï"]
+    documents = [Document(data=b"x", title=title) for title in titles]
+    assert (await post(client, Message("user", documents))).status_code == 200

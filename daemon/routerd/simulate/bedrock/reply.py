@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ STOP_REASONS = {
     "length": "max_tokens",
     "tool_calls": "tool_use",
 }
+UNSIGNED = re.compile(r"amazon\.|openai\.")
 PADDING = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -29,8 +31,8 @@ def whole_body(reply: Reply) -> bytes:
     if answer.reasoning:
         thought = "".join(answer.reasoning)
         shown = thought if reply.question.reasoning_shown else ""
-        text = {"text": shown, "signature": signature_of(thought)}
-        content.append({"reasoningContent": {"reasoningText": text}})
+        signed = {"signature": signature_of(thought)} if signs(reply) else {}
+        content.append({"reasoningContent": {"reasoningText": {"text": shown, **signed}}})
     if answer.text:
         content.append({"text": "".join(answer.text)})
     for number, call in enumerate(answer.calls):
@@ -52,8 +54,9 @@ def stream_frames(reply: Reply) -> Iterator[Frame]:
     if answer.reasoning:
         for token in answer.reasoning if reply.question.reasoning_shown else ():
             yield delta(index, {"reasoningContent": {"text": token}}, 1)
-        signature = signature_of("".join(answer.reasoning))
-        yield delta(index, {"reasoningContent": {"signature": signature}}, 0)
+        if signs(reply):
+            signature = signature_of("".join(answer.reasoning))
+            yield delta(index, {"reasoningContent": {"signature": signature}}, 0)
         yield frame("contentBlockStop", {"contentBlockIndex": index})
         index += 1
     if answer.text:
@@ -70,6 +73,11 @@ def stream_frames(reply: Reply) -> Iterator[Frame]:
         index += 1
     yield frame("messageStop", {"stopReason": STOP_REASONS[answer.finish]})
     yield frame("metadata", {"metrics": {"latencyMs": 100}, "usage": usage(reply)})
+
+
+def signs(reply: Reply) -> bool:
+    """Say whether the model signs its thoughts: those of Amazon and OpenAI do not."""
+    return not UNSIGNED.search(reply.question.model)
 
 
 def frame(kind: str, payload: dict[str, Any], tokens: int = 0) -> Frame:

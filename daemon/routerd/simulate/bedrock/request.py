@@ -21,16 +21,23 @@ from routerd.simulate.vendor import Prompt
 __all__ = ["read_question", "signature_of"]
 
 THINKING_TOKENS = {"low": 16, "medium": 32, "high": 48, "xhigh": 96, "max": 160}
+NOVAS_EFFORTS = ("low", "medium", "high")
+NOT_WITH_HIGH = ("maxTokens", "temperature", "topP")
 MARK_SECONDS = {"5m": 300.0, "1h": 3600.0}
 MOST_MARKS = 4
+NOVA = "amazon.nova"
 # Amazon's models say what they think before they call.
 ALOUD = "<thinking> I need a tool for this. </thinking>\n"
+# Words with one blank between them.
+DOCUMENT_NAME = re.compile(r"(?:[a-zA-Z0-9()\[\]-]+ )*[a-zA-Z0-9()\[\]-]+")
+MOST_OF_A_NAME = 200
 TOOL_ID = re.compile(r"[a-zA-Z0-9_.:-]{1,64}")
 
 
 def read_question(asked: Asked) -> Question:
     """Read a request; raise `Refusal` as the vendor would."""
     body = decoded(asked.body)
+    model = unquote(asked.fields["model"])
     turns = checked_turns(body.get("messages"))
     config = member(body, "toolConfig")
     specs = [member(tool, "toolSpec") for tool in config.get("tools", ()) if "toolSpec" in tool]
@@ -39,10 +46,8 @@ def read_question(asked: Asked) -> Question:
     prompt = gathered(body, turns, specs)
     inference = member(body, "inferenceConfig")
     limit = inference.get("maxTokens")
-    model = unquote(asked.fields["model"])
     if isinstance(limit, int) and limit < 1:
         raise invalid("Value at 'inferenceConfig.maxTokens' must be greater than or equal to 1")
-    model = unquote(asked.fields["model"])
     said = next((text for turn in reversed(turns) if (text := user_text(turn))), "")
     return Question(
         model=model,
@@ -58,11 +63,11 @@ def read_question(asked: Asked) -> Question:
         tool_named=named,
         tools_answered=any("toolResult" in block for block in turns[-1]["content"]),
         schema=wanted_schema(body),
-        reasoning_tokens=thinking(body, limit),
+        reasoning_tokens=thinking(body, model, limit),
         reasoning_shown=shows_thinking(body, model),
         limit=limit,
         stops=tuple(inference.get("stopSequences", ())),
-        aloud=ALOUD if "amazon.nova" in model else "",
+        aloud=ALOUD if NOVA in model else "",
     )
 
 
@@ -85,6 +90,7 @@ def checked_turns(messages: Any) -> list[dict[str, Any]]:
     if not isinstance(messages, list) or not messages:
         raise invalid("A conversation must start with a user message.")
     called: set[str] = set()
+    titles: set[str] = set()
     for number, turn in enumerate(messages):
         wanted = "assistant" if number % 2 else "user"
         if not isinstance(turn, dict) or turn.get("role") != wanted:
@@ -93,6 +99,7 @@ def checked_turns(messages: Any) -> list[dict[str, Any]]:
             raise invalid(f"The content field in the Message object at messages.{number} is empty.")
         for block in turn["content"]:
             check_block(block, number, called)
+        check_documents(turn["content"], number, titles)
     return messages
 
 
@@ -114,6 +121,23 @@ def check_block(block: Any, number: int, called: set[str]) -> None:
     thought = reasoning.get("text")
     if thought and reasoning.get("signature") not in (None, signature_of(thought)):
         raise invalid("Invalid `signature` in `thinking` block")
+
+
+def check_documents(blocks: list[dict[str, Any]], number: int, titles: set[str]) -> None:
+    """Check that documents have names, each its own, and words beside them."""
+    names = [block["document"].get("name", "") for block in blocks if "document" in block]
+    for name in names:
+        if not DOCUMENT_NAME.fullmatch(name) or len(name) > MOST_OF_A_NAME:
+            raise invalid(
+                "The document file name can only contain alphanumeric characters, whitespace "
+                "characters, hyphens, parentheses, and square brackets. The name can't contain "
+                "more than one consecutive whitespace character."
+            )
+        if name in titles:
+            raise invalid(f"messages.{number}.content contains duplicate document file names.")
+        titles.add(name)
+    if names and not any("text" in block for block in blocks):
+        raise invalid("A text block must be provided when using documents.")
 
 
 def check_tools(
@@ -146,9 +170,11 @@ def tool_choice(
     return "auto", ""
 
 
-def thinking(body: dict[str, Any], limit: int | None) -> int:
+def thinking(body: dict[str, Any], model: str, limit: int | None) -> int:
     """Read how many tokens to think."""
     more = member(body, "additionalModelRequestFields")
+    if NOVA in model:
+        return thinking_of_nova(body, more)
     asked = member(more, "thinking")
     if "reasoning_effort" in more:
         return THINKING_TOKENS.get(more["reasoning_effort"], 32)
@@ -166,6 +192,23 @@ def shows_thinking(body: dict[str, Any], model: str) -> bool:
     asked = member(member(body, "additionalModelRequestFields"), "thinking")
     default = "omitted" if THINKS_UNSHOWN.search(model) else "summarized"
     return bool(asked.get("display", default) != "omitted")
+
+
+def thinking_of_nova(body: dict[str, Any], more: dict[str, Any]) -> int:
+    """Read Nova's own field; it takes nobody else's, and no bound with the highest effort."""
+    for name in ("thinking", "output_config", "reasoning_effort", "reasoning_config"):
+        if name in more:
+            raise invalid(f"Malformed input request: #: extraneous key [{name}] is not permitted")
+    asked = member(more, "reasoningConfig")
+    if asked.get("type") != "enabled":
+        return 0
+    effort = asked.get("maxReasoningEffort")
+    if effort not in NOVAS_EFFORTS:
+        raise invalid("Invalid maxReasoningEffort: expected low, medium or high")
+    inference = member(body, "inferenceConfig")
+    if effort == "high" and not inference.keys().isdisjoint(NOT_WITH_HIGH):
+        raise invalid("maxTokens, temperature and topP must be unset where the effort is high")
+    return THINKING_TOKENS[effort]
 
 
 def wanted_schema(body: dict[str, Any]) -> JsonSchema | None:
