@@ -211,3 +211,17 @@ async def test_documents_are_sent_so_that_they_are_taken(client: httpx.AsyncClie
     titles = ["a/b.pdf", "a/b.pdf", "a" * 179 + " b", "a" * 179 + " b", None, "Ünï"]
     documents = [Document(data=b"x", title=title) for title in titles]
     assert (await post(client, Message("user", documents))).status_code == 200
+
+
+async def test_a_failed_tool_has_said_something(client: httpx.AsyncClient) -> None:
+    asked, tools = Message("user", "use get_weather"), [Tool("get_weather")]
+    response = await post(client, asked, tools=tools, stream=False)
+    parts, _ = decode(BEDROCK, [response.content], stream=False)
+    [(call_id, _, _)] = calls_in(parts)
+    failed = Message("tool", [ToolResult(call_id, "", is_error=True)])
+    said = [asked, answer_message(parts), failed]
+    assert (await post(client, *said, tools=tools, stream=False)).status_code == 200
+    call = BEDROCK.encode(request(MODEL, said, tools=tools))
+    body = call.body.replace(b'[{"text":"."}]', b"[]")
+    response = await client.post(f"/bedrock{call.path}", headers=HEADERS, content=body)
+    assert (response.status_code, "cannot be empty" in response.text) == (400, True)

@@ -161,7 +161,7 @@ def _block(part: Content, role: str, titles: set[str], habits: Habits, notes: No
             fields = {"toolUseId": TOOL_IDS.fit(part.id), "name": name}
             return {"toolUse": {**fields, "input": arguments_object(part, notes)}}
         case ToolResult() if role == "user":
-            return _tool_result(part)
+            return _tool_result(part, notes)
         case Image() if role == "user":
             return _image(part)
         case Document() if role == "user":
@@ -191,13 +191,17 @@ def _reasoning(part: Reasoning, habits: Habits, notes: Notes) -> Json | None:
     return None
 
 
-def _tool_result(result: ToolResult) -> Json:
+def _tool_result(result: ToolResult, notes: Notes) -> Json:
     parts = [Text(result.content)] if isinstance(result.content, str) else result.content
     content = [
         {"text": part.text} if isinstance(part, Text) else _image(part)
         for part in parts
         if not isinstance(part, Text) or part.text.strip()
     ]
+    if not content:
+        # Refused of a failed tool, and by some models of any.
+        notes.add("a tool result without content was sent as `.`, which this provider asks for")
+        content.append({"text": "."})
     block: Json = {"toolUseId": TOOL_IDS.fit(result.call_id), "content": content}
     if result.is_error:
         block["status"] = "error"

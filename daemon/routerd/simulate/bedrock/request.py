@@ -116,6 +116,12 @@ def check_block(block: Any, number: int, called: set[str]) -> None:
         called.add(name)
     if "toolResult" in block and block["toolResult"]["toolUseId"] not in called:
         raise invalid("The number of toolResult blocks exceeds that of toolUse blocks.")
+    result = member(block, "toolResult")
+    if result.get("status") == "error" and not result.get("content"):
+        raise invalid(
+            f"The content field at messages.{number}.content.toolResult cannot be empty when "
+            "status value is error."
+        )
     reasoning = member(member(block, "reasoningContent"), "reasoningText")
     # An empty text beside a signature counts as unchanged.
     thought = reasoning.get("text")

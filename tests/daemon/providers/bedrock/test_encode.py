@@ -351,6 +351,20 @@ def test_results_open_their_turn_with_their_images_and_their_status() -> None:
     ]
 
 
+@pytest.mark.parametrize("content", ["", " \n", [], [Text("")]])
+@pytest.mark.parametrize("failed", [True, False])
+def test_a_result_without_content_says_so(content: Any, failed: bool) -> None:
+    said = [
+        Message("user", "Hi"),
+        Message("assistant", [ToolCall("t", "get_weather")]),
+        Message("tool", [ToolResult("t", content, is_error=failed)]),
+    ]
+    body, notes = encoded(BEDROCK, request(CLAUDE, said, tools=[WEATHER]))
+    [block] = body["messages"][2]["content"]
+    assert block["toolResult"]["content"] == [{"text": "."}]
+    assert notes == ["a tool result without content was sent as `.`, which this provider asks for"]
+
+
 def test_claude_gets_no_stop_sequence_of_white_space() -> None:
     body, notes = encoded(BEDROCK, request(CLAUDE, stop=["END", "\n\n"]))
     assert body["inferenceConfig"] == {"stopSequences": ["END"]}
