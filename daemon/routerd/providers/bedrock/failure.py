@@ -146,7 +146,7 @@ def _is_of_a_model(error: ProviderError, error_class: ErrorClass) -> bool:
         return not is_of_key and any(word in message for word in MODEL_DENIED)
     if error_class is ErrorClass.BAD_REQUEST:
         return any(words in message for words in NOT_ABLE)
-    return error.type in OF_A_MODEL
+    return error.type in OF_A_MODEL or error.type in PASSED_ON
 
 
 def _class_of(error: ProviderError, fields: dict[str, Any], status: int | None) -> ErrorClass:

@@ -96,6 +96,10 @@ def test_the_models_own_status_decides_where_it_is_passed_on() -> None:
     body = json.dumps({"originalStatusCode": 429, "message": "busy"}).encode()
     failure = BedrockAdapter().failure(424, {"x-amzn-errortype": "ModelErrorException"}, body)
     assert (failure.error_class, failure.status) == (ErrorClass.RATE_LIMIT, 424)
+    assert failure.is_of_deployment  # no rate of the key's
+    body = json.dumps({"originalStatusCode": 400, "message": "no"}).encode()
+    failure = BedrockAdapter().failure(424, {"x-amzn-errortype": "ModelErrorException"}, body)
+    assert (failure.error_class, failure.is_of_deployment) == (ErrorClass.BAD_REQUEST, False)
 
 
 @pytest.mark.parametrize(
