@@ -327,7 +327,7 @@ class ConverseDecoder(BodyDecoder[ConverseEvent]):
             self._end_reasoning(data, parts)
         elif block.is_aside:
             self._end_reasoning(dict(ASIDE), parts)
-        elif not block.has_arguments and (block.tool >= 0 or (block.is_answer and block.input)):
+        elif not block.has_arguments and (block.tool >= 0 or block.is_answer):
             # A call without any sends no piece, and some servers begin one with all of them.
             block.give(encode_json(block.input).decode(), parts)
         elif block.own is not None:

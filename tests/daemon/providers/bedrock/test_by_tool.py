@@ -103,6 +103,15 @@ def test_the_text_is_the_first_answer_and_nothing_else(
 
 
 @pytest.mark.parametrize("stream", [True, False])
+def test_an_answer_without_arguments_is_an_empty_object(stream: bool) -> None:
+    data = tool_start(0, "t", ANSWER_TOOL) + block_stop(0) + stopped("tool_use")
+    if not stream:
+        data = written([use("t", ANSWER_TOOL)], "tool_use", stream=False)
+    parts, outcome = decode(BEDROCK, [data], stream=stream)
+    assert (text_in(parts), outcome.finish) == ("{}", "stop")
+
+
+@pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("reason", ["end_turn", "guardrail_intervened", "max_tokens"])
 def test_words_are_the_answer_where_nothing_was_called(reason: str, stream: bool) -> None:
     parts, outcome = read([WORDS], reason, stream=stream)
