@@ -36,6 +36,7 @@ Shape = TypeVar("Shape", bound=Struct)
 
 END_OF_STREAM: Final = b"[DONE]"
 ERROR_NAME: Final = b"error"
+BEHIND_NOTE: Final = "what came behind the end of the answer could not be read"
 # Where JSON may begin in lines that are none of an event, and how many such places are looked at.
 PLAIN_JSON: Final = re.compile(rb"^[ \t]*(?=[{\[]\s*[{\"])", re.MULTILINE)
 MAX_PLACES: Final = 100
@@ -136,7 +137,7 @@ class BodyDecoder(AnswerTeller, Generic[Shape]):
         parser = self._parser
         self._take_events(parser.feed(data), parts)
         if parser.problem is not None:
-            self._fail(parser.problem)
+            self._take_problem(parser.problem)
         if self._joiner is not None:
             parts = self._joiner.join(parts)
         return parts if self._fed_bytes <= MAX_PART_CHARACTERS else self._bounded(parts)
@@ -160,6 +161,13 @@ class BodyDecoder(AnswerTeller, Generic[Shape]):
         if self._joiner is not None:
             parts = self._joiner.join(parts) + self._joiner.end()
         return self._bounded(parts)
+
+    def _take_problem(self, problem: str) -> None:
+        """Take that reading has stopped: of an answer that is whole it says nothing any more."""
+        if self.outcome.complete:
+            self._note(BEHIND_NOTE)
+        else:
+            self._fail(problem)
 
     def _check_size(self) -> None:
         if len(self._opening) > self._max_body_bytes:

@@ -127,6 +127,19 @@ def test_a_broken_checksum_is_a_broken_answer() -> None:
     assert (outcome.finish, outcome.complete) == ("error", False)
 
 
+def test_what_is_broken_behind_a_whole_answer_takes_nothing_from_it() -> None:
+    spoilt = bytearray(delta(0, text="lost"))
+    spoilt[-1] ^= 1
+    for behind in (bytes(spoilt), b"upstream connect error"):
+        parts, outcome = decode(BEDROCK, [*WHOLE, behind, behind])
+        assert text_in(parts) == "Grüße 👋🏽"
+        assert (outcome.finish, outcome.complete, outcome.failure) == ("tool_calls", True, None)
+        assert outcome.notes == ["what came behind the end of the answer could not be read"]
+    # Its usage is still to come: a bill of nothing would be wrong.
+    _, outcome = decode(BEDROCK, [*WHOLE[:-1], bytes(spoilt)])
+    assert (outcome.finish, outcome.complete) == ("error", False)
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [
