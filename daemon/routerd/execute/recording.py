@@ -211,7 +211,8 @@ def _add_attempts(record: Record, execution: Execution | Searching | None) -> No
     """Sum up the attempts; only what the caller got content from is named as having answered."""
     attempts = record.attempts
     upstream_us = nanodollars = 0
-    basis, notes = COST_BASES[0], record.notes
+    basis = COST_BASES[0]
+    noted: dict[str, None] = {}  # each once, however many pieces of a search say it
     # Of a search in pieces the last one's, whichever that is.
     last_content_us = None
     for attempt in attempts:
@@ -223,7 +224,9 @@ def _add_attempts(record: Record, execution: Execution | Searching | None) -> No
         if at is not None and (last_content_us is None or at > last_content_us):
             last_content_us = at
         if attempt.notes:
-            notes += [note for note in attempt.notes if note not in notes]
+            noted.update(dict.fromkeys(attempt.notes))
+    if noted:
+        record.notes = list(dict.fromkeys((*record.notes, *noted)))
     record.upstream_us, record.cost_basis = upstream_us, basis
     if basis != "unknown":
         record.cost_nanodollars = nanodollars

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 from msgspec import Struct, field
 
@@ -21,6 +21,8 @@ from routerd_proto.content import Message
 from routerd_proto.frames import CallOptions
 
 __all__ = [
+    "MORE_NOTE",
+    "MOST_NOTES",
     "Adapter",
     "AnswerDecoder",
     "ChatRequest",
@@ -37,10 +39,16 @@ __all__ = [
     "SigningAdapter",
     "TokenAdapter",
     "Wire",
+    "add_note",
     "note_other_model",
 ]
 
 Headers = list[tuple[bytes, bytes]]
+
+MOST_NOTES: Final = 32
+"""Different notes of one answer, or of one request: an answer may hold a new kind in every event."""
+MOST_NOTE_CHARACTERS: Final = 400
+MORE_NOTE: Final = "and more, which is not noted one by one"
 
 
 class ChatRequest(Struct, frozen=True):
@@ -129,6 +137,18 @@ class Outcome(Struct):
     took_ms: int | None = None
     tells_lifetimes: bool = False
     terms: dict[str, Any] = {}
+
+
+def add_note(notes: list[str], note: str) -> None:
+    """Append a note that is not there yet; behind MOST_NOTES of them, once, that there are more.
+
+    It takes the same time however many were added before.
+    """
+    if len(notes) > MOST_NOTES:
+        return
+    note = note[:MOST_NOTE_CHARACTERS]
+    if note not in notes:
+        notes.append(note if len(notes) < MOST_NOTES else MORE_NOTE)
 
 
 def note_other_model(outcome: Outcome, asked: str, known: str = "") -> None:

@@ -16,7 +16,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from routerd.errors import CallRefused
-from routerd.providers.base import ChatRequest
+from routerd.providers.base import ChatRequest, add_note
 from routerd.providers.json_text import JSON_ERRORS
 from routerd_proto.content import (
     CacheLifetime,
@@ -72,12 +72,11 @@ EFFORT_ORDER: Final[tuple[ReasoningEffort, ...]] = (
 
 
 class Notes(list[str]):
-    """What was left out or changed on the way, each thing once."""
+    """What was left out or changed on the way, each thing once, and not without end."""
 
     def add(self, note: str) -> None:
-        """Append a note that is not there yet."""
-        if note not in self:
-            self.append(note)
+        """Append a note that is not there yet; see `add_note`."""
+        add_note(self, note)
 
 
 class ToolIdRule(Struct, frozen=True):

@@ -15,7 +15,7 @@ import msgspec
 
 from routerd.domain import Part, Usage
 from routerd.errors import ErrorClass, Failure
-from routerd.providers.base import Outcome
+from routerd.providers.base import Outcome, add_note
 from routerd.providers.bounds import TOO_LARGE_NOTE, can_be_carried
 from routerd.providers.counts import ABSURD_NOTE, is_absurd
 from routerd.providers.failure import error_of
@@ -42,8 +42,7 @@ class AnswerTeller(ABC):
         """Note an error that came inside the answer: the object it is, or its words."""
 
     def _note(self, note: str) -> None:
-        if note not in self.outcome.notes:
-            self.outcome.notes.append(note)
+        add_note(self.outcome.notes, note)
 
     def _note_kind(self, kind: str) -> None:
         """Note that something was not read; its name is shown if it looks like one."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from routerd.domain import Part
+from routerd.providers.base import add_note
 from routerd.providers.bounds import TOO_LARGE_NOTE, can_be_carried
 from routerd.providers.openai.told import CountedText, Told
 from routerd.providers.openai.wire import Delta
@@ -67,7 +68,7 @@ class ReasoningReader:
         details, self._details = self._details, []
         data = {"reasoning_details": details} if details else {}
         if not can_be_carried(data):
-            self._notes.append(TOO_LARGE_NOTE)
+            add_note(self._notes, TOO_LARGE_NOTE)
             data = {}
         parts.append(ReasoningEnded(self._vendor, data))
 

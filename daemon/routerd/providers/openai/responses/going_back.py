@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from routerd.domain import Part
+from routerd.providers.base import add_note
 from routerd.providers.bounds import TOO_LARGE_NOTE, can_be_carried
 from routerd.providers.json_text import encode_json, text_of
 from routerd.providers.openai.responses.items import can_go_back, kept_of
@@ -82,5 +83,4 @@ class GoingBack:
         return {"item": item} if self.model is None else {"item": item, "model": self.model}
 
     def _note(self, note: str) -> None:
-        if note not in self._notes:
-            self._notes.append(note)
+        add_note(self._notes, note)

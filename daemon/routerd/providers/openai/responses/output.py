@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from routerd.domain import Part
+from routerd.providers.base import add_note
 from routerd.providers.json_text import text_of
 from routerd.providers.openai.responses.contents import (
     BETWEEN_SUMMARIES,
@@ -218,8 +219,7 @@ class OutputReader:
     # --- inside -----------------------------------------------------------------------------------
 
     def _note(self, note: str) -> None:
-        if note not in self._notes:
-            self._notes.append(note)
+        add_note(self._notes, note)
 
     def _has_content(self) -> bool:
         kinds = self._told.items()
