@@ -1,11 +1,13 @@
 """Token counts as providers write them, made whole numbers that can be billed.
 
-Rules of this file: what is not a count is None, which is not the same as 0. A usage with one
-absurd count is not to be billed by at all: what is left of it would look complete.
+Rules of this file: what is not a count is None, which is not the same as 0. Digits in a text are a
+count: some gateways write them so. A usage with one count that is absurd or cannot be read is not
+to be billed by at all: what is left of it would look complete.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 __all__ = ["ABSURD_NOTE", "MAX_COUNT", "count_of", "counts_in", "is_absurd"]
@@ -13,13 +15,24 @@ __all__ = ["ABSURD_NOTE", "MAX_COUNT", "count_of", "counts_in", "is_absurd"]
 MAX_COUNT: Final = 2**31 - 1
 """A thousand times what any model reads; at the highest rate a call of it fits 63 bits of cost."""
 
-ABSURD_NOTE: Final = "the provider's token counts were left out: they are too large to be true"
+ABSURD_NOTE: Final = (
+    "the provider's token counts were left out: one is too large to be true, or cannot be read"
+)
+DIGITS: Final = re.compile(r"\s*([0-9]{1,19})(?:\.[0-9]*)?\s*", re.ASCII)
+# How vendors end the names of counts of tokens, in lower case.
+TOKEN_NAMES: Final = ("tokens", "tokencount", "token_count")
 
 
 def count_of(value: Any) -> int | None:
-    """Return a count from 0 to MAX_COUNT; None where `value` is no number, or a larger one."""
+    """Return a count from 0 to MAX_COUNT; None where `value` is no number, or a larger one.
+
+    A number may be written as a text of digits.
+    """
     if type(value) is int and 0 <= value <= MAX_COUNT:
         return value  # nearly always
+    if isinstance(value, str):
+        digits = DIGITS.fullmatch(value)
+        return count_of(int(digits[1])) if digits is not None else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if value != value or value <= 0:  # noqa: PLR0124 - only NaN differs from itself
@@ -43,7 +56,8 @@ def counts_in(value: Any) -> dict[str, int]:
 def is_absurd(usage: Any) -> bool:
     """Return whether a usage object, or one inside it, counts more tokens than there can be.
 
-    Other numbers (times, prices in tiny units) may be as large as they like.
+    So does one whose count cannot be read. Other numbers (times, prices in tiny units) may be as
+    large as they like.
     """
     if not isinstance(usage, dict):
         return False
@@ -54,10 +68,11 @@ def is_absurd(usage: Any) -> bool:
             if is_absurd(value):
                 return True
         elif (
-            isinstance(value, int | float)
-            and value > MAX_COUNT
+            isinstance(value, int | float | str)
+            and not isinstance(value, bool)
             and isinstance(name, str)
-            and name.endswith("tokens")
+            and name.lower().endswith(TOKEN_NAMES)
+            and count_of(value) is None
         ):
             return True
     return False

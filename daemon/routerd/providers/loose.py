@@ -3,9 +3,9 @@
 Rules of this file: no vendor. `read` is typed decoding, and raises where a value has another type
 than the shape says, or text is not UTF-8. `loosely` takes plain data and never raises: a value that
 does not fit is left out, and the rest is there. Whole numbers are counts: what is more exact is
-cut off, and nothing is below 0. An object where a list is expected is its only item, and the other
-way round; what else is no object where one is expected stands for the field that the shape names
-`BARE`.
+cut off, nothing is below 0, and they may be digits in a text. An object where a list is expected is
+its only item, and the other way round; what else is no object where one is expected stands for the
+field that the shape names `BARE`.
 Text from there may hold halves of surrogate pairs.
 """
 
@@ -19,6 +19,8 @@ from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_
 
 import msgspec
 from msgspec import Struct
+
+from routerd.providers.counts import count_of
 
 __all__ = ["JsonShape", "loosely"]
 
@@ -95,6 +97,8 @@ def _as_it_is(value: Any) -> Any:
 
 
 def _as_count(value: Any) -> int | None:
+    if isinstance(value, str):
+        return count_of(value)
     if isinstance(value, float):
         return max(int(value), 0) if math.isfinite(value) else None
     # A whole number may be larger than any float is.

@@ -27,6 +27,7 @@ from routerd.settings import Timeouts
 from routerd_proto.frames import Usage
 from tests.daemon.execute.run import INPUT_TOKENS, SOON, Run
 from tests.daemon.execute.scripted import (
+    Exchange,
     Vendor,
     answer,
     cut,
@@ -217,3 +218,20 @@ async def test_what_a_gateway_answers_is_no_refusal_of_the_provider(
     assert attempt.cost_basis == "estimated"
     assert attempt.usage == Usage(input_tokens=INPUT_TOKENS)
     assert GATEWAY in attempt.notes
+
+
+@pytest.mark.parametrize(("ten", "basis"), [("10", "measured"), ("ten", "estimated")])
+async def test_counts_in_text_cost_what_they_say_and_unreadable_ones_an_estimate(
+    ten: str, basis: str
+) -> None:
+    async def scene(exchange: Exchange) -> None:
+        choice = {"index": 0, "message": {"content": "a"}, "finish_reason": "stop"}
+        usage = {"prompt_tokens": ten, "completion_tokens": 5}
+        await exchange.plain(200, {"choices": [choice], "usage": usage})
+
+    async with Vendor(scene) as vendor:
+        run = await Run(vendor.target(), stream=False).go()
+    [attempt] = run.attempts
+    assert attempt.cost_basis == basis
+    assert (attempt.cost_nanodollars or 0) > 0
+    assert (attempt.usage.input_tokens if attempt.usage else None) == (10 if ten == "10" else 100)

@@ -1,4 +1,4 @@
-"""Notes of one answer are few, short, and each there once, however many kinds a stranger makes up."""
+"""Notes of one answer are few, short, and each there once, however many kinds there are."""
 
 from __future__ import annotations
 

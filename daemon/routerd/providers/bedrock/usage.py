@@ -10,14 +10,17 @@ from typing import Any
 
 from routerd.domain import Usage
 from routerd.providers.counts import MAX_COUNT, count_of, counts_in
+from routerd.providers.counts import is_absurd as has_absurd_count
 
 __all__ = ["is_absurd", "read_usage", "tells_lifetimes"]
 
 
 def is_absurd(usage: Any) -> bool:
-    """Return whether a usage object counts more tokens than there can be."""
+    """Return whether a usage object counts more tokens than there can be, or cannot be read."""
     values = list(usage.values()) if isinstance(usage, dict) else []
-    return any(isinstance(value, int | float) and value > MAX_COUNT for value in values)
+    return has_absurd_count(usage) or any(
+        isinstance(value, int | float) and value > MAX_COUNT for value in values
+    )
 
 
 def read_usage(value: Any) -> Usage | None:

@@ -1,0 +1,91 @@
+"""Token counts that are digits in a text are counts; one that cannot be read is never a zero."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from routerd.domain import Usage
+from routerd.providers.base import Outcome
+from routerd.providers.counts import ABSURD_NOTE, MAX_COUNT, count_of, is_absurd
+from routerd.providers.registry import build_adapter, search_wires
+from routerd.providers.search import EmbedRequest
+
+CHAT = {"choices": [{"index": 0, "message": {"content": "x"}, "finish_reason": "stop"}]}
+MESSAGE = {"content": [{"type": "text", "text": "x"}], "stop_reason": "end_turn"}
+OUTPUT = [{"type": "message", "content": [{"type": "output_text", "text": "x"}]}]
+CONTENT = {"parts": [{"text": "x"}]}
+SAID = {"role": "assistant", "content": [{"text": "x"}]}
+BY_ADAPTER: dict[str, tuple[dict[str, Any], str, str, str]] = {
+    "openai": (CHAT, "usage", "prompt_tokens", "completion_tokens"),
+    "openai-responses": (
+        {"status": "completed", "output": OUTPUT},
+        "usage",
+        "input_tokens",
+        "output_tokens",
+    ),
+    "anthropic": (MESSAGE, "usage", "input_tokens", "output_tokens"),
+    "bedrock": (
+        {"output": {"message": SAID}, "stopReason": "end_turn"},
+        "usage",
+        "inputTokens",
+        "outputTokens",
+    ),
+    "gemini": (
+        {"candidates": [{"content": CONTENT, "finishReason": "STOP"}]},
+        "usageMetadata",
+        "promptTokenCount",
+        "candidatesTokenCount",
+    ),
+}
+
+
+def outcome_of(adapter: str, read: Any, wrote: Any) -> Outcome:
+    answer, usage, read_name, wrote_name = BY_ADAPTER[adapter]
+    decoder = build_adapter(adapter).decoder(stream=False)
+    decoder.feed(json.dumps({**answer, usage: {read_name: read, wrote_name: wrote}}).encode())
+    decoder.end()
+    assert decoder.outcome.complete
+    return decoder.outcome
+
+
+@pytest.mark.parametrize("adapter", BY_ADAPTER)
+@pytest.mark.parametrize("ten", ["10", " 10", "10.0"])
+def test_digits_are_a_count(adapter: str, ten: str) -> None:
+    usage = outcome_of(adapter, ten, "5").usage
+    assert usage is not None
+    assert (usage.input_tokens, usage.output_tokens) == (10, 5)
+
+
+@pytest.mark.parametrize("adapter", sorted(BY_ADAPTER.keys() - {"gemini"}))
+@pytest.mark.parametrize("count", ["ten", "", "1e3", "99999999999", "9" * 5000, "١٢"])
+def test_what_cannot_be_read_is_not_known(adapter: str, count: str) -> None:
+    outcome = outcome_of(adapter, count, 5)
+    assert outcome.usage is None
+    assert outcome.notes == [ABSURD_NOTE]
+
+
+def test_a_count_of_cached_tokens_counts_too() -> None:
+    answer = {**CHAT, "usage": {"prompt_tokens": 10, "completion_tokens": "5"}}
+    answer["usage"] |= {"prompt_tokens_details": {"cached_tokens": "4"}}
+    decoder = build_adapter("openai").decoder(stream=True)
+    decoder.feed(b"data: %s\n\ndata: [DONE]\n\n" % json.dumps(answer).encode())
+    decoder.end()
+    assert decoder.outcome.usage == Usage(input_tokens=6, cache_read_tokens=4, output_tokens=5)
+
+
+@pytest.mark.parametrize(("told", "usage"), [("7", Usage(7)), ("seven", None)])
+def test_what_vectors_cost_is_counted_so_too(told: str, usage: Usage | None) -> None:
+    decoder = search_wires("openai")["embedding"].decoder(EmbedRequest("m", ["a"]))
+    answer = {"data": [{"index": 0, "embedding": [0.5]}], "usage": {"prompt_tokens": told}}
+    decoder.feed(json.dumps(answer).encode())
+    decoder.end()
+    assert decoder.outcome.usage == usage
+
+
+def test_other_texts_are_no_counts() -> None:
+    assert not is_absurd({"service_tier": "default", "cost": "n/a", "cached_tokens": None})
+    assert count_of(str(MAX_COUNT)) == MAX_COUNT
+    assert count_of(str(MAX_COUNT + 1)) is None
