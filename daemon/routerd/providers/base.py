@@ -9,13 +9,13 @@ added as headers by `authorize`, so that nothing else of an adapter ever sees on
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 from msgspec import Struct, field
 
 from routerd.domain import Capabilities, FinishReason, Kind, Part, Usage
 from routerd.errors import Failure
+from routerd.providers.same_model import are_same_model
 from routerd.telemetry.plain import as_code
 from routerd_proto.content import Message
 from routerd_proto.frames import CallOptions
@@ -46,7 +46,7 @@ __all__ = [
 Headers = list[tuple[bytes, bytes]]
 
 MOST_NOTES: Final = 32
-"""Different notes of one answer, or of one request: an answer may hold a new kind in every event."""
+"""Different ones of an answer, or of a request: an answer may hold a new kind in every event."""
 MOST_NOTE_CHARACTERS: Final = 400
 MORE_NOTE: Final = "and more, which is not noted one by one"
 
@@ -154,27 +154,15 @@ def add_note(notes: list[str], note: str) -> None:
 def note_other_model(outcome: Outcome, asked: str, known: str = "") -> None:
     """Note on the outcome that another model answered than the one asked for.
 
-    Ids that begin alike are taken for the same: a dated snapshot, an alias that was resolved. A
-    vendor's prefix, as in `vendor/model`, does not count on either side. `known` is what the
-    directory calls the model, since the provider's id may be a name of the user's. What looks like
-    no id is not quoted.
+    `known` is what the directory calls the model, since the provider's id may be a name of the
+    user's. What looks like no id is not quoted.
     """
-    if outcome.model is None or not asked or _are_same(outcome.model, asked, known):
+    if outcome.model is None or not asked or are_same_model(outcome.model, asked, known):
         return
     named = as_code(outcome.model) or "with no readable id"
     note = f"another model answered: {named}, asked for was {asked}"
     if note not in outcome.notes:
         outcome.notes.append(note)
-
-
-@lru_cache(maxsize=1024)  # a model answers with the same id call after call
-def _are_same(answered: str, asked: str, known: str) -> bool:
-    given = answered.rpartition("/")[2].lower()
-    for name in (asked, known):
-        wanted = name.rpartition("/")[2].lower()
-        if wanted and (given.startswith(wanted) or wanted.startswith(given)):
-            return True
-    return False
 
 
 class AnswerDecoder(Protocol):

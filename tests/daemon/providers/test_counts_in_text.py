@@ -68,8 +68,9 @@ def test_what_cannot_be_read_is_not_known(adapter: str, count: str) -> None:
 
 
 def test_a_count_of_cached_tokens_counts_too() -> None:
-    answer = {**CHAT, "usage": {"prompt_tokens": 10, "completion_tokens": "5"}}
-    answer["usage"] |= {"prompt_tokens_details": {"cached_tokens": "4"}}
+    details = {"cached_tokens": "4"}
+    usage = {"prompt_tokens": 10, "completion_tokens": "5", "prompt_tokens_details": details}
+    answer = {**CHAT, "usage": usage}
     decoder = build_adapter("openai").decoder(stream=True)
     decoder.feed(b"data: %s\n\ndata: [DONE]\n\n" % json.dumps(answer).encode())
     decoder.end()
