@@ -38,7 +38,8 @@ class Habits(Struct, frozen=True, kw_only=True):
     """One server's: how much it takes at once, and what it calls the length of a vector.
 
     `shortens` begins the ids of the models whose vectors can be had shorter. `own_names` says that
-    an id is a name of the user's, which only the directory can compare with who answered.
+    an id is a name of the user's, which only the directory can compare with who answered; and that
+    only where the answer has a model's full name: some say `ada`, or the user's name again.
     """
 
     limits: SearchLimits
@@ -51,7 +52,8 @@ class Habits(Struct, frozen=True, kw_only=True):
 OPENAI: Final = Habits(
     limits=SearchLimits(texts=2048, tokens=300_000), shortens="text-embedding-3-", base64=True
 )
-# A deployment there has whatever name it was given.
+FULL_NAMES: Final = "text-embedding-"
+# A deployment there has whatever name it was given, and decides alone which model it is.
 AZURE: Final = msgspec.structs.replace(OPENAI, shortens="", own_names=True)
 # What a server of one's own takes is for its owner to set; so much is ordinary.
 COMPATIBLE: Final = Habits(limits=SearchLimits(texts=256, tokens=300_000))
@@ -117,7 +119,10 @@ class OpenAIEmbedding:
             outcome.model, outcome.response_id = text_of(answer.model), text_of(answer.id)
             outcome.usage = tokens_read(answer.usage)
             items = answer.data
-            can_compare = request.model or not self._habits.own_names
+            named = outcome.model or ""
+            can_compare = not self._habits.own_names or (
+                request.model and named.startswith(FULL_NAMES)
+            )
             return vectors_part(
                 request,
                 [item.embedding for item in items],

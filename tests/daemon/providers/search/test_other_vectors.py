@@ -98,6 +98,17 @@ def test_the_same_model_by_another_name_is_the_same(
 
 
 @pytest.mark.parametrize("dialect", ["azure", "azure-deployments"])
+@pytest.mark.parametrize("answered", ["ada", "our-deployment", "embedding", ""])
+def test_a_short_name_at_azure_says_nothing_of_the_model(dialect: str, answered: str) -> None:
+    request = EmbedRequest("our-deployment", ["a rose"], model="text-embedding-ada-002")
+    decoder = search_wires("openai", dialect)["embedding"].decoder(request)
+    parts = [*decoder.feed(answer(answered)), *decoder.end()]
+    assert [type(part) for part in parts] == [VectorsAdded]
+    assert decoder.outcome.failure is None
+    assert decoder.outcome.model == (answered or None)
+
+
+@pytest.mark.parametrize("dialect", ["azure", "azure-deployments"])
 @pytest.mark.parametrize(
     ("known", "is_taken"),
     [("", True), ("text-embedding-3-large", True), ("text-embedding-3-small", False)],
