@@ -282,7 +282,7 @@ class _Exchange:
             names = answer.names
             attempt.simulated = attempt.simulated or SIMULATED_HEADER in names
             attempt.request_id, attempt.took_ms = read_told(names)
-            limits = read_limits(answer.raw_headers)
+            limits = read_limits(names)
             if limits is not None:
                 attempt.headroom = limits.headroom
             if status != 200:

@@ -11,7 +11,7 @@ for its own window. The names differ by vendor: `x-ratelimit-remaining-requests`
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
@@ -59,21 +59,19 @@ class _Names(Struct, frozen=True):
     window: float
 
 
-def read_limits(headers: Iterable[tuple[bytes, bytes]]) -> LimitsTold | None:
+def read_limits(headers: Mapping[bytes, bytes]) -> LimitsTold | None:
     """Return what is left of the limits that are half used or more, and the headroom.
 
-    None where the answer tells of no limits.
-
-    `headers` are as they came, in whatever case.
+    None where the answer tells of no limits. `headers` are by their names in lower case.
     """
-    for header, _ in headers:
-        if b"emaining" in header:
+    for header in headers:
+        if b"remaining" in header:
             break
     else:
         return None  # and nothing more was done for it
     texts = {
-        name.decode("latin-1").lower(): value.decode("latin-1")
-        for name, value in headers
+        name.decode("latin-1"): value.decode("latin-1")
+        for name, value in headers.items()
         if b"ate" in name
     }
     hints, headroom = [], None

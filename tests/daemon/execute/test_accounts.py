@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from time import time
 from typing import Any
 
@@ -368,6 +368,27 @@ async def test_a_key_rests_when_its_provider_says_that_nothing_is_left() -> None
     assert (row["in_flight"], row["headroom"], row["cooling_until"]) == (0, 0, None)
     assert time() < row["used_up_until"] <= time() + 30
     assert row["told"] == [{"limit": "requests", "left": 0, "of": 10}]
+
+
+@pytest.mark.parametrize("case", [str.lower, str.title, str.upper])
+async def test_the_names_of_headers_are_in_any_case(case: Callable[[str], str]) -> None:
+    told = {
+        "x-request-id": "req_1",
+        "openai-processing-ms": "7",
+        "x-ratelimit-limit-requests": "10",
+        "x-ratelimit-remaining-requests": "0",
+    }
+    choice = {"index": 0, "message": {"content": "a"}, "finish_reason": "stop"}
+
+    async def scene(exchange: Exchange) -> None:
+        await exchange.plain(
+            200, {"choices": [choice]}, **{case(name): value for name, value in told.items()}
+        )
+
+    async with Vendor(scene) as vendor:
+        run = await Run(vendor.target(), stream=False).go()
+    [attempt] = run.attempts
+    assert (attempt.request_id, attempt.took_ms, attempt.headroom) == ("req_1", 7, 0)
 
 
 async def test_a_key_does_not_rest_while_there_is_enough() -> None:

@@ -16,14 +16,14 @@ DATE = "Tue, 24 Jun 2025 10:00:00 GMT"
 
 def read(**headers: str) -> tuple[LimitLeft, ...] | None:
     told = read_limits(
-        [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+        {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
     )
     return None if told is None else told.hints
 
 
 def test_an_answer_that_tells_nothing_is_none() -> None:
     assert read(content_type="text/event-stream", date=DATE) is None
-    assert read_limits([]) is None
+    assert read_limits({}) is None
 
 
 def test_what_is_half_full_is_no_hint() -> None:
@@ -35,8 +35,7 @@ def test_what_is_half_full_is_no_hint() -> None:
     assert told == ()
 
 
-@pytest.mark.parametrize("case", [str.lower, str.title, str])
-def test_openai_and_groq(case: type[str]) -> None:
+def test_openai_and_groq() -> None:
     headers = {
         "x-ratelimit-limit-requests": "500",
         "x-ratelimit-remaining-requests": "0",
@@ -45,7 +44,7 @@ def test_openai_and_groq(case: type[str]) -> None:
         "x-ratelimit-remaining-tokens": "1500",
         "x-ratelimit-reset-tokens": "17.399999999s",
     }
-    told = read_limits([(case(name).encode(), text.encode()) for name, text in headers.items()])
+    told = read_limits({name.encode(): text.encode() for name, text in headers.items()})
     assert told is not None
     assert told.headroom == 0
     assert told.hints == (
@@ -113,7 +112,7 @@ def test_a_reset_far_away_is_believed_for_an_hour_and_one_that_is_over_not_at_al
                     b"x-ratelimit-limit-requests",
                     b"x-ratelimit-reset-requests",
                     b"anthropic-ratelimit-tokens-remaining",
-                    b"Remaining",
+                    b"remaining",
                     b"date",
                 ]
             ),
@@ -122,7 +121,7 @@ def test_a_reset_far_away_is_believed_for_an_hour_and_one_that_is_over_not_at_al
     )
 )
 def test_whatever_is_sent_is_read_or_left(headers: list[tuple[bytes, bytes]]) -> None:
-    told = read_limits(headers)
+    told = read_limits(dict(headers))
     if told is None:
         return
     assert told.headroom is None or 0 <= told.headroom <= 1000
@@ -161,7 +160,7 @@ def test_the_headroom_is_that_of_the_nearest_limit(
     headers: dict[str, str], headroom: int | None
 ) -> None:
     told = read_limits(
-        [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+        {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
     )
     assert told is not None
     assert told.headroom == headroom
