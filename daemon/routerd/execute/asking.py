@@ -15,10 +15,11 @@ from routerd.errors import CallRefused, ErrorClass, Failure
 from routerd.execute.target import Target
 from routerd.providers.adjusting import adjust_prompt
 from routerd.providers.base import ChatRequest, EncodedRequest, Repair, Wire
-from routerd.providers.call_ids import SAME_ID_NOTE, with_distinct_calls
+from routerd.providers.call_ids import SAME_ID_NOTE, unanswered_refusal, with_distinct_calls
 from routerd.providers.paused import paused_by
 from routerd.providers.raw import with_raw
 from routerd.providers.request import refuse_continuing
+from routerd_proto.content import ToolCall
 from routerd_proto.frames import CallOptions
 
 __all__ = ["Asking", "Asks"]
@@ -94,7 +95,8 @@ class Asking:
             route, target, options = self._route, self._target, self._options
             if route.max_output_tokens is not None:
                 options = structs.replace(options, max_output_tokens=route.max_output_tokens)
-            messages = with_distinct_calls(self._call.messages)
+            unanswered: list[ToolCall] = []
+            messages = with_distinct_calls(self._call.messages, unanswered)
             request = ChatRequest(
                 model_id=target.provider_model,
                 messages=messages,
@@ -104,6 +106,8 @@ class Asking:
                 output_limit=target.output_limit,
                 model=target.model,
             )
+            if unanswered and target.adapter.needs_results(request):
+                raise unanswered_refusal(unanswered[0])
             if paused_by(messages) not in (None, target.adapter.name):
                 refuse_continuing(request)  # to others it is an answer begun
             self._request, self._adjusted = adjust_prompt(request, target.prompt)

@@ -232,6 +232,13 @@ class Adapter(Wire, Protocol):
         """
         ...
 
+    def needs_results(self, request: ChatRequest) -> bool:
+        """Return whether a conversation is refused in which a tool call has no result.
+
+        Asked only where one has none.
+        """
+        ...
+
     def list_models(self, body: bytes) -> list[ListedModel]:
         """Read the answer of `models_path`; an empty list where it makes no sense."""
         ...

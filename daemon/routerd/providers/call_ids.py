@@ -1,10 +1,11 @@
-"""The ids of tool calls in a conversation, each made one of its own.
+"""The ids of tool calls in a conversation, each made one of its own, and which have no result.
 
 Rules of this file: pure, and of no vendor. Some servers count calls anew in every answer, so that
 after two of them, or after a change of vendor, two calls have one id; most vendors refuse that, and
 others pair results wrongly. What a call was before decides its new id, never what follows, so that
 a longer conversation begins as the shorter one was sent. What fits a vendor's own rule for ids is
-its adapter's to say.
+its adapter's to say, and so is whether it takes a call without a result. None is ever made up: the
+model would believe it.
 """
 
 from __future__ import annotations
@@ -14,25 +15,46 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from routerd.errors import CallRefused
+from routerd.providers.request import refusal
 from routerd_proto.content import Content, Message, Reasoning, ToolCall, ToolResult
 
-__all__ = ["SAME_ID_NOTE", "with_distinct_calls"]
+__all__ = ["SAME_ID_NOTE", "unanswered_refusal", "with_distinct_calls"]
 
 SAME_ID_NOTE: Final = "tool calls that had the same id were given others"
 
 
-def with_distinct_calls(messages: list[Message]) -> list[Message]:
-    """Return the messages with an id for every tool call; the same list where that was so."""
+def with_distinct_calls(messages: list[Message], unanswered: list[ToolCall]) -> list[Message]:
+    """Return the messages with an id for every tool call; the same list where that was so.
+
+    Calls without a result are added to `unanswered`.
+    """
     seen: set[str] = set()
+    waiting: dict[str, ToolCall] = {}
     for message in messages:
         if type(message.content) is str:
             continue
         for part in message.content:
             if type(part) is ToolCall:
                 if part.id in seen:
-                    return _renamed(messages)
+                    return with_distinct_calls(_renamed(messages), unanswered)
                 seen.add(part.id)
+                waiting[part.id] = part
+            elif type(part) is ToolResult:
+                waiting.pop(part.call_id, None)
+    if waiting:
+        unanswered += waiting.values()
     return messages
+
+
+def unanswered_refusal(call: ToolCall) -> CallRefused:
+    """Return the refusal of a conversation in which a tool call has no result."""
+    return refusal(
+        f"the tool call {call.id[:100]!r} of {call.name[:100]!r} has no result, and this provider "
+        "refuses that: add a tool_result for it, which may say that it was cancelled, or leave the "
+        "call out",
+        param="messages",
+    )
 
 
 def _renamed(messages: list[Message]) -> list[Message]:

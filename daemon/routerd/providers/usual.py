@@ -33,6 +33,11 @@ class UsualAdapter:
         del request, failure
         return None
 
+    def needs_results(self, request: ChatRequest) -> bool:
+        """Return True: most vendors refuse a tool call without a result."""
+        del request
+        return True
+
     def list_models(self, body: bytes) -> list[ListedModel]:
         """Read the answer of `models_path`; an empty list where it makes no sense."""
         return read_models(body)

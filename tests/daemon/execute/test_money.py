@@ -145,6 +145,9 @@ class EarlyAdapter:
     def __init__(self) -> None:
         self._inner = OpenAIAdapter()
 
+    def needs_results(self, request: ChatRequest) -> bool:
+        return self._inner.needs_results(request)
+
     def authorize(self, key: str | None) -> Headers:
         return self._inner.authorize(key)
 

@@ -138,7 +138,7 @@ def a_to_b_to_a(a: Speaker) -> st.SearchStrategy[Said]:
 
 
 def sent(speaker: Speaker, messages: list[Message]) -> tuple[dict[str, Any], list[str]]:
-    distinct = with_distinct_calls(messages)
+    distinct = with_distinct_calls(messages, [])
     chat = request(speaker.model, distinct, tools=TOOLS, capabilities=ABLE)
     return encoded(speaker.build(), chat)
 

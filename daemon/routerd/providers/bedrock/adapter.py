@@ -23,9 +23,11 @@ from routerd.providers.bedrock.decode import ConverseDecoder
 from routerd.providers.bedrock.encode import encode_request
 from routerd.providers.bedrock.failure import read_failure
 from routerd.providers.bedrock.lists import LISTS, join_lists
+from routerd.providers.bedrock.makers import habits_of
 from routerd.providers.bedrock.regions import address_in, list_address, own_address, region_in
 from routerd.providers.bedrock.repairs import repair_request
 from routerd.providers.bedrock.signing import SigV4Signer, read_credentials
+from routerd.providers.bedrock.tools import names_tools
 from routerd.providers.usual import UsualAdapter, bearer
 
 __all__ = ["BedrockAdapter"]
@@ -73,6 +75,10 @@ class BedrockAdapter(UsualAdapter):
     def encode(self, request: ChatRequest) -> EncodedRequest:
         """Write a chat request; CallRefused where leaving something out changes its meaning."""
         return encode_request(request)
+
+    def needs_results(self, request: ChatRequest) -> bool:
+        """Return whether a tool call without a result is refused: not where it is told in words."""
+        return names_tools(request, habits_of(request.model_id))
 
     def repair(self, request: ChatRequest, failure: Failure) -> Repair | None:
         """Return what to send in place of a refused request; None where it stays refused."""

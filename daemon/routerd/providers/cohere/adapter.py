@@ -40,6 +40,11 @@ class CohereAdapter(UsualAdapter):
         del request, failure
         return None
 
+    def needs_results(self, request: ChatRequest) -> bool:
+        """Return False: no source says that it refuses a tool call without a result."""
+        del request
+        return False
+
     def decoder(self, *, stream: bool) -> AnswerDecoder:
         """Return a fresh decoder for one answer with status 200."""
         return ChatDecoder(stream=stream)

@@ -69,6 +69,11 @@ class OpenAIAdapter(UsualAdapter):
         rule = rule_for(request, self.dialect.models, self.dialect.cache_marks)
         return repair_request(request, failure, self.dialect, rule)
 
+    def needs_results(self, request: ChatRequest) -> bool:
+        """Return whether a tool call without a result is refused."""
+        del request
+        return self.dialect.needs_results
+
     def decoder(self, *, stream: bool) -> AnswerDecoder:
         """Return a fresh decoder for one answer with status 200."""
         if stream:

@@ -84,8 +84,9 @@ class Dialect(Struct, frozen=True, kw_only=True):
     and `{model}` in that stands for the model's id; so is `models_path`, where its models are.
     A key goes in `key_header` where there is one, unless it is a token, which always goes as a
     bearer's.
-    `strict_order` asks for roles in the order of Mistral's. `cache_marks` finds the ids of models
-    that take marks up to where to cache a prompt.
+    `needs_results`: a conversation is refused in which a tool call has no result; who is not known
+    to refuse it is sent it. `strict_order` asks for roles in the order of Mistral's. `cache_marks`
+    finds the ids of models that take marks up to where to cache a prompt.
     """
 
     name: str
@@ -108,6 +109,7 @@ class Dialect(Struct, frozen=True, kw_only=True):
     reasoning_required: bool = False
     extra_back: bool = False
     reasoning_off: Mapping[str, Any] = {}
+    needs_results: bool = False
     strict_order: bool = False
     cache_marks: str | None = None
     codes: Mapping[str, ErrorClass] = {}
@@ -145,6 +147,7 @@ OPENAI: Final = Dialect(
     strict=True,
     documents="file",
     tool_ids=ToolIdRule(r"[!-~]{1,40}", "call_", 29),
+    needs_results=True,
     # Those that bill what they write to the cache.
     cache_marks=r"gpt-(?:5\.[6-9]|[6-9])",
 )
@@ -168,7 +171,13 @@ _ALL: Final = (
     ),
     COMPATIBLE,
     # Gemini in this format: its newer models refuse calls of tools that come back unsigned.
-    replace(COMPATIBLE, name="google", base_path="/v1beta/openai", extra_back=True),
+    replace(
+        COMPATIBLE,
+        name="google",
+        base_path="/v1beta/openai",
+        extra_back=True,
+        needs_results=True,
+    ),
     Dialect(
         # The template of the model's prompt is what switches thinking off.
         name="vllm",
@@ -203,6 +212,7 @@ _ALL: Final = (
             ModelRule(pattern="magistral", efforts=(), reasoning_on={"prompt_mode": "reasoning"}),
             ModelRule(efforts=("none", "minimal", "low", "medium", "high", "xhigh")),
         ),
+        needs_results=True,
         strict_order=True,
         seed="random_seed",
         required_tool="any",
@@ -227,6 +237,7 @@ _ALL: Final = (
         parallel_tool_calls=False,
         reasoning_back="reasoning_content",
         reasoning_required=True,
+        needs_results=True,
         reasoning_off={"thinking": {"type": "disabled"}},
     ),
     Dialect(
@@ -235,6 +246,7 @@ _ALL: Final = (
         models=(ModelRule(efforts=NONE_TO_HIGH),),
         reasoning_back="reasoning_content",
         reasoning_required=True,
+        needs_results=True,
     ),
     Dialect(
         # Takes its reasoning back.

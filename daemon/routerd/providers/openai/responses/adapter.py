@@ -64,6 +64,11 @@ class ResponsesAdapter(UsualAdapter):
         """Return what to send in place of a refused request; None where it stays refused."""
         return repair_request(request, failure)
 
+    def needs_results(self, request: ChatRequest) -> bool:
+        """Return whether a tool call without a result is refused."""
+        del request
+        return self.dialect.needs_results
+
     def decoder(self, *, stream: bool) -> AnswerDecoder:
         """Return a fresh decoder for one answer with status 200."""
         return ResponsesDecoder(self.dialect, self._failure_rules, stream=stream)

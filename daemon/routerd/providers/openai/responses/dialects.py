@@ -31,7 +31,7 @@ class ResponsesDialect(Struct, frozen=True, kw_only=True):
     marks in the prompt, None where none do. `files` are the documents it takes besides text:
     those sent along, or those at an address too. `least_output_tokens` is the smallest bound on the
     output. `own_items` are what it takes back on the next turn of the tools that it ran itself, by
-    their kinds. `key_header` carries the key.
+    their kinds. `needs_results` is as for Chat Completions. `key_header` carries the key.
     """
 
     name: str
@@ -43,6 +43,7 @@ class ResponsesDialect(Struct, frozen=True, kw_only=True):
     files: Literal["data", "url"] | None = None
     least_output_tokens: int = 1
     own_items: frozenset[str] = frozenset()
+    needs_results: bool = False
     key_header: Literal["authorization", "api-key"] = "authorization"
 
     @property
@@ -78,6 +79,7 @@ _ALL: Final = (
         files="url",
         least_output_tokens=16,
         own_items=OPENAI_ITEMS,
+        needs_results=True,
     ),
     ResponsesDialect(
         # The model's name is that of a deployment, so that rules go by what users call theirs.
@@ -88,6 +90,7 @@ _ALL: Final = (
         files="data",
         least_output_tokens=16,
         own_items=OPENAI_ITEMS,
+        needs_results=True,
         key_header="api-key",
     ),
     ResponsesDialect(
