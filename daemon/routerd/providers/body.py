@@ -26,7 +26,7 @@ from routerd.providers.json_text import JSON_ERRORS, read_json, read_json_strict
 from routerd.providers.loose import JsonShape
 from routerd.providers.opening import Opening
 from routerd.providers.sse import DEFAULT_MAX_EVENT_BYTES, Event, SseParser
-from routerd.providers.surrogates import SurrogateJoiner
+from routerd.providers.surrogates import LOST_NOTE, SurrogateJoiner
 from routerd.providers.telling import AnswerTeller
 from routerd_proto.frames import TextDelta, ToolCallStarted
 
@@ -160,6 +160,8 @@ class BodyDecoder(AnswerTeller, Generic[Shape]):
         self._close(parts)
         if self._joiner is not None:
             parts = self._joiner.join(parts) + self._joiner.end()
+            if self._joiner.lost:
+                self._note(LOST_NOTE)
         return self._bounded(parts)
 
     def _take_problem(self, problem: str) -> None:

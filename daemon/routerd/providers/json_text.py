@@ -18,6 +18,7 @@ from routerd_proto.codec import repair_text
 __all__ = [
     "JSON_ERRORS",
     "encode_json",
+    "has_halves",
     "is_whole_json",
     "object_in",
     "read_json",
@@ -68,6 +69,15 @@ def encode_json(value: Any) -> bytes:
         return _encoder.encode(value)
     except UnicodeEncodeError:
         return _encoder.encode(repaired(value))
+
+
+def has_halves(value: Any) -> bool:
+    """Return whether plain data holds a lone surrogate, which cannot be sent as it is."""
+    try:
+        _encoder.encode(value)
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def repaired(value: Any) -> Any:

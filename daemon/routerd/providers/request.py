@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from routerd.errors import CallRefused
 from routerd.providers.base import ChatRequest, add_note
-from routerd.providers.json_text import JSON_ERRORS
+from routerd.providers.json_text import JSON_ERRORS, has_halves
 from routerd_proto.content import (
     CacheLifetime,
     Content,
@@ -60,6 +60,7 @@ __all__ = [
 
 ANSWER_MARK_NOTE: Final = "a cache mark in an answer was left out: it has no place"
 MARKS_NOTE: Final = "cache marks were left out: this provider or model takes none"
+HALVES_NOTE: Final = "half a character in an earlier tool call was sent as U+FFFD"
 EFFORT_ORDER: Final[tuple[ReasoningEffort, ...]] = (
     "none",
     "minimal",
@@ -315,6 +316,8 @@ def arguments_object(call: ToolCall, notes: Notes) -> dict[str, Any]:
     except JSON_ERRORS:
         value = None
     if isinstance(value, dict):
+        if "\\u" in call.arguments and has_halves(value):
+            notes.add(HALVES_NOTE)
         return value
     notes.add("arguments of an earlier tool call that are no JSON object were wrapped in one")
     return {"arguments": call.arguments}

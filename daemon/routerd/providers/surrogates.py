@@ -22,7 +22,12 @@ from routerd_proto.frames import (
     ToolCallDelta,
 )
 
-__all__ = ["SurrogateJoiner"]
+__all__ = ["LOST_NOTE", "SurrogateJoiner"]
+
+LOST_NOTE: Final = (
+    "half a character of the answer was given out as U+FFFD: the rest never came"
+)
+LOST: Final = "\ufffd"
 
 TEXT_FIELDS: Final[dict[type, str]] = {
     TextDelta: "text",
@@ -36,10 +41,11 @@ class SurrogateJoiner:
     """Repair the parts of one answer, in order.
 
     The first half of a pair waits for the next part. If that one does not bring the second half,
-    it is given out as U+FFFD.
+    it is given out as U+FFFD; `lost` says that one was.
     """
 
     def __init__(self) -> None:
+        self.lost = False
         self._waiting: Part | None = None
 
     def join(self, parts: list[Part]) -> list[Part]:
@@ -61,7 +67,8 @@ class SurrogateJoiner:
         waiting, self._waiting = self._waiting, None
         if waiting is None:
             return []
-        return [msgspec.structs.replace(waiting, **{TEXT_FIELDS[type(waiting)]: "\ufffd"})]
+        self.lost = True
+        return [msgspec.structs.replace(waiting, **{TEXT_FIELDS[type(waiting)]: LOST})]
 
     def _join_text(self, part: Part, field: str, joined: list[Part]) -> None:
         text: str = getattr(part, field)
@@ -75,7 +82,9 @@ class SurrogateJoiner:
             self._waiting = msgspec.structs.replace(part, **{field: text[-1]})
             text = text[:-1]
         if text:
-            joined.append(msgspec.structs.replace(part, **{field: repair_text(text)}))
+            whole = repair_text(text)
+            self.lost = self.lost or whole.count(LOST) > text.count(LOST)
+            joined.append(msgspec.structs.replace(part, **{field: whole}))
 
 
 def _flow(part: Part) -> tuple[type, int]:

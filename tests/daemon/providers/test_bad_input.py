@@ -18,6 +18,7 @@ from routerd.domain import Part
 from routerd.errors import ErrorClass
 from routerd.providers.base import Outcome
 from routerd.providers.registry import ADAPTERS, build_adapter
+from routerd.providers.surrogates import LOST_NOTE
 from routerd_proto.codec import encode_frame
 from tests.daemon.providers.bedrock.wire import exception, frame
 from tests.daemon.providers.drive import decode, text_in
@@ -315,6 +316,7 @@ def test_odd_characters_and_long_lines(
     parts, outcome = read(wire, body, 4093)
     if escaped or not any("\ud800" <= char <= "\udfff" for char in "".join(pieces)):
         assert text_in(parts) == expected
+        assert outcome.notes == ([LOST_NOTE] if "\ufffd" in expected else [])
     else:  # not UTF-8: each byte of it may be replaced, the rest is there
         plain = [char for char in expected if char in "ab"]
         assert [char for char in text_in(parts) if char in "ab"] == plain

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from routerd.errors import ErrorClass
 from routerd.providers.bedrock import BedrockAdapter
 from routerd.providers.bedrock.tools import ANSWER_TOOL
+from routerd.providers.surrogates import LOST_NOTE
 from routerd_proto.frames import (
     CitationAdded,
     ReasoningDelta,
@@ -260,6 +261,7 @@ def test_a_plain_answer() -> None:
         assert outcome.notes == [
             "a part of the answer is not shown, and goes back: toolUse",
             "content of kind unheard_of was left out",
+            LOST_NOTE,
         ]
 
 
