@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeVar
 
 from routerd.providers.request import Notes, parts_of
-from routerd_proto.content import Message, Text
+from routerd_proto.content import Content, Message, Text
 
 __all__ = [
     "BLANK_NOTE",
@@ -22,6 +22,7 @@ __all__ = [
     "THOUGHT_NOTE",
     "alternating",
     "note_blanks",
+    "system_texts",
 ]
 
 Piece = TypeVar("Piece")
@@ -74,6 +75,15 @@ def note_blanks(message: Message, notes: Notes, *, is_silent: bool) -> None:
         notes.add(SILENT_NOTE)
     elif any(text and not text.strip() for text in texts):
         notes.add(BLANK_NOTE)
+
+
+def system_texts(parts: Iterable[Content], notes: Notes) -> list[Text]:
+    """Return the texts of a system prompt that hold words; blanks are noted, and not sent."""
+    texts = [part for part in parts if isinstance(part, Text) and part.text]
+    worded = [part for part in texts if part.text.strip()]
+    if len(worded) < len(texts):
+        notes.add(BLANK_NOTE)
+    return worded
 
 
 def _join(turns: list[tuple[str, list[Piece]]], role: str, pieces: Sequence[Piece]) -> None:

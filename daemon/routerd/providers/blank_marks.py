@@ -14,16 +14,25 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from routerd.providers.alternating import BLANK_NOTE
 from routerd.providers.request import Notes
 from routerd_proto.content import CacheLifetime, Content, Document, Image, Text, ToolResult
 
-__all__ = ["BLANK_MARK_NOTE", "with_marks_on_words"]
+__all__ = ["BLANK_MARK_NOTE", "BLANK_RESULT_NOTE", "with_marks_on_words"]
 
 BLANK_MARK_NOTE: Final = "a cache mark on an empty text was left out: no part before it takes one"
 
 
+BLANK_RESULT_NOTE: Final = "a text of nothing but blanks in the result of a tool was left out"
+
+
 def with_marks_on_words(parts: Sequence[Content], notes: Notes) -> Sequence[Content]:
-    """Return the parts with no mark on a blank text, the same ones where there was none."""
+    """Return the parts with no mark on a blank text, the same ones where there was none.
+
+    Blanks that are gone with their mark are noted, and so are those in the results of tools.
+    """
+    if any(map(_holds_blanks, parts)):
+        notes.add(BLANK_RESULT_NOTE)
     if not any(map(_marks_blanks, parts)):
         return parts  # as nearly always
     kept: list[Content] = []
@@ -34,6 +43,8 @@ def with_marks_on_words(parts: Sequence[Content], notes: Notes) -> Sequence[Cont
             kept.append(part)
         elif isinstance(part, Text) and part.cache is not None and not _mark_last(kept, part.cache):
             notes.add(BLANK_MARK_NOTE)
+    if kept and any(isinstance(part, Text) and _has_blanks(part) for part in parts):
+        notes.add(BLANK_NOTE)
     return kept
 
 
@@ -64,6 +75,18 @@ def _marks_blanks(part: Content) -> bool:
     if isinstance(part, ToolResult):
         return not isinstance(part.content, str) and any(map(_marks_blanks, part.content))
     return _is_blank(part) and isinstance(part, Text) and part.cache is not None
+
+
+def _holds_blanks(part: Content) -> bool:
+    """Say whether a part is the result of a tool in which blanks are told from words."""
+    if not isinstance(part, ToolResult) or isinstance(part.content, str):
+        return False
+    return any(isinstance(item, Text) and _has_blanks(item) for item in part.content)
+
+
+def _has_blanks(text: Text) -> bool:
+    """Say whether something is lost where a text without words is not sent."""
+    return bool(text.text) and not text.text.strip()
 
 
 def _is_blank(part: Content) -> bool:

@@ -24,9 +24,7 @@ from routerd_proto.frames import (
 
 __all__ = ["LOST_NOTE", "SurrogateJoiner"]
 
-LOST_NOTE: Final = (
-    "half a character of the answer was given out as U+FFFD: the rest never came"
-)
+LOST_NOTE: Final = "half a character of the answer was given out as U+FFFD: the rest never came"
 LOST: Final = "\ufffd"
 
 TEXT_FIELDS: Final[dict[type, str]] = {

@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 from typing import Any, Final
 
-from routerd.providers.alternating import alternating, note_blanks
+from routerd.providers.alternating import alternating, note_blanks, system_texts
 from routerd.providers.anthropic.own_blocks import in_pairs, kept_block
 from routerd.providers.blank_marks import with_marks_on_words
 from routerd.providers.long_marks import raise_earlier
@@ -64,11 +64,7 @@ THINKING: Final = ("thinking", "redacted_thinking")
 def encode_system(messages: list[Message], notes: Notes) -> str | list[Json] | None:
     """Write the system prompt: one string, or blocks where a part of it is to be cached."""
     said = [part for message in messages for part in parts_of(message)]
-    texts = [
-        part
-        for part in with_marks_on_words(said, notes)
-        if isinstance(part, Text) and part.text.strip()
-    ]
+    texts = system_texts(with_marks_on_words(said, notes), notes)
     if any(part.cache for part in texts):
         return [_text(part) for part in texts]
     return "\n\n".join(part.text for part in texts) or None

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from routerd.providers.alternating import alternating, note_blanks
+from routerd.providers.alternating import alternating, note_blanks, system_texts
 from routerd.providers.bedrock.makers import Habits
 from routerd.providers.bedrock.own_blocks import in_pairs, kept_block
 from routerd.providers.bedrock.tools import TOOL_NAMES
@@ -71,9 +71,8 @@ def encode_system(messages: list[Message], habits: Habits, notes: Notes) -> list
     """Write the system prompt, with its cache marks."""
     blocks: list[Json] = []
     said = [part for message in messages for part in parts_of(message)]
-    for part in with_marks_on_words(said, notes):
-        if isinstance(part, Text) and part.text.strip():
-            blocks += [{"text": part.text}, *_mark(part, habits, notes)]
+    for part in system_texts(with_marks_on_words(said, notes), notes):
+        blocks += [{"text": part.text}, *_mark(part, habits, notes)]
     return blocks
 
 
