@@ -30,6 +30,7 @@ CODES: Final = {
     "other_provider": "a backup at another provider",
     "replacement": "replacement",
     "least_bad": "all are unhealthy: tried once",
+    "tight_window": "too long for all by estimate: tried where it may fit",
     "last_resort": "it rests, and is tried if all others fail",
 }
 

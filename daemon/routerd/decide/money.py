@@ -15,7 +15,7 @@ from msgspec import structs
 
 from routerd.decide.candidates import Candidate, Placed
 from routerd.decide.offers import THOUSAND, Offer, Terms
-from routerd.decide.reasons import expected_tokens
+from routerd.decide.reasons import expected_tokens, shorter
 from routerd.domain import BudgetRoom, Dropped, Features, FreeQuota, Route, Snapshot
 from routerd.models.pricing import TOKENS_PER_RATE
 from routerd.models.rooms import amount_text, lacking
@@ -154,6 +154,8 @@ class Funds:
         if self._snapshot.token_rates:
             tokens = expected_tokens(tokens, candidate.model, self._snapshot)
         room = candidate.window - tokens
+        if room <= 0:  # it is tried because the estimate may be too high
+            room = candidate.window - shorter(tokens)
         return limit if limit <= room else max(1, room)
 
     def _careful_terms(self, candidate: Candidate) -> Terms | Dropped:

@@ -23,6 +23,7 @@ from routerd.decide.reasons import (
     INCAPABLE,
     UNHEALTHY,
     all_may_serve,
+    least_likely,
     needs_of,
     reason_against,
 )
@@ -86,6 +87,8 @@ def make_plan(book: Book, choice: Choice, features: Features, snapshot: Snapshot
             planning.take(prepared.groups)
         if not planning.routes:
             planning.take_least_bad()
+            if not planning.routes:
+                planning.take_tight()
         elif snapshot.last_resorts:
             planning.take_last_resorts()
         routes, dropped = planning.routes, planning.dropped
@@ -134,6 +137,8 @@ class _Planning:
         self._used: set[str] = set()
         # Those that nothing but their health speaks against, with what is said of each.
         self._unwell: list[tuple[Placed, Dropped]] = []
+        # Those whose window the estimate is above.
+        self._tight: list[tuple[Placed, Dropped]] = []
         self._choice = choice
         self._features = features
         self._snapshot = snapshot
@@ -212,7 +217,7 @@ class _Planning:
         Failing unheard is worse than one more try; what was tripped by hand is not tried.
         """
         for item, reason in self._soonest_well(self._snapshot.unhealthy_seconds):
-            if self._take_unwell(item, reason, "least_bad"):
+            if self._take_instead(item, reason, "least_bad"):
                 return
 
     def take_last_resorts(self) -> None:
@@ -227,11 +232,24 @@ class _Planning:
                 if len(self._used) > 1 or provider in self._used:
                     continue
                 last = self.routes[-1]
-                if self._take_unwell(item, reason, "last_resort"):
+                if self._take_instead(item, reason, "last_resort"):
                     self.routes.remove(last)
                     self.dropped.append(_one_provider(last))
             else:
-                self._take_unwell(item, reason, "last_resort")
+                self._take_instead(item, reason, "last_resort")
+
+    def take_tight(self) -> None:
+        """Take the widest window that the prompt may fit into, where none is enough by estimate.
+
+        What its error may hide is for the provider to say, which refuses for nothing.
+        """
+        shorter = least_likely(self._features)
+        self._tight.sort(key=lambda entry: -entry[0].candidate.window)
+        for item, reason in self._tight:
+            if self._reason_against(item, shorter) is None and self._take_instead(
+                item, reason, "tight_window"
+            ):
+                return
 
     def _soonest_well(self, names: Container[str]) -> list[tuple[Placed, Dropped]]:
         """Return who is dropped for nothing but its health, all of that being of these names."""
@@ -245,8 +263,8 @@ class _Planning:
         waits.sort(key=lambda entry: entry[0])
         return [(item, reason) for _, item, reason in waits]
 
-    def _take_unwell(self, item: Placed, reason: Dropped, code: str) -> bool:
-        """Take one in spite of its health, if there is the money."""
+    def _take_instead(self, item: Placed, reason: Dropped, code: str) -> bool:
+        """Take one in spite of a reason against it, if there is the money."""
         route = self._funds.route_for(Placed(item.candidate, code, reason.detail))
         self.dropped.remove(reason)
         if isinstance(route, Dropped):
@@ -266,25 +284,31 @@ class _Planning:
         if group.again:
             self.dropped = [item for item in self.dropped if item.deployment not in group.again]
             self._unwell = [item for item in self._unwell if item[1].deployment not in group.again]
+            self._tight = [item for item in self._tight if item[1].deployment not in group.again]
         self.dropped += group.dropped
 
     def _capable(self, group: Group) -> Sequence[Placed]:
         features = self._features
         if all_may_serve(group, self._needs, features, self._region, self._snapshot):
             return group.candidates
-        wanted = features.max_output_tokens or 0
         kept: list[Placed] = []
         for item in group.candidates:
-            reason = reason_against(
-                item.candidate, self._needs, features, wanted, self._region, self._snapshot
-            )
+            reason = self._reason_against(item, features)
             if reason is None:
                 kept.append(item)
             else:
                 self.dropped.append(reason)
                 if reason.code == UNHEALTHY:
                     self._unwell.append((item, reason))
+                elif reason.code == "window":
+                    self._tight.append((item, reason))
         return kept
+
+    def _reason_against(self, item: Placed, features: Features) -> Dropped | None:
+        wanted = features.max_output_tokens or 0
+        return reason_against(
+            item.candidate, self._needs, features, wanted, self._region, self._snapshot
+        )
 
     def _take_from(self, line: Line, because: str) -> None:
         """Take what there is room for, preferring providers that no route uses yet.

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from msgspec import structs
+
 from routerd.domain import Dropped, Features, Snapshot
 
 if TYPE_CHECKING:
@@ -20,8 +22,10 @@ __all__ = [
     "UNHEALTHY",
     "all_may_serve",
     "expected_tokens",
+    "least_likely",
     "needs_of",
     "reason_against",
+    "shorter",
 ]
 
 # A bit for each thing a call may need, so that one comparison tells whether any is missing.
@@ -142,6 +146,21 @@ def reason_against(
     return None
 
 
+def least_likely(features: Features) -> Features:
+    """Return the facts of a call whose prompt is as much shorter as an estimate may be too long."""
+    longest = features.longest_text
+    return structs.replace(
+        features,
+        input_tokens=shorter(features.input_tokens),
+        longest_text=None if longest is None else shorter(longest),
+    )
+
+
+def shorter(tokens: int) -> int:
+    """Return the length of a prompt whose estimate is a quarter too high, as some are."""
+    return tokens * 4 // 5
+
+
 def expected_tokens(estimated: int, model: str, snapshot: Snapshot) -> int:
     """Return the estimate of a prompt as a model's provider will count it."""
     return estimated * snapshot.token_rates.get(model, 1000) // 1000
@@ -179,6 +198,9 @@ def _too_small(candidate: Candidate, tokens: int, wanted: int) -> Dropped:
     limit = deployment.max_input_tokens
     tokens += deployment.prompt_tokens
     if limit is not None and tokens > limit:
-        return Dropped(deployment.id, "window", f"about {tokens} tokens in, takes {limit}")
-    detail = f"about {tokens} tokens in and {wanted} out, window {deployment.context_window}"
+        return Dropped(
+            deployment.id, "window", f"about {tokens} tokens in by estimate, takes {limit}"
+        )
+    window = deployment.context_window
+    detail = f"about {tokens} tokens in by estimate and {wanted} out, window {window}"
     return Dropped(deployment.id, "window", detail)

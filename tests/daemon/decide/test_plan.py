@@ -10,7 +10,7 @@ from msgspec import structs
 
 from routerd.decide import refusal, resolve
 from routerd.decide.plan import plan_call
-from routerd.domain import Boundary, Caller, Capabilities, Features, Plan, Snapshot
+from routerd.domain import Boundary, BudgetRoom, Caller, Capabilities, Features, Plan, Snapshot
 from routerd.errors import CallRefused
 from routerd.models.directory import Directory
 from routerd.models.schema import (
@@ -47,12 +47,17 @@ from tests.daemon.decide.known import (
         ({}, Features(1, prefill=True), "no_prefill", "assistant's"),
         ({}, Features(1, logprobs=True), "no_logprobs", "asks for log probabilities"),
         ({}, Features(1, document_files=2), "no_documents", "2 documents in the call"),
-        ({"max_input_tokens": 9}, Features(10), "window", "about 10 tokens in, takes 9"),
+        (
+            {"max_input_tokens": 10},
+            Features(14),
+            "window",
+            "about 14 tokens in by estimate, takes 10",
+        ),
         (
             {"context_window": 100},
-            Features(60, max_output_tokens=41),
+            Features(60, max_output_tokens=53),
             "window",
-            "about 60 tokens in and 41 out, window 100",
+            "about 60 tokens in by estimate and 53 out, window 100",
         ),
         ({}, Features(1, sensitivity="internal"), "boundary", "at most to own-network"),
         ({}, Features(1, sensitivity="private"), "boundary", "at most to machine"),
@@ -297,6 +302,62 @@ def test_the_last_resort_needs_money_too() -> None:
     assert {item.code for item in made.dropped} == {"unhealthy", "unknown_price"}
 
 
+# --- where the estimate says that no window is wide enough ----------------------------------------
+
+
+def test_a_prompt_that_an_estimate_may_count_too_high_is_tried_where_it_may_fit() -> None:
+    known = directory(
+        [provider("p"), provider("q")],
+        [
+            model("narrow", context_window=90),
+            model("wide", context_window=100),
+            model("x", context_window=79),
+        ],
+        [deployment("p", "narrow"), deployment("q", "wide"), deployment("p", "x")],
+        classes=[
+            ModelClass(
+                name="c",
+                description="",
+                candidates=("narrow", "wide", "x"),
+                degraded=FAIL,
+            )
+        ],
+    )
+    made = plan_for(known, "c", Features(100, max_output_tokens=0))
+    assert [(route.deployment, route.code) for route in made.routes] == [("q/wide", "order")]
+    made = plan_for(known, "c", Features(101))
+    (route,) = made.routes
+    assert (route.deployment, route.code, route.detail) == (
+        "q/wide",
+        "tight_window",
+        "about 101 tokens in by estimate and 0 out, window 100",
+    )
+    assert {item.code for item in made.dropped} == {"window"}
+    assert route_ids(plan_for(known, "c", Features(126))) == ["q/wide"]
+    assert route_ids(plan_for(known, "c", Features(127))) == []
+    # Nor where something else speaks against it as well.
+    unwell = structs.replace(NOW, unhealthy={"q": "tripped by hand"})
+    assert route_ids(plan_for(known, "c", Features(110), unwell)) == ["p/narrow"]
+
+
+def test_a_text_of_many_is_tried_where_the_longest_may_fit() -> None:
+    known = small(context_window=100)
+    wanted = Features(1_000, longest_text=120, texts=9)
+    (route,) = plan_for(known, features=wanted).routes
+    assert route.code == "tight_window"
+    assert route_ids(plan_for(known, features=structs.replace(wanted, longest_text=127))) == []
+
+
+def test_an_answer_beside_a_tight_prompt_is_not_limited_to_one_token() -> None:
+    known = small(context_window=10_000, max_output_tokens=9_000)
+    room = BudgetRoom("b", "all", "tokens", 10**9, 0, 0, 10**9, 86_400.0)
+    state = structs.replace(NOW, rooms=(room,))
+    wanted = Features(11_000, input_tokens_bound=40_000)
+    (route,) = plan_for(known, features=wanted, snapshot=state).routes
+    assert route.code == "tight_window"
+    assert route.max_output_tokens == 10_000 - 8_800
+
+
 # --- where some only rest by our own reckoning ---------------------------------------------------
 
 
@@ -412,7 +473,7 @@ def test_a_document_goes_where_wire_and_model_take_it(
         assert [(item.code, item.detail) for item in plan.dropped] == [("no_documents", detail)]
 
 
-@pytest.mark.parametrize(("rate", "fits"), [(None, True), (1100, True), (1101, False), (900, True)])
+@pytest.mark.parametrize(("rate", "fits"), [(None, True), (1100, True), (1377, False), (900, True)])
 def test_a_prompt_is_compared_with_a_window_as_its_model_counts(
     rate: int | None, *, fits: bool
 ) -> None:
