@@ -37,7 +37,7 @@ from routerd.budget.holds import HoldRefused, Spending
 from routerd.budget.keys import Keys
 from routerd.classify.features import measure
 from routerd.decide import Book, PolicyDocument
-from routerd.domain import Intent
+from routerd.domain import Intent, Script
 from routerd.execute.accounts import Accounts
 from routerd.execute.deciding import decide, understand
 from routerd.models import Directory, load_directory
@@ -68,7 +68,7 @@ class NoJournal:
     """A journal that keeps nothing: what is written down is measured elsewhere."""
 
     bounds: Final[dict[str, int]] = {}
-    token_rates: Final[dict[tuple[str, bool], int]] = {}
+    token_rates: Final[dict[tuple[str, Script], int]] = {}
 
     def intend(self, _intent: Intent) -> bool:
         """Take an intent."""
@@ -77,7 +77,7 @@ class NoJournal:
     def learn_bound(self, deployment: str, thousandths: int) -> None:
         """Keep nothing."""
 
-    def learn_token_rate(self, model: str, thousandths: int, *, other_script: bool) -> None:
+    def learn_token_rate(self, model: str, thousandths: int, script: Script) -> None:
         """Keep nothing."""
 
 

@@ -24,7 +24,7 @@ PROVIDER = """\
 base_url = "{url}/openai/v1"
 """
 KEY = {"OPENAI_API_KEY": "sk-a-key"}
-RATES = "SELECT model, other_script, thousandths FROM token_rates"
+RATES = "SELECT model, script, thousandths FROM token_rates"
 
 
 async def decided_by(client: Client) -> dict[str, int]:
@@ -66,8 +66,8 @@ async def test_rates_are_known_after_a_restart(
                 "explain", decision_id=(await client.acomplete(MODEL, SAID)).decision_id
             )
         await anyio.to_thread.run_sync(end, daemon)
-        [(model, other_script, kept)] = await query(daemon.ledger, RATES)
-        assert (model, other_script) == (MODEL, 1)
+        [(model, script, kept)] = await query(daemon.ledger, RATES)
+        assert (model, script) == (MODEL, "ideographs")
         assert abs(kept - learned[MODEL]) <= 80
         daemon = await start()
         async with daemon.client() as client:

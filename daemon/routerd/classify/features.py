@@ -122,7 +122,7 @@ def measure(
     whole = b"".join(counted.texts)
     # How many pages a document has, only its reader can tell.
     bound = None if counted.documents else _bound(counted, len(whole), len(messages), options)
-    estimated, other_script = estimate(whole)
+    estimated, script = estimate(whole)
     tokens = int(estimated) + TOKENS_PER_MESSAGE * len(messages)
     texts = texts_of(messages)
     most_cents = options.max_cost_cents
@@ -153,7 +153,7 @@ def measure(
         counted.document_files,
         counted.document_urls,
         options.logprobs is not None,
-        other_script,
+        script,
     )
 
 

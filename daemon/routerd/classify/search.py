@@ -73,7 +73,7 @@ def measure_search(
         texts, asked = [_encoded(text) for text in search.inputs], b""
     else:
         texts, asked = [_encoded(text) for text in search.documents], _encoded(search.query)
-    tokens, other_script = estimate(b"\n".join(texts))
+    tokens, script = estimate(b"\n".join(texts))
     longest, _ = estimate(max(texts, key=len))
     # Once for every document: they are read together.
     query, _ = estimate(asked)
@@ -82,7 +82,7 @@ def measure_search(
         features,
         input_tokens=max(1, int(tokens + query * len(texts))),
         input_tokens_bound=size + MOST_PER_TEXT * len(texts),
-        other_script=other_script,
+        script=script,
         texts=len(texts),
         # What may be cut fits into any window.
         longest_text=1 if search.truncate else max(1, int(longest + query)),

@@ -20,6 +20,7 @@ from routerd.domain.words import (
     Complexity,
     Kind,
     SamplingParameters,
+    Script,
     Unit,
 )
 from routerd_proto.frames import CostBasis, FinishReason, Latency, Sensitivity, Usage
@@ -50,6 +51,7 @@ __all__ = [
     "Record",
     "Route",
     "SamplingParameters",
+    "Script",
     "Sensitivity",
     "Snapshot",
     "Unit",

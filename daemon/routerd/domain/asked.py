@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from routerd.domain.words import Kind, SamplingParameters
+from routerd.domain.words import Kind, SamplingParameters, Script
 from routerd_proto.content import Message
 from routerd_proto.frames import CallOptions, Latency, Sensitivity, TraceContext
 from routerd_proto.frames import Part as ChatPart
@@ -82,7 +82,7 @@ class Features(Struct, frozen=True):
     they are when money runs short. `max_nanodollars` is what the call may cost at most. `policy` is
     the one that holds for a copy: that of the call it copies. `document_files` are the documents
     that are no plain text sent along, `document_urls` those of them that only an address is given
-    of. `other_script` is whether most of the text is in another script than Latin. `texts` is how
+    of. `script` is the kind of script that most of the text is in. `texts` is how
     many texts an embedding or a ranking is of, each of which has to fit into the window;
     `longest_text` is about how many tokens the longest has, None for chat, which has one prompt.
     `queries` is how many of what a ranking is sold by it takes.
@@ -113,7 +113,7 @@ class Features(Struct, frozen=True):
     document_files: int = 0
     document_urls: int = 0
     logprobs: bool = False
-    other_script: bool = False
+    script: Script = "latin"
     texts: int = 1
     longest_text: int | None = None
     queries: int = 0

@@ -13,6 +13,7 @@ __all__ = [
     "Complexity",
     "Kind",
     "SamplingParameters",
+    "Script",
     "Unit",
 ]
 
@@ -22,6 +23,9 @@ SamplingParameters = Literal["yes", "no", "without_reasoning"]
 Complexity = Literal["simple", "medium", "complex"]
 # What a model does.
 Kind = Literal["chat", "embedding", "rerank"]
+# What vocabularies know differently well: Latin letters, and code; Cyrillic; Greek, Hebrew, Arabic;
+# Chinese and Japanese; Korean; the scripts of India and what is east of it; what nobody has whole.
+Script = Literal["latin", "cyrillic", "alphabets", "ideographs", "hangul", "syllables", "rare"]
 # What a budget counts.
 Unit = Literal["nanodollars", "calls", "tokens"]
 # The largest picture at full detail takes 1,445 tokens (tiles) to 3,779 (patches) at OpenAI, 4,784

@@ -14,7 +14,7 @@ from routerd.budget.budgets import Budgets
 from routerd.budget.cooling import Cooling
 from routerd.budget.holds import Hold, Spending
 from routerd.budget.keys import Keys
-from routerd.domain import Intent, Record, Snapshot, Usage
+from routerd.domain import Intent, Record, Script, Snapshot, Usage
 from routerd.health.answering import Answering
 from routerd.health.breakers import Breakers, Unwell
 from routerd.health.degraded import DegradedShares
@@ -50,10 +50,10 @@ class Journal(Protocol):
         ...
 
     @property
-    def token_rates(self) -> Mapping[tuple[str, bool], int]:
+    def token_rates(self) -> Mapping[tuple[str, Script], int]:
         """What models count otherwise than we, as learned before; see `TokenRates`."""
 
-    def learn_token_rate(self, model: str, thousandths: int, *, other_script: bool) -> None:
+    def learn_token_rate(self, model: str, thousandths: int, script: Script) -> None:
         """Keep what a model counts otherwise."""
         ...
 
@@ -97,10 +97,10 @@ class Accounts:
         now: float,
         session: Session | None = None,
         *,
-        other_script: bool = False,
+        script: Script = "latin",
     ) -> Snapshot:
         """Return what a decision may know: the caps of a call, free tiers, limits and traffic."""
-        rates = self.token_rates.told[other_script]
+        rates = self.token_rates.told[script]
         seen = self.traffic.seen(lineup.ids, session, now)
         headroom, cooling = self.keys.left(lineup, now)
         unwell = self.breakers.unwell(lineup.deployments, monotonic())

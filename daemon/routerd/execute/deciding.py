@@ -61,6 +61,6 @@ def decide(
         book.candidates(asked.choice),
         now,
         session,
-        other_script=asked.features.other_script,
+        script=asked.features.script,
     )
     return make_plan(book, asked.choice, asked.features, snapshot), snapshot

@@ -337,6 +337,25 @@ HOURS: Final = (
     "DROP INDEX calls_by_call_id",
 )
 
+# By kinds of script, of which there are more than two. What was learned of all others together says
+# nothing of any of them.
+SCRIPT_RATES: Final = (
+    """
+    CREATE TABLE script_rates (
+        model TEXT NOT NULL,
+        script TEXT NOT NULL,
+        thousandths INTEGER NOT NULL,
+        PRIMARY KEY (model, script)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    INSERT INTO script_rates
+    SELECT model, 'latin', thousandths FROM token_rates WHERE other_script = 0
+    """,
+    "DROP TABLE token_rates",
+    "ALTER TABLE script_rates RENAME TO token_rates",
+)
+
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     CALLS,
     MONEY,
@@ -344,6 +363,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     UNDIGESTED,
     TOKEN_RATES,
     HOURS,
+    SCRIPT_RATES,
 )
 
 

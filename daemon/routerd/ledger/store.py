@@ -23,7 +23,7 @@ from typing import Final, TypeVar
 import anyio
 import anyio.to_thread
 
-from routerd.domain import Intent, Record
+from routerd.domain import Intent, Record, Script
 from routerd.ledger.items import Barrier, Entry, Kept, Order, Stop, Writing
 from routerd.ledger.losses import Losses
 from routerd.ledger.reading import LedgerReader, LedgerUnreadable, check_id, pick_one
@@ -46,7 +46,7 @@ KEEP_DOCUMENT: Final = (
 )
 KEEP_TEXTS: Final = "REPLACE INTO texts (decision_id, messages, answer) VALUES (?, ?, ?)"
 KEEP_BOUND: Final = "REPLACE INTO bounds (deployment, surcharge_thousandths) VALUES (?, ?)"
-KEEP_RATE: Final = "REPLACE INTO token_rates (model, other_script, thousandths) VALUES (?, ?, ?)"
+KEEP_RATE: Final = "REPLACE INTO token_rates (model, script, thousandths) VALUES (?, ?, ?)"
 
 
 def _tell_nobody(event: Event) -> None:
@@ -124,7 +124,7 @@ class Ledger:
         return self._writer.bounds
 
     @property
-    def token_rates(self) -> dict[tuple[str, bool], int]:
+    def token_rates(self) -> dict[tuple[str, Script], int]:
         """The thousandths of an estimate that a model counts, as last learned.
 
         By the model, and whether its texts were in another script than Latin letters.
@@ -201,10 +201,10 @@ class Ledger:
         self.bounds[deployment] = thousandths
         self._put(Writing(lambda to: to.execute(KEEP_BOUND, (deployment, thousandths))))
 
-    def learn_token_rate(self, model: str, thousandths: int, *, other_script: bool) -> None:
+    def learn_token_rate(self, model: str, thousandths: int, script: Script) -> None:
         """Remember how many thousandths of an estimate a model counts."""
-        self.token_rates[model, other_script] = thousandths
-        values = (model, other_script, thousandths)
+        self.token_rates[model, script] = thousandths
+        values = (model, script, thousandths)
         self._put(Writing(lambda to: to.execute(KEEP_RATE, values)))
 
     def _put(self, item: Kept) -> bool:

@@ -26,7 +26,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from routerd.domain import Record
+from routerd.domain import Record, Script
 from routerd.ledger.batch import BatchWriter, transaction
 from routerd.ledger.items import Asked, Barrier, Entry, Kept, Order, Stop
 from routerd.ledger.journal import Journal
@@ -45,7 +45,7 @@ from routerd.telemetry.events import (
 __all__ = ["Writer", "WriterSettings"]
 
 KNOWN_BOUNDS: Final = "SELECT deployment, surcharge_thousandths FROM bounds"
-KNOWN_RATES: Final = "SELECT model, other_script, thousandths FROM token_rates"
+KNOWN_RATES: Final = "SELECT model, script, thousandths FROM token_rates"
 # Linux weighs 0 with 1024 and 5 with 335 (sched_prio_to_weight): a quarter of a core that both
 # want. `bench/profile_call.py` prints what the ledger's thread needs beside the loop's.
 NICENESS: Final = 5
@@ -89,7 +89,7 @@ class Writer:
         self.degraded = False
         self.recovered: list[Record] = []
         self.bounds: dict[str, int] = {}
-        self.token_rates: dict[tuple[str, bool], int] = {}
+        self.token_rates: dict[tuple[str, Script], int] = {}
         self.journal = Journal(path)
         self._path = path
         self._settings = settings
@@ -140,8 +140,8 @@ class Writer:
         try:
             batches = BatchWriter(connection, self._breathe)
             self.bounds.update(connection.execute(KNOWN_BOUNDS).fetchall())
-            for model, other_script, thousandths in connection.execute(KNOWN_RATES):
-                self.token_rates[model, bool(other_script)] = thousandths
+            for model, script, thousandths in connection.execute(KNOWN_RATES):
+                self.token_rates[model, script] = thousandths
             found = recover(connection, self._path, self._retention.first_ms(), damaged)
         except (sqlite3.Error, msgspec.DecodeError) as error:
             raise cannot_open(self._path, str(error)) from error

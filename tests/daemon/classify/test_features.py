@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from typing import get_args
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from bench.tokens import tokens_in
 from routerd.classify.features import TOKENS_PER_IMAGE, measure
-from routerd.domain import MOST_PER_IMAGE, Features
+from routerd.domain import MOST_PER_IMAGE, Features, Script
 from routerd.models import load_directory
 from routerd_proto.content import (
     Content,
@@ -54,8 +56,8 @@ def test_text_counts_the_same_as_a_string_and_as_a_part(text: str) -> None:
 
 
 @given(st.text(max_size=300))
-def test_no_carrier_of_text_counts_less_than_an_eighth_of_its_bytes(text: str) -> None:
-    least = len(text.encode()) / 8
+def test_no_carrier_of_text_counts_less_than_the_text(text: str) -> None:
+    least = int(tokens_in(text.encode()))
     carriers: list[Content] = [
         Text(text),
         Reasoning(text),
@@ -165,7 +167,8 @@ def test_no_word_of_the_text_goes_on(text: str) -> None:
         for name in Features.__struct_fields__
         if isinstance(value := getattr(found, name), str)
     ]
-    assert texts == ["public", "chat"]
+    assert texts == ["public", "chat", found.script]
+    assert found.script in get_args(Script)
 
 
 @given(st.lists(st.text(max_size=200), min_size=1, max_size=5), st.integers(0, 3))

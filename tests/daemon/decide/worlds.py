@@ -7,13 +7,13 @@ say can be drawn, and some that `routerd check` would refuse.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from hypothesis import strategies as st
 from msgspec import structs
 
 from routerd.decide import Book, PolicyDocument, plan_call
-from routerd.domain import BudgetRoom, Caller, Features, FreeQuota, Plan, Snapshot
+from routerd.domain import BudgetRoom, Caller, Features, FreeQuota, Plan, Script, Snapshot
 from routerd.models.directory import BOUNDARIES, Directory
 from routerd.models.pricing import Price
 from routerd.models.schema import (
@@ -252,7 +252,7 @@ features = st.builds(
     output_schema=mostly(False, True),
     prefill=mostly(False, True),
     logprobs=mostly(False, True),
-    other_script=st.booleans(),
+    script=st.sampled_from(get_args(Script)),
     max_output_tokens=st.sampled_from([None, 1, 500]),
     sensitivity=st.sampled_from(["public", "public", "internal", "private"]),
     input_tokens_bound=st.sampled_from([None, 6_000]),

@@ -6,7 +6,7 @@ from typing import Any
 
 from routerd.budget.budgets import Budgets
 from routerd.budget.keys import Keys
-from routerd.domain import Attempt, Intent
+from routerd.domain import Attempt, Intent, Script
 from routerd.execute.accounts import Accounts
 from routerd.execute.delivery import Delivery
 from routerd.execute.purse import Purse
@@ -33,7 +33,7 @@ class Journal:
     def __init__(self) -> None:
         self.intents: list[Intent] = []
         self.bounds: dict[str, int] = {}
-        self.token_rates: dict[tuple[str, bool], int] = {}
+        self.token_rates: dict[tuple[str, Script], int] = {}
 
     def intend(self, intent: Intent) -> bool:
         self.intents.append(intent)
@@ -42,8 +42,8 @@ class Journal:
     def learn_bound(self, deployment: str, thousandths: int) -> None:
         self.bounds[deployment] = thousandths
 
-    def learn_token_rate(self, model: str, thousandths: int, *, other_script: bool) -> None:
-        self.token_rates[model, other_script] = thousandths
+    def learn_token_rate(self, model: str, thousandths: int, script: Script) -> None:
+        self.token_rates[model, script] = thousandths
 
 
 class Run:

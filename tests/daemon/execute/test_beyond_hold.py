@@ -97,7 +97,7 @@ async def test_what_is_known_of_it_counts_in_budgets_and_raises_no_bound(tmp_pat
         assert attempt.cost_nanodollars == 900_010_000 > 1000 * attempt.held_nanodollars
         assert not [event for event in made.events if isinstance(event, BoundExceeded)]
         assert made.pipeline.accounts.surcharges == {}
-        assert not made.pipeline.accounts.token_rates.told[False]
+        assert not made.pipeline.accounts.token_rates.told["latin"]
         # And the next one is held by what is left.
         _, frames = await made.ask("c2", options=CallOptions(max_output_tokens=100_000))
         assert failed(frames, "budget_exceeded").details["spent"] == 900_010_000

@@ -17,6 +17,7 @@ from tests.daemon.ledger.records import NOON_NS, decision_id, full_record, small
 from tests.daemon.ledger.test_failures import held_in_a_thread, until
 
 NOON_MS = NOON_NS // 1_000_000
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "ledger"
 
 
 def count_calls(connection: sqlite3.Connection) -> int:
@@ -142,12 +143,27 @@ async def test_what_was_learned_of_bounds_outlives_the_process(open_ledger: Open
 async def test_what_models_count_otherwise_outlives_the_process(open_ledger: OpenLedger) -> None:
     async with open_ledger() as ledger:
         assert ledger.token_rates == {}
-        ledger.learn_token_rate("m", 1100, other_script=False)
-        ledger.learn_token_rate("m", 1250, other_script=False)
-        ledger.learn_token_rate("m", 2000, other_script=True)
-        assert ledger.token_rates["m", False] == 1250
+        ledger.learn_token_rate("m", 1100, "latin")
+        ledger.learn_token_rate("m", 1250, "latin")
+        ledger.learn_token_rate("m", 2000, "hangul")
+        assert ledger.token_rates["m", "latin"] == 1250
     async with open_ledger() as ledger:
-        assert ledger.token_rates == {("m", False): 1250, ("m", True): 2000}
+        assert ledger.token_rates == {("m", "latin"): 1250, ("m", "hangul"): 2000}
+
+
+async def test_rates_of_all_other_scripts_together_are_forgotten(
+    open_ledger: OpenLedger, path: Path
+) -> None:
+    def write_older() -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with sqlite3.connect(path) as older:
+            older.executescript((FIXTURES / "v6.sql").read_text("utf-8"))
+            assert older.execute("SELECT count(*) FROM token_rates").fetchone() == (3,)
+        older.close()
+
+    await anyio.to_thread.run_sync(write_older)
+    async with open_ledger() as ledger:
+        assert ledger.token_rates == {("gpt", "latin"): 1250}
 
 
 async def test_what_is_asked_sees_what_was_written_before(open_ledger: OpenLedger) -> None:
