@@ -16,7 +16,8 @@ import anyio.to_thread
 import pytest
 
 from routerd.simulate import Account, Fault, Pacing, Simulator
-from routerd_client import Client, RouterdError
+from routerd_client import Client, Document, Message, RouterdError, Text
+from routerd_proto.content import Content
 from tests.e2e.asking import PROMPT, WAYS, Heard, Way, ask, explain, until_idle, until_running
 from tests.e2e.conftest import NO_DISCOVERY, PROVIDERS, Daemon
 from tests.e2e.full_queue import full_queue
@@ -59,6 +60,26 @@ async def restarted(launch: Callable[..., Daemon], daemon: Daemon) -> Daemon:
     return await anyio.to_thread.run_sync(
         lambda: launch(f"--config={daemon.folder}/routerd.toml").wait_until_ready()
     )
+
+
+async def test_a_document_of_text_is_held_for_as_the_text_it_is(
+    start_daemon: StartDaemon, simulator: Simulator
+) -> None:
+    daemon = await start_daemon(ALL_UNITS)
+    said = "A harbour, a ship and a letter. " * 250
+    ways: list[Content] = [
+        Text(said),
+        Document(data=said.encode(), media_type="text/markdown", title="log"),
+    ]
+    held = []
+    async with daemon.client() as client:
+        for part in ways:
+            messages = [Message("user", [Text("Sum up:"), part])]
+            reply = await client.acomplete("smart", messages, max_output_tokens=100)
+            [attempt] = (await explain(client, reply.decision_id)).attempts
+            assert attempt.held_nanodollars is not None
+            held.append(attempt.held_nanodollars)
+    assert 0 < held[0] <= held[1] < held[0] * 1.3
 
 
 # --- every end ---------------------------------------------------------------------------------

@@ -3,17 +3,22 @@
 Rules of this file: pure, in microseconds, and never a word of the text goes on. The token estimate
 needs no tokenizer: it is meant for windows and rules, not for bills. The bound is meant for holds:
 no tokenizer makes more tokens than there are bytes, and all that vendors add is added generously.
+A document of text is text to both. Of any other only its reader knows what stands in it.
 """
 
 from __future__ import annotations
 
+import base64
+import re
 from typing import Any, Final
 
 from routerd.classify.tokens import estimate
 from routerd.classify.words import WordRules, holds_code, texts_of
 from routerd.domain import MOST_PER_IMAGE, Features, Kind
 from routerd.models.amounts import NANODOLLARS_PER_CENT
+from routerd.providers.chat_shapes import text_document
 from routerd.providers.json_text import encode_json
+from routerd.providers.media_types import plain_type
 from routerd.providers.paused import paused_by
 from routerd_proto.content import (
     Content,
@@ -31,7 +36,15 @@ __all__ = ["NO_WORDS", "measure"]
 
 TOKENS_PER_MESSAGE: Final = 4  # role and separators in the vendors' chat templates
 TOKENS_PER_IMAGE: Final = 1_600  # a picture of about a megapixel at the vendors' usual rates
-BYTES_PER_PAGE: Final = 50_000  # of a PDF; a page is about a picture
+# Vendors look at a page of a PDF and read its text too, but for Gemini 3: 258 or 560 tokens at
+# Gemini, 3,000 and more at Anthropic, by their public pages and from memory. About a picture.
+TOKENS_PER_PAGE: Final = 1_600
+BYTES_PER_PAGE: Final = 50_000  # of a document whose pages cannot be counted
+PAGE_MARKS: Final = re.compile(rb"/Type ?/Page[^A-Za-z]")
+# Text by another name, sent as a file all the same.
+TEXT_FILES: Final = frozenset(
+    {"application/json", "application/xml", "application/yaml", "application/x-yaml"}
+)
 
 # What the bound adds for what is not text: templates, separators, what tools are described with.
 MOST_PER_CALL: Final = 128
@@ -39,6 +52,8 @@ MOST_PER_MESSAGE: Final = 32
 MOST_PER_PART: Final = 32
 MOST_FOR_TOOLS: Final = 1024  # also for a schema the answer must fit
 MOST_PER_TOOL: Final = 128
+MOST_FOR_DOCUMENTS: Final = 1024  # what some vendors say about them by themselves
+MOST_PER_DOCUMENT: Final = 128
 
 
 # Efforts that a call asks for that has something to think about.
@@ -49,7 +64,7 @@ NO_WORDS: Final = WordRules({})
 class _Counted:
     """What is counted of messages, in one pass. Nearly all are one text."""
 
-    images = documents = document_tokens = document_files = document_urls = hidden = 0
+    images = documents = document_tokens = document_files = document_urls = hidden = framed = 0
     calls_tools = False
 
     def __init__(self, messages: list[Message]) -> None:
@@ -87,20 +102,36 @@ class _Counted:
             self.calls_tools = True  # some vendors want the tools of earlier turns named again
         elif isinstance(part, Document):
             self.documents += 1
-            self.document_tokens += _document_tokens(part)
-            self._count_file(part)
+            self._count_document(part)
         elif isinstance(part, ToolResult) and not isinstance(part.content, str):
             for inner in part.content:
                 self._count(inner)
             self.parts += len(part.content)
 
+    def _count_document(self, part: Document) -> None:
+        text = text_document(part)
+        if text is None:
+            self._count_file(part)
+            return
+        title = part.title or ""
+        self.say(title)
+        self.say(text)
+        # Some vendors are sent it as JSON, and some models read it so: with marks before its marks.
+        size = len(self.texts[-1]) + len(self.texts[-2])
+        self.framed += MOST_PER_DOCUMENT + len(encode_json([title, text])) - size
+
     def _count_file(self, part: Document) -> None:
         """Count a document that a provider has to take as a file."""
-        if part.data is None:
-            self.document_files += 1
-            self.document_urls += not (part.url or "").startswith("data:")
-        elif not (part.media_type or "").startswith("text/"):
-            self.document_files += 1
+        self.document_files += 1
+        data, kind = part.data, plain_type(part.media_type or "application/pdf")
+        if data is None:
+            url = part.url or ""
+            self.document_urls += not url.startswith("data:")
+            data, kind = _data_of(url, kind)
+        if kind.startswith("text/") or kind in TEXT_FILES:
+            self.texts.append(data)
+        else:
+            self.document_tokens += TOKENS_PER_PAGE * _pages_of(data)
 
 
 def measure(
@@ -120,8 +151,8 @@ def measure(
     if options.output_schema is not None:
         counted.say_json(options.output_schema)
     whole = b"".join(counted.texts)
-    # How many pages a document has, only its reader can tell.
-    bound = None if counted.documents else _bound(counted, len(whole), len(messages), options)
+    # A page may hold any number of words, and what a vendor makes of one is its own affair.
+    bound = None if counted.document_files else _bound(counted, len(whole), len(messages), options)
     estimated, script = estimate(whole)
     tokens = int(estimated) + TOKENS_PER_MESSAGE * len(messages)
     texts = texts_of(messages)
@@ -170,11 +201,25 @@ def _bound(counted: _Counted, size: int, messages: int, options: CallOptions) ->
     bound += counted.hidden + MOST_PER_IMAGE * counted.images
     if options.tools or options.output_schema is not None or counted.calls_tools:
         bound += MOST_FOR_TOOLS + MOST_PER_TOOL * len(options.tools)
+    if counted.documents:
+        bound += MOST_FOR_DOCUMENTS + counted.framed
     if options.raw:
         bound += len(encode_json(options.raw))  # some vendors put it into a prompt
     return bound
 
 
-def _document_tokens(part: Document) -> int:
-    pages = 1 + len(part.data or b"") // BYTES_PER_PAGE
-    return pages * TOKENS_PER_IMAGE
+def _data_of(url: str, kind: str) -> tuple[bytes, str]:
+    """Return what a data URL holds and of which type; nothing is known of any other."""
+    head, _, text = url.partition(",")
+    if not head.startswith("data:"):
+        return b"", "application/pdf"
+    told = head.removeprefix("data:").removesuffix(";base64")
+    try:
+        return base64.b64decode(text), plain_type(told) or kind
+    except ValueError:
+        return b"", kind  # no provider takes it
+
+
+def _pages_of(data: bytes) -> int:
+    """Return how many pages a document has, as far as it says so itself; by its size else."""
+    return len(PAGE_MARKS.findall(data)) or 1 + len(data) // BYTES_PER_PAGE

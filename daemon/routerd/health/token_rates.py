@@ -63,7 +63,7 @@ class TokenRates:
         features = record.features
         if features is None or features.input_tokens < LEAST_TOKENS or record.cached:
             return
-        if features.images or features.documents:
+        if features.images or features.document_files:
             return  # they are estimated apart
         if features.tools and features.input_tokens < LEAST_WITH_TOOLS:
             return  # what a vendor says of tools by itself would be taken for the text's

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from collections.abc import Callable
@@ -11,8 +12,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bench.tokens import tokens_in
-from routerd.classify.features import TOKENS_PER_IMAGE, measure
+from bench.tokens import tokens_in, vocabulary
+from routerd.classify.features import (
+    MOST_FOR_DOCUMENTS,
+    MOST_PER_DOCUMENT,
+    TOKENS_PER_IMAGE,
+    TOKENS_PER_PAGE,
+    measure,
+)
 from routerd.domain import MOST_PER_IMAGE, Features, Script
 from routerd.models import load_directory
 from routerd_proto.content import (
@@ -60,6 +67,7 @@ def test_no_carrier_of_text_counts_less_than_the_text(text: str) -> None:
     least = int(tokens_in(text.encode()))
     carriers: list[Content] = [
         Text(text),
+        Document(data=text.encode(), media_type="text/plain"),
         Reasoning(text),
         ToolCall("1", "f", text),
         ToolResult("1", text),
@@ -114,6 +122,93 @@ def test_documents_are_counted_by_their_size() -> None:
     assert small.images == 0
     assert large.input_tokens > 50 * small.input_tokens
     assert named.input_tokens == small.input_tokens
+    encoded = base64.b64encode(b"x" * 5_000_000).decode()
+    sent_along = features(Document(url=f"data:application/pdf;base64,{encoded}"))
+    assert sent_along.input_tokens == large.input_tokens
+    broken = features(Document(url="data:application/pdf;base64,a"))
+    assert broken.input_tokens == small.input_tokens
+
+
+PAGES = b"1 0 obj <</Type /Pages /Kids [2 0 R 3 0 R] /Count 2>> endobj " + b"".join(
+    [
+        b"2 0 obj <</Type /Page /Parent 1 0 R>> endobj ",
+        b"3 0 obj <</Type/Page/Parent 1 0 R>> endobj ",
+        b"4 0 obj <</Type /PageLabel>> endobj ",
+    ]
+)
+
+
+def test_pages_are_counted_where_a_pdf_shows_them() -> None:
+    for data in (PAGES, PAGES + b"x" * 5_000_000):
+        pdf = Document(data=data, media_type="application/pdf")
+        assert tokens(pdf) - tokens(Text("")) == 2 * TOKENS_PER_PAGE
+
+
+def text_document_of(text: str, media_type: str = "text/plain") -> Document:
+    return Document(data=text.encode(), media_type=media_type)
+
+
+@pytest.mark.parametrize("media_type", ["text/plain", "text/markdown", "text/csv", "text/html"])
+@pytest.mark.parametrize("size", [100, 49_000, 700_000])
+def test_a_document_of_text_counts_as_the_text(media_type: str, size: int) -> None:
+    text = ("The quick brown fox jumps over the lazy dog. " * (size // 45 + 1))[:size]
+    found, plain = features(text_document_of(text, media_type)), features(Text(text))
+    assert found.input_tokens == plain.input_tokens
+    assert found.input_tokens == pytest.approx(vocabulary("o200k_base")(text), rel=0.25, abs=5)
+    assert found.input_tokens_bound is not None
+    assert plain.input_tokens_bound is not None
+    more = found.input_tokens_bound - plain.input_tokens_bound
+    assert 0 < more <= MOST_FOR_DOCUMENTS + 2 * MOST_PER_DOCUMENT
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        Document(data=b'{"a": 1}' * 1000, media_type="application/json"),
+        Document(url="data:text/plain;base64," + base64.b64encode(b'{"a": 1}' * 1000).decode()),
+    ],
+)
+def test_text_that_is_sent_as_a_file_is_estimated_as_text(document: Document) -> None:
+    found = features(document)
+    assert found.input_tokens == tokens(Text('{"a": 1}' * 1000))
+    assert (found.document_files, found.document_urls) == (1, 0)
+    assert found.input_tokens_bound is None
+
+
+# How vendors write a document of text into a prompt: in tags, behind its title, or as JSON.
+FRAMES: list[Callable[[str, str], str]] = [
+    lambda title, text: f"{title}\n\n{text}",
+    lambda title, text: (
+        f'<documents>\n<document index="1">\n<source>{title}</source>\n'
+        f"<document_content>\n{text}\n</document_content>\n</document>\n</documents>"
+    ),
+    lambda title, text: json.dumps(
+        [
+            {
+                "tool_call_id": "0",
+                "results": {"0": {"title": title, "text": text}},
+                "is_error": None,
+            }
+        ],
+        ensure_ascii=False,
+    ),
+]
+
+
+@pytest.mark.parametrize("encoding", ["o200k_base", "cl100k_base"])
+@pytest.mark.parametrize("write", FRAMES)
+@given(st.lists(st.tuples(st.text(max_size=30), st.binary() | st.text().map(str.encode))))
+@example([("\x01" * 200, b'\x01\n"\\' * 200)])
+@example([("a", b"\xff" * 400)])
+def test_no_document_of_text_has_more_tokens_than_its_bound(
+    write: Callable[[str, str], str], encoding: str, documents: list[tuple[str, bytes]]
+) -> None:
+    count = vocabulary(encoding)
+    parts = [Document(data=data, media_type="text/plain", title=t) for t, data in documents]
+    sent = [write(title, data.decode("utf-8", "replace")) for title, data in documents]
+    bound = features(Text("a"), *parts).input_tokens_bound
+    assert bound is not None
+    assert sum(map(count, sent)) <= bound
 
 
 @pytest.mark.parametrize(
@@ -203,9 +298,10 @@ def test_what_is_a_document_to_whom(document: Document, expected: tuple[int, int
     assert (found.documents, found.document_files, found.document_urls) == expected
 
 
-def test_nothing_bounds_a_document_but_the_window_of_its_reader() -> None:
+def test_nothing_bounds_a_file_but_the_window_of_its_reader() -> None:
     document = Document(data=b"x", media_type="application/pdf")
     assert features(Text("a"), document).input_tokens_bound is None
+    assert features(text_document_of("a"), document).input_tokens_bound is None
 
 
 def tiles_of(width: int, height: int, base: int, each: int) -> int:

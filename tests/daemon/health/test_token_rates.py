@@ -91,6 +91,10 @@ def test_a_script_that_this_version_does_not_know_is_passed_over() -> None:
     assert TokenRates(known).told == NOTHING | {"hangul": {"m": 3_000}}
 
 
+def test_a_document_of_text_is_learned_from_like_any_text() -> None:
+    assert learned(called(Usage(2_000), documents=1)).told["latin"]["m"] > 1900
+
+
 def test_what_agrees_is_not_told_and_what_agrees_again_is_forgotten() -> None:
     rates = learned(called(Usage(1_500)))
     for _ in range(40):
@@ -105,7 +109,7 @@ def test_what_agrees_is_not_told_and_what_agrees_again_is_forgotten() -> None:
         called(Usage(9_000), basis="estimated"),
         called(Usage(0, output_tokens=9)),
         called(Usage(9_000), images=1),
-        called(Usage(9_000), documents=1),
+        called(Usage(9_000), documents=1, document_files=1),
         called(Usage(9_000), input_tokens=LEAST_TOKENS - 1),
         record_of([], None),
     ],
