@@ -6,21 +6,28 @@ Each client is given the request that the adapter has written, so it takes that 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import anyio.to_thread
 import pytest
 from msgspec import Struct
 
-from routerd.domain import Part
+from routerd.domain import Part, Usage
 from routerd.errors import Failure
 from routerd.providers.base import ChatRequest, Outcome
 from routerd.providers.registry import build_adapter
-from routerd.simulate import Pacing, Simulator
+from routerd.simulate import Pacing, Price, Simulator
 from routerd_proto.content import Image, Message, Text, Tool, ToolCall, ToolResult
 from tests.daemon.providers.drive import calls_in, encoded, reasoning_in, request, text_in
 from tests.daemon.simulate.adapting import ask
+from tests.daemon.simulate.buckets import (
+    CACHED_PROMPT,
+    anthropics_usage,
+    buckets_used,
+    openais_usage,
+    usage_of,
+    warm_up,
+)
 
 REASON = "the vendors' own clients are not installed: requirements-vendors.lock"
 openai = pytest.importorskip("openai", reason=REASON)
@@ -46,16 +53,20 @@ CASES: dict[str, tuple[list[Message], dict[str, Any]]] = {
         [Message("user", "Describe the lantern.")],
         {"output_schema": {**CITY, "additionalProperties": False}},
     ),
+    "cache": (CACHED_PROMPT, {}),
 }
+# Writes are told of models that sell them.
+MODEL = "gpt-5.2"
+PRICES = {MODEL: Price(input=1, output=1, cache_write=1)}
 
 
 class Read(Struct):
-    """What a reader made of an answer: `tokens` are those in and out, all of them."""
+    """What a reader made of an answer."""
 
     text: str = ""
     reasoning: str = ""
     calls: list[tuple[str, Any]] = []
-    tokens: tuple[int, int] = (-1, -1)
+    usage: Usage | None = None
     finish: str | None = None
 
 
@@ -72,7 +83,7 @@ def completion_read(completion: Any) -> Read:
     return Read(
         text=choice.message.content or "",
         calls=[(call.function.name, json.loads(call.function.arguments)) for call in calls],
-        tokens=(completion.usage.prompt_tokens, completion.usage.completion_tokens),
+        usage=openais_usage(completion.usage),
         finish=choice.finish_reason,
     )
 
@@ -82,7 +93,7 @@ def chunks_read(chunks: Any) -> Read:
     calls: list[list[str]] = []
     for chunk in chunks:
         if chunk.usage is not None:
-            read.tokens = (chunk.usage.prompt_tokens, chunk.usage.completion_tokens)
+            read.usage = openais_usage(chunk.usage)
         for choice in chunk.choices:
             read.text += choice.delta.content or ""
             read.finish = choice.finish_reason or read.finish
@@ -106,8 +117,7 @@ def by_anthropic(base_url: str, body: dict[str, Any]) -> Read:
         else:
             with client.messages.stream(**body, **more) as stream:
                 message = stream.get_final_message()
-    read = Read(finish=message.stop_reason)
-    read.tokens = (message.usage.input_tokens, message.usage.output_tokens)
+    read = Read(finish=message.stop_reason, usage=anthropics_usage(message.usage))
     for block in message.content:
         if block.type == "text":
             read.text += block.text
@@ -121,14 +131,11 @@ def by_anthropic(base_url: str, body: dict[str, Any]) -> Read:
 def by_adapter(parts: list[Part], outcome: Outcome | Failure) -> Read:
     """Return the same of what an adapter has read."""
     assert isinstance(outcome, Outcome)
-    usage = outcome.usage
-    assert usage is not None
-    written = usage.cache_write_tokens + usage.cache_write_long_tokens
     return Read(
         text=text_in(parts),
         reasoning=reasoning_in(parts),
         calls=[(name, json.loads(arguments)) for _, name, arguments in calls_in(parts)],
-        tokens=(usage.input_tokens + usage.cache_read_tokens + written, usage.output_tokens),
+        usage=usage_of(outcome),
         finish=outcome.finish,
     )
 
@@ -140,47 +147,53 @@ FINISHES = {
 }
 
 
-@pytest.fixture
-async def simulator() -> AsyncIterator[Simulator]:
-    async with Simulator(pacing=Pacing(output_tokens=60)) as running:
-        yield running
+def simulated() -> Simulator:
+    """Return vendors whose caches are empty, so that both readers find the same in them."""
+    return Simulator(pacing=Pacing(output_tokens=60), prices=PRICES)
 
 
-async def compare(
-    simulator: Simulator, wire: str, dialect: str | None, chat: ChatRequest, client: Any
-) -> None:
+async def compare(wire: str, dialect: str | None, chat: ChatRequest, client: Any) -> Usage:
+    """Compare what both read, and return what was used."""
     adapter = build_adapter(wire, dialect)
     place = "openai/v1" if wire == "openai" else None
-    mine = by_adapter(*await ask(simulator, adapter, chat, place))
+    async with simulated() as simulator:
+        await warm_up(simulator, wire, dialect, chat, place)
+        mine = by_adapter(*await ask(simulator, adapter, chat, place))
     body, _ = encoded(adapter, chat)
-    theirs: Read = await anyio.to_thread.run_sync(lambda: client(simulator.base_url, body))
+    async with simulated() as simulator:
+        await warm_up(simulator, wire, dialect, chat, place)
+        theirs: Read = await anyio.to_thread.run_sync(lambda: client(simulator.base_url, body))
     theirs.finish = FINISHES.get(theirs.finish or "", theirs.finish)
     assert mine == theirs
     assert mine.text or mine.calls
-    assert min(mine.tokens) > 0
+    assert mine.usage is not None
+    assert min(mine.usage.input_tokens, mine.usage.output_tokens) > 0
+    return mine.usage
 
 
 whole_or_streamed = pytest.mark.parametrize("stream", [False, True])
-every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+every_case = pytest.mark.parametrize("case", CASES)
 
 
-def asking(model: str, case: Any, *, stream: bool) -> ChatRequest:
-    messages, options = case
+def asking(model: str, case: str, *, stream: bool) -> ChatRequest:
+    messages, options = CASES[case]
     return request(model, messages, stream=stream, **options)
 
 
 @whole_or_streamed
 @every_case
 @pytest.mark.parametrize("dialect", ["openai", "compatible"])
-async def test_openais_reads_the_same(
-    simulator: Simulator, dialect: str, case: Any, stream: bool
-) -> None:
-    chat = asking("gpt-5.2", case, stream=stream)
-    await compare(simulator, "openai", dialect, chat, by_openai)
+async def test_openais_reads_the_same(dialect: str, case: str, stream: bool) -> None:
+    chat = asking(MODEL, case, stream=stream)
+    used = buckets_used(await compare("openai", dialect, chat, by_openai))
+    expected = {"cache": {"cache_read", "cache_write"}, "reasoning": {"reasoning"}}
+    assert used == expected.get(case, set())
 
 
 @whole_or_streamed
 @every_case
-async def test_anthropics_reads_the_same(simulator: Simulator, case: Any, stream: bool) -> None:
+async def test_anthropics_reads_the_same(case: str, stream: bool) -> None:
     chat = asking("claude-sonnet-4-6", case, stream=stream)
-    await compare(simulator, "anthropic", None, chat, by_anthropic)
+    used = buckets_used(await compare("anthropic", None, chat, by_anthropic))
+    cache = {"cache_read", "cache_write", "cache_write_long"}
+    assert used == {"cache": cache, "reasoning": {"reasoning"}}.get(case, set())
