@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from routerd.domain import Part
+from routerd.domain import Part, Usage
 from routerd.providers.base import Outcome
 from routerd.providers.cohere import CohereAdapter
 from routerd.simulate import Fault, Pacing, Simulator, expected_text
@@ -40,6 +40,8 @@ CASES: dict[str, dict[str, Any]] = {
     "schema": {"output_schema": CITY},
     "logprobs": {"logprobs": 0, "capabilities": replace(ABLE, logprobs=True)},
     "limit": {"max_output_tokens": 5},
+    # The second to ask is told of the cache, which changes nothing in what is billed.
+    "cached": {"said": "Describe the lantern in the harbour. " * 200},
 }
 
 
@@ -155,8 +157,9 @@ async def test_both_read_the_same(simulator: Simulator, case: Any, stream: bool)
     told = [part for part in parts if isinstance(part, LogprobsAdded)]
     assert [(one.token, one.logprob) for part in told for one in part.tokens] == read.logprobs
     assert bool(told) == ("logprobs" in case)
-    assert outcome.usage is not None
-    assert (outcome.usage.input_tokens, outcome.usage.output_tokens) == read.billed
+    billed, made = map(int, read.billed)
+    assert outcome.usage == Usage(input_tokens=billed, output_tokens=made)
+    assert (simulator.account.total.cached_tokens > 0) == (case is CASES["cached"])
     finishes = {"COMPLETE": "stop", "TOOL_CALL": "tool_calls", "MAX_TOKENS": "length"}
     assert outcome.finish == finishes[read.finish]
     assert read.text or read.calls
