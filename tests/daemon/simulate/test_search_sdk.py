@@ -177,8 +177,25 @@ def rank_by_voyage(url: str) -> Any:
     return answer.results, answer.total_tokens, None
 
 
+def rank_as_compatible(url: str) -> Any:
+    """Ask by Cohere's client of its first version, which servers like vLLM's are made for too."""
+    with httpx.Client(trust_env=False) as http:
+        client = cohere.Client("test", base_url=f"{url}/openai", httpx_client=http)
+        answer = client.rerank(
+            model=MODEL, query=QUERY, documents=DOCUMENTS, top_n=2, return_documents=True
+        )
+    assert [item.document.text for item in answer.results] == [DOCUMENTS[2], DOCUMENTS[1]]
+    # Beside its types, as Jina has it.
+    return answer.results, answer.usage["total_tokens"], None
+
+
 @pytest.mark.parametrize(
-    ("adapter", "by_the_client"), [("cohere", rank_by_cohere), ("voyage", rank_by_voyage)]
+    ("adapter", "by_the_client"),
+    [
+        ("cohere", rank_by_cohere),
+        ("voyage", rank_by_voyage),
+        ("compatible", rank_as_compatible),
+    ],
 )
 async def test_both_read_the_same_order(
     simulator: Simulator, adapter: str, by_the_client: Callable[[str], Any]
