@@ -22,7 +22,8 @@ a configuration that uses it:
   base_url = "http://127.0.0.1:9100/openai/v1"
   simulated = true
   keyless = true
-OpenAI's other format (adapter = "openai-responses") is at /openai-responses/v1.
+OpenAI's other format (adapter = "openai-responses") is at /openai-responses/v1; servers that speak
+Chat Completions with habits of their own are at /deepseek, /groq, /mistral, /openrouter and /xai.
 
 faults, any number of them, each KIND[:VALUE][,name=value...]:
   status:503,times=1             one answer with status 503

@@ -32,6 +32,7 @@ from routerd.simulate.exchange import Answer, Asked, HttpAnswer, Question, Refus
 from routerd.simulate.gemini import Gemini
 from routerd.simulate.gemini.vertex import Vertex
 from routerd.simulate.openai import OpenAI
+from routerd.simulate.openai.family import FAMILY
 from routerd.simulate.openai.responses import OpenAIResponses
 from routerd.simulate.openai.tei import TEI
 from routerd.simulate.schema import SchemaError
@@ -47,6 +48,7 @@ VENDORS: dict[str, Callable[[], Vendor]] = {
     vendor.name: vendor
     for vendor in (
         *(OpenAI, OpenAIResponses, Anthropic, Gemini, Vertex, Bedrock, Cohere, Voyage, TEI),
+        *FAMILY,
     )
 }
 BODY_LIMIT = 32 * 1024 * 1024

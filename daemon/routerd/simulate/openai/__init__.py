@@ -14,6 +14,7 @@ import msgspec
 
 from routerd.simulate.exchange import Asked, Frame, Question, Refusal, Reply
 from routerd.simulate.openai.errors import INVALID, error_object, fault_refusal, unknown_model
+from routerd.simulate.openai.habits import OPENAI, Habits
 from routerd.simulate.openai.reply import stream_frames, whole_body
 from routerd.simulate.openai.request import read_question
 from routerd.simulate.openai.search import read_search, search_body
@@ -44,6 +45,7 @@ class OpenAI(Vendor):
         Route("GET", re.compile(r"/v1/models/(?P<model>[^/]+)"), "model"),
     )
     tells_writes = True
+    habits: ClassVar[Habits] = OPENAI
     listed_models: ClassVar[tuple[str, ...]] = (
         "gpt-6-astra",
         "gpt-6.1-sol",
@@ -67,7 +69,7 @@ class OpenAI(Vendor):
             return read_search(search, asked.body)
         if "deployment" in asked.fields and not asked.query.get("api-version"):
             raise Refusal(404, INVALID, "Resource not found", code="404")
-        return read_question(asked.body)
+        return read_question(asked.body, self.habits)
 
     def answer_headers(self, names: RequestNames, question: Question | None) -> dict[str, str]:
         """Return the request id and the rate limits."""
@@ -89,11 +91,11 @@ class OpenAI(Vendor):
         """Write a `chat.completion`, or what else was asked for."""
         if reply.question.search is not None:
             return search_body(reply, reply.question.search)
-        return whole_body(reply)
+        return whole_body(reply, self.habits)
 
     def frames(self, reply: Reply) -> Iterator[Frame]:
         """Write `chat.completion.chunk`s."""
-        return stream_frames(reply)
+        return stream_frames(reply, self.habits)
 
     def refusal_headers(self, refusal: Refusal, names: RequestNames) -> dict[str, str]:
         """Return the headers of an error answer; over a limit nothing is left of it."""

@@ -46,6 +46,7 @@ class Message(msgspec.Struct, omit_defaults=True):
     content: str | list[Part] | None = None
     tool_calls: list[CalledTool] | None = None
     tool_call_id: str | None = None
+    reasoning_content: str | None = None
 
 
 class OfferedFunction(msgspec.Struct):
@@ -100,6 +101,8 @@ class ChatRequest(msgspec.Struct):
     max_completion_tokens: int | None = None
     stop: str | list[str] | None = None
     reasoning_effort: str | None = None
+    prompt_mode: str | None = None
+    thinking: dict[str, Any] | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = None
     n: int | None = None

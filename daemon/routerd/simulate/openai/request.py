@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 import msgspec
@@ -15,6 +16,7 @@ from routerd.simulate.openai.body import (
     decoded,
 )
 from routerd.simulate.openai.errors import invalid, missing, unsupported
+from routerd.simulate.openai.habits import OPENAI, Habits
 from routerd.simulate.schema import ANY_OBJECT, loose_object
 from routerd.simulate.vendor import Prompt
 
@@ -32,14 +34,15 @@ REASONING_TOKENS = {
 }
 ROLES = ("system", "assistant", "user", "function", "tool", "developer")
 USER_PARTS = ("text", "image_url", "input_audio", "file")
+SHORT_ID = re.compile(r"[a-zA-Z0-9]{9}")
 
 
-def read_question(data: bytes) -> Question:
+def read_question(data: bytes, habits: Habits = OPENAI) -> Question:
     """Read the body of a request; raise `Refusal` as the vendor would."""
     body = decoded(data)
     if not body.model:
         raise invalid("you must provide a model parameter")
-    messages = checked_messages(body)
+    messages = checked_messages(body, habits)
     check_settings(body, messages)
     prompt = Prompt()
     for tool in body.tools or ():
@@ -47,7 +50,7 @@ def read_question(data: bytes) -> Question:
     for message in messages:
         prompt.add(*countable(message))
     options = body.stream_options or StreamOptions()
-    choice, named = tool_choice(body)
+    choice, named = tool_choice(body, habits)
     return Question(
         model=body.model,
         said=next((text for one in reversed(messages) if (text := user_text(one))), ""),
@@ -60,16 +63,26 @@ def read_question(data: bytes) -> Question:
         prefilled=messages[-1].role == "assistant",
         parallel_calls=body.parallel_tool_calls is not False,
         schema=wanted_schema(body.response_format),
-        reasoning_tokens=REASONING_TOKENS[body.reasoning_effort or "none"],
+        reasoning_tokens=REASONING_TOKENS[effort(body, habits)],
+        reasoning_shown=habits.reasoning is not None,
         limit=body.max_completion_tokens or body.max_tokens,
         stops=(body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ()),
         usage_in_stream=bool(options.include_usage),
-        padded=options.include_obfuscation is not False,
+        padded=habits is OPENAI and options.include_obfuscation is not False,
         alternatives=(body.top_logprobs or 0) if body.logprobs else None,
     )
 
 
-def checked_messages(body: ChatRequest) -> list[Message]:
+def effort(body: ChatRequest, habits: Habits) -> str:
+    """Tell how hard it thinks: as it is asked to, or as it does by itself."""
+    if body.reasoning_effort is not None:
+        return body.reasoning_effort
+    is_off = (body.thinking or {}).get("type") == "disabled"
+    unasked = habits.thinks and not is_off
+    return "medium" if unasked or body.prompt_mode == "reasoning" else "none"
+
+
+def checked_messages(body: ChatRequest, habits: Habits) -> list[Message]:
     """Check roles, parts, and that every tool call is answered right after it was made."""
     messages = body.messages
     if messages is None:
@@ -85,7 +98,8 @@ def checked_messages(body: ChatRequest) -> list[Message]:
     answering = False
     for number, message in enumerate(messages):
         place = f"messages[{number}]"
-        check_message(message, place)
+        check_message(message, place, habits)
+        check_habits(body, message, number, habits)
         if message.role == "tool":
             if not answering:
                 raise invalid(
@@ -113,7 +127,22 @@ def check_answered(waiting: set[str]) -> None:
         )
 
 
-def check_message(message: Message, place: str) -> None:
+def check_habits(body: ChatRequest, message: Message, number: int, habits: Habits) -> None:
+    """Check what only some servers of the family ask for."""
+    calls = message.tool_calls or ()
+    if habits.short_ids:
+        ids = [*(call.id for call in calls), *filter(None, [message.tool_call_id])]
+        if not all(SHORT_ID.fullmatch(one) for one in ids):
+            raise invalid("Tool call id must be a-z, A-Z, 0-9, with a length of 9.")
+    thinks = effort(body, habits) != "none"
+    if habits.wants_reasoning and thinks and calls and message.reasoning_content is None:
+        raise invalid(
+            "The reasoning_content in the thinking mode must be passed back to the API.",
+            param=f"messages[{number}]",
+        )
+
+
+def check_message(message: Message, place: str, habits: Habits) -> None:
     """Check one message by itself."""
     if message.role not in ROLES:
         raise unsupported(message.role, ROLES, f"{place}.role")
@@ -126,6 +155,8 @@ def check_message(message: Message, place: str) -> None:
         )
     if isinstance(message.content, list):
         allowed = USER_PARTS if message.role == "user" else ("text", "refusal")
+        if message.role == "assistant" and habits.reasoning == "thinking":
+            allowed = ("text", "thinking")
         for number, part in enumerate(message.content):
             if part.type not in allowed:
                 raise unsupported(part.type, allowed, f"{place}.content[{number}].type")
@@ -184,9 +215,13 @@ def check_format(wanted: ResponseFormat | None, messages: list[Message]) -> None
         )
 
 
-def tool_choice(body: ChatRequest) -> tuple[Literal["auto", "none", "required", "named"], str]:
+def tool_choice(
+    body: ChatRequest, habits: Habits
+) -> tuple[Literal["auto", "none", "required", "named"], str]:
     """Read `tool_choice`: how, and which tool by name."""
     match body.tool_choice:
+        case "any" if habits.any_tool and body.tools:
+            return "required", ""
         case None:
             return "auto", ""
         case ("auto" | "none" | "required") as chosen if chosen == "none" or body.tools:
