@@ -23,6 +23,7 @@ from routerd_proto.content import (
     ToolCall,
     ToolResult,
 )
+from tests.daemon.providers.schemas import SCHEMAS
 
 __all__ = ["CONVERSATIONS", "TOOLS", "conversations"]
 
@@ -93,18 +94,7 @@ TOOLS = st.lists(
         Tool,
         NAMES,
         TEXTS,
-        st.sampled_from(
-            [
-                {},
-                {"type": "object", "properties": {"city": {"type": "string"}}},
-                {
-                    "type": "object",
-                    "properties": {"city": {"type": "string"}},
-                    "required": ["city"],
-                    "additionalProperties": False,
-                },
-            ]
-        ),
+        st.just({}) | SCHEMAS,
         st.booleans(),
     ),
     max_size=3,

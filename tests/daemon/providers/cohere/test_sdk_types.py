@@ -16,6 +16,7 @@ from routerd.simulate.cohere.request import read_question
 from routerd_proto.content import Message, ToolName
 from tests.daemon.providers.conversations import CONVERSATIONS, TOOLS
 from tests.daemon.providers.drive import encoded, request
+from tests.daemon.providers.schemas import SCHEMAS
 
 cohere = pytest.importorskip(
     "cohere", reason="the vendors' own clients are not installed: requirements-vendors.lock"
@@ -23,7 +24,6 @@ cohere = pytest.importorskip(
 pydantic = pytest.importorskip("pydantic")
 
 ADAPTER = CohereAdapter()
-SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
 METHOD = importlib.import_module("cohere.v2.client").V2Client.chat
 PARAMETERS = [
     name for name in inspect.signature(METHOD).parameters if name not in ("self", "request_options")
@@ -73,7 +73,7 @@ def test_every_request_is_one_that_the_client_could_have_sent(
     names = [ToolName(tool.name) for tool in tools]
     choices = [None, "auto", "none", *(["required", *names] if tools else [])]
     choice = data.draw(st.sampled_from(choices))
-    schema = None if tools and choice != "none" else data.draw(st.sampled_from([None, SCHEMA]))
+    schema = None if tools and choice != "none" else data.draw(st.none() | SCHEMAS)
     chat = request(
         "command-a-plus-05-2026",
         [*messages, Message("user", "Go on.")],

@@ -16,6 +16,7 @@ from routerd_proto.content import Message, Tool
 from tests.daemon.providers.conversations import TOOLS, conversations
 from tests.daemon.providers.drive import ABLE, decode, request
 from tests.daemon.providers.gemini.test_decode import GARBAGE, WEATHER, chunk, events
+from tests.daemon.providers.schemas import SCHEMAS
 
 GEMINI, VERTEX = GeminiAdapter(), GeminiAdapter(SERVICES["vertex"])
 OPTIONS = st.fixed_dictionaries(
@@ -25,7 +26,7 @@ OPTIONS = st.fixed_dictionaries(
         "seed": st.integers(0, 2**40),
         "stop": st.lists(st.text(max_size=3), max_size=7),
         "max_output_tokens": st.integers(1, 100_000),
-        "output_schema": st.just({"type": "object"}),
+        "output_schema": SCHEMAS,
         "reasoning": st.sampled_from(["none", "low", "max"]),
         "logprobs": st.integers(0, 20),
         "tool_choice": st.sampled_from(["auto", "none", "required"]),

@@ -17,6 +17,7 @@ from routerd.providers.openai import DIALECTS, OpenAIAdapter
 from routerd_proto.content import Message, ToolName
 from tests.daemon.providers.conversations import TOOLS, conversations
 from tests.daemon.providers.drive import encoded, request, walked
+from tests.daemon.providers.schemas import SCHEMAS
 
 pytest.importorskip(
     "openai", reason="the vendors' own clients are not installed: requirements-vendors.lock"
@@ -36,7 +37,6 @@ ROLES = {
 # Beside the types: fields of the body, and of an assistant message.
 OWN_FIELDS = {"thinking", "prompt_mode", "random_seed", "reasoning_format", "chat_template_kwargs"}
 OWN_OF_MESSAGES = {"prefix", "reasoning_content", "reasoning", "reasoning_details"}
-SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
 MODELS = ["gpt-6-luna", "gpt-5.1", "o3", "magistral-small", "qwen/qwen3-32b", "grok-4", "a-model"]
 # The documents that a dialect has a place for.
 DOCUMENTS: Any = {"file": "sent", "document_url": "anywhere", None: "text"}
@@ -105,7 +105,7 @@ def test_every_request_is_one_that_the_client_could_have_sent(
         stream=stream,
         tools=tools,
         tool_choice=choice,
-        output_schema=data.draw(st.sampled_from([None, SCHEMA])),
+        output_schema=data.draw(st.none() | SCHEMAS),
         **options,
     )
     body, _ = encoded(OpenAIAdapter(DIALECTS[dialect]), asked)

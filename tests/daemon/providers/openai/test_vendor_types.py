@@ -19,7 +19,8 @@ from routerd.providers.openai import DIALECTS, OpenAIAdapter
 from routerd_proto.content import Message, ToolName
 from tests.daemon.providers.conversations import TOOLS, conversations
 from tests.daemon.providers.drive import encoded, request, walked
-from tests.daemon.providers.openai.test_sdk_types import OPTIONS, SCHEMA
+from tests.daemon.providers.openai.test_sdk_types import OPTIONS
+from tests.daemon.providers.schemas import SCHEMAS
 
 REASON = "the vendors' own clients are not installed: requirements-vendors.lock"
 pydantic = pytest.importorskip("pydantic", reason=REASON)
@@ -40,7 +41,7 @@ def body_of(dialect: str, model: str, messages: list[Message], call: Any) -> dic
     return encoded(OpenAIAdapter(DIALECTS[dialect]), chat)[0]
 
 
-CALLS = st.tuples(TOOLS, CHOICES, st.sampled_from([None, SCHEMA]), OPTIONS, st.booleans())
+CALLS = st.tuples(TOOLS, CHOICES, st.none() | SCHEMAS, OPTIONS, st.booleans())
 
 
 def check_mistral(body: dict[str, Any]) -> None:

@@ -23,6 +23,7 @@ from routerd_proto.content import (
     ToolResult,
 )
 from tests.daemon.providers.drive import ABLE, encoded, request, walked
+from tests.daemon.providers.schemas import SCHEMAS
 
 pydantic = pytest.importorskip("pydantic", reason="requirements-vendors.lock is not installed")
 openai_types = pytest.importorskip(
@@ -139,12 +140,6 @@ MESSAGES = st.one_of(
         WORDS | st.lists(st.one_of(TEXTS, REASONINGS, CALLS), max_size=6),
     ),
     st.builds(Message, st.just("tool"), st.lists(RESULTS, max_size=3)),
-)
-SCHEMAS = st.sampled_from(
-    [
-        {"type": "object", "properties": {}},
-        {"type": "object", "properties": {}, "required": [], "additionalProperties": False},
-    ]
 )
 TOOLS = st.lists(
     st.builds(Tool, NAMES, WORDS, SCHEMAS, st.booleans()),
