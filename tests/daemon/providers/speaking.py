@@ -18,6 +18,7 @@ from routerd_client.reply import assemble
 from routerd_proto.content import Message
 from routerd_proto.frames import CallEnded
 from tests.daemon.providers.drive import chat_parts, decode
+from tests.daemon.providers.streaming import STREAMS
 
 Json = dict[str, Any]
 
@@ -78,10 +79,11 @@ class Speaker(NamedTuple):
     def build(self) -> Adapter:
         return build_adapter(self.adapter, self.dialect)
 
-    def say(self, blocks: list[Block]) -> Message:
-        """Have it answer, and return the answer as a client sends it back."""
-        body = json.dumps(self.write(blocks)).encode()
-        parts, outcome = decode(self.build(), [body], stream=False)
+    def say(self, blocks: list[Block], *, stream: bool = False) -> Message:
+        """Have it answer, at once or in a stream; return it as a client sends it back."""
+        written = self.write(blocks)
+        body = STREAMS[self.adapter](written) if stream else json.dumps(written).encode()
+        parts, outcome = decode(self.build(), [body], stream=stream)
         assert outcome.complete, outcome
         return assemble(chat_parts(parts), CallEnded("stop", "d")).message
 

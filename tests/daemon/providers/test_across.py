@@ -6,11 +6,12 @@ is lost on the way in is as lost as one that is not sent.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -19,7 +20,17 @@ from hypothesis import strategies as st
 from routerd.providers.call_ids import with_distinct_calls
 from routerd.providers.gemini.messages import STAND_IN_SIGNATURE
 from routerd.providers.registry import ADAPTERS
-from routerd_proto.content import Message, Reasoning, Text, Tool, ToolCall, ToolResult
+from routerd_proto.content import (
+    Document,
+    Image,
+    Message,
+    Reasoning,
+    Text,
+    Tool,
+    ToolCall,
+    ToolResult,
+)
+from tests.daemon.providers.crossing import NAMES, Answer, Counting, Said, conversations, tool_calls
 from tests.daemon.providers.drive import ABLE, encoded, request
 from tests.daemon.providers.speaking import (
     SPEAKERS,
@@ -38,98 +49,11 @@ from tests.daemon.providers.speaking import (
 )
 
 THOUGHT, SIGNATURE = re.compile(r"<thought \d+>"), re.compile(r"<signature \d+>")
-NAMES = ("look_up", "find-it", "a")
 SIGNED = "thoughtSignature"
 LEFT_OUT = "reasoning of an earlier answer was left out"
 TOOLS = [Tool(name, parameters={"type": "object", "properties": {}}) for name in NAMES]
-# What servers of all kinds call a call: some begin anew in every answer, some write anything.
-IDS = ("call_0", "functions.look_up:0", "toolu_01A", "", "Ω mega\n", "x" * 300, "abcdefghi")
-SPOKEN = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
-ARGUMENTS = st.dictionaries(SPOKEN, st.integers(0, 9) | SPOKEN, max_size=2)
-
-
-class Answer(NamedTuple):
-    """An answer: who gave it, how it was written, and as what it is in the conversation."""
-
-    author: Speaker
-    written: dict[str, Any]
-    message: Message
-
-
-class Said(NamedTuple):
-    """A conversation, and the answers in it."""
-
-    messages: list[Message]
-    answers: list[Answer]
-
-
-class Counting:
-    """Numbers what is said, so that each piece can be found again in any wire."""
-
-    def __init__(self, draw: Callable[[st.SearchStrategy[Any]], Any]) -> None:
-        self.draw = draw
-        self.count = self.calls = 0
-
-    def mark(self, kind: str, more: str = "") -> str:
-        self.count += 1
-        return f"<{kind} {self.count}>{more}"
-
-    def blocks(self) -> list[Block]:
-        blocks: list[Block] = []
-        kinds = st.sampled_from(["thought", "words", "words", "did", "use", "use"])
-        for kind in self.draw(st.lists(kinds, min_size=1, max_size=5)):
-            if kind == "thought":
-                text = self.mark("thought") if self.draw(st.booleans()) else ""
-                blocks.append(Thought(text, self.mark("signature")))
-            elif kind == "words":
-                signature = self.mark("signature") if self.draw(st.booleans()) else ""
-                blocks.append(Words(self.mark("words", self.draw(SPOKEN)), signature))
-            elif kind == "did":
-                blocks.append(Did(self.mark("signature")))
-            else:
-                signature = self.mark("signature") if self.draw(st.booleans()) else ""
-                call_id, name = self.draw(st.sampled_from(IDS)), self.draw(st.sampled_from(NAMES))
-                blocks.append(Use(call_id, name, self.draw(ARGUMENTS), signature))
-        speaks = any(isinstance(block, Words | Use) for block in blocks)
-        # No whole answer ends with a thought, and Claude's vendors refuse one that does.
-        if not speaks or isinstance(blocks[-1], Thought):
-            blocks.append(Words(self.mark("words")))
-        return blocks
-
-    def results(self, calls: list[ToolCall]) -> Iterator[Message]:
-        results = [
-            ToolResult(call.id, f"<result {number}>", is_error=self.draw(st.booleans()))
-            for number, call in enumerate(calls, self.calls)
-        ]
-        self.calls += len(calls)
-        results = self.draw(st.permutations(results))
-        if self.draw(st.booleans()):
-            yield Message("tool", results)
-        else:
-            yield from (Message("tool", [result]) for result in results)
-
-
-@st.composite
-def conversations(
-    draw: Callable[[st.SearchStrategy[Any]], Any], speakers: tuple[Speaker, ...]
-) -> Said:
-    """Have the speakers answer in turns, one of them twice at least: A to B to A."""
-    counting = Counting(draw)
-    messages = [Message("user", counting.mark("words"))]
-    if draw(st.booleans()):
-        messages.insert(0, Message("system", "Be brief."))
-    answers: list[Answer] = []
-    for speaker in speakers:
-        blocks = counting.blocks()
-        answer = speaker.say(blocks)
-        answers.append(Answer(speaker, speaker.write(blocks), answer))
-        messages.append(answer)
-        calls = tool_calls(answer)
-        if calls:
-            messages += counting.results(calls)
-        if not calls or draw(st.booleans()):
-            messages.append(Message("user", [Text(counting.mark("words", draw(SPOKEN)))]))
-    return Said(messages, answers)
+# What marks a place up to which to cache: it moves on with the conversation, which changes nothing.
+MARKS = ("cache_control", "cachePoint", "prompt_cache_breakpoint")
 
 
 def a_to_b_to_a(a: Speaker) -> st.SearchStrategy[Said]:
@@ -143,7 +67,7 @@ def sent(speaker: Speaker, messages: list[Message]) -> tuple[dict[str, Any], lis
     return encoded(speaker.build(), chat)
 
 
-def in_turns(*speakers: Speaker) -> Said:
+def in_turns(*speakers: Speaker, stream: bool = False) -> Said:
     """Have the speakers answer in turns, each time with everything that an answer may hold."""
     messages, answers = [Message("user", "<words 0>")], list[Answer]()
     for turn, speaker in enumerate(speakers, 1):
@@ -158,7 +82,7 @@ def in_turns(*speakers: Speaker) -> Said:
             Use("call_0", "look_up", {"turn": turn}, f"<signature {turn}3>"),
             Use("functions.a:0", "a", {}),
         ]
-        answer = speaker.say(blocks)
+        answer = speaker.say(blocks, stream=stream)
         answers.append(Answer(speaker, speaker.write(blocks), answer))
         calls = enumerate(tool_calls(answer), 2 * (turn - 1))
         results = [ToolResult(call.id, f"<result {number}>") for number, call in calls]
@@ -181,15 +105,28 @@ def test_every_adapter_speaks_here() -> None:
 
 
 @every_speaker
-def test_every_pair_from_a_to_b_to_a(speaker: Speaker) -> None:
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_every_pair_from_a_to_b_to_a(speaker: Speaker, stream: bool) -> None:
     for other in SPEAKERS:
         if other != speaker:
-            said = in_turns(speaker, other, speaker)
+            said = in_turns(speaker, other, speaker, stream=stream)
             for target in (speaker, other):
                 check_reasoning(target, said)
                 check_signed(target, said)
                 check_words(target, said)
                 check_calls(target, said)
+
+
+@every_speaker
+@given(st.data())
+def test_an_answer_in_a_stream_is_the_same_message(speaker: Speaker, data: st.DataObject) -> None:
+    blocks = Counting(data.draw).blocks()
+    streamed, whole = speaker.say(blocks, stream=True), speaker.say(blocks)
+    if speaker.name == "cohere":
+        # Of a whole one all reasoning is given out first, as one.
+        assert told_in(streamed) == told_in(whole)
+    else:
+        assert streamed == whole
 
 
 @every_speaker
@@ -213,6 +150,15 @@ def test_all_words_reach_everybody_once_and_in_their_order(
     said = data.draw(a_to_b_to_a(speaker))
     for target in SPEAKERS:
         check_words(target, said)
+
+
+@every_speaker
+@few
+@given(st.data())
+def test_pictures_and_papers_reach_everybody_once(speaker: Speaker, data: st.DataObject) -> None:
+    said = data.draw(a_to_b_to_a(speaker))
+    for target in SPEAKERS:
+        check_attached(target, said)
 
 
 @every_speaker
@@ -259,6 +205,37 @@ def check_words(target: Speaker, said: Said) -> None:
     assert_kept(found, words, is_kept=True)
 
 
+def check_attached(target: Speaker, said: Said) -> None:
+    """Check that all that was attached is there once, what the user attached in its order."""
+    body, _ = sent(target, said.messages)
+    # Cohere has papers beside the turns.
+    found = "\n".join(opened(leaf) for leaf in leaves(body))
+    for message in said.messages:
+        for kind in (Image, Document):
+            attached = list(attached_to(message, kind))
+            assert [found.count(piece) for piece in attached] == [1] * len(attached)
+            if message.role == "user":
+                assert_kept(found, attached, is_kept=True)
+
+
+def opened(leaf: str) -> str:
+    """Return a string of a body, or what is packed in it."""
+    try:
+        return base64.b64decode(leaf.rpartition(";base64,")[2], validate=True).decode()
+    except ValueError:
+        return leaf
+
+
+def attached_to(message: Message, kind: type[Image | Document]) -> Iterator[str]:
+    """Go through what stands in pictures or papers, those in results too."""
+    for part in () if isinstance(message.content, str) else message.content:
+        inner = part.content if isinstance(part, ToolResult) else [part]
+        for item in () if isinstance(inner, str) else inner:
+            if isinstance(item, kind):
+                assert item.data is not None
+                yield item.data.decode()
+
+
 def check_calls(target: Speaker, said: Said) -> None:
     """Check that all calls are there in their order, each with its own result."""
     calls = [part for answer in said.answers for part in tool_calls(answer.message)]
@@ -285,10 +262,20 @@ def test_what_was_sent_once_is_sent_again_as_it_was(speaker: Speaker, data: st.D
     messages = said.messages
     asked = [index for index, message in enumerate(messages) if message.role == "assistant"]
     for target in SPEAKERS:
-        whole = turns_of(sent(target, messages)[0])
+        whole = unmarked(turns_of(sent(target, messages)[0]))
         for index in asked:
-            before = turns_of(sent(target, messages[:index])[0])
+            before = unmarked(turns_of(sent(target, messages[:index])[0]))
             assert whole[: len(before)] == before
+
+
+def unmarked(value: Any) -> Any:
+    """Return the turns without the marks for a cache."""
+    if isinstance(value, dict):
+        return {key: unmarked(item) for key, item in value.items() if key not in MARKS}
+    if isinstance(value, list):
+        # Bedrock's marks are blocks of their own, of which nothing is left.
+        return [item for item in map(unmarked, value) if item != {}]
+    return value
 
 
 def assert_kept(found: str, pieces: list[str], *, is_kept: bool) -> None:
@@ -313,10 +300,14 @@ def as_written(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def words_of(message: Message) -> list[str]:
+    if message.role == "system":
+        return []
     if isinstance(message.content, str):
-        return [message.content] if message.role != "system" else []
+        return [message.content]
     return [part.text for part in message.content if isinstance(part, Text)]
 
 
-def tool_calls(message: Message) -> list[ToolCall]:
-    return [part for part in message.content if isinstance(part, ToolCall)]
+def told_in(message: Message) -> tuple[str, str, list[ToolCall]]:
+    """Return text, reasoning and calls of an answer, whatever stands between them."""
+    reasoned = [part.text for part in message.content if isinstance(part, Reasoning)]
+    return "".join(words_of(message)), "".join(reasoned), tool_calls(message)
