@@ -38,6 +38,7 @@ CASES: dict[str, dict[str, Any]] = {
     "thinking before tools": {"tools": TOOLS, "said": "Call both tools", "reasoning": "low"},
     "schema": {"output_schema": CITY},
     "limit": {"max_output_tokens": 5},
+    "cached": {"said": "Describe the lantern in the harbour. " * 200},
 }
 TOKEN = "ya29.a-token"
 PROJECT = "/v1/projects/p-1/locations/global"
@@ -134,6 +135,8 @@ async def test_both_read_the_same(
     options = dict(case)
     chat = request(MODEL, [Message("user", options.pop("said", SAID))], stream=stream, **options)
     body = json.loads(GeminiAdapter().encode(chat).body)
+    if case is CASES["cached"]:
+        await by_the_adapter(simulator, service, chat)
     read = await anyio.to_thread.run_sync(
         lambda: by_the_client(simulator, service, body, stream=stream)
     )
@@ -151,9 +154,10 @@ async def test_both_read_the_same(
     assert usage is not None
     assert usage.input_tokens + usage.cache_read_tokens == told.prompt_token_count
     assert usage.cache_read_tokens == (told.cached_content_token_count or 0)
+    assert (usage.cache_read_tokens > 0) == (case is CASES["cached"])
     assert usage.reasoning_tokens == (told.thoughts_token_count or 0)
     assert usage.output_tokens == told.candidates_token_count + (told.thoughts_token_count or 0)
-    assert usage.input_tokens + usage.output_tokens == told.total_token_count
+    assert told.prompt_token_count + usage.output_tokens == told.total_token_count
     assert read.text or read.calls
 
 

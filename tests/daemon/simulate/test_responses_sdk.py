@@ -25,6 +25,7 @@ ADAPTER = ResponsesAdapter()
 MODEL = "gpt-6.1-sol"
 SAID = "Describe the lantern."
 BOTH = "Call both tools"
+LONG = "Describe the lantern in the harbour. " * 200  # more than the least that is cached
 TOKENS = 60
 TEXT = expected_text(MODEL, SAID, TOKENS)
 SCHEMA = {
@@ -108,6 +109,7 @@ def summary_of(response: Any) -> str:
     [
         (SAID, {}),
         (SAID, {"reasoning": "high"}),
+        (LONG, {}),
         (SAID, {"max_output_tokens": 20}),
         (SAID, {"output_schema": SCHEMA}),
         (BOTH, {"tools": TOOLS}),
@@ -119,6 +121,8 @@ async def test_both_read_the_same(
     simulator: Simulator, client: Any, said: str, options: dict[str, Any], stream: bool
 ) -> None:
     body = body_of(said, stream=stream, **options)
+    if said == LONG:
+        await read_by_routerd(simulator, body)  # and leave it in the cache
     response = await read_by_sdk(client, body)
     parts, outcome = await read_by_routerd(simulator, body)
     assert text_in(parts) == response.output_text
@@ -126,7 +130,9 @@ async def test_both_read_the_same(
     assert [(name, arguments) for _, name, arguments in calls_in(parts)] == [
         (item.name, item.arguments) for item in response.output if item.type == "function_call"
     ]
+    assert outcome.usage is not None
     assert outcome.usage == usage_of(response)
+    assert (outcome.usage.cache_read_tokens > 0) == (said == LONG)
     assert outcome.model == response.model
     cut = response.incomplete_details is not None
     calls = "tool_calls" if "tools" in options else "stop"
