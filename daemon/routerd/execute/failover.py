@@ -81,7 +81,7 @@ def next_step(
         return Step("fallback", larger_window=True)
     if kind is ErrorClass.BAD_REQUEST and can_repair:
         in_bounds = attempts_on_route < MAX_ATTEMPTS_PER_ROUTE and seconds_left > 0
-        return REPAIR if in_bounds else STOP
+        return REPAIR if in_bounds else otherwise
     may_repeat = otherwise is FALLBACK or _is_repeatable_mistake(failure)
     if may_repeat and attempts_on_route < MAX_ATTEMPTS_PER_ROUTE:
         wait = _pause(failure, settings)

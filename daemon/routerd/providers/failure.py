@@ -5,11 +5,14 @@ in the message, the status alone. Patterns only refine a refusal of the request,
 since vendors change their words. What differs between vendors stands in their own `FailureRules`.
 Of an answer that is neither a success nor an error (another 2xx, a redirect) no word is read: it
 may be the model's, and only the operator can mend it.
+A refused request is the caller's mistake, unless it says that this model or server has no such
+feature: another one may.
 """
 
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -69,6 +72,25 @@ RETIRED_PATTERNS: Final = (
     "is not found for api version",
     "does not exist or you do not have access",
 )
+# A feature that was asked for by name, and is not had here.
+UNSUPPORTED_CODES: Final = ("unsupported_parameter", "unsupported_value")
+FEATURES: Final = re.compile(
+    r"(?:body\.)?(?:tools|tool_choice|response_format|text\.format|stop(?:_sequences)?)\b"
+)
+# The same in words, as the vendors put it: of a model, of the way it runs, or of a server.
+NOT_ABLE: Final = re.compile(
+    r"\b(?:does not|doesn't|do not|don't) support\b"
+    r"|\b(?:not|only) supported (?:by|with|on|for|in) (?:this|the|certain|your) "
+    r"(?:\w+ )?(?:models?|deployment|server|endpoint|provider|engine)\b"
+    r"|\bnot supported (?:by|with|for) (?:models? )?['\"`]?[a-z][\w./:]*-[\w./:-]*\d"
+    r"|\b(?:type|feature|parameter|option) is unavailable now\b"
+    r"|\bnot enabled for (?:this model|models?/)"
+    r"|\btool[ _]choice['\"`]? must be ['\"`]?auto\b"
+    r"|\btool[ _]choice\b.{0,80}\bincompatible with thinking\b"
+    r"|\brequires --enable-auto-tool-choice\b"
+    r"|\bis not a multimodal model\b"
+)
+REFUSED_STATUSES: Final = (None, 400, 422)
 WAITING_CLASSES: Final = frozenset(
     {
         ErrorClass.RATE_LIMIT,
@@ -184,7 +206,10 @@ def failure_of(
     *,
     retryable_here: bool | None = None,
 ) -> Failure:
-    """Put a failure together; the provider's `x-should-retry` has the last word."""
+    """Put a failure together; the provider's `x-should-retry` has the last word.
+
+    A request that only this model or server has no feature for is refused for it alone.
+    """
     if status == 407:
         retryable_here = False  # a proxy that wants to know who asks will want to the next time
     should_retry = headers.get("x-should-retry", "").strip().lower()
@@ -207,7 +232,17 @@ def failure_of(
         retry_after=seconds,
         retryable_here=retryable_here,
         is_evidence=status != HUNG_UP,
+        is_of_deployment=error_class is ErrorClass.BAD_REQUEST and _is_not_able(error, status),
     )
+
+
+def _is_not_able(error: ProviderError, status: int | None) -> bool:
+    """Say whether a refused request asks for what another model, or server, may well have."""
+    if status not in REFUSED_STATUSES:
+        return False
+    if error.code in UNSUPPORTED_CODES and FEATURES.match(error.param or ""):
+        return True
+    return NOT_ABLE.search(error.message.lower()) is not None
 
 
 def _status_class(status: int | None) -> ErrorClass:

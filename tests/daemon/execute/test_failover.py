@@ -150,6 +150,8 @@ def test_what_only_this_model_cannot_do_another_one_may() -> None:
     assert after(failure) == FALLBACK
     assert after(failure, committed=True) == STOP
     assert after(failure, repair=True) == Step("repair")
+    # Nor is a second refusal the end where the cure was no use.
+    assert after(failure, repair=True, attempts=2) == FALLBACK
 
 
 @pytest.mark.parametrize("kind", [ErrorClass.RATE_LIMIT, ErrorClass.QUOTA, ErrorClass.AUTH])

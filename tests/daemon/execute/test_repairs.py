@@ -120,7 +120,14 @@ async def test_a_second_attempt_is_never_followed_by_a_repair() -> None:
     assert run.error.code == "overloaded"
 
 
-@pytest.mark.parametrize("param", ["temperature", "tools", "messages", "max_tokens"])
+async def test_a_feature_that_a_model_has_not_is_asked_of_another_one() -> None:
+    async with Vendor(refusing("tools")) as vendor, Vendor(answer("a"), name="backup") as backup:
+        run = await Run(vendor.target(), backup.target(), seed=7).go()
+    assert run.way == [("vendor", "first", "bad_request"), ("backup", "fallback", None)]
+    assert len(backup.requests) == 1
+
+
+@pytest.mark.parametrize("param", ["temperature", "messages", "max_tokens"])
 async def test_what_was_not_sent_or_must_hold_is_not_repaired(param: str) -> None:
     async with Vendor(refusing(param)) as vendor, Vendor(name="backup") as backup:
         run = await Run(vendor.target(), backup.target(), seed=7).go()
