@@ -49,6 +49,11 @@ WITH_CALLS = [
 ]
 WITHOUT_EFFORT = "Function tools with reasoning_effort are not supported for gpt-6 in this API."
 NOT_BACK = "The reasoning_content in the thinking mode must be passed back to the API."
+NO_CHOICE = "Thinking mode does not support this tool_choice"
+NO_CHOICE_OF_QWEN = (
+    "The tool_choice parameter does not support being set to required or object in thinking mode"
+)
+NO_CHOICE_OF_MOONSHOT = "tool_choice 'specified' is incompatible with thinking enabled"
 MISSING = (
     "thinking is enabled but reasoning_content is missing in assistant tool call message at index 1"
 )
@@ -220,6 +225,39 @@ def test_where_it_was_sent_empty_already_the_reasoning_is_switched_off() -> None
     repair = cure(refused(deepseek, call, NOT_BACK))
     assert sent(deepseek, repair.request)["thinking"] == {"type": "disabled"}
     assert refused(deepseek, repair.request, NOT_BACK) is None
+
+
+@pytest.mark.parametrize("message", [NO_CHOICE, NO_CHOICE_OF_QWEN, NO_CHOICE_OF_MOONSHOT])
+@pytest.mark.parametrize(
+    ("dialect", "off"),
+    [
+        ("deepseek", {"thinking": {"type": "disabled"}}),
+        ("moonshot", {"reasoning_effort": "none"}),
+        ("vllm", {"chat_template_kwargs": {"enable_thinking": False}}),
+    ],
+)
+@pytest.mark.parametrize("asked", [None, "high"])
+def test_thinking_is_switched_off_where_it_takes_no_forced_tool(
+    message: str, dialect: str, off: dict[str, Any], asked: str | None
+) -> None:
+    adapter = OpenAIAdapter(DIALECTS[dialect])
+    call = request("m", tools=[TOOL], tool_choice="required", reasoning=asked)
+    repair = cure(refused(adapter, call, message))
+    assert repair.note == (
+        "reasoning was sent as none: the provider takes no such tool choice beside it"
+    )
+    before, after = sent(adapter, call), sent(adapter, repair.request)
+    before.pop("reasoning_effort", None)
+    assert after == {**before, **off}
+    assert after["tool_choice"] == "required"
+    assert refused(adapter, repair.request, message) is None
+
+
+def test_where_thinking_cannot_be_switched_off_the_choice_stays_refused() -> None:
+    call = request("m", tools=[TOOL], tool_choice="required")
+    assert refused(OpenAIAdapter(DIALECTS["together"]), call, NO_CHOICE) is None
+    unable = replace(call, capabilities=replace(call.capabilities, reasoning=False))
+    assert refused(COMPATIBLE, unable, NO_CHOICE) is None
 
 
 @pytest.mark.parametrize("message", [BOUND, BAD_SIGNATURE])

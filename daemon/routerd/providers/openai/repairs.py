@@ -48,6 +48,11 @@ NO_EFFORT_WITH_TOOLS: Final = "function tools with reasoning_effort are not supp
 NO_REASONING_BACK: Final = re.compile(
     r"reasoning_content\b.*\bmust be passed back|reasoning_content is missing"
 )
+# DeepSeek's words, those of Qwen's own service, and Moonshot's; its thinking is on unless told.
+NO_CHOICE_WHILE_THINKING: Final = re.compile(
+    r"thinking mode does not support this tool_choice"
+    r"|\btool_choice\b.{0,80}\b(?:in thinking mode|incompatible with thinking)\b"
+)
 
 
 def repair_request(
@@ -59,6 +64,8 @@ def repair_request(
     message = failure.message.lower()
     if NO_EFFORT_WITH_TOOLS in message:
         return _without_effort(request, dialect, rule)
+    if NO_CHOICE_WHILE_THINKING.search(message):
+        return _without_thinking(request, dialect, rule)
     if NO_REASONING_BACK.search(message):
         return _with_reasoning_back(request, dialect)
     if STREAM_OPTIONS in message or STREAM_OPTIONS in (failure.param or ""):
@@ -105,6 +112,15 @@ def _without_effort(request: ChatRequest, dialect: Dialect, rule: ModelRule) -> 
         return None
     note = "reasoning was left out: the provider takes no effort beside tools"
     return _changed(request, note, reasoning=None)
+
+
+def _without_thinking(request: ChatRequest, dialect: Dialect, rule: ModelRule) -> Repair | None:
+    """Switch the reasoning off where that can be said; the choice of the tool stays."""
+    can_say = dialect.reasoning_off or ("none" in rule.efforts and request.capabilities.reasoning)
+    if request.options.reasoning == "none" or not can_say:
+        return None
+    note = "reasoning was sent as none: the provider takes no such tool choice beside it"
+    return _changed(request, note, reasoning="none")
 
 
 def _with_reasoning_back(request: ChatRequest, dialect: Dialect) -> Repair | None:

@@ -20,11 +20,15 @@ __all__ = [
 
 
 class KnownError(NamedTuple):
-    """An error of the vendor: its type, its message with `{model}` to fill in, its parameter."""
+    """An error of the vendor: its type, its message with `{model}` to fill in, its parameter.
+
+    `code` is what it is called on the wire, where it is not what a script calls it.
+    """
 
     kind: str
     message: str
     param: str | None = None
+    code: str | None = None
 
 
 INVALID = "invalid_request_error"
@@ -77,6 +81,13 @@ ERRORS = {
     "unsupported_country_region_territory": KnownError(
         "request_forbidden", "Country, region, or territory not supported"
     ),
+    # DeepSeek's.
+    "response_format_unavailable": KnownError(
+        INVALID, "This response_format type is unavailable now", code=INVALID
+    ),
+    "thinking_tool_choice": KnownError(
+        INVALID, "Thinking mode does not support this tool_choice", code=INVALID
+    ),
 }
 CODE_OF_STATUS = {
     401: "invalid_api_key",
@@ -125,6 +136,7 @@ def fault_refusal(fault: Fault, model: str | None) -> Refusal:
     message = known.message.format(model=model)
     wait = fault.retry_after
     param = fault.param or known.param
+    code = known.code or code
     return Refusal(status, known.kind, message, code=code, param=param, retry_after=wait)
 
 
