@@ -270,14 +270,17 @@ _ALL: Final = (
     Dialect(
         name="xai",
         models=(
-            ModelRule(pattern=r"grok-4\.3", efforts=NONE_TO_HIGH),
+            # Models that reason take no stop sequences: by the vendor's guide, refused with 400.
+            ModelRule(pattern=r"non-reasoning|grok-[23](?!-mini)", efforts=()),
+            ModelRule(pattern=r"grok-4\.3", efforts=NONE_TO_HIGH, stop=False),
             # Which of them reasons is in the name, and cannot be set: refused with 400.
             ModelRule(
                 pattern=r"grok-4\.20|grok-4(?:-1|\.1)?-fast|grok-code|grok-4(?:-0709|-latest)?$",
                 efforts=(),
+                stop=False,
             ),
-            ModelRule(pattern=r"grok-3-mini", efforts=("low", "high")),
-            ModelRule(efforts=LOW_TO_HIGH),
+            ModelRule(pattern=r"grok-3-mini", efforts=("low", "high"), stop=False),
+            ModelRule(efforts=LOW_TO_HIGH, stop=False),
         ),
         strict=True,
         # It says so with status 400.

@@ -326,6 +326,26 @@ class TestXai:
         assert bool(notes) == (effort != asked)
 
     @pytest.mark.parametrize(
+        ("model", "takes_it"),
+        [
+            ("grok-4.7", False),
+            ("grok-4.3", False),
+            ("grok-4.20-0309-reasoning", False),
+            ("grok-4.20-0309-non-reasoning", True),
+            ("grok-4-1-fast-non-reasoning", True),
+            ("grok-4-fast", False),
+            ("grok-code-fast-1", False),
+            ("grok-3-mini", False),
+            ("grok-3", True),
+            ("grok-2-1212", True),
+        ],
+    )
+    def test_models_that_reason_take_no_stop_sequences(self, model: str, takes_it: bool) -> None:
+        body, notes = sent("xai", model, stop=["END"])
+        assert body.get("stop") == (["END"] if takes_it else None)
+        assert notes == ([] if takes_it else ["stop was left out: this model does not take it"])
+
+    @pytest.mark.parametrize(
         ("status", "said", "expected"),
         [
             (400, "Incorrect API key provided: xa***ey.", ErrorClass.AUTH),
