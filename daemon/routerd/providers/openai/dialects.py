@@ -85,8 +85,9 @@ class Dialect(Struct, frozen=True, kw_only=True):
     A key goes in `key_header` where there is one, unless it is a token, which always goes as a
     bearer's.
     `needs_results`: a conversation is refused in which a tool call has no result; who is not known
-    to refuse it is sent it. `strict_order` asks for roles in the order of Mistral's. `cache_marks`
-    finds the ids of models that take marks up to where to cache a prompt.
+    to refuse it is sent it. `image_urls` is False where images are taken as bytes only.
+    `strict_order` asks for roles in the order of Mistral's. `cache_marks` finds the ids of models
+    that take marks up to where to cache a prompt.
     """
 
     name: str
@@ -102,6 +103,7 @@ class Dialect(Struct, frozen=True, kw_only=True):
     include_usage: bool = True
     parallel_tool_calls: bool = True
     strict: bool = False
+    image_urls: bool = True
     documents: Literal["file", "document_url"] | None = None
     tool_result_images: Literal["after", "inside"] = "after"
     tool_ids: ToolIdRule = ToolIdRule(r"[!-~]{1,64}", "call_", 29)
@@ -204,7 +206,13 @@ _ALL: Final = (
             ("must have less than", ErrorClass.CONTEXT_LENGTH),
         ),
     ),
-    Dialect(name="ollama", models=(ModelRule(efforts=NONE_TO_HIGH),), max_stops=None),
+    Dialect(
+        # Fetches nothing: its page on this format lists images in base64, and none by address.
+        name="ollama",
+        models=(ModelRule(efforts=NONE_TO_HIGH),),
+        max_stops=None,
+        image_urls=False,
+    ),
     Dialect(
         name="mistral",
         models=(

@@ -142,11 +142,18 @@ def _part(part: Content, dialect: Dialect, notes: Notes) -> Json:
         case Text():
             return {"type": "text", "text": part.text}
         case Image():
+            _refuse_unfetched(part, dialect)
             return image_part(part)
         case Document():
             return _document(part, dialect, notes)
         case _:
             raise refusal(f"a user message cannot hold {type(part).__name__}", param="messages")
+
+
+def _refuse_unfetched(image: Image, dialect: Dialect) -> None:
+    """Refuse an image at an address where the server fetches none."""
+    if not (dialect.image_urls or image.url is None or image.url.startswith("data:")):
+        raise refusal("this provider takes images as bytes only", param="messages")
 
 
 def _document(document: Document, dialect: Dialect, notes: Notes) -> Json:
@@ -181,6 +188,9 @@ def _tool_result(result: ToolResult, dialect: Dialect, notes: Notes, pictures: l
     if dialect.tool_result_images == "inside" and not isinstance(result.content, str):
         content = [_part(part, dialect, notes) for part in result.content]
     elif images := result_pictures(result, dialect.tool_ids):
+        for part in result.content:
+            if isinstance(part, Image):
+                _refuse_unfetched(part, dialect)
         pictures.extend(images)
         notes.add(PICTURES_NOTE)
     return {

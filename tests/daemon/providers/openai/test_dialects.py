@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from routerd.domain import Usage
-from routerd.errors import ErrorClass
+from routerd.errors import CallRefused, ErrorClass
 from routerd.providers.base import Outcome, note_other_model
 from routerd.providers.openai import DIALECTS, OpenAIAdapter
 from routerd_proto.content import Image, Message, Reasoning, Text, ToolCall, ToolResult
@@ -364,6 +364,27 @@ class TestXai:
 
 
 OWN = ("vllm", "llamacpp", "ollama")
+PICTURE = Image(url="https://a.example/b.png")
+IN_A_RESULT = [
+    Message("user", "Look."),
+    Message("assistant", [ToolCall("call_1", "look")]),
+    Message("tool", [ToolResult("call_1", [Text("seen"), PICTURE])]),
+]
+
+
+class TestOllama:
+    @pytest.mark.parametrize("said", [[Message("user", [PICTURE])], IN_A_RESULT])
+    def test_an_image_at_an_address_is_refused(self, said: list[Message]) -> None:
+        with pytest.raises(CallRefused) as refused:
+            sent("ollama", messages=said)
+        assert refused.value.info.message == "this provider takes images as bytes only"
+        assert "https://a.example/b.png" in json.dumps(sent("vllm", messages=said)[0])
+
+    def test_an_image_in_its_address_is_sent(self) -> None:
+        held = Image(url="data:image/png;base64,AA==")
+        body, _ = sent("ollama", messages=[Message("user", [held, Image(data=b"\x00")])])
+        urls = [part["image_url"]["url"] for part in body["messages"][0]["content"]]
+        assert urls == ["data:image/png;base64,AA=="] * 2
 
 
 class TestOwnServers:
