@@ -3,9 +3,10 @@
     .venv/bin/python tools/provider_tables.py
 
 The last comes from tests/daemon/providers/coverage: tables.toml names the wires and the features,
-and a file for each wire says of every feature what is true and which tests show it. A test fails
-where the document was not written anew, where a cell is missing, or where a test that is named does
-not exist.
+and a file for each wire says of every feature what is true and which tests show it. How the servers
+of the compatible family differ stands in family.toml, a test for each feature with a case for each
+server. A test fails where the document was not written anew, where a cell is missing, or where a
+test that is named does not exist.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs" / "providers.md"
 TESTS = ROOT / "tests"
 COVERAGE = TESTS / "daemon" / "providers" / "coverage"
+FAMILY_TESTS = "daemon/providers/openai/test_servers.py"
 BEGIN = "<!-- {} written by tools/provider_tables.py -->"
 END = "<!-- end -->"
 
@@ -55,6 +57,32 @@ class Table(Struct, frozen=True, forbid_unknown_fields=True):
     title: str
     features: dict[str, str]
     wires: dict[str, Column]
+
+
+class Difference(Struct, frozen=True, forbid_unknown_fields=True):
+    """One feature of the compatible family: its title, its test, and the servers of each value."""
+
+    title: str
+    test: str
+    values: dict[str, tuple[str, ...]]
+
+    def of(self, server: str) -> str:
+        """Return what one server does; ValueError unless exactly one value is its own."""
+        [value] = [value for value, servers in self.values.items() if server in servers]
+        return value
+
+
+class Family(Struct, frozen=True, forbid_unknown_fields=True):
+    """The servers of the compatible family, and how they differ, each in order."""
+
+    servers: tuple[str, ...]
+    features: dict[str, Difference]
+
+
+def read_family() -> Family:
+    """Return how the servers of the compatible family differ."""
+    text = (COVERAGE / "family.toml").read_text(encoding="utf-8")
+    return convert(tomllib.loads(text), Family)
 
 
 def read_tables() -> dict[str, Table]:
@@ -95,6 +123,17 @@ def coverage() -> str:
     return "\n".join(section(name, table) for name, table in read_tables().items())
 
 
+def family() -> str:
+    """Return the table of the servers of the compatible family."""
+    found = read_family()
+    titles = " | ".join(f"`{server}`" for server in found.servers)
+    lines = [f"| | {titles} | shown by |", "| --- |" + " --- |" * (len(found.servers) + 1)]
+    for feature in found.features.values():
+        values = " | ".join(map(feature.of, found.servers))
+        lines.append(f"| {feature.title} | {values} | {link(f'{FAMILY_TESTS}::{feature.test}')} |")
+    return "\n".join(lines) + "\n"
+
+
 def section(name: str, table: Table) -> str:
     """Return a table of all wires, and what each cell of it rests on, wire by wire."""
     cells = {wire: read_cells(name, wire) for wire in table.wires}
@@ -133,6 +172,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "providers": providers,
     "dialects": dialects,
     "coverage": coverage,
+    "family": family,
 }
 
 

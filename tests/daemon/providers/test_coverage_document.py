@@ -19,12 +19,15 @@ from tests.daemon.providers.drive import request
 from tools.provider_tables import (
     COVERAGE,
     DOCUMENT,
+    FAMILY_TESTS,
     TESTS,
     Column,
+    Difference,
     Table,
     link,
     parted,
     read_cells,
+    read_family,
     read_tables,
     rewritten,
     section,
@@ -132,6 +135,34 @@ def test_what_a_case_shows(test: str, wire: str, why: str | None) -> None:
     }  # fmt: skip
     found = why_not_shown(test, wire, TABLES["chat"], cases)
     assert found == why or (why is not None and why in (found or ""))
+
+
+FAMILY = read_family()
+
+
+def test_every_server_of_the_family_is_a_column() -> None:
+    # TEI has no chat.
+    assert sorted(FAMILY.servers) == sorted(set(KNOWN["openai"]) - {"tei"})
+
+
+@pytest.mark.parametrize("feature", FAMILY.features)
+def test_every_server_has_one_value_of_every_feature(feature: str) -> None:
+    values = FAMILY.features[feature].values.values()
+    assert sorted(server for servers in values for server in servers) == sorted(FAMILY.servers)
+
+
+def test_every_feature_of_the_family_is_shown_for_every_server() -> None:
+    cases = cases_in((FAMILY_TESTS,))
+    for feature in FAMILY.features.values():
+        assert cases[f"{FAMILY_TESTS}::{feature.test}"] == list(FAMILY.servers), feature.title
+
+
+def test_a_server_with_two_values_or_none_has_no_cell() -> None:
+    feature = Difference("x", "test_x", {"a": ("groq", "xai"), "b": ("xai",)})
+    assert feature.of("groq") == "a"
+    for server in ("xai", "zai"):
+        with pytest.raises(ValueError, match="values to unpack"):
+            feature.of(server)
 
 
 def test_a_table_is_not_written_with_a_hole_in_it() -> None:

@@ -94,7 +94,8 @@ def test_every_request_is_one_that_the_client_could_have_sent(
     data: Any,
 ) -> None:
     taken = DOCUMENTS[DIALECTS[dialect].documents]
-    messages: list[Message] = data.draw(conversations(documents=taken))
+    images: Any = "sent" if dialect == "ollama" else "anywhere"
+    messages: list[Message] = data.draw(conversations(images, documents=taken))
     names = [ToolName(tool.name) for tool in tools]
     choice = data.draw(
         st.sampled_from([None, "auto", "none", *(["required", *names] if tools else [])])
