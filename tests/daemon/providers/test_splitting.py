@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routerd.providers.base import Adapter
+from routerd.providers.openai import DIALECTS
 from routerd.providers.registry import build_adapter
 from tests.daemon.providers.bedrock import wire as frames
 from tests.daemon.providers.drive import FIXTURES, decode, text_in
@@ -20,18 +22,27 @@ ADAPTERS = {
     for name in ("anthropic", "bedrock", "cohere", "gemini", "openai", "openai-responses")
 }
 FILES = sorted(path for path in FIXTURES.glob("*/*") if path.parent.name in ADAPTERS)
-COMPATIBLE = build_adapter("openai", "compatible")
-# Answers of OpenAI's format are also read as those of a server that is not known better.
+
+
+def readers(path: Path) -> list[str]:
+    """Return who reads an answer: whose name it begins with, else the wire of its folder.
+
+    What is nobody's own in OpenAI's format is also read as from a server that is not known better.
+    """
+    if path.parent.name != "openai":
+        return [path.parent.name]
+    own = path.stem.partition("_")[0]
+    return [own] if own in DIALECTS else ["openai", "compatible"]
+
+
+def reading(reader: str) -> Adapter:
+    return ADAPTERS.get(reader) or build_adapter("openai", reader)
+
+
 READ_BY = [
-    *(
-        pytest.param(ADAPTERS[path.parent.name], path, id=f"{path.parent.name}/{path.name}")
-        for path in FILES
-    ),
-    *(
-        pytest.param(COMPATIBLE, path, id=f"compatible/{path.name}")
-        for path in FILES
-        if path.parent.name == "openai"
-    ),
+    pytest.param(reader, path, id=f"{reader}/{path.name.removeprefix(f'{reader}_')}")
+    for path in FILES
+    for reader in readers(path)
 ]
 
 JSON = st.recursive(
@@ -126,8 +137,9 @@ FRAME_KINDS = [
 ]
 
 
-@pytest.mark.parametrize(("adapter", "path"), READ_BY)
-def test_an_answer_is_the_same_however_it_is_cut(adapter: Adapter, path: Any) -> None:
+@pytest.mark.parametrize(("reader", "path"), READ_BY)
+def test_an_answer_is_the_same_however_it_is_cut(reader: str, path: Path) -> None:
+    adapter = reading(reader)
     body = path.read_bytes()
     whole = decode(adapter, [body])
     for cut in range(1, len(body)):
@@ -146,10 +158,11 @@ def test_an_event_of_several_lines_is_one_wherever_it_is_cut(wire: Wire, end: by
     assert (text, outcome.complete, outcome.malformed_events) == ("Hello", True, 0)
 
 
-@pytest.mark.parametrize(("adapter", "path"), READ_BY)
+@pytest.mark.parametrize(("reader", "path"), READ_BY)
 def test_a_server_may_stream_unasked_and_answer_plainly_when_asked_to_stream(
-    adapter: Adapter, path: Any
+    reader: str, path: Path
 ) -> None:
+    adapter = reading(reader)
     body = path.read_bytes()
     streamed, asked = decode(adapter, [body])
     plain, unasked = decode(adapter, [body], stream=False)
