@@ -222,6 +222,12 @@ def test_ids(dialect: str) -> None:
 
 
 @every_server
+def test_needs_results(dialect: str) -> None:
+    shown = {"refused": True, "sent": False}[said("needs_results", dialect)]
+    assert adapter(dialect).needs_results(request()) is shown
+
+
+@every_server
 def test_result_images(dialect: str) -> None:
     turns = sent(dialect, messages=called())["messages"]
     kinds = {"inside": ["text", "image_url"], "in a turn after it": None}[
