@@ -18,7 +18,7 @@ from msgspec import structs
 
 from routerd.domain import Attempt, Usage
 from routerd.simulate import Fault, Price, Simulator, expected_vector
-from routerd_client import Client, Message, RouterdError, Text
+from routerd_client import Client, Embeddings, Message, Ranking, RouterdError, Text
 from tests.e2e.asking import explain
 from tests.e2e.conftest import MOVING, NO_DISCOVERY, Daemon
 
@@ -43,6 +43,30 @@ input = 5_000_000_000
 output = 7_000_000_000
 cache_read = 1_000_000_000
 cache_write = 6_000_000_000
+
+[providers.other]
+adapter = "openai"
+dialect = "compatible"
+base_url = "{url}/openai/v1"
+boundary = "vendor"
+
+[deployments."other/gpt-6.1-sol"]
+model = "gpt-6.1-sol"
+provider = "other"
+provider_model = "gpt-6.1-sol"
+
+[deployments."other/gpt-6.1-sol".price]
+source = "a test"
+input = 5_000_000_000
+output = 7_000_000_000
+cache_read = 1_000_000_000
+cache_write = 6_000_000_000
+
+[deployments."other/text-embedding-3-small"]
+model = "text-embedding-3-small"
+provider = "other"
+provider_model = "text-embedding-3-small"
+price = {{ source = "a test", input = 30_000_000 }}
 
 [deployments."vertex/gemini-3.8-flash"]
 model = "gemini-3.8-flash"
@@ -73,6 +97,7 @@ TOKEN = 'token_command = ["echo", "ya29.simulated"]'
 PATHS = {
     "openai": "/openai/v1",
     "second": "/openai-responses/v1",
+    "other": "/openai/v1",
     "anthropic": "/anthropic",
     "gemini": "/gemini",
     "vertex": "/vertex/v1/projects/p/locations/global",
@@ -97,6 +122,7 @@ OPENAI = Told(request_id=True, took=True, headroom=True)
 CHAT = {
     "openai/gpt-6.1-sol": OPENAI._replace(fingerprint=True),
     "second/gpt-6.1-sol": OPENAI,
+    "other/gpt-6.1-sol": OPENAI._replace(fingerprint=True),
     "anthropic/claude-opus-5-5": Told(request_id=True, headroom=True),
     "gemini/gemini-3.8-flash": Told(took=True),
     "vertex/gemini-3.8-flash": Told(took=True),
@@ -107,6 +133,7 @@ CHAT = {
 }
 EMBED = {
     "openai/text-embedding-3-small": OPENAI._replace(response_id=False),
+    "other/text-embedding-3-small": OPENAI._replace(response_id=False),
     "gemini/gemini-embedding-2": Told(model=False, response_id=False, took=True),
     "cohere/embed-v4.0": Told(model=False, request_id=True),
     "vertex/gemini-embedding-2": Told(model=False, response_id=False, took=True),
@@ -254,6 +281,56 @@ async def test_every_wire_of_vectors_and_orders_fills_the_same_record(
     assert told == EMBED | RERANK
 
 
+# What a token costs at each, in nanodollars; Cohere sells orders by the search.
+EACH = {
+    "openai/text-embedding-3-small": 20,
+    "other/text-embedding-3-small": 30,
+    "gemini/gemini-embedding-2": 200,
+    "cohere/embed-v4.0": 120,
+    "vertex/gemini-embedding-2": 200,
+    "vertex/gemini-embedding-001": 150,
+    "voyage/voyage-4": 60,
+    "voyage/rerank-2.5": 50,
+}
+SEARCH = 2_000_000
+
+
+async def test_every_vendor_is_asked_in_either_way_for_the_same_money(
+    start: Callable[[], Awaitable[Daemon]], simulator: Simulator
+) -> None:
+    daemon = await start()
+    async with daemon.client() as client:
+        for deployment in EMBED:
+            found = await client.aembed(deployment, TEXTS, purpose="document")
+            blocking = await anyio.to_thread.run_sync(
+                lambda name=deployment: client.embed(name, TEXTS, purpose="document")
+            )
+            assert len(found.vectors) == len(TEXTS)
+            assert [list(one) for one in blocking.vectors] == [list(one) for one in found.vectors]
+            for answer in (found, blocking):
+                await check_cost(client, answer, EACH[deployment])
+        for deployment in RERANK:
+            order = await client.arerank(deployment, SAID, TEXTS)
+            same = await anyio.to_thread.run_sync(
+                lambda name=deployment: client.rerank(name, SAID, TEXTS)
+            )
+            assert sorted(item.index for item in order.results) == [0, 1]
+            assert same.results == order.results
+            for ranking in (order, same):
+                await check_cost(client, ranking, EACH.get(deployment))
+
+
+async def check_cost(client: Client, answer: Embeddings | Ranking, each: int | None) -> None:
+    """Compare what is told with what is recorded, by the token or by the search."""
+    record = await explain(client, answer.decision_id)
+    used = sum(one.usage.input_tokens for one in record.attempts if one.usage is not None)
+    expected = SEARCH if each is None else used * each
+    assert used or each is None
+    assert (answer.cost_nanodollars, answer.cost_basis) == (expected, "measured")
+    assert record.cost_nanodollars == expected
+    assert sum(one.cost_nanodollars or 0 for one in record.attempts) == expected
+
+
 async def test_vertex_stands_in_for_gemini_with_the_same_models_vectors(
     start: Callable[[], Awaitable[Daemon]], simulator: Simulator
 ) -> None:
@@ -274,6 +351,7 @@ async def test_vertex_stands_in_for_gemini_with_the_same_models_vectors(
 CODES = {
     "openai": "rate_limit_exceeded",
     "second": "rate_limit_exceeded",
+    "other": "rate_limit_exceeded",
     "anthropic": "rate_limit_error",
     "gemini": "RESOURCE_EXHAUSTED",
     "vertex": "RESOURCE_EXHAUSTED",
