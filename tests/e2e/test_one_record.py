@@ -8,6 +8,7 @@ vendor is known to tell; None is where it tells nothing.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -302,18 +303,16 @@ async def test_every_vendor_is_asked_in_either_way_for_the_same_money(
     async with daemon.client() as client:
         for deployment in EMBED:
             found = await client.aembed(deployment, TEXTS, purpose="document")
-            blocking = await anyio.to_thread.run_sync(
-                lambda name=deployment: client.embed(name, TEXTS, purpose="document")
-            )
+            embed = partial(client.embed, deployment, TEXTS, purpose="document")
+            blocking = await anyio.to_thread.run_sync(embed)
             assert len(found.vectors) == len(TEXTS)
             assert [list(one) for one in blocking.vectors] == [list(one) for one in found.vectors]
             for answer in (found, blocking):
                 await check_cost(client, answer, EACH[deployment])
         for deployment in RERANK:
             order = await client.arerank(deployment, SAID, TEXTS)
-            same = await anyio.to_thread.run_sync(
-                lambda name=deployment: client.rerank(name, SAID, TEXTS)
-            )
+            rerank = partial(client.rerank, deployment, SAID, TEXTS)
+            same = await anyio.to_thread.run_sync(rerank)
             assert sorted(item.index for item in order.results) == [0, 1]
             assert same.results == order.results
             for ranking in (order, same):
