@@ -289,6 +289,8 @@ class MessagesDecoder(BodyDecoder[MessagesEvent]):
     def _identify(self, message: dict[str, Any]) -> None:
         self.outcome.model = text_of(message.get("model")) or self.outcome.model
         self.outcome.response_id = text_of(message.get("id")) or self.outcome.response_id
+        if message.get("input_transformations"):
+            self._note("the provider left out reasoning of an earlier answer")
 
     def _note_error(self, value: Any) -> None:
         self._note_failure(stream_failure(value))

@@ -397,6 +397,18 @@ def test_text_that_does_not_say_what_it_is(piece: dict[str, Any], begun: bool) -
         assert (outcome.complete, outcome.malformed_events) == (True, 0)
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_thinking_the_provider_left_out_is_noted(*, stream: bool) -> None:
+    for left_out in ([], [{"type": "thinking_dropped", "path": "messages.1.content.0"}]):
+        answer = {"id": "m", "content": [], "input_transformations": left_out}
+        body = event("message_start", message=answer) + STOP
+        if not stream:
+            body = json.dumps({**answer, "stop_reason": "end_turn"}).encode()
+        _, outcome = decode(ANTHROPIC, [body], stream=stream)
+        note = "the provider left out reasoning of an earlier answer"
+        assert outcome.notes == ([note] if left_out else [])
+
+
 def test_thinking_that_never_began_ends_with_its_signature() -> None:
     pieces = delta(3, "thinking_delta", thinking="Hm") + delta(3, "", signature="c2ln")
     parts, outcome = decode(ANTHROPIC, [pieces + delta(4, "text_delta", text="Yes") + STOP])
