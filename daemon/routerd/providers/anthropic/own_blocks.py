@@ -2,7 +2,9 @@
 
 Rules of this file: pure. What the request types take back is kept; what they take in a beta alone
 (MCP servers, a summary of the conversation, an advisor) is left out where it comes, with a note:
-without that beta's header it would be refused, and what it stands for is in the conversation.
+without that beta's header it would be refused, and what it stands for is in the conversation. A
+use beside calls of the caller's may have its result in the answer after them; only a search for
+tools has to be done again, since Claude on Bedrock, which knows no other use, refuses it so.
 Source: the types of anthropic-python 2.11, `ContentBlockParam`.
 """
 
@@ -20,6 +22,7 @@ Json = dict[str, Any]
 
 VENDOR: Final = "anthropic"
 USE: Final = "server_tool_use"
+TOOL_SEARCH: Final = "tool_search_tool"
 GO_BACK: Final = frozenset(
     {
         USE,
@@ -44,11 +47,15 @@ def kept_block(part: Reasoning) -> Json | None:
 
 def in_pairs(messages: list[Message], notes: Notes) -> list[Message]:
     """Return the messages without halves of what the vendor's own tools did."""
-    return without_halves(messages, VENDOR, _used, _answered, notes)
+    return without_halves(messages, VENDOR, _used, _answered, notes, _may_wait)
 
 
 def _used(block: Json) -> Any:
     return block.get("id") if block.get("type") == USE else None
+
+
+def _may_wait(block: Json) -> bool:
+    return not str(block.get("name")).startswith(TOOL_SEARCH)
 
 
 def _answered(block: Json) -> Any:

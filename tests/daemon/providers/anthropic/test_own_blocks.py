@@ -16,7 +16,7 @@ from routerd.providers.anthropic.own_blocks import GO_BACK
 from routerd.providers.base import Adapter
 from routerd.providers.registry import build_adapter
 from routerd_client.reply import assemble
-from routerd_proto.content import Content, Message, Reasoning, Text, Tool
+from routerd_proto.content import Content, Message, Reasoning, Text, Tool, ToolResult
 from routerd_proto.frames import CallEnded, ReasoningEnded, TextDelta
 from tests.daemon.providers.anthropic.test_decode import STOP, block, delta, event
 from tests.daemon.providers.drive import ABLE, calls_in, chat_parts, decode, encoded, request
@@ -76,8 +76,8 @@ def answered(body: bytes, *, stream: bool = True) -> Message:
     return assemble(chat_parts(parts), CallEnded("stop", "d")).message
 
 
-def sent_back(answer: Message, *more: Message, model: str = MODEL) -> tuple[Any, list[str]]:
-    chat = request(model, [Message("user", "Hi"), answer, *more])
+def sent_back(answer: Message, *more: Message, **options: Any) -> tuple[Any, list[str]]:
+    chat = request(MODEL, [Message("user", "Hi"), answer, *more], **options)
     body, notes = encoded(ANTHROPIC, chat)
     return body["messages"], notes
 
@@ -131,6 +131,40 @@ def test_a_use_without_its_result_is_left_out_and_a_result_without_its_use() -> 
         assert turns[1] == {"role": "assistant", "content": [WORDS]}
         assert len(notes) == 1
         assert "its result is not in the conversation" in notes[0]
+
+
+CALL = {"type": "tool_use", "id": "toolu_1", "name": "add", "input": {}}
+ADD = Tool("add")
+RESULT = Message("tool", [ToolResult("toolu_1", "4")])
+STOPS_FOR_CALL = event("message_delta", delta={"stop_reason": "tool_use"}) + STOP
+
+
+def test_a_use_beside_a_call_waits_for_the_answer_after_it() -> None:
+    asked = answered(streamed(USE, CALL, end=STOPS_FOR_CALL))
+    turns, notes = sent_back(asked, RESULT, tools=[ADD])
+    assert turns[1] == {"role": "assistant", "content": [USE, CALL]}
+    assert notes == []
+    rest = [FOUND, {"type": "text", "text": "It is calm."}]
+    turns, notes = sent_back(asked, RESULT, answered(streamed(*rest)), GO_ON, tools=[ADD])
+    assert [turn["content"] for turn in turns[1:4:2]] == [[USE, CALL], rest]
+    assert notes == []
+
+
+@pytest.mark.parametrize(
+    ("use", "after"),
+    [
+        (USE, [RESULT, Message("assistant", "It is 4."), GO_ON]),
+        (USE, [RESULT, GO_ON]),
+        (USE, [Message("user", [ToolResult("toolu_1", "4"), Text("Go on.")])]),
+        ({**USE, "name": "tool_search_tool_regex"}, [RESULT]),
+    ],
+    ids=["answered since", "spoken since", "spoken with it", "search for tools"],
+)
+def test_no_other_use_waits(use: dict[str, Any], after: list[Message]) -> None:
+    turns, notes = sent_back(answered(streamed(use, CALL, end=STOPS_FOR_CALL)), *after, tools=[ADD])
+    assert turns[1] == {"role": "assistant", "content": [CALL]}
+    assert len(notes) == 1
+    assert "its result is not in the conversation" in notes[0]
 
 
 @pytest.mark.parametrize("kind", ["mcp_tool_use", "mcp_tool_result", "compaction", "novel_thing"])
