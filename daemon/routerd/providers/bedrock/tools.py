@@ -49,8 +49,8 @@ def add_tools(body: Json, request: ChatRequest, habits: Habits, notes: Notes) ->
     choice = _choice(body, request, notes)
     if isinstance(choice, ToolName):
         config["toolChoice"] = {"tool": {"name": choice.name}}
-    elif choice is not None:
-        config["toolChoice"] = {"any" if choice == "required" else "auto": {}}
+    elif choice == "required":
+        config["toolChoice"] = {"any": {}}
     if options.parallel_tool_calls is False:
         notes.add("parallel_tool_calls was left out: this provider cannot forbid them")
     body["toolConfig"] = config

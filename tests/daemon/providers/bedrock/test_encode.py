@@ -123,14 +123,23 @@ def test_a_tool_round_trip() -> None:
 @pytest.mark.parametrize(
     ("choice", "sent"),
     [
-        ("auto", {"auto": {}}),
+        (None, None),
+        ("auto", None),  # as without: some models refuse to be told so
         ("required", {"any": {}}),
         (ToolName("get_weather"), {"tool": {"name": "get_weather"}}),
     ],
 )
-def test_tool_choice(choice: Any, sent: dict[str, Any]) -> None:
+def test_tool_choice(choice: Any, sent: dict[str, Any] | None) -> None:
     body, _ = encoded(BEDROCK, request(CLAUDE, tools=[WEATHER], tool_choice=choice))
-    assert body["toolConfig"]["toolChoice"] == sent
+    assert body["toolConfig"].get("toolChoice") == sent
+
+
+def test_a_model_that_cannot_be_made_to_call_a_tool_is_told_of_no_choice() -> None:
+    unable = msgspec.structs.replace(ABLE, forced_tool_choice=False)
+    chat = request(CLAUDE, tools=[WEATHER], tool_choice="required", capabilities=unable)
+    body, notes = encoded(BEDROCK, chat)
+    assert "toolChoice" not in body["toolConfig"]
+    assert notes == ["tool_choice was sent as auto: this model cannot be made to call a tool"]
 
 
 CALLED = [
