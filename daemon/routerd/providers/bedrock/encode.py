@@ -12,6 +12,7 @@ from urllib.parse import quote
 from msgspec.structs import replace
 
 from routerd.providers.base import ChatRequest, EncodedRequest
+from routerd.providers.bedrock.apart import APART_NOTE, in_turns_of_their_own
 from routerd.providers.bedrock.by_tool import AnswersByTool
 from routerd.providers.bedrock.makers import Habits, habits_of
 from routerd.providers.bedrock.messages import (
@@ -58,6 +59,11 @@ def encode_request(request: ChatRequest) -> EncodedRequest:
     if not names_tools(request, habits):
         messages = without_own_blocks(messages, notes)
         messages = in_words(messages, notes, signed=habits.signs is not False)
+    if habits.apart is not None:
+        cut = in_turns_of_their_own(messages, habits.apart)
+        if cut != messages:
+            notes.add(APART_NOTE)
+            messages = cut
     body: Json = {"messages": encode_turns(messages, habits, notes)}
     if prompt := encode_system(system, habits, notes):
         body["system"] = prompt

@@ -14,6 +14,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
+from routerd.providers.bedrock.apart import Apart
 from routerd_proto.content import CacheLifetime
 
 __all__ = ["Habits", "habits_of"]
@@ -28,16 +29,18 @@ class Habits(Struct, frozen=True, kw_only=True):
     `lifetimes` are those of cache marks, none where they are refused. `effort` is how reasoning is
     asked for. `has_schemas` says that answers are bound to a JSON schema by `outputConfig`, and the
     arguments of strict tools likewise; else a tool with that schema stands in. `signs` says that
-    reasoning carries a signature, without which it does not go back.
+    reasoning carries a signature, without which it does not go back. `apart` is what they refuse
+    beside tool calls and results, None where nothing is known of that.
     """
 
     lifetimes: tuple[CacheLifetime, ...] = ()
     effort: Literal["thinking", "nova", "open_weight", "unknown"] = "unknown"
     has_schemas: bool = True
     signs: bool | None = False
+    apart: Apart | None = None
 
 
-CLAUDE: Final = Habits(lifetimes=BOTH, effort="thinking", signs=True)
+CLAUDE: Final = Habits(lifetimes=BOTH, effort="thinking", signs=True, apart="documents")
 UNNAMED: Final = Habits(lifetimes=BOTH, signs=None)
 OTHERS: Final = Habits()
 KNOWN: Final = (
@@ -49,6 +52,7 @@ KNOWN: Final = (
     (re.compile(r"amazon\.nova"), Habits(lifetimes=SHORT, has_schemas=False)),
     (re.compile(r"amazon\."), Habits(has_schemas=False)),
     (re.compile(r"openai\.gpt-oss"), Habits(effort="open_weight")),
+    (re.compile(r"\b(?:meta|mistral|writer)\."), Habits(apart="all")),
 )
 # A profile's geography, then the maker: `us.meta.llama4-scout-17b-instruct-v1:0`.
 MAKER: Final = re.compile(r"(?:(?:global|[a-z]{2,4}(?:-gov)?)\.)?[a-z][a-z0-9-]*\.[a-z]")

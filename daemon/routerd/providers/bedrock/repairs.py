@@ -2,7 +2,8 @@
 
 Rules of this file: pure. Only what does not change the meaning is left out: cache marks, sampling,
 the effort of reasoning, and reasoning of earlier answers. Never tools, their choice, the schema, a
-text or a bound. There are no codes for it: the vendor names the field in its words.
+text or a bound. What may not stand in one turn comes in two. There are no codes for it: the vendor
+names the field in its words.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from msgspec.structs import replace
 
 from routerd.errors import ErrorClass, Failure
 from routerd.providers.base import ChatRequest, Repair
+from routerd.providers.bedrock.apart import APART_NOTE, in_turns_of_their_own
+from routerd.providers.bedrock.makers import habits_of
 from routerd.providers.claude_repairs import repair_request as repair_thinking
 from routerd.providers.claude_repairs import without_reasoning
 from routerd.providers.request import cache_of
@@ -22,6 +25,9 @@ from routerd_proto.content import Content, Message, ToolResult
 __all__ = ["repair_request"]
 
 CACHE_MARK: Final = re.compile(r"cache[ _]?point|prompt caching")
+NOT_TOGETHER: Final = re.compile(
+    r"conversation blocks and tool (?:use|result) blocks cannot be provided in the same turn"
+)
 REASONING_BACK: Final = re.compile(r"reasoningcontent|reasoning content|reasoning_content")
 # What else may be left out: the words for it, and the option that it comes from.
 OPTIONS: Final = (
@@ -46,7 +52,10 @@ def repair_request(request: ChatRequest, failure: Failure) -> Repair | None:
     """Return the request as the model may take it, None where the refusal names no cure."""
     if failure.error_class is not ErrorClass.BAD_REQUEST or failure.status != 400:
         return None
-    return repair_thinking(request, failure) or _without_field(request, failure.message.lower())
+    message = failure.message.lower()
+    if NOT_TOGETHER.search(message) is not None and habits_of(request.model_id).apart != "all":
+        return _with_messages(request, in_turns_of_their_own(request.messages, "all"), APART_NOTE)
+    return repair_thinking(request, failure) or _without_field(request, message)
 
 
 def _without_field(request: ChatRequest, message: str) -> Repair | None:
