@@ -66,6 +66,8 @@ VALIDATION_PATTERNS: Final = (
     ("on-demand throughput isn", ErrorClass.NOT_FOUND),
     ("input is too long", ErrorClass.CONTEXT_LENGTH),
     ("exceeds the maximum", ErrorClass.CONTEXT_LENGTH),
+    ("input tokens exceed", ErrorClass.CONTEXT_LENGTH),  # Nova's
+    ("too many total text bytes", ErrorClass.CONTEXT_LENGTH),
 )
 # What the key's other models, and the same one elsewhere, need not be refused: its rates and quotas
 # are counted by model and region.
