@@ -99,12 +99,15 @@ PLACES: dict[str, Place] = {
 
 
 def marks_in(value: Any, field: str) -> Iterator[tuple[Any, Json]]:
-    """Go through the marks of a body, each with what it stands on or behind."""
+    """Go through the marks of a body, each with what it stands on or behind.
+
+    Between a document and its mark there is a text that nobody said.
+    """
     if isinstance(value, list):
-        for before, item in zip([None, *value], value, strict=False):
+        for earlier, before, item in zip([None, None, *value], [None, *value], value, strict=False):
             if field == "cachePoint" and isinstance(item, dict) and field in item:
                 assert list(item) == [field]
-                yield before, item[field]
+                yield earlier if before == {"text": "."} else before, item[field]
             else:
                 yield from marks_in(item, field)
     elif isinstance(value, dict):

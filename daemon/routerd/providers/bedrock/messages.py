@@ -116,12 +116,20 @@ def _said(
     if message.role == "system":
         notes.add("a system message after the start was sent as user text")
     groups = [
-        [block, *_mark(part, habits, notes)]
+        _with_mark(block, _mark(part, habits, notes), notes)
         for part in parts_of(message)
         if (block := _block(part, role, titles, habits, notes)) is not None
     ]
     note_blanks(message, notes, is_silent=not groups)
     return role, groups
+
+
+def _with_mark(block: Json, mark: list[Json], notes: Notes) -> list[Json]:
+    """Put a mark behind its block: next to a document that is no PDF the vendor refuses it."""
+    if mark and "document" in block and block["document"]["format"] != "pdf":
+        notes.add("a text was added between a document and its cache mark, which is refused there")
+        return [block, {"text": "."}, *mark]
+    return [block, *mark]
 
 
 def _blocks(groups: list[list[Json]], notes: Notes) -> list[Json]:

@@ -282,6 +282,23 @@ def test_marks_before_one_of_an_hour_are_of_an_hour_too() -> None:
     assert BEDROCK.encode(request(CLAUDE, said)).keeps_long
 
 
+def test_no_mark_is_next_to_a_document_whose_text_is_taken_out() -> None:
+    said = [
+        user(
+            Document(data=b"x", cache="1h"),
+            Document(data=b"x", media_type="text/csv", cache="5m"),
+            Document(data=b"x", media_type="text/plain"),
+            Text("Sum it up."),
+        )
+    ]
+    body, notes = encoded(BEDROCK, request(CLAUDE, said))
+    kinds = [next(iter(block)) for block in body["messages"][0]["content"]]
+    assert kinds == ["document", "cachePoint", "document", "text", "cachePoint", "document", "text"]
+    assert body["messages"][0]["content"][3] == {"text": "."}
+    note = "a text was added between a document and its cache mark, which is refused there"
+    assert notes == [note]
+
+
 def test_marks_inside_results_are_sent_behind_them() -> None:
     inside = [Text("a", cache="1h"), Text("b", cache="5m")]
     said = [
