@@ -267,6 +267,34 @@ def test_openrouter_passes_the_upstreams_words_on() -> None:
     assert failure.error_class is ErrorClass.CONTEXT_LENGTH
 
 
+@pytest.mark.parametrize(
+    ("upstream", "status", "expected"),
+    [
+        ({"code": "invalid_prompt"}, 400, ("content_policy", None)),
+        ({"code": "content_filter", "param": "prompt"}, 400, ("content_policy", "prompt")),
+        (
+            {"innererror": {"code": "ResponsibleAIPolicyViolation"}},
+            400,
+            ("content_policy", None),
+        ),
+        ({"code": "context_length_exceeded"}, 400, ("context_length", None)),
+        ({"code": "unsupported_value", "param": "top_p"}, 400, ("bad_request", "top_p")),
+        # What an upstream says of its own key or its load is not said of the key here.
+        ({"code": "invalid_api_key"}, 400, ("bad_request", None)),
+        ({"code": "insufficient_quota"}, 400, ("bad_request", None)),
+        ({"code": "content_filter"}, 502, ("server_error", None)),
+    ],
+)
+def test_an_upstreams_code_says_what_is_wrong_with_the_request(
+    upstream: dict[str, Any], status: int, expected: tuple[str, str | None]
+) -> None:
+    metadata = {"provider_name": "X", "raw": json.dumps({"error": {"message": "No.", **upstream}})}
+    body = openai_error("Provider returned error", code=status, metadata=metadata)
+    failure = build_adapter("openai", "openrouter").failure(status, {}, body)
+    assert (failure.error_class, failure.param) == expected
+    assert failure.code == str(status)
+
+
 def test_a_rate_limit_of_openrouters_upstream_is_not_that_of_our_key() -> None:
     openrouter = build_adapter("openai", "openrouter")
     metadata = {"provider_name": "X", "raw": "X is temporarily rate-limited upstream"}

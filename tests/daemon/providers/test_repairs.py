@@ -112,6 +112,26 @@ def test_a_parameter_that_is_refused_by_name_is_left_out_alone(
     assert after == before
 
 
+@pytest.mark.parametrize(
+    ("param", "option", "field"),
+    [
+        ("reasoning.effort", "reasoning", "reasoning_effort"),
+        ("temperature", "temperature", "temperature"),
+    ],
+)
+def test_what_an_upstream_refuses_by_name_is_left_out(param: str, option: str, field: str) -> None:
+    openrouter = OpenAIAdapter(DIALECTS["openrouter"])
+    asked = request("openai/o3", temperature=0.5, reasoning="none")
+    raw = {"error": {"message": "Not so.", "code": "unsupported_value", "param": param}}
+    metadata = {"provider_name": "X", "raw": json.dumps(raw)}
+    error = {"code": 400, "message": "Provider returned error", "metadata": metadata}
+    failure = openrouter.failure(400, {}, json.dumps({"error": error}).encode())
+    repair = cure(openrouter.repair(asked, failure))
+    assert repair.note == f"{option} was left out: the provider refused it"
+    assert field in sent(openrouter, asked)
+    assert field not in sent(openrouter, repair.request)
+
+
 def test_a_validation_error_names_its_parameter_by_a_place() -> None:
     mistral, asked = OpenAIAdapter(DIALECTS["mistral"]), request(seed=7)
     detail = [{"type": "extra_forbidden", "loc": ["body", "random_seed"], "msg": "not permitted"}]

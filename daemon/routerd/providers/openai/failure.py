@@ -160,8 +160,12 @@ def _failure(
 ) -> Failure:
     if is_by_google(error):  # Gemini has this format too
         return failure_by_google(error, status, headers)
-    own, error = error, _with_upstream(error)
+    own, upstream = error, _upstream(error)
+    if upstream is not None:
+        error = _with_upstream(own, upstream)
     error_class = _structured_class(error.fields, status) or classify(error, status, rules)
+    if upstream is not None and error_class is ErrorClass.BAD_REQUEST:
+        error_class = _class_by_upstream(upstream, rules) or error_class
     if error_class is ErrorClass.QUOTA and error is not own:
         # What the upstream says of a quota is of its own account, and not of the key here.
         error_class = classify(own, status, rules)
@@ -192,17 +196,30 @@ def _structured_class(fields: dict[str, Any], status: int | None) -> ErrorClass 
     return None
 
 
-def _with_upstream(error: ProviderError) -> ProviderError:
-    """Add the upstream's own words, which OpenRouter passes on as text in `metadata.raw`."""
+def _class_by_upstream(upstream: ProviderError, rules: FailureRules) -> ErrorClass | None:
+    """Return what its code says of the request; what it says of a key is not of the key here."""
+    told = _structured_class(upstream.fields, None) or rules.codes.get(upstream.code or "")
+    return told if told in (ErrorClass.CONTENT_POLICY, ErrorClass.CONTEXT_LENGTH) else None
+
+
+def _with_upstream(error: ProviderError, upstream: ProviderError) -> ProviderError:
+    return msgspec.structs.replace(
+        error,
+        message=shorten(f"{error.message}: {upstream.message}"),
+        param=error.param or upstream.param,
+    )
+
+
+def _upstream(error: ProviderError) -> ProviderError | None:
+    """Return the upstream's own error, which OpenRouter passes on as text in `metadata.raw`."""
     raw = _upstream_words(error)
     if raw is None:
-        return error
+        return None
     try:
         upstream = error_of(read_json(raw.encode("utf-8", "replace")))
     except JSON_ERRORS:
         upstream = None
-    words = upstream.message if upstream is not None else shorten(raw)
-    return msgspec.structs.replace(error, message=shorten(f"{error.message}: {words}"))
+    return ProviderError(message=shorten(raw)) if upstream is None else upstream
 
 
 def _upstream_words(error: ProviderError) -> str | None:

@@ -33,6 +33,7 @@ MAY_BE_LEFT_OUT: Final = {
     "seed": "seed",
     "random_seed": "seed",
     "reasoning_effort": "reasoning",
+    "reasoning.effort": "reasoning",  # as an upstream calls it that was asked in Responses
     "parallel_tool_calls": "parallel_tool_calls",
 }
 OTHER_LIMIT: Final[dict[str, Literal["max_tokens", "max_completion_tokens"]]] = {
