@@ -19,13 +19,17 @@ from routerd.providers.openai import DIALECTS, OpenAIAdapter
 from routerd_proto.content import Message, ToolName
 from tests.daemon.providers.conversations import TOOLS, conversations
 from tests.daemon.providers.drive import encoded, request, walked
-from tests.daemon.providers.openai.test_sdk_types import OPTIONS
 from tests.daemon.providers.schemas import SCHEMAS
 
 REASON = "the vendors' own clients are not installed: requirements-vendors.lock"
 pydantic = pytest.importorskip("pydantic", reason=REASON)
 of_mistral = pytest.importorskip("mistralai.client.models", reason=REASON)
 of_groq = pytest.importorskip("groq.types.chat.completion_create_params", reason=REASON)
+pytest.importorskip("openai", reason=REASON)
+
+from tests.daemon.providers.openai.test_sdk_types import (  # noqa: E402 - only where it is whole
+    OPTIONS,
+)
 
 CHOICES = st.sampled_from([None, "auto", "none", "required", "named"])
 
