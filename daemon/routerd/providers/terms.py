@@ -14,7 +14,7 @@ from typing import Any, Final
 
 __all__ = ["PLAIN_TERMS", "has_unlisted_cost", "is_usual"]
 
-TIERS: Final = frozenset({"auto", "default", "standard", "standard_only", "flex"})
+TIERS: Final = frozenset({"auto", "default", "standard", "standard_only", "flex", "on_demand"})
 USUAL: Final[Mapping[str, frozenset[str]]] = {
     "servicetier": TIERS,
     "speed": TIERS,

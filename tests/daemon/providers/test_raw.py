@@ -349,6 +349,7 @@ def test_what_is_meant_for_somebody_else_costs_nothing_more() -> None:
         # It was asked for, and the answer says that it was served as usual all the same.
         (("servicetier",), {"servicetier": "default"}, False),
         (("servicetier",), {"servicetier": "STANDARD"}, False),
+        (("servicetier",), {"servicetier": "on_demand"}, False),
         (("servicetier",), {}, True),
         (("servicetier",), {"servicetier": "priority"}, True),
         (("servicetier",), {"servicetier": "scale"}, True),
