@@ -22,6 +22,7 @@ from routerd.providers.base import Outcome
 from routerd.providers.body import BodyDecoder
 from routerd.providers.failure import FailureRules
 from routerd.providers.json_text import text_of
+from routerd.providers.openai.beside import found_by, kinds_beside, sources_of
 from routerd.providers.openai.extras import EXTRA_NOTE, to_go_back
 from routerd.providers.openai.failure import is_output_limit, stream_failure
 from routerd.providers.openai.logprobs import read_logprobs
@@ -99,9 +100,9 @@ class ChatDecoder(BodyDecoder[Chunk]):
             return chunk.usage is not None or chunk.error is not None
         for choice in chunk.choices:
             self._take_choice(choice, parts)
-        if chunk.citations is not None and isinstance(chunk.citations, list):
-            for source in chunk.citations:  # of the whole answer; xAI has addresses alone
-                self._cite_once({"url": source} if isinstance(source, str) else source, parts)
+        if chunk.citations is not None or chunk.search_results is not None:
+            for source in sources_of(chunk):
+                self._cite_once(source, parts)
         return True
 
     def _take_end_mark(self, parts: list[Part]) -> None:
@@ -156,6 +157,7 @@ class ChatDecoder(BodyDecoder[Chunk]):
                     or delta.function_call
                     or delta.audio
                     or delta.images
+                    or delta.executed_tools
                     or self._held
                 )
             ):  # as nearly every piece is
@@ -277,8 +279,8 @@ class ChatDecoder(BodyDecoder[Chunk]):
             self._refuse(delta.refusal, parts)
         if delta.content:
             self._take_content(delta.content, parts)
-        if delta.audio or delta.images:
-            self._take_media(delta, parts)
+        if delta.audio or delta.images or delta.executed_tools:
+            self._take_beside(delta, parts)
         if isinstance(delta.annotations, list):
             for annotation in delta.annotations:
                 self._cite_once(annotation, parts)
@@ -335,17 +337,17 @@ class ChatDecoder(BodyDecoder[Chunk]):
             self._note_kind(text_of(item.get("type")) or "unknown")
         return text
 
-    def _take_media(self, delta: Delta, parts: list[Part]) -> None:
+    def _take_beside(self, delta: Delta, parts: list[Part]) -> None:
         """Read what stands beside the text: what was spoken is text where no text came."""
         audio = delta.audio
         spoken = text_of(audio.get("transcript")) if isinstance(audio, dict) else None
         if spoken and (not self._text or self._source == "transcript"):
             self._source = self._source or "transcript"
             self._say(spoken, parts)
-        if audio:
-            self._note_kind("audio")
-        if delta.images:
-            self._note_kind("images")
+        for kind in kinds_beside(delta):
+            self._note_kind(kind)
+        for source in found_by(delta.executed_tools):
+            self._cite_once(source, parts)
 
     def _may_end_by(self, choice: Choice) -> bool:
         """Say whether an empty reason ends an answer: some servers send one with every piece."""

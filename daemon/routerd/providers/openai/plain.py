@@ -42,6 +42,7 @@ class PlainMessage(Struct, gc=False):
     annotations: Nothing = None
     audio: Nothing = None
     images: Nothing = None
+    executed_tools: Nothing = None
 
 
 class PlainChoice(Struct, gc=False):
@@ -74,6 +75,7 @@ class PlainAnswer(Struct, gc=False):
     system_fingerprint: str | None = None
     service_tier: Any = None
     citations: Nothing = None
+    search_results: Nothing = None
 
 
 read_answer: Final = msgspec.json.Decoder(PlainAnswer).decode

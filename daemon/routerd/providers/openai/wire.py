@@ -32,6 +32,7 @@ class Delta(Struct, gc=False):
     annotations: Any = None
     audio: Any = None
     images: Any = None
+    executed_tools: Any = None
 
 
 class Choice(Struct, gc=False):
@@ -61,6 +62,7 @@ class Chunk(Struct, gc=False):
     system_fingerprint: Any = None
     service_tier: Any = None
     citations: Any = None
+    search_results: Any = None
 
 
 CHUNKS: Final = JsonShape(Chunk)

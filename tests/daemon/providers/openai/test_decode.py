@@ -732,6 +732,18 @@ def test_pictures_and_sound_in_a_stream_are_noted(
     assert outcome.notes == [f"content of kind {kind} was left out"]
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_sound_with_nothing_in_it_is_none(*, stream: bool) -> None:
+    empty = {"id": "", "data": "", "expires_at": 0, "transcript": ""}
+    called = {"name": "", "arguments": ""}
+    message = {"content": "said", "refusal": "", "audio": empty, "function_call": called}
+    body = json.dumps({"choices": [{"message": message, "finish_reason": ""}]}).encode()
+    chunks = [chunk(message), chunk({}, "stop"), DONE] if stream else [body]
+    parts, outcome = decode(adapter("compatible"), chunks, stream=stream)
+    assert parts == [TextDelta("said")]
+    assert (outcome.finish, outcome.notes) == ("stop", [])
+
+
 def test_what_is_spoken_in_pieces_comes_in_pieces_and_once() -> None:
     pieces = [chunk({"content": "", "audio": {"transcript": text}}) for text in ("one ", "two")]
     whole = {"content": None, "audio": {"transcript": "one two"}}
@@ -901,6 +913,46 @@ def test_sources_of_a_whole_answer_are_passed_on_once() -> None:
     plain = {"id": "c1", "choices": [choice], "citations": sources, "usage": usage}
     parts, _ = decode(adapter("xai"), [json.dumps(plain).encode()], stream=False)
     assert [part.citation for part in parts if isinstance(part, CitationAdded)] == cited
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_sources_that_come_with_a_title_are_not_told_by_address_again(*, stream: bool) -> None:
+    found = {"url": "https://a.example", "title": "A", "date": "2026-05-01"}
+    addresses = ["https://a.example", "https://b.example"]
+    sources: dict[str, Any] = {"citations": addresses, "search_results": [found]}
+    if stream:
+        chunks = [chunk({"content": "a"}, **sources), chunk({}, "stop", **sources), DONE]
+    else:
+        choice = {"index": 0, "message": {"content": "a"}, "finish_reason": "stop"}
+        usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+        chunks = [json.dumps({"choices": [choice], "usage": usage, **sources}).encode()]
+    parts, _ = decode(adapter("compatible"), chunks, stream=stream)
+    cited = [part.citation for part in parts if isinstance(part, CitationAdded)]
+    assert cited == [found, {"url": "https://b.example"}]
+    alone = {"choices": [{"message": {"content": "a"}}], "search_results": [found, "x"]}
+    parts, _ = decode(adapter("compatible"), [json.dumps(alone).encode()], stream=False)
+    assert parts == [TextDelta("a"), CitationAdded("compatible", found)]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_what_groq_ran_itself_is_noted_and_what_it_found_is_cited(*, stream: bool) -> None:
+    found = {"url": "https://a.example", "title": "A", "content": "c", "score": 0.9}
+    begun: dict[str, Any] = {"index": 0, "type": "search", "arguments": "{}"}
+    ran = begun | {"output": "Title: A", "search_results": {"results": [found, None]}}
+    if stream:
+        last = [begun | {"search_results": None}, 7]
+        pieces: list[tuple[str, list[Any]]] = [("", [begun]), ("", [ran]), ("said", last)]
+        deltas = [{"content": text, "executed_tools": tools} for text, tools in pieces]
+        chunks = [*(chunk(delta) for delta in deltas), chunk({}, "stop"), DONE]
+    else:
+        message = {"content": "said", "executed_tools": [ran]}
+        usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        chunks = [json.dumps({"choices": [choice], "usage": usage}).encode()]
+    parts, outcome = decode(adapter("groq"), chunks, stream=stream)
+    assert [part.citation for part in parts if isinstance(part, CitationAdded)] == [found]
+    assert text_in(parts) == "said"
+    assert outcome.notes == ["content of kind executed_tools was left out"]
 
 
 def test_what_comes_beside_a_tool_call_is_noted() -> None:
