@@ -132,6 +132,43 @@ def test_what_an_upstream_refuses_by_name_is_left_out(param: str, option: str, f
     assert field not in sent(openrouter, repair.request)
 
 
+@pytest.mark.parametrize(
+    ("dialect", "model", "message", "done"),
+    [
+        (
+            "zai",
+            "a-glm",
+            "This model always engages in thinking and cannot be disabled; use low or high",
+            "sent as low",
+        ),
+        (
+            "openrouter",
+            "a-model",
+            "Reasoning is mandatory for this endpoint and cannot be disabled.",
+            "sent as minimal",
+        ),
+        ("xai", "grok-4", "Reasoning cannot be disabled", "left out"),
+        ("zai", "a-glm", "Logging cannot be disabled", None),
+    ],
+)
+def test_a_model_that_always_reasons_is_asked_for_the_least(
+    dialect: str, model: str, message: str, done: str | None
+) -> None:
+    server, asked = OpenAIAdapter(DIALECTS[dialect]), request(model, reasoning="none")
+    repair = refused(server, asked, message, code="1210")
+    if done is None:
+        assert repair is None
+        return
+    body = sent(server, cure(repair).request)
+    effort = body.get("reasoning_effort")
+    assert done == ("left out" if effort is None else f"sent as {effort}")
+    assert "thinking" not in body
+    assert cure(repair).note == (
+        f"reasoning none was {done}: the provider says that this model always reasons"
+    )
+    assert refused(server, cure(repair).request, message, code="1210") is None
+
+
 def test_a_validation_error_names_its_parameter_by_a_place() -> None:
     mistral, asked = OpenAIAdapter(DIALECTS["mistral"]), request(seed=7)
     detail = [{"type": "extra_forbidden", "loc": ["body", "random_seed"], "msg": "not permitted"}]

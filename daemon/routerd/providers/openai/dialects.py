@@ -35,7 +35,8 @@ class ModelRule(Struct, frozen=True, kw_only=True):
     """What a family of models takes; the first rule whose `pattern` is found in the id counts.
 
     `efforts` are the values of `reasoning_effort`. `effort_with_tools` is False where tools refuse
-    any effort but `none`. `reasoning_on` is sent in place of any effort but `none`,
+    any effort but `none`. `always_reasons` is of those that nothing switches off: the dialect's own
+    way is refused. `reasoning_on` is sent in place of any effort but `none`,
     `reasoning_apart` unless the effort is `none`: it keeps the reasoning out of the text.
     `cache_marks` is what the dialect says of the very model.
     """
@@ -43,6 +44,7 @@ class ModelRule(Struct, frozen=True, kw_only=True):
     pattern: str = ""
     efforts: tuple[ReasoningEffort, ...]
     effort_with_tools: bool = True
+    always_reasons: bool = False
     reasoning_on: Mapping[str, Any] = {}
     reasoning_apart: Mapping[str, Any] = {}
     cache_marks: bool = False
@@ -260,7 +262,11 @@ _ALL: Final = (
         # Takes its reasoning back.
         name="zai",
         base_path="/api/paas/v4",
-        models=(ModelRule(efforts=LOW_TO_HIGH),),
+        models=(
+            ModelRule(pattern=r"glm-5\.[3-9]", efforts=("low", "high", "max"), always_reasons=True),
+            ModelRule(pattern=r"glm-5\.2", efforts=("minimal", *LOW_TO_HIGH, "xhigh")),
+            ModelRule(efforts=LOW_TO_HIGH),
+        ),
         reasoning_back="reasoning_content",
         reasoning_off={"thinking": {"type": "disabled"}},
     ),

@@ -66,7 +66,7 @@ def encode_request(request: ChatRequest, dialect: Dialect, rule: ModelRule) -> E
         request.messages,
         dialect,
         notes,
-        reasons=not _switched_off(request, dialect),
+        reasons=not _switched_off(request, dialect, rule),
         marks=rule.cache_marks,
     )
     if dialect.strict_order:
@@ -90,8 +90,9 @@ def path_of(model_id: str, dialect: Dialect) -> str:
     return dialect.path.replace("{model}", quote(model_id, safe=""))
 
 
-def _switched_off(request: ChatRequest, dialect: Dialect) -> bool:
-    return bool(dialect.reasoning_off) and request.options.reasoning == "none"
+def _switched_off(request: ChatRequest, dialect: Dialect, rule: ModelRule) -> bool:
+    is_possible = bool(dialect.reasoning_off) and not rule.always_reasons
+    return is_possible and request.options.reasoning == "none"
 
 
 def _rename_system(messages: list[Json], role: str, notes: Notes) -> None:
@@ -109,7 +110,7 @@ def _add_reasoning(
         body.update(rule.reasoning_apart)
     if asked is None:
         return
-    if asked == "none" and dialect.reasoning_off:
+    if _switched_off(request, dialect, rule):
         # Whatever is known of the model: one of a server of one's own may reason all the same.
         body.update(dialect.reasoning_off)
         return
@@ -141,7 +142,7 @@ def _add_sampling(
         is_silent = (
             not request.capabilities.reasoning
             or body.get("reasoning_effort") == "none"
-            or _switched_off(request, dialect)
+            or _switched_off(request, dialect, rule)
         )
         body.update(fit_sampling(request, notes, is_silent=is_silent))
     if options.seed is not None:

@@ -46,6 +46,7 @@ ROLE: Final = re.compile(r"messages(?:\[\d+\]|\.\d+)\.(?:[\w-]+\.)*role")
 OTHER_ROLE: Final[dict[str, Literal["system", "user"]]] = {"developer": "system", "system": "user"}
 STREAM_OPTIONS: Final = "stream_options"
 NO_EFFORT_WITH_TOOLS: Final = "function tools with reasoning_effort are not supported"
+ALWAYS_REASONS: Final = re.compile(r"(?:thinking|reasoning)\b.*\bcannot be disabled")
 NO_REASONING_BACK: Final = re.compile(
     r"reasoning_content\b.*\bmust be passed back|reasoning_content is missing"
 )
@@ -67,6 +68,8 @@ def repair_request(
         return _without_effort(request, dialect, rule)
     if NO_CHOICE_WHILE_THINKING.search(message):
         return _without_thinking(request, dialect, rule)
+    if ALWAYS_REASONS.search(message):
+        return _with_least_effort(request, rule)
     if NO_REASONING_BACK.search(message):
         return _with_reasoning_back(request, dialect)
     if STREAM_OPTIONS in message or STREAM_OPTIONS in (failure.param or ""):
@@ -122,6 +125,16 @@ def _without_thinking(request: ChatRequest, dialect: Dialect, rule: ModelRule) -
         return None
     note = "reasoning was sent as none: the provider takes no such tool choice beside it"
     return _changed(request, note, reasoning="none")
+
+
+def _with_least_effort(request: ChatRequest, rule: ModelRule) -> Repair | None:
+    """Ask for the least of reasoning where there is no way to have none."""
+    if request.options.reasoning != "none":
+        return None
+    least = next((effort for effort in rule.efforts if effort != "none"), None)
+    done = "left out" if least is None else f"sent as {least}"
+    note = f"reasoning none was {done}: the provider says that this model always reasons"
+    return _changed(request, note, reasoning=least)
 
 
 def _with_reasoning_back(request: ChatRequest, dialect: Dialect) -> Repair | None:

@@ -226,6 +226,30 @@ class TestZai:
         assert body["reasoning_effort"] == "high"
         assert "thinking" not in body
 
+    @pytest.mark.parametrize(
+        ("model", "asked", "sent_as"),
+        [
+            ("glm-5.3", "none", "low"),
+            ("glm-5.3-flash", "none", "low"),
+            ("glm-5.3", "medium", "low"),
+            ("glm-5.3", "max", "max"),
+            ("glm-5.2", "minimal", "minimal"),
+            ("glm-5.2", "max", "xhigh"),
+            ("glm-4.7", "max", "high"),
+        ],
+    )
+    def test_efforts_by_model(self, model: str, asked: str, sent_as: str) -> None:
+        body, notes = sent("zai", model, messages=THOUGHT, reasoning=asked)
+        assert body["reasoning_effort"] == sent_as
+        assert "thinking" not in body
+        assert body["messages"][1]["reasoning_content"] == "Hm."
+        assert notes == ([] if asked == sent_as else [f"reasoning {asked} was sent as {sent_as}"])
+
+    def test_an_older_one_is_switched_off(self) -> None:
+        body, notes = sent("zai", "glm-5.2", messages=THOUGHT, reasoning="none")
+        assert body["thinking"] == {"type": "disabled"}
+        assert ("reasoning_effort" in body, notes) == (False, [])
+
 
 class TestGroq:
     def test_reasoning_is_kept_out_of_the_text(self) -> None:
