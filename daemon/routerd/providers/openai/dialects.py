@@ -310,7 +310,10 @@ _ALL: Final = (
     Dialect(
         # Takes reasoning back, by the name that it does not send it under.
         name="cerebras",
-        models=(ModelRule(efforts=LOW_TO_HIGH),),
+        models=(
+            ModelRule(pattern="glm|qwen", efforts=NONE_TO_HIGH),
+            ModelRule(efforts=LOW_TO_HIGH),
+        ),
         max_tokens="max_completion_tokens",
         strict=True,
         reasoning_back="reasoning_content",

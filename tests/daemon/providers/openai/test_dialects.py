@@ -251,6 +251,16 @@ class TestZai:
         assert ("reasoning_effort" in body, notes) == (False, [])
 
 
+@pytest.mark.parametrize(
+    ("model", "sent_as"),
+    [("zai-glm-4.7", "none"), ("qwen-3.8-27b", "none"), ("gpt-oss-120b", "low")],
+)
+def test_what_cerebras_serves_is_switched_off_by_its_effort(model: str, sent_as: str) -> None:
+    body, notes = sent("cerebras", model, reasoning="none")
+    assert body["reasoning_effort"] == sent_as
+    assert notes == ([] if sent_as == "none" else [f"reasoning none was sent as {sent_as}"])
+
+
 class TestGroq:
     def test_reasoning_is_kept_out_of_the_text(self) -> None:
         for reasoning in (None, "high"):
