@@ -18,7 +18,7 @@ from routerd.errors import ErrorClass, Failure
 from routerd.providers.base import ChatRequest, Repair
 from routerd.providers.openai.dialects import Dialect, ModelRule
 
-__all__ = ["is_curable", "left_out", "repair_request"]
+__all__ = ["ALWAYS_REASONS", "is_curable", "left_out", "repair_request", "with_least_effort"]
 
 STATUSES: Final = (400, 422)
 CODES: Final = frozenset(
@@ -69,7 +69,7 @@ def repair_request(
     if NO_CHOICE_WHILE_THINKING.search(message):
         return _without_thinking(request, dialect, rule)
     if ALWAYS_REASONS.search(message):
-        return _with_least_effort(request, rule)
+        return with_least_effort(request, rule)
     if NO_REASONING_BACK.search(message):
         return _with_reasoning_back(request, dialect)
     if STREAM_OPTIONS in message or STREAM_OPTIONS in (failure.param or ""):
@@ -127,7 +127,7 @@ def _without_thinking(request: ChatRequest, dialect: Dialect, rule: ModelRule) -
     return _changed(request, note, reasoning="none")
 
 
-def _with_least_effort(request: ChatRequest, rule: ModelRule) -> Repair | None:
+def with_least_effort(request: ChatRequest, rule: ModelRule) -> Repair | None:
     """Ask for the least of reasoning where there is no way to have none."""
     if request.options.reasoning != "none":
         return None

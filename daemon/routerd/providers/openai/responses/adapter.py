@@ -62,7 +62,7 @@ class ResponsesAdapter(UsualAdapter):
 
     def repair(self, request: ChatRequest, failure: Failure) -> Repair | None:
         """Return what to send in place of a refused request; None where it stays refused."""
-        return repair_request(request, failure)
+        return repair_request(request, failure, rule_for(request, self.dialect.models))
 
     def needs_results(self, request: ChatRequest) -> bool:
         """Return whether a tool call without a result is refused."""

@@ -14,7 +14,13 @@ from msgspec.structs import replace
 
 from routerd.errors import Failure
 from routerd.providers.base import ChatRequest, Repair
-from routerd.providers.openai.repairs import is_curable, left_out
+from routerd.providers.openai.dialects import ModelRule
+from routerd.providers.openai.repairs import (
+    ALWAYS_REASONS,
+    is_curable,
+    left_out,
+    with_least_effort,
+)
 
 __all__ = ["repair_request"]
 
@@ -32,13 +38,15 @@ UNREADABLE_CODE: Final = "invalid_encrypted_content"
 UNREADABLE: Final = re.compile(r"encrypted[ _]content|of type '\w+' was provided without")
 
 
-def repair_request(request: ChatRequest, failure: Failure) -> Repair | None:
+def repair_request(request: ChatRequest, failure: Failure, rule: ModelRule) -> Repair | None:
     """Return the request as the provider may take it, None where the refusal names no cure."""
     if not is_curable(failure):
         return None
     param = (failure.param or "").removeprefix("body.")
     if param in ("reasoning.summary", "reasoning.generate_summary"):
         return _without_summary(request)
+    if ALWAYS_REASONS.search(failure.message.lower()):
+        return with_least_effort(request, rule)
     is_unreadable = failure.code == UNREADABLE_CODE or UNREADABLE.search(failure.message.lower())
     if is_unreadable or param.startswith("include"):
         return _without_reasoning_back(request)

@@ -118,3 +118,15 @@ def test_what_matters_stays_refused(fields: dict[str, Any]) -> None:
 
 def test_what_was_not_sent_is_no_cure() -> None:
     assert refused(request("gpt-5.2"), param="temperature") is None
+
+
+def test_a_model_that_always_reasons_is_asked_for_the_least() -> None:
+    asked = request("gpt-5.2", reasoning="none")
+    repair = refused(asked, "Reasoning is mandatory for this endpoint and cannot be disabled.")
+    assert repair is not None
+    assert sent(asked)["reasoning"] == {"effort": "none"}
+    assert sent(repair.request)["reasoning"]["effort"] == "low"
+    assert repair.note == (
+        "reasoning none was sent as low: the provider says that this model always reasons"
+    )
+    assert refused(repair.request, "Reasoning cannot be disabled.") is None
