@@ -30,7 +30,7 @@ from routerd.providers.openai.reasoning import ReasoningReader
 from routerd.providers.openai.told import MOST_PIECES, OTHER_TEXT_NOTE, CountedText, TextKind, Told
 from routerd.providers.openai.usage import read_usage
 from routerd.providers.openai.whole_messages import WholeMessages
-from routerd.providers.openai.wire import CHUNKS, Choice, Chunk, Delta
+from routerd.providers.openai.wire import CHUNKS, Choice, Chunk, Delta, calls_in
 from routerd.providers.sse import DEFAULT_MAX_EVENT_BYTES
 from routerd.providers.tool_calls import ToolCallAssembler, ToolCallFragment
 from routerd_proto.frames import CitationAdded, ReasoningDelta, RefusalDelta, TextDelta
@@ -225,7 +225,7 @@ class ChatDecoder(BodyDecoder[Chunk]):
             "refusal": "".join(part.refusal for part in read if type(part) is RefusalDelta),
             "text": "".join(part.text for part in read if type(part) is TextDelta),
         }
-        calls = _calls_in(message)
+        calls = calls_in(message)
         if self._source == "message" and self._messages.are_alone():
             self._give(self._messages.take(texts, calls=bool(calls)), parts)
         else:
@@ -284,7 +284,7 @@ class ChatDecoder(BodyDecoder[Chunk]):
         if isinstance(delta.annotations, list):
             for annotation in delta.annotations:
                 self._cite_once(annotation, parts)
-        for fragment in _calls_in(delta):
+        for fragment in calls_in(delta):
             self._take_call(fragment, parts)
 
     def _say(self, text: str, parts: list[Part]) -> None:
@@ -392,11 +392,3 @@ class ChatDecoder(BodyDecoder[Chunk]):
                 self.outcome.finish = "length"
         else:
             self._note_failure(stream_failure(value, self._rules))
-
-
-def _calls_in(message: Delta) -> list[ToolCallFragment]:
-    """Return the pieces of tool calls that a delta, or a whole message, holds."""
-    calls = list(message.tool_calls or ())
-    if message.function_call is not None:
-        calls.append(ToolCallFragment(function=message.function_call))
-    return calls

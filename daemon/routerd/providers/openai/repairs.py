@@ -65,16 +65,18 @@ def repair_request(
         return None
     message = failure.message.lower()
     if NO_EFFORT_WITH_TOOLS in message:
-        return _without_effort(request, dialect, rule)
-    if NO_CHOICE_WHILE_THINKING.search(message):
-        return _without_thinking(request, dialect, rule)
-    if ALWAYS_REASONS.search(message):
-        return with_least_effort(request, rule)
-    if NO_REASONING_BACK.search(message):
-        return _with_reasoning_back(request, dialect)
-    if STREAM_OPTIONS in message or STREAM_OPTIONS in (failure.param or ""):
-        return _without_usage(request, dialect)
-    return _for_parameter(request, failure, dialect)
+        repair = _without_effort(request, dialect, rule)
+    elif NO_CHOICE_WHILE_THINKING.search(message):
+        repair = _without_thinking(request, dialect, rule)
+    elif ALWAYS_REASONS.search(message):
+        repair = with_least_effort(request, rule)
+    elif NO_REASONING_BACK.search(message):
+        repair = _with_reasoning_back(request, dialect)
+    elif STREAM_OPTIONS in message or STREAM_OPTIONS in (failure.param or ""):
+        repair = _without_usage(request, dialect)
+    else:
+        repair = _for_parameter(request, failure, dialect)
+    return repair
 
 
 def is_curable(failure: Failure) -> bool:

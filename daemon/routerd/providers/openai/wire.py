@@ -14,7 +14,7 @@ from msgspec import Struct
 from routerd.providers.loose import JsonShape
 from routerd.providers.tool_calls import Function, ToolCallFragment
 
-__all__ = ["CHUNKS", "Choice", "Chunk", "Delta"]
+__all__ = ["CHUNKS", "Choice", "Chunk", "Delta", "calls_in"]
 
 
 class Delta(Struct, gc=False):
@@ -66,3 +66,11 @@ class Chunk(Struct, gc=False):
 
 
 CHUNKS: Final = JsonShape(Chunk)
+
+
+def calls_in(message: Delta) -> list[ToolCallFragment]:
+    """Return the pieces of tool calls that a delta, or a whole message, holds."""
+    calls = list(message.tool_calls or ())
+    if message.function_call is not None:
+        calls.append(ToolCallFragment(function=message.function_call))
+    return calls
