@@ -24,9 +24,11 @@ from tests.e2e.raw import HELLO, connect
 StartDaemon = Callable[..., Awaitable[Daemon]]
 
 PAUSE_SECONDS = 0.02
-# An answer of some seventeen megabytes on the wire, and by how much a daemon may grow while it is
-# there: of it, it holds what it read at once and what it wrote last.
-TOKENS = 120_000
+# An answer of some eighty megabytes on the wire, more than any kernel holds between two processes,
+# and by how much a daemon may grow while it is there: of it, it holds what it read at once and what
+# it wrote last. Only models of few vendors may write so much.
+TALKER = "grok-4.7"
+TOKENS = 400_000
 MOST_BYTES = 8 * 1024 * 1024
 # As `smart` and `cheap` prefer them.
 OPUS, LUNA, SOL = "anthropic/claude-opus-5-5", "openai/gpt-6-luna", "openai/gpt-6.1-sol"
@@ -44,6 +46,12 @@ max_in_flight = {openai}
 """
 
 
+WITH_TALKER = """
+[providers.xai]
+base_url = "{url}/xai/v1"
+simulated = true
+keyless = true
+"""
 # A tenant that no backup serves.
 ONE_VENDOR = """
 [policies.near]
@@ -278,16 +286,16 @@ async def test_a_reader_that_stops_costs_no_memory_and_is_seen_to_leave(
     start_daemon: StartDaemon, simulator: Simulator
 ) -> None:
     """The provider is made to wait; the daemon does not hold the answer in its place."""
-    daemon = await start_daemon(providers=providers())
+    daemon = await start_daemon(providers=providers() + WITH_TALKER)
     async with daemon.client() as client:
         # What a first call needs is there from here on.
-        await ask(client, "stream", "smart", PROMPT)
+        await ask(client, "stream", TALKER, PROMPT)
     simulator.pacing = Pacing(output_tokens=TOKENS)
     before = await resident_bytes(daemon)
     options = CallOptions(max_output_tokens=TOKENS)
     async with daemon.client() as client:
         async with connect(daemon.socket) as reader:
-            await reader.send(HELLO, CallRequested("1", "smart", PROMPT, options))
+            await reader.send(HELLO, CallRequested("1", TALKER, PROMPT, options))
             await reader.read_until(TextDelta)
             sent = await until_it_waits(simulator)
             assert 0 < sent < TOKENS
