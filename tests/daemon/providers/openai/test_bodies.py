@@ -221,6 +221,11 @@ MODELS: dict[str, dict[str, tuple[str, str, bool, Json]]] = {
         "qwen/qwen3-32b": ("none", "none", True, {"reasoning_format": "parsed"}),
         "openai/gpt-oss-120b": (LOW, LOW, True, {}),
     },
+    "cerebras": {
+        "zai-glm-4.7": (NONE, NONE, True, {}),
+        "qwen-3-235b-a22b": (NONE, NONE, True, {}),
+        "gpt-oss-120b": (LOW, LOW, True, {}),
+    },
     "xai": {
         "grok-4.3": (NONE, NONE, False, {}),
         "grok-4.20-0309-reasoning": ("", "", False, {}),
