@@ -106,9 +106,12 @@ class Asking:
                 output_limit=target.output_limit,
                 model=target.model,
             )
-            if unanswered and target.adapter.needs_results(request):
+            paused = paused_by(messages)
+            # An answer that paused is not over: who makes it gives no result to its calls yet.
+            is_over = paused != target.adapter.name
+            if unanswered and is_over and target.adapter.needs_results(request):
                 raise unanswered_refusal(unanswered[0])
-            if paused_by(messages) not in (None, target.adapter.name):
+            if paused is not None and is_over:
                 refuse_continuing(request)  # to others it is an answer begun
             self._request, self._adjusted = adjust_prompt(request, target.prompt)
             if messages is not self._call.messages:

@@ -83,6 +83,7 @@ GENERATIONS: Final = (
     Generation(since=(3, 7), style="budget"),
     Generation(since=(0, 0), style="never"),
 )
+GENERATION_OF_NEW: Final = next(one for one in GENERATIONS if one.since == (5, 0))
 MODEL_ID: Final = re.compile(
     r"claude-(?:(?P<family>[a-z]+)-)?(?P<major>\d)(?:[-.](?P<minor>\d{1,2})(?!\d))?"
 )
@@ -91,20 +92,19 @@ MODEL_ID: Final = re.compile(
 def generation_of(model_id: str, *, reasons: bool) -> Generation:
     """Return the generation of a model.
 
-    `reasons` is what is known of its capabilities. It counts where the id says nothing: a model
-    that nobody has described yet thinks like its generation, asked or not.
+    `reasons` is what is known of its capabilities. It does not count for a model that thinks
+    unasked: one that nobody has described yet does so like its generation.
     """
     match = MODEL_ID.search(model_id.lower())
-    if match is None and not reasons:
-        return GENERATIONS[-1]
-    family, version = None, (5, 0)
-    if match is not None:
-        family, version = match["family"], (int(match["major"]), int(match["minor"] or 0))
-    return next(
+    if match is None:
+        return GENERATION_OF_NEW if reasons else GENERATIONS[-1]
+    family, version = match["family"], (int(match["major"]), int(match["minor"] or 0))
+    found = next(
         generation
         for generation in GENERATIONS
         if generation.family in (None, family) and version >= generation.since
     )
+    return found if reasons or found.resting != "off" else GENERATIONS[-1]
 
 
 def adaptive_thinking(request: ChatRequest) -> dict[str, str]:

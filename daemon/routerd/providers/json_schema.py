@@ -26,12 +26,15 @@ def is_strict(schema: dict[str, Any]) -> bool:
     return all(_object_is_strict(inner) for inner in _schemas(schema, 0))
 
 
-def closed_output(schema: dict[str, Any], notes: Notes) -> dict[str, Any]:
+def closed_output(
+    schema: dict[str, Any], notes: Notes, *, refuses_open: bool = True
+) -> dict[str, Any]:
     """Return the schema of an answer for a provider that takes closed objects alone.
 
-    What is said to be open cannot be closed without changing what is asked for: CallRefused.
+    What is said to be open cannot be closed without changing what is asked for: CallRefused, if the
+    provider is known to refuse it.
     """
-    if any(_is_open(inner) for inner in _schemas(schema, 0)):
+    if refuses_open and any(_is_open(inner) for inner in _schemas(schema, 0)):
         raise refusal(
             "this provider answers only by schemas whose objects name all their properties; this "
             "one has an object with additionalProperties: name them, or ask another model",

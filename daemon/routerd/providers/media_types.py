@@ -55,7 +55,7 @@ def known_url(url: str) -> str:
 def file_name(title: str | None, url: str) -> str:
     """Return what to call the document of a data URL; servers read its kind from how that ends."""
     ending = ENDINGS.get(plain_type(url[len(PREFIX) :].partition(",")[0]))
-    name = title or "document"
-    if ending is None or name.lower().endswith(f".{ending}"):
-        return name
-    return f"{name}.{ending}"
+    if title is None:
+        return f"document.{ending or 'pdf'}"
+    has_ending = title.lower().rpartition(".")[2] in ENDINGS.values()
+    return title if ending is None or has_ending else f"{title}.{ending}"

@@ -6,7 +6,7 @@ import pytest
 
 from routerd.providers.call_ids import SAME_ID_NOTE
 from routerd.providers.registry import build_adapter
-from routerd_proto.content import Message, Tool, ToolCall, ToolResult
+from routerd_proto.content import Message, Reasoning, Tool, ToolCall, ToolResult
 from tests.daemon.execute.run import Run
 from tests.daemon.execute.scripted import Vendor, answer, failing
 
@@ -85,6 +85,19 @@ async def test_a_server_that_may_take_it_is_asked_in_place_of_one_that_does_not(
         "call_0",
         "call_1",
     ]
+
+
+async def test_an_answer_that_paused_needs_no_results_of_its_calls_yet() -> None:
+    paused = [
+        *ABORTED[:1],
+        Message(
+            "assistant",
+            [ToolCall("call_1", "look"), Reasoning("", "anthropic", {"on": "pause"})],
+        ),
+    ]
+    async with Vendor(failing(400), name="first", adapter=build_adapter("anthropic")) as vendor:
+        await Run(vendor.target(), messages=paused, tools=[Tool("look")]).go()
+    assert len(vendor.requests) == 1
 
 
 async def test_where_calls_are_told_in_words_none_needs_a_result() -> None:

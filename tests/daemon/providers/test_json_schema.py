@@ -192,3 +192,9 @@ def test_what_was_closed_says_so_in_every_object_and_nothing_else(schema: dict[s
         added = {"additionalProperties": False} if before.get("type") == "object" else {}
         assert added | {key: before[key] for key in before} | after == after
         assert after.keys() == before.keys() | added.keys()
+
+
+def test_an_open_schema_goes_out_where_nobody_is_known_to_refuse_it() -> None:
+    body, _ = encoded(BedrockAdapter(), request("qwen.qwen3-32b-v1:0", output_schema=OPEN))
+    structure = body["outputConfig"]["textFormat"]["structure"]
+    assert json.loads(structure["jsonSchema"]["schema"]) == OPEN

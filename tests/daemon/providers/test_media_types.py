@@ -86,8 +86,9 @@ def test_nothing_else_is_renamed() -> None:
         ("Report.PDF", "data:application/pdf;base64,AA==", "Report.PDF"),
         (None, "data:application/vnd.ms-excel;base64,AA==", "document.xls"),
         ("v1.2", "data:Application/MSWord;x=y;base64,AA==", "v1.2.doc"),
+        ("a.docx", "data:application/msword;base64,AA==", "a.docx"),
         ("a.b", "data:application/x-unknown;base64,AA==", "a.b"),
-        (None, "data:application/x-unknown;base64,AA==", "document"),
+        (None, "data:application/x-unknown;base64,AA==", "document.pdf"),
     ],
 )
 def test_a_document_is_named_as_its_type_wants_it(title: str | None, url: str, name: str) -> None:

@@ -137,6 +137,7 @@ class MessagesDecoder(BodyDecoder[MessagesEvent]):
             self.outcome.early_usage = self._take_usage(message.get("usage"))
             self._take_blocks(message.get("content"), parts)
         elif kind == "message_delta":
+            self._take_changes(event.input_transformations)
             if event.usage is not None:
                 self.outcome.usage = self._take_usage(event.usage)
             if event.delta is not None:
@@ -289,8 +290,13 @@ class MessagesDecoder(BodyDecoder[MessagesEvent]):
     def _identify(self, message: dict[str, Any]) -> None:
         self.outcome.model = text_of(message.get("model")) or self.outcome.model
         self.outcome.response_id = text_of(message.get("id")) or self.outcome.response_id
-        if message.get("input_transformations"):
-            self._note("the provider left out reasoning of an earlier answer")
+        self._take_changes(message.get("input_transformations"))
+
+    def _take_changes(self, changes: Any) -> None:
+        """Note what the vendor left out of the history; what else it tells of it was shown."""
+        for change in changes if isinstance(changes, list) else ():
+            if isinstance(change, dict) and change.get("type") == "thinking_dropped":
+                self._note("the provider left out reasoning of an earlier answer")
 
     def _note_error(self, value: Any) -> None:
         self._note_failure(stream_failure(value))

@@ -41,6 +41,7 @@ class MessagesEvent(Struct, gc=False):
     message: Any = None
     usage: Any = None
     error: Any = None
+    input_transformations: Any = None
 
 
 EVENTS: Final = JsonShape(MessagesEvent)

@@ -236,16 +236,17 @@ class ConverseDecoder(BodyDecoder[ConverseEvent]):
         parts.append(ReasoningDelta(text))
 
     def _end_asides(self, parts: list[Part]) -> None:
-        """Make the words the answer after all, where nothing was called."""
+        """Make the words text after all, where no answer came by the tool."""
         said = "".join(self._asides or ())
         self._asides = []
         if not said.strip():
             return
-        if self._answered or self._tools:
+        if self._answered:
             self._note(WORDS_NOTE)
-        else:
+            return
+        if not self._tools and self.outcome.finish != "content_filter":
             self._note(NO_CALL_NOTE)
-            parts.append(TextDelta(said))
+        parts.append(TextDelta(said))
 
     def _note_unread(self, content: Any) -> None:
         kinds = [kind for kind in _object(content) if kind not in PASSED_OVER]

@@ -63,7 +63,8 @@ def add_schema(body: Json, request: ChatRequest, habits: Habits, notes: Notes) -
         return False
     if not habits.has_schemas:
         return _add_answer_tool(body, request, asked, notes)
-    schema = closed_output(asked, notes)
+    # Of Claude it is known that it takes closed objects alone; others say it themselves.
+    schema = closed_output(asked, notes, refuses_open=habits.effort == "thinking")
     written = {"schema": encode_json(schema).decode("utf-8"), "name": "answer"}
     body["outputConfig"] = {
         "textFormat": {"type": "json_schema", "structure": {"jsonSchema": written}}

@@ -38,7 +38,8 @@ class ModelRule(Struct, frozen=True, kw_only=True):
     any effort but `none`. `always_reasons` is of those that nothing switches off: the dialect's own
     way is refused. `reasoning_on` is sent in place of any effort but `none`,
     `reasoning_apart` unless the effort is `none`: it keeps the reasoning out of the text.
-    `cache_marks` is what the dialect says of the very model.
+    `cache_marks` is what the dialect says of the very model. `stop` is whether it takes stop
+    sequences, `stop_unreasoned` whether it does while it is told not to reason.
     """
 
     pattern: str = ""
@@ -49,6 +50,7 @@ class ModelRule(Struct, frozen=True, kw_only=True):
     reasoning_apart: Mapping[str, Any] = {}
     cache_marks: bool = False
     stop: bool = True
+    stop_unreasoned: bool = False
 
 
 def rule_for(
@@ -286,7 +288,7 @@ _ALL: Final = (
         models=(
             # Models that reason take no stop sequences: by the vendor's guide, refused with 400.
             ModelRule(pattern=r"non-reasoning|grok-[23](?!-mini)", efforts=()),
-            ModelRule(pattern=r"grok-4\.3", efforts=NONE_TO_HIGH, stop=False),
+            ModelRule(pattern=r"grok-4\.3", efforts=NONE_TO_HIGH, stop=False, stop_unreasoned=True),
             # Which of them reasons is in the name, and cannot be set: refused with 400.
             ModelRule(
                 pattern=r"grok-4\.20|grok-4(?:-1|\.1)?-fast|grok-code|grok-4(?:-0709|-latest)?$",

@@ -150,7 +150,8 @@ def _add_sampling(
     if not options.stop:
         return
     stops = [stop for stop in options.stop if stop]
-    if stops and not rule.stop:
+    is_unreasoned = rule.stop_unreasoned and body.get("reasoning_effort") == "none"
+    if stops and not (rule.stop or is_unreasoned):
         notes.add("stop was left out: this model does not take it")
     elif stops:
         if dialect.max_stops is not None and len(stops) > dialect.max_stops:

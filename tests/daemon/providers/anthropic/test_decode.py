@@ -397,16 +397,25 @@ def test_text_that_does_not_say_what_it_is(piece: dict[str, Any], begun: bool) -
         assert (outcome.complete, outcome.malformed_events) == (True, 0)
 
 
-@pytest.mark.parametrize("stream", [True, False])
-def test_thinking_the_provider_left_out_is_noted(*, stream: bool) -> None:
-    for left_out in ([], [{"type": "thinking_dropped", "path": "messages.1.content.0"}]):
-        answer = {"id": "m", "content": [], "input_transformations": left_out}
-        body = event("message_start", message=answer) + STOP
-        if not stream:
-            body = json.dumps({**answer, "stop_reason": "end_turn"}).encode()
-        _, outcome = decode(ANTHROPIC, [body], stream=stream)
-        note = "the provider left out reasoning of an earlier answer"
-        assert outcome.notes == ([note] if left_out else [])
+DROPPED = {"type": "thinking_dropped", "path": "messages.1.content.0"}
+SHOWN = {"type": "thinking_mismatch_allowed", "path": "messages.1.content.0"}
+
+
+@pytest.mark.parametrize("place", ["start", "end", "whole"])
+@pytest.mark.parametrize(
+    ("told", "noted"), [([], False), ([SHOWN], False), ([SHOWN, DROPPED], True), ("x", False)]
+)
+def test_thinking_the_provider_left_out_is_noted(place: str, told: Any, *, noted: bool) -> None:
+    answer = {"id": "m", "content": [], "stop_reason": "end_turn"}
+    changes = {"input_transformations": told}
+    body = {
+        "start": event("message_start", message={**answer, **changes}) + STOP,
+        "end": event("message_delta", delta={"stop_reason": "end_turn"}, **changes) + STOP,
+        "whole": json.dumps({**answer, **changes}).encode(),
+    }[place]
+    _, outcome = decode(ANTHROPIC, [body], stream=place != "whole")
+    note = "the provider left out reasoning of an earlier answer"
+    assert outcome.notes == ([note] if noted else [])
 
 
 def test_thinking_that_never_began_ends_with_its_signature() -> None:

@@ -224,8 +224,9 @@ def test_a_model_whose_abilities_are_unknown_thinks_like_its_generation() -> Non
     assert body_of("claude-fable-5-2", capabilities=Capabilities())["max_tokens"] == 20_480
 
 
-def test_a_model_that_does_not_reason() -> None:
-    body, notes = both("a-model", capabilities=able(reasoning=False), reasoning="high")
+@pytest.mark.parametrize("model", ["a-model", OLD_MODEL, "claude-opus-4-8"])
+def test_a_model_that_does_not_reason(model: str) -> None:
+    body, notes = both(model, capabilities=able(reasoning=False), reasoning="high")
     assert "thinking" not in body
     assert notes == ["reasoning high was left out: this model does not reason"]
 

@@ -379,6 +379,10 @@ class TestXai:
         assert body.get("stop") == (["END"] if takes_it else None)
         assert notes == ([] if takes_it else ["stop was left out: this model does not take it"])
 
+    def test_told_not_to_reason_a_model_takes_them(self) -> None:
+        body, notes = sent("xai", "grok-4.3", stop=["END"], reasoning="none")
+        assert (body["stop"], body["reasoning_effort"], notes) == (["END"], "none", [])
+
     @pytest.mark.parametrize(
         ("status", "said", "expected"),
         [
