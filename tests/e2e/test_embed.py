@@ -316,6 +316,83 @@ async def test_another_deployment_of_the_same_model_takes_over(
         await anyio.to_thread.run_sync(daemon.kill)
 
 
+@pytest.mark.parametrize(
+    ("fault", "tried"),
+    [
+        ("silence", ["timeout", "", ""]),
+        # No second time where somebody stands by who takes less.
+        ("status:429", ["rate_limit", "", ""]),
+        ("status:400,code=context_length_exceeded", ["context_length"]),
+    ],
+)
+async def test_who_takes_less_stands_by_all_the_same(
+    start: Start,
+    searcher: Simulator,
+    tmp_path: Path,
+    prices: dict[str, Price],
+    fault: str,
+    tried: list[str],
+) -> None:
+    texts = [f"text number {number}" for number in range(300)]
+    async with Simulator(vendors=["openai"], prices=prices) as other:
+        await anyio.Path(tmp_path / "mine.toml").write_text(
+            SECOND.format(url=f"{other.base_url}/openai/v1"), encoding="utf-8"
+        )
+        searcher.script.replace([parse_fault(fault)])
+        daemon = await start("openai", more=SECOND_PROVIDER, first=MINE)
+        async with daemon.client() as client:
+            if len(tried) > 1:
+                found = await client.aembed(MODEL, texts, timeout=4)
+                assert [list(vector) for vector in found.vectors] == vectors(MODEL, texts)
+                assert found.deployment == f"second/{MODEL}"
+            else:
+                # The same model has the same window: nobody else is asked.
+                with pytest.raises(CallerError):
+                    await client.aembed(MODEL, texts, timeout=4)
+                assert other.account.total.completed == 0
+            record = await newest_record(client)
+        classes = [attempt.error_class or "" for attempt in record.attempts]
+        assert classes[: len(tried)] == tried
+        await anyio.to_thread.run_sync(daemon.kill)
+
+
+async def test_what_is_cut_for_who_takes_less_is_asked_for_side_by_side(
+    start: Start,
+    searcher: Simulator,
+    tmp_path: Path,
+    prices: dict[str, Price],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    texts = [f"text number {number}" for number in range(1_000)]
+    running = 0
+    most = 0
+    whole = Delivery.whole
+
+    async def counted(delivery: Delivery, reply: Reply, fault: Fault | None) -> object:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        try:
+            await anyio.sleep(0.1)
+            return await whole(delivery, reply, fault)
+        finally:
+            running -= 1
+
+    monkeypatch.setattr(Delivery, "whole", counted)
+    async with Simulator(vendors=["openai"], prices=prices) as other:
+        await anyio.Path(tmp_path / "mine.toml").write_text(
+            SECOND.format(url=f"{other.base_url}/openai/v1"), encoding="utf-8"
+        )
+        searcher.script.replace([Fault(kind="status", status=404)])
+        daemon = await start("openai", more=SECOND_PROVIDER, first=MINE)
+        async with daemon.client() as client:
+            found = await client.aembed(MODEL, texts)
+        assert [list(vector) for vector in found.vectors] == vectors(MODEL, texts)
+        # The first would have been asked in two requests, since nobody says how long a vector is.
+        assert (other.account.total.completed, most) == (5, 5)
+        await anyio.to_thread.run_sync(daemon.kill)
+
+
 async def test_requests_are_as_large_as_whoever_is_asked_takes_them(
     start: Start, searcher: Simulator, tmp_path: Path, prices: dict[str, Price]
 ) -> None:

@@ -72,10 +72,13 @@ class Execution:
     attempts waited, and the caller's reading. `made_before` counts the attempts of earlier copies
     of the call.
     A part of a call says what it `asks`, adds to the attempts of all parts `together`, and may be
-    sold by `queries`; `usage` is None where it is that of the attempt that is held.
+    sold by `queries`; `usage` is None where it is that of the attempt that is held. Where it
+    `leaves` the routes that are next to somebody else it ends, and they are in `left`.
     """
 
     usage: Usage | None = None
+    left: tuple[Route, ...] = ()
+    leaves: Callable[[Route], bool] | None = None
 
     def __init__(  # noqa: PLR0913 - the last ones by name
         self,
@@ -147,6 +150,9 @@ class Execution:
         full: list[Way] = []
         reason: AttemptReason = "first"
         while routes:
+            if self.leaves is not None and self.leaves(routes[0][0]):
+                self.left = tuple(route for route, _ in routes + full)
+                return
             route, target = routes.pop(0)
             self._others = routes + full
             if self._refusals and self._was_refused_at(route, target):
@@ -160,8 +166,8 @@ class Execution:
             if step is BUSY:
                 full.append((route, target))
             if step.larger_window:
-                routes = [item for item in routes if _has_larger_window(item[1], target)]
-                full = [item for item in full if _has_larger_window(item[1], target)]
+                routes = [item for item in routes if item[1].has_larger_window_than(target)]
+                full = [item for item in full if item[1].has_larger_window_than(target)]
             reason = "fallback"
             if full and not routes:
                 routes, full = await self._wait_for_room(full), []
@@ -391,9 +397,3 @@ class Execution:
 def _lowered(route: Route) -> str:
     limit = route.max_output_tokens
     return f"max_output_tokens was lowered to {limit}: {route.lowered_by} has no room for more"
-
-
-def _has_larger_window(candidate: Target, than: Target) -> bool:
-    if candidate.context_window is None or than.context_window is None:
-        return False
-    return candidate.context_window > than.context_window

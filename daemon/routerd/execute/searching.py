@@ -11,7 +11,7 @@ Whatever a call gets is of one model: vectors and scores of two cannot be compar
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Final
 
@@ -39,6 +39,7 @@ from routerd.execute.purse import Purse
 from routerd.execute.routes import Execution
 from routerd.execute.target import Target
 from routerd.providers.base import Outcome
+from routerd.providers.search import SearchLimits
 from routerd.settings import Failover, Timeouts
 from routerd_proto.errors import ErrorInfo, error_info
 from routerd_proto.frames import CallOptions
@@ -118,6 +119,7 @@ class Searching:
         self._answers: dict[int, Part] = {}
         self._failed: dict[int, ErrorInfo] = {}
         self._next = self._dimensions = 0
+        self._rows, self._wants_rows = 1, False
         # Whoever has an answer waits for a slow reader, and asks for no more meanwhile.
         self._giving = anyio.Lock()
 
@@ -136,21 +138,28 @@ class Searching:
         shares = {piece.start: part_of_route(routes[0], piece, pieces) for piece in pieces}
         reserve = Reserve(self._purse, targets[routes[0].deployment], shares)
         try:
-            if len(pieces) == 1:
-                await self._work(plan, targets, reserve, self._purse.place)
-            else:
-                async with anyio.create_task_group() as tasks:
-                    for _ in range(min(AT_ONCE, len(pieces)) - 1):
-                        place = _beside(self._purse.place)
-                        tasks.start_soon(self._work, plan, targets, reserve, place)
-                    await self._work(plan, targets, reserve, self._purse.place)
-                # What found no room beside the others, should one have come late.
-                await self._work(plan, targets, reserve, self._purse.place)
+            # Again for what was cut once more, and for what found no room beside the others.
+            while self._waiting and not self._failed:
+                await self._work_in_rows(plan, targets, reserve)
         finally:
             reserve.release()
         read_us = self._delivery.reader_us
         await self._finish(routes[0])
         self.idle_us += self._delivery.reader_us - read_us
+
+    async def _work_in_rows(
+        self, plan: Plan, targets: Mapping[str, Target], reserve: Reserve
+    ) -> None:
+        """Run what waits, so many side by side as may be."""
+        self._rows, self._wants_rows = min(AT_ONCE, len(self._waiting)), False
+        if self._rows == 1:
+            await self._work(plan, targets, reserve, self._purse.place)
+            return
+        async with anyio.create_task_group() as tasks:
+            for _ in range(self._rows - 1):
+                place = _beside(self._purse.place)
+                tasks.start_soon(self._work, plan, targets, reserve, place)
+            await self._work(plan, targets, reserve, self._purse.place)
 
     async def _work(
         self,
@@ -159,16 +168,20 @@ class Searching:
         reserve: Reserve,
         place: Place | None,
     ) -> None:
-        """Run one piece after the other, until none waits or one has failed."""
+        """Run one piece after the other, until none waits or one has failed.
+
+        It ends also where something was cut for somebody who takes less, and more rows may be.
+        """
         is_first = place is self._purse.place
         # The call's own row may go on after the others.
         idle_us = self.idle_us if is_first else 0
-        while self._waiting and not self._failed:
+        while self._waiting and not self._failed and not self._wants_rows:
             start = self._waiting.popleft()
             piece = self._pieces[start]
             execution, inbox = self._begin(piece, reserve, place)
-            fitting, others = self._routes_for(piece, plan.routes, targets)
-            shares = tuple(part_of_route(route, piece, self._pieces.values()) for route in fitting)
+            routes = self._left.get(start, plan.routes)
+            execution.leaves = self._too_large_for(piece, routes[0], targets)
+            shares = tuple(part_of_route(route, piece, self._pieces.values()) for route in routes)
             try:
                 await execution.run(structs.replace(plan, routes=shares), targets)
             finally:
@@ -178,38 +191,50 @@ class Searching:
                 self.idle_us = max(self.idle_us, idle_us)
                 self.skipped += [item for item in execution.skipped if item not in self.skipped]
             error = execution.error
-            if error is None:
+            if error is None and not execution.left:
                 self._take(start, execution, inbox)
                 idle_us += await self._give_next()
                 self.idle_us = max(self.idle_us, idle_us)
-            elif not (is_first or execution.attempts) and error.code == "router_overloaded":
+            elif not (is_first or execution.attempts) and _found_no_room(error):
                 # No room beside the others: whoever has the call's own place goes on with it.
                 self._waiting.appendleft(start)
                 return
-            elif self._can_be_halved(piece, error):
-                self._halve(piece, fitting[0], reserve)
-            elif others and error.blame != "caller":
-                smaller = cut_again(piece, limits_of(others[0], targets, self._kind))
-                self._left.update((item.start, others) for item in smaller)
-                self._put_in_place(smaller, others[0], reserve)
-            else:
+            elif execution.left:
+                # The shares of a piece are not those of what it is cut into.
+                named = {route.deployment: route for route in routes}
+                left = tuple(named[share.deployment] for share in execution.left)
+                self._cut_again(piece, left, targets, reserve)
+            elif error is not None and self._can_be_halved(piece, error):
+                self._halve(piece, routes[0], reserve)
+            elif error is not None:
                 self._failed[start] = error
 
-    def _routes_for(
-        self, piece: Piece, routes: tuple[Route, ...], targets: Mapping[str, Target]
-    ) -> tuple[tuple[Route, ...], tuple[Route, ...]]:
-        """Return the routes that take a piece as it is, and those that take less at once."""
-        routes = self._left.get(piece.start, routes)
-        # It was cut by the first one's.
-        known = {limits_of(routes[0], targets, self._kind): True}
-        fitting: list[Route] = []
-        others: list[Route] = []
-        for route in routes:
+    def _too_large_for(
+        self, piece: Piece, first: Route, targets: Mapping[str, Target]
+    ) -> Callable[[Route], bool]:
+        """Return what says whether a piece is more than a route takes; `first` made its size."""
+        known: dict[SearchLimits, bool] = {limits_of(first, targets, self._kind): False}
+
+        def is_too_large(route: Route) -> bool:
             limits = limits_of(route, targets, self._kind)
             if limits not in known:
-                known[limits] = fits(piece, limits)
-            (fitting if known[limits] else others).append(route)
-        return tuple(fitting), tuple(others)
+                known[limits] = not fits(piece, limits)
+            return known[limits]
+
+        return is_too_large
+
+    def _cut_again(
+        self,
+        piece: Piece,
+        left: tuple[Route, ...],
+        targets: Mapping[str, Target],
+        reserve: Reserve,
+    ) -> None:
+        """Put what the next route takes of a piece at once in its place, for the routes left."""
+        smaller = cut_again(piece, limits_of(left[0], targets, self._kind))
+        self._left.update((item.start, left) for item in smaller)
+        self._wants_rows = self._rows < AT_ONCE
+        self._put_in_place(smaller, left[0], reserve)
 
     def _can_be_halved(self, piece: Piece, error: ErrorInfo) -> bool:
         return (
@@ -347,6 +372,10 @@ class Searching:
             else:
                 spans.append((start, end))
         return spans
+
+
+def _found_no_room(error: ErrorInfo | None) -> bool:
+    return error is not None and error.code == "router_overloaded"
 
 
 def _beside(place: Place | None) -> Place | None:

@@ -64,6 +64,12 @@ class Target(Struct, frozen=True, eq=False):
                 return item.channel
         return self.channel
 
+    def has_larger_window_than(self, other: Target) -> bool:
+        """Return whether its model takes more than that of another; False where nobody knows."""
+        if self.context_window is None or other.context_window is None:
+            return False
+        return self.context_window > other.context_window
+
     def price_at(self, seconds: float) -> Price | None:
         """Return its price at a time, in seconds since the epoch."""
         if self.price is None or not self.price.changes:
