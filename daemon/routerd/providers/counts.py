@@ -1,8 +1,9 @@
 """Token counts as providers write them, made whole numbers that can be billed.
 
 Rules of this file: what is not a count is None, which is not the same as 0. Digits in a text are a
-count: some gateways write them so. A usage with one count that is absurd or cannot be read is not
-to be billed by at all: what is left of it would look complete.
+count: some gateways write them so; any other text says as little as null. A usage with one count
+that is absurd, or with such a text for what is billed, is not to be billed by at all: what is left
+of it would look complete.
 """
 
 from __future__ import annotations
@@ -18,9 +19,18 @@ MAX_COUNT: Final = 2**31 - 1
 ABSURD_NOTE: Final = (
     "the provider's token counts were left out: one is too large to be true, or cannot be read"
 )
-DIGITS: Final = re.compile(r"\s*([0-9]{1,19})(?:\.[0-9]*)?\s*", re.ASCII)
+DIGITS: Final = re.compile(r"\s*(-?[0-9]{1,19})(?:\.[0-9]*)?\s*", re.ASCII)
+TOO_MANY_DIGITS: Final = re.compile(r"\s*[0-9]{10,}(?:\.[0-9]*)?\s*", re.ASCII)
 # How vendors end the names of counts of tokens, in lower case.
 TOKEN_NAMES: Final = ("tokens", "tokencount", "token_count")
+# What counts are billed by that nothing else tells, in lower case and without lines.
+BILLED: Final = frozenset(
+    {
+        *("inputtokens", "prompttokens", "prompttokencount"),
+        *("outputtokens", "completiontokens", "candidatestokencount"),
+        *("cachecreationinputtokens", "cachewriteinputtokens", "cachereadinputtokens"),
+    }
+)
 
 
 def count_of(value: Any) -> int | None:
@@ -56,8 +66,8 @@ def counts_in(value: Any) -> dict[str, int]:
 def is_absurd(usage: Any) -> bool:
     """Return whether a usage object, or one inside it, counts more tokens than there can be.
 
-    So does one whose count cannot be read. Other numbers (times, prices in tiny units) may be as
-    large as they like.
+    So does one whose billed count is a text that cannot be read. Other numbers (times, prices in
+    tiny units) may be as large as they like.
     """
     if not isinstance(usage, dict):
         return False
@@ -73,6 +83,12 @@ def is_absurd(usage: Any) -> bool:
             and isinstance(name, str)
             and name.lower().endswith(TOKEN_NAMES)
             and count_of(value) is None
+            and (not isinstance(value, str) or _is_missed(name, value))
         ):
             return True
     return False
+
+
+def _is_missed(name: str, text: str) -> bool:
+    """Return whether a text that is no count stands where one has to be known."""
+    return name.lower().replace("_", "") in BILLED or TOO_MANY_DIGITS.fullmatch(text) is not None

@@ -67,6 +67,26 @@ def test_what_cannot_be_read_is_not_known(adapter: str, count: str) -> None:
     assert outcome.notes == [ABSURD_NOTE]
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"prompt_tokens_details": {"cached_tokens": ""}},
+        {"total_tokens": "N/A"},
+        {"completion_tokens_details": {"reasoning_tokens": "none"}},
+        {"max_tokens": "unlimited"},
+        {"prompt_tokens_details": {"audio_tokens": "-5"}},
+    ],
+)
+def test_a_text_beside_what_is_billed_is_as_good_as_null(more: dict[str, Any]) -> None:
+    usage = {"prompt_tokens": 100, "completion_tokens": 5, **more}
+    decoder = build_adapter("openai").decoder(stream=False)
+    decoder.feed(json.dumps({**CHAT, "usage": usage}).encode())
+    decoder.end()
+    told = decoder.outcome.usage
+    assert told is not None
+    assert (told.input_tokens, told.output_tokens, decoder.outcome.notes) == (100, 5, [])
+
+
 def test_a_count_of_cached_tokens_counts_too() -> None:
     details = {"cached_tokens": "4"}
     usage = {"prompt_tokens": 10, "completion_tokens": "5", "prompt_tokens_details": details}
@@ -88,5 +108,8 @@ def test_what_vectors_cost_is_counted_so_too(told: str, usage: Usage | None) -> 
 
 def test_other_texts_are_no_counts() -> None:
     assert not is_absurd({"service_tier": "default", "cost": "n/a", "cached_tokens": None})
+    assert is_absurd({"cached_tokens": "9" * 12})
+    assert is_absurd({"cache_creation_input_tokens": "many"})
+    assert (count_of("-5"), count_of(-5)) == (0, 0)
     assert count_of(str(MAX_COUNT)) == MAX_COUNT
     assert count_of(str(MAX_COUNT + 1)) is None
