@@ -40,7 +40,14 @@ TOKENS_PER_IMAGE: Final = 1_600  # a picture of about a megapixel at the vendors
 # Gemini, 3,000 and more at Anthropic, by their public pages and from memory. About a picture.
 TOKENS_PER_PAGE: Final = 1_600
 BYTES_PER_PAGE: Final = 50_000  # of a document whose pages cannot be counted
-PAGE_MARKS: Final = re.compile(rb"/Type ?/Page[^A-Za-z]")
+PAGE_MARKS: Final = re.compile(rb"/Type\s*/Page[^A-Za-z]")
+NAMED_ESCAPES: Final = b'"\\\b\f\n\r\t'
+OTHER_ESCAPES: Final = bytes(set(range(32)) - set(NAMED_ESCAPES)) + b"\x7f"
+PACKED: Final = b"/ObjStm"  # holds more pages than can be seen
+LEAST_PAGE_BYTES: Final = 100
+# Of a file, in bytes: to read or to decode more of one would hold other calls up.
+MOST_READ: Final = 8 * 1024 * 1024
+MOST_DECODED: Final = 1024 * 1024
 # Text by another name, sent as a file all the same.
 TEXT_FILES: Final = frozenset(
     {"application/json", "application/xml", "application/yaml", "application/x-yaml"}
@@ -117,21 +124,22 @@ class _Counted:
         self.say(title)
         self.say(text)
         # Some vendors are sent it as JSON, and some models read it so: with marks before its marks.
-        size = len(self.texts[-1]) + len(self.texts[-2])
-        self.framed += MOST_PER_DOCUMENT + len(encode_json([title, text])) - size
+        self.framed += MOST_PER_DOCUMENT + sum(map(_escapes_in, self.texts[-2:]))
 
     def _count_file(self, part: Document) -> None:
         """Count a document that a provider has to take as a file."""
         self.document_files += 1
         data, kind = part.data, plain_type(part.media_type or "application/pdf")
+        size = 0
         if data is None:
             url = part.url or ""
             self.document_urls += not url.startswith("data:")
             data, kind = _data_of(url, kind)
-        if kind.startswith("text/") or kind in TEXT_FILES:
+            size = len(url) * 3 // 4
+        if _is_text(kind):
             self.texts.append(data)
         else:
-            self.document_tokens += TOKENS_PER_PAGE * _pages_of(data)
+            self.document_tokens += TOKENS_PER_PAGE * _pages_of(data, size)
 
 
 def measure(
@@ -208,18 +216,37 @@ def _bound(counted: _Counted, size: int, messages: int, options: CallOptions) ->
     return bound
 
 
+def _is_text(kind: str) -> bool:
+    return kind.startswith("text/") or kind in TEXT_FILES
+
+
+def _escapes_in(text: bytes) -> int:
+    """Return how many bytes more JSON may take for a text than it has."""
+    named = len(text) - len(text.translate(None, NAMED_ESCAPES))
+    return named + 5 * (len(text) - len(text.translate(None, OTHER_ESCAPES)))
+
+
 def _data_of(url: str, kind: str) -> tuple[bytes, str]:
-    """Return what a data URL holds and of which type; nothing is known of any other."""
-    head, _, text = url.partition(",")
-    if not head.startswith("data:"):
+    """Return what a data URL holds and of which type; nothing of a long file or another URL."""
+    end = url.find(",")
+    if end < 0 or not url.startswith("data:"):
         return b"", "application/pdf"
-    told = head.removeprefix("data:").removesuffix(";base64")
+    kind = plain_type(url[len("data:") : end].removesuffix(";base64")) or kind
+    if len(url) > MOST_DECODED and not _is_text(kind):
+        return b"", kind
     try:
-        return base64.b64decode(text), plain_type(told) or kind
+        return base64.b64decode(url[end + 1 :]), kind
     except ValueError:
         return b"", kind  # no provider takes it
 
 
-def _pages_of(data: bytes) -> int:
-    """Return how many pages a document has, as far as it says so itself; by its size else."""
-    return len(PAGE_MARKS.findall(data)) or 1 + len(data) // BYTES_PER_PAGE
+def _pages_of(data: bytes, size: int) -> int:
+    """Return how many pages a document has, as far as it says so itself; by its size else.
+
+    `size` is how long it is about, in bytes, where there is no data.
+    """
+    by_size = 1 + (len(data) or size) // BYTES_PER_PAGE
+    if len(data) > MOST_READ:
+        return by_size
+    told = min(len(PAGE_MARKS.findall(data)), 1 + len(data) // LEAST_PAGE_BYTES)
+    return max(told, by_size) if PACKED in data else told or by_size

@@ -134,7 +134,7 @@ UNBROKEN_MORE: Final = ((b"a", 33), (b"A", 33))
 FEWEST_DIFFERENT: Final = 3
 
 
-def _more_for_runs(data: bytes, classes: bytes) -> int:
+def _more_for_runs(data: bytes, classes: bytes, joined: bytes) -> int:
     """Return by how many hundredths of a token what stands in long runs weighs more; often less."""
     more = 0
     if DIGITS in classes:
@@ -151,7 +151,6 @@ def _more_for_runs(data: bytes, classes: bytes) -> int:
         runs = [characters[slice(*run.span())] for run in SIGN_RUNS.finditer(classes)]
         pairs = sum([_pairs(len(run) - len(run.lstrip(run[:1]))) for run in runs])
         more += PAIR_OF_SIGNS_LESS * pairs
-    joined = data.translate(JOINED)
     if UNBROKEN in joined:
         more += _more_for_unbroken(
             [data[slice(*it.span())] for it in UNBROKEN_RUNS.finditer(joined)]
@@ -176,7 +175,8 @@ def _pairs(length: int) -> int:
 def _script_of(classes: bytes) -> Script:
     """Return the kind of script that most characters of a text in no Latin letters are of."""
     counts = [(sum(map(classes.count, letters)), script) for script, letters in SCRIPTS]
-    return max(counts)[1]
+    count, script = max(counts)
+    return script if count else "latin"  # pictures, arrows and lines are of none
 
 
 def estimate(data: bytes) -> tuple[float, Script]:
@@ -192,14 +192,15 @@ def estimate(data: bytes) -> tuple[float, Script]:
     characters = len(classes)
     counted, weights = ASCII_ONLY if characters == taken else ALL
     hundredths = LETTER * characters + sum(map(mul, weights, map(classes.count, counted)))
+    joined = data.translate(JOINED) if taken >= len(UNBROKEN) else b""
     if (
         DIGITS in classes
         or SPACES in classes
         or LINES in classes
         or SIGNS in classes
-        or UNBROKEN in data.translate(JOINED)
+        or UNBROKEN in joined
     ):
-        hundredths += _more_for_runs(data, classes)
+        hundredths += _more_for_runs(data, classes, joined)
     script: Script = "latin"
     if counted is ALL[0]:
         rare = len(RARE.findall(data)) if b"v" in classes else 0

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from bench.tokens import tokens_in, vocabulary
 from routerd.classify.features import (
+    BYTES_PER_PAGE,
     MOST_FOR_DOCUMENTS,
     MOST_PER_DOCUMENT,
     TOKENS_PER_IMAGE,
@@ -136,6 +137,17 @@ PAGES = b"1 0 obj <</Type /Pages /Kids [2 0 R 3 0 R] /Count 2>> endobj " + b"".j
         b"4 0 obj <</Type /PageLabel>> endobj ",
     ]
 )
+
+
+def test_pages_that_a_pdf_packs_are_counted_by_its_size() -> None:
+    some = PAGES + b"3 0 obj <</Type /ObjStm>> stream" + b"x" * 1_000_000
+    for data in (some, b"x" * 10_000_000):
+        pages = 1 + len(data) // BYTES_PER_PAGE
+        assert tokens(Document(data=data)) - tokens(Text("")) == pages * TOKENS_PER_PAGE
+    url = "data:application/pdf;base64," + "A" * 4_000_000
+    assert tokens(Document(url=url)) - tokens(Text("")) == 61 * TOKENS_PER_PAGE
+    # Nobody has more pages than a file has room for.
+    assert tokens(Document(data=b"/Type\n/Page\n" * 1_000)) < 200 * TOKENS_PER_PAGE
 
 
 def test_pages_are_counted_where_a_pdf_shows_them() -> None:

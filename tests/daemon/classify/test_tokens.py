@@ -143,3 +143,10 @@ def test_hardly_a_sign_of_another_script_makes_no_other_of_a_text() -> None:
 )
 def test_what_is_long_but_no_run_counts_as_ever(text: str, least: int, most: int) -> None:
     assert least <= tokens_in(text.encode()) <= most
+
+
+@pytest.mark.parametrize(
+    "text", ["\N{GRINNING FACE}" * 50, "\N{RIGHTWARDS ARROW}" * 50, ("\u2500" * 60 + "\n") * 20]
+)
+def test_signs_alone_are_of_no_other_script(text: str) -> None:
+    assert script_of(text) == "latin"
