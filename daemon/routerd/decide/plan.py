@@ -241,7 +241,8 @@ class _Planning:
     def take_tight(self) -> None:
         """Take the widest window that the prompt may fit into, where none is enough by estimate.
 
-        What its error may hide is for the provider to say, which refuses for nothing.
+        What its error may hide is for the provider to say, which refuses for nothing. Texts to
+        embed or to rank are not tried: some providers cut what is too long, without a word.
         """
         shorter = least_likely(self._features)
         self._tight.sort(key=lambda entry: -entry[0].candidate.window)
@@ -300,7 +301,7 @@ class _Planning:
                 self.dropped.append(reason)
                 if reason.code == UNHEALTHY:
                     self._unwell.append((item, reason))
-                elif reason.code == "window":
+                elif reason.code == "window" and features.kind == "chat":
                     self._tight.append((item, reason))
         return kept
 

@@ -148,12 +148,7 @@ def reason_against(
 
 def least_likely(features: Features) -> Features:
     """Return the facts of a call whose prompt is as much shorter as an estimate may be too long."""
-    longest = features.longest_text
-    return structs.replace(
-        features,
-        input_tokens=shorter(features.input_tokens),
-        longest_text=None if longest is None else shorter(longest),
-    )
+    return structs.replace(features, input_tokens=shorter(features.input_tokens))
 
 
 def shorter(tokens: int) -> int:

@@ -340,12 +340,12 @@ def test_a_prompt_that_an_estimate_may_count_too_high_is_tried_where_it_may_fit(
     assert route_ids(plan_for(known, "c", Features(110), unwell)) == ["p/narrow"]
 
 
-def test_a_text_of_many_is_tried_where_the_longest_may_fit() -> None:
-    known = small(context_window=100)
-    wanted = Features(1_000, longest_text=120, texts=9)
-    (route,) = plan_for(known, features=wanted).routes
-    assert route.code == "tight_window"
-    assert route_ids(plan_for(known, features=structs.replace(wanted, longest_text=127))) == []
+def test_texts_to_embed_are_not_tried_where_they_may_be_cut_without_a_word() -> None:
+    known = small(context_window=100, kind="embedding")
+    wanted = Features(1_000, longest_text=100, texts=9, kind="embedding", max_output_tokens=0)
+    assert route_ids(plan_for(known, features=wanted)) == ["p/m"]
+    longer = structs.replace(wanted, longest_text=101)
+    assert route_ids(plan_for(known, features=longer)) == []
 
 
 def test_an_answer_beside_a_tight_prompt_is_not_limited_to_one_token() -> None:
