@@ -22,7 +22,7 @@ MONTH, DAY = r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12]\d|3[01])"
 # 250805, 2512 (year and month), 0709 (month and day), 03-2025; Google's 001 counts its releases.
 RELEASE: Final = re.compile(
     rf"-(?:20\d\d-{MONTH}-{DAY}|20\d\d{MONTH}{DAY}|20\d\d{MONTH}|2\d{MONTH}{DAY}"
-    rf"|2[3-9]{MONTH}|{MONTH}{DAY}|{MONTH}-20\d\d|00\d)"
+    rf"|2[3-9]{MONTH}|{MONTH}{DAY}|{MONTH}-{DAY}|{MONTH}-20\d\d|00\d)"
 )
 # What an alias that moves on may stand for: any release, whichever way it is counted.
 ANY_RELEASE: Final = re.compile(r"-\d[\d.-]*")
@@ -44,7 +44,33 @@ def are_same_model(answered: str, asked: str, known: str = "") -> bool:
     `known` is that name, empty where there is none.
     """
     given = _bare(answered)
-    return any(name and _are_alike(given, name) for name in (_bare(asked), _bare(known)))
+    return any(
+        _are_alike(given, _bare(name)) and not _are_marked_apart(answered, name)
+        for name in (asked, known)
+        if name
+    ) or _is_tagged(answered, asked)
+
+
+def _are_marked_apart(one: str, other: str) -> bool:
+    """Return whether both have a mark behind the name, and not the same: -v1:0 and -v2:0."""
+    first, second = _mark_of(one), _mark_of(other)
+    return bool(first and second) and first != second
+
+
+def _mark_of(name: str) -> str:
+    last = name.strip().lower()
+    found = BEHIND.search(last) or ROUTING.search(last)
+    return found[0] if found is not None else ""
+
+
+def _is_tagged(one: str, other: str) -> bool:
+    """Return whether one of two names is the other with a tag: qwen3:8b, where qwen3 was asked."""
+    first, second = (name.strip().lower().rpartition("/")[2] for name in (one, other))
+    return (
+        bool(first and second)
+        and first.partition(":")[0] == second.partition(":")[0]
+        and ((":" in first) != (":" in second))
+    )
 
 
 def _are_alike(given: str, wanted: str) -> bool:

@@ -34,6 +34,9 @@ from routerd.providers.base import Outcome, note_other_model
         ("deepseek/deepseek-v3:free", "deepseek/deepseek-v3"),
         ("llama3.1", "llama3.1:latest"),
         ("qwen3:8b", "qwen3-8b-q4_K_M.gguf"),
+        ("qwen3", "qwen3:8b"),
+        ("gemini-2.5-flash-preview", "gemini-2.5-flash-preview-05-20"),
+        ("x-ai/grok-4", "grok-4-07-09"),
     ],
 )
 def test_the_same_by_another_name_is_no_news(asked: str, answered: str | None) -> None:
@@ -58,6 +61,9 @@ def test_the_same_by_another_name_is_no_news(asked: str, answered: str | None) -
         ("mistral-large-latest", "mistral-large-mini"),
         ("us.anthropic.claude-opus-5-v1:0", "claude-opus-5-5"),
         ("qwen3:8b", "qwen3:32b"),
+        ("mixtral:text", "mixtral:instruct"),
+        ("amazon.titan-embed-text-v1:0", "amazon.titan-embed-text-v2:0"),
+        ("anthropic.claude-v2:0", "anthropic.claude-v2:1"),
         ("deepseek-v4", "deepseek-v4-flash"),
         ("gpt-4o", "g"),
     ],
