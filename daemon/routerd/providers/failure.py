@@ -79,7 +79,11 @@ FEATURES: Final = re.compile(
 )
 # The same in words, as the vendors put it: of a model, of the way it runs, or of a server.
 NOT_ABLE: Final = re.compile(
+    r"\b(?:models?|server|deployment|endpoint|provider|engine|mode|backend)\b[^.!?;]{0,60}"
     r"\b(?:does not|doesn't|do not|don't) support\b"
+    r"|\b(?:does not|doesn't|do not|don't) support\b[^.!?;]{0,60}"
+    r"\b(?:tools?|tool[_ ]choice|functions?|schemas?|response_format|json|images?|vision|documents?"
+    r"|stop|logprobs|system|streaming|reasoning|prefill)\b"
     r"|\b(?:not|only) supported (?:by|with|on|for|in) (?:this|the|certain|your) "
     r"(?:\w+ )?(?:models?|deployment|server|endpoint|provider|engine)\b"
     r"|\bnot supported (?:by|with|for) (?:models? )?['\"`]?[a-z][\w./:]*-[\w./:-]*\d"

@@ -42,6 +42,9 @@ MISTAKES = [
     "'oneOf' is not supported in tools.0.input_schema",
     "Invalid 'max_tokens': integer below minimum value.",
     "tool_choice: must be one of auto, none, required",
+    "Invalid 'messages[0].content': image url: We don't support fetching localhost",
+    "Your organization does not support zero data retention",
+    "tools[0].name: string does not match the pattern. Names don't support dots",
     "",
 ]
 
