@@ -11,6 +11,7 @@ model would believe it.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -37,7 +38,7 @@ def with_distinct_calls(messages: list[Message], unanswered: list[ToolCall]) -> 
         for part in message.content:
             if type(part) is ToolCall:
                 if part.id in seen:
-                    return with_distinct_calls(_renamed(messages), unanswered)
+                    return _with_new_ids(messages, unanswered)
                 seen.add(part.id)
                 waiting[part.id] = part
             elif type(part) is ToolResult:
@@ -45,6 +46,21 @@ def with_distinct_calls(messages: list[Message], unanswered: list[ToolCall]) -> 
     if waiting:
         unanswered += waiting.values()
     return messages
+
+
+def _with_new_ids(messages: list[Message], unanswered: list[ToolCall]) -> list[Message]:
+    renamed, found = _renamed(messages), list[ToolCall]()
+    with_distinct_calls(renamed, found)
+    # By the ids that the caller gave them.
+    given = {new.id: old for new, old in zip(_calls(renamed), _calls(messages), strict=True)}
+    unanswered += [given[call.id] for call in found]
+    return renamed
+
+
+def _calls(messages: list[Message]) -> Iterator[ToolCall]:
+    for message in messages:
+        if not isinstance(message.content, str):
+            yield from (part for part in message.content if isinstance(part, ToolCall))
 
 
 def unanswered_refusal(call: ToolCall) -> CallRefused:

@@ -87,6 +87,19 @@ async def test_a_server_that_may_take_it_is_asked_in_place_of_one_that_does_not(
     ]
 
 
+async def test_a_call_whose_id_was_used_before_is_named_by_it() -> None:
+    twice = [
+        Message("user", "hi"),
+        Message("assistant", [ToolCall("a", "look")]),
+        Message("user", [ToolResult("a", "seen")]),
+        Message("assistant", [ToolCall("a", "look")]),
+        Message("user", "never mind"),
+    ]
+    async with Vendor(name="first", adapter=build_adapter("openai")) as vendor:
+        run = await Run(vendor.target(), messages=twice, tools=[Tool("look")]).go()
+    assert "the tool call 'a' of 'look' has no result" in run.error.message
+
+
 async def test_an_answer_that_paused_needs_no_results_of_its_calls_yet() -> None:
     paused = [
         *ABORTED[:1],
