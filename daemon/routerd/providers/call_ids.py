@@ -28,7 +28,7 @@ SAME_ID_NOTE: Final = "tool calls that had the same id were given others"
 def with_distinct_calls(messages: list[Message], unanswered: list[ToolCall]) -> list[Message]:
     """Return the messages with an id for every tool call; the same list where that was so.
 
-    Calls without a result are added to `unanswered`.
+    Calls without a result are added to `unanswered`, by the ids that they came with.
     """
     seen: set[str] = set()
     waiting: dict[str, ToolCall] = {}

@@ -71,7 +71,7 @@ def test_a_result_of_no_call_stays_as_it_is() -> None:
     assert with_distinct_calls(messages, [])[2] == returned("other")
 
 
-def test_calls_without_a_result_are_told_by_the_ids_that_they_have_now() -> None:
+def test_calls_without_a_result_are_told_by_the_ids_that_they_came_with() -> None:
     messages = [
         Message("user", "go"),
         said(ToolCall("c", "f"), ToolCall("d", "g")),
@@ -81,4 +81,4 @@ def test_calls_without_a_result_are_told_by_the_ids_that_they_have_now() -> None
     ]
     unanswered: list[ToolCall] = []
     with_distinct_calls(messages, unanswered)
-    assert unanswered == [ToolCall("d", "g"), ToolCall("c_2", "f")]
+    assert unanswered == [ToolCall("d", "g"), ToolCall("c", "f")]
